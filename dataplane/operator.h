@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operator.h: what an operator is, and what it may ask of the task that runs it.
+ *
+ * An operator works on batches and can stop anywhere: process() says how many rows it has consumed
+ * and stops when its output has no room; watermark(), poll(), end_input() and finish() answer
+ * WEIR_AGAIN in that case and are called again. It never blocks, reads no clock (time comes in as
+ * now_ns), allocates nothing after open() but from its arena, and calls nothing through a pointer
+ * per record.
+ *
+ * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per input
+ *        ->  finish (head first)  ->  close, always once open was entered, also after a failure.
+ *
+ * All calls come on the stage's core; none runs beside another of the same stage.
+ * Source: Flink's StreamOperator; there a call per record, here a call per batch.
+ */
+#ifndef WEIR_DATAPLANE_OPERATOR_H
+#define WEIR_DATAPLANE_OPERATOR_H
+
+#include "base/err.h"
+#include "dataplane/batch.h"
+
+#define WEIR_OPERATOR_INPUT_CNT_MAX 8
+#define WEIR_OPERATOR_OUTPUT_CNT_MAX 4
+
+struct weir_io;
+struct weir_state_arena;
+struct weir_region_table;
+struct weir_operator;
+
+/* What the task gives to each operator instance before open(). Borrowed until close(). */
+struct weir_operator_env {
+    const char *job_name;
+    const char *vertex_name;
+    uint32_t subtask_idx;
+    uint32_t subtask_cnt;
+    uint32_t max_parallelism;
+    struct weir_io *io; /* the core's; NULL where the job does no I/O */
+    struct weir_state_arena *arena; /* state pages of this stage */
+    struct weir_region_table *regions; /* to register mapped files */
+    uint64_t seed; /* of this subtask, for random partitioners and sources */
+};
+
+struct weir_operator_type {
+    const char *name;
+    uint32_t self_bytes; /* zeroed memory, line-aligned, given as op->self */
+    uint16_t input_cnt; /* 0: a source */
+    uint16_t output_cnt; /* main output first, then side outputs; 0: a sink */
+    /* How outputs are laid out when the operator materialises rows: true: columns. */
+    bool columns;
+
+    int (*open)(struct weir_operator *op);
+    /* Consume rows [cursor, in->cnt) (in selection order) of input `input`, emit into out[0..].
+     * Returns rows consumed; fewer than offered when an output is full, when a watermark was set (it
+     * is delivered before the rest), or when something outside must happen first (then out is empty).
+     * Negative: an error, which fails the task. in->watermark is what makes a row late. */
+    int64_t (*process)(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+        uint32_t cursor, struct weir_out *out, int64_t now_ns);
+    /* The operator's input watermark has risen to `watermark` (minimum over its active inputs). Emit
+     * what it makes due; WEIR_AGAIN: call again with room; WEIR_DONE: it may be forwarded.
+     * NULL: nothing is due ever. */
+    int (*watermark)(
+        struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns);
+    /* Sources: emit what there is. WEIR_AGAIN: there is more; WEIR_WAIT: nothing now; WEIR_DONE: the
+     * end of the data. An emitted watermark (weir_out_watermark) follows the rows of the call. */
+    int (*poll)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
+    /* Input `input` has ended. */
+    int (*end_input)(struct weir_operator *op, uint32_t input, struct weir_out *out);
+    /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write is
+     * still under way. */
+    int (*finish)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
+    /* Clean end is true where finish() was done: a file sink publishes only then. */
+    void (*close)(struct weir_operator *op, bool clean);
+};
+
+/* One operator of one subtask; the stage owns it. */
+struct weir_operator {
+    const struct weir_operator_type *type;
+    const void *conf; /* the operator's parameters: borrowed from the graph, read-only */
+    void *self;
+    const struct weir_operator_env *env;
+    const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
+    const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    int64_t watermark; /* input watermark so far */
+    /* Counters, written by the stage's core only. */
+    uint64_t rows_in;
+    uint64_t rows_out;
+    uint64_t rows_late;
+    uint64_t rows_bad;
+};
+
+#endif

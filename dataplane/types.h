@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* types.h: event time, strings, and what a step of an operator may answer. */
+#ifndef WEIR_DATAPLANE_TYPES_H
+#define WEIR_DATAPLANE_TYPES_H
+
+#include <string.h>
+
+#include "base/base.h"
+
+/* Event time and watermarks are milliseconds since 1970 UTC, as Flink's. */
+#define WEIR_TIME_MIN INT64_MIN
+#define WEIR_WATERMARK_MAX INT64_MAX
+
+/* Durations of event time, in its unit. */
+#define WEIR_MSEC INT64_C(1)
+#define WEIR_S INT64_C(1000)
+#define WEIR_MIN INT64_C(60000)
+#define WEIR_HOUR INT64_C(3600000)
+
+/* What a resumable step answers; a negative value is an error. */
+enum weir_step {
+    WEIR_DONE = 0, /* nothing left to do */
+    WEIR_AGAIN = 1, /* call again: the output was full, or there is more */
+    WEIR_WAIT = 2, /* nothing can be done now; something outside must happen first */
+};
+
+/* A string in a row: up to 12 bytes inline, else its first 4 bytes and where the whole lies in the
+ * batch's heap.
+ *
+ *   bytes 0..3  length
+ *   bytes 4..15 the text, zero-padded           (length <= 12)
+ *   bytes 4..7  its first 4 bytes, 8..11 offset from the batch's heap, 12..15 zero   (longer)
+ */
+#define WEIR_STR_INLINE_BYTES 12
+struct weir_str {
+    uint32_t bytes;
+    char head[4];
+    union {
+        char tail[8];
+        uint32_t off[2];
+    } u;
+};
+WEIR_STATIC_ASSERT(sizeof(struct weir_str) == 16, "a string is 16 bytes in a row");
+
+/* A string as pointer and length; borrowed from the batch it came from. */
+struct weir_slice {
+    const char *ptr;
+    uint32_t bytes;
+};
+
+/* weir_str_slice - the text of s; heap is the heap of the batch that s lies in. */
+static inline struct weir_slice
+weir_str_slice(const struct weir_str *s, const char *heap)
+{
+    struct weir_slice slice;
+    slice.ptr = s->bytes <= WEIR_STR_INLINE_BYTES ? s->head : heap + s->u.off[0];
+    slice.bytes = s->bytes;
+    return slice;
+}
+
+/* weir_str_inline - a string of at most WEIR_STR_INLINE_BYTES bytes, which needs no heap. */
+static inline struct weir_str
+weir_str_inline(const char *text, uint32_t bytes)
+{
+    struct weir_str s;
+    memset(&s, 0, sizeof s);
+    s.bytes = bytes;
+    memcpy(s.head, text, bytes);
+    return s;
+}
+
+#endif
