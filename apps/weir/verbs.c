@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verbs.c: the list of verbs. A new verb is a file with its row, and a line in each list here. */
+#include "apps/weir/verbs.h"
+
+#include "base/base.h"
+
+const struct weir_verb *const weir_verbs[] = {
+    &weir_verb_explain,
+    &weir_verb_version,
+};
+const size_t weir_verbs_cnt = WEIR_ARRAY_CNT(weir_verbs);

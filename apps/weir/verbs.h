@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verbs.h: one row per verb, each defined in the file of its name. */
+#ifndef WEIR_APPS_WEIR_VERBS_H
+#define WEIR_APPS_WEIR_VERBS_H
+
+#include "apps/weir/cli.h"
+
+extern const struct weir_verb weir_verb_explain;
+extern const struct weir_verb weir_verb_version;
+
+#endif
