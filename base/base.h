@@ -10,10 +10,16 @@
 #ifdef __cplusplus
 #define WEIR_STATIC_ASSERT(cond, text) static_assert(cond, text)
 #define WEIR_RESTRICT __restrict__
+#define WEIR_C_BEGIN extern "C" {
+#define WEIR_C_END }
 #else
 #define WEIR_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 #define WEIR_RESTRICT restrict
+#define WEIR_C_BEGIN
+#define WEIR_C_END
 #endif
+
+__extension__ typedef unsigned __int128 weir_u128;
 
 #define WEIR_API __attribute__((visibility("default")))
 #define WEIR_MUST_USE __attribute__((warn_unused_result))

@@ -9,9 +9,13 @@
 
 #include "base/base.h"
 
+WEIR_C_BEGIN
+
 /* weir_check_fail - print the place, the condition and a formatted text, then abort. */
 WEIR_API void weir_check_fail(const char *place, const char *cond, const char *fmt, ...)
     WEIR_PRINTF(3, 4) __attribute__((noreturn, cold));
+
+WEIR_C_END
 
 #define WEIR_CHECK_STR2(x) #x
 #define WEIR_CHECK_STR(x) WEIR_CHECK_STR2(x)

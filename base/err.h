@@ -16,6 +16,8 @@
 
 #include "base/base.h"
 
+WEIR_C_BEGIN
+
 /* Exit codes of the command, as sysexits(3) has them where it has them. */
 enum weir_exit {
     WEIR_EXIT_OK = 0,
@@ -143,5 +145,7 @@ WEIR_API void weir_err_clear(void);
 WEIR_API void weir_err_print(FILE *to, int err);
 /* weir_err_exit_code - the exit code of an error; 0 for 0. */
 WEIR_API int weir_err_exit_code(int err);
+
+WEIR_C_END
 
 #endif
