@@ -47,6 +47,8 @@ struct weir_operator_type {
     uint16_t output_cnt; /* main output first, then side outputs; 0: a sink */
     /* How outputs are laid out when the operator materialises rows: true: columns. */
     bool columns;
+    /* The operator sets watermarks of its own; those it is given end here, but for the MAX one. */
+    bool sets_watermarks;
 
     int (*open)(struct weir_operator *op);
     /* Consume rows [cursor, in->cnt) (in selection order) of input `input`, emit into out[0..].

@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "dataplane/valve.h"
+
+/* What a node has yet to do with its input, in the order in which it is done. */
+enum pend {
+    PEND_BATCH = 1,
+    PEND_WATERMARK = 2,
+    PEND_STATUS = 4,
+    PEND_END_INPUT = 8,
+    PEND_FINISH = 16,
+};
+
+/* What a node has yet to hand to its consumers, in the order in which it is handed on. */
+enum emit {
+    EMIT_ROWS = 1,
+    EMIT_WATERMARK = 2,
+    EMIT_STATUS = 4,
+    EMIT_END = 8,
+};
+
+struct node {
+    struct weir_operator op;
+    uint32_t pend;
+    uint32_t emit;
+    uint32_t emit_output; /* progress of the front item over outputs and their edges */
+    uint32_t emit_edge;
+    /* the unfinished input */
+    const struct weir_view *in;
+    uint32_t in_input;
+    uint32_t cursor;
+    int64_t pend_watermark;
+    bool pend_idle;
+    uint32_t end_inputs; /* inputs whose end is to be told, as bits */
+    /* what is on its way out */
+    int64_t emit_watermark;
+    bool emit_idle;
+    /* fixed */
+    struct weir_valve valve;
+    uint16_t channel_input[WEIR_CHAIN_EDGE_CNT_MAX];
+    uint32_t open_channel_cnt;
+    uint32_t input_open[WEIR_OPERATOR_INPUT_CNT_MAX]; /* channels of each input not ended yet */
+    bool idle; /* status handed on */
+    bool opened;
+    bool finished;
+    bool source_done;
+    struct weir_operator_env env;
+    struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    struct weir_out out[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    struct weir_view empty[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* each output's view before a call */
+    uint32_t out_cnt;
+    const char *name;
+};
+
+struct weir_chain {
+    struct node *nodes;
+    uint32_t node_cnt;
+    uint32_t ended_cnt;
+    uint32_t blocked;
+    uint64_t work; /* nodes with something pending or to emit, as bits */
+    void *mem[WEIR_CHAIN_NODE_CNT_MAX];
+};
+
+/* ---- memory ---- */
+
+static size_t
+node_bytes(const struct weir_chain_node_conf *conf, const struct weir_chain_conf *chain_conf)
+{
+    size_t bytes = weir_align_up(conf->type->self_bytes, WEIR_LINE_BYTES);
+    bytes += weir_align_up(weir_valve_footprint(conf->channel_cnt), WEIR_LINE_BYTES);
+    bytes += conf->type->output_cnt *
+             (weir_align_up(chain_conf->buf_bytes, WEIR_LINE_BYTES) +
+                 weir_align_up(WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t), WEIR_LINE_BYTES));
+    return bytes;
+}
+
+static char *
+carve(char **at, size_t bytes)
+{
+    char *mem = *at;
+    *at += weir_align_up(bytes, WEIR_LINE_BYTES);
+    return mem;
+}
+
+/* Columns and their hidden time and kind columns must end before half of the buffer where strings
+ * need the rest. */
+static void
+lay_out_columns(struct weir_out *out, const struct weir_schema *schema, uint32_t batch_rows)
+{
+    uint32_t row = schema->row_bytes + (out->has_time ? 8 : 0) + (out->has_kind ? 8 : 0);
+    uint32_t share = weir_schema_has_str(schema) ? out->buf_bytes / 2 : out->buf_bytes;
+    uint32_t cap = share / row / WEIR_BATCH_CAP_ALIGN * WEIR_BATCH_CAP_ALIGN;
+    cap = weir_min_u32(cap, WEIR_BATCH_ROW_CNT_MAX);
+    out->view.stride = 0;
+    out->view.cap = cap;
+    out->row_cap = weir_min_u32(cap, batch_rows);
+    out->heap_floor = cap * row;
+}
+
+/* The view of an output before anything is emitted. Times and kinds lie where the schema says, else
+ * hidden behind the row struct. */
+static void
+lay_out(
+    struct weir_out *out, const struct weir_chain_output *conf, bool columns, uint32_t batch_rows)
+{
+    const struct weir_schema *schema = conf->schema;
+    struct weir_view *view = &out->view;
+    view->schema = schema;
+    view->rows = out->base;
+    view->heap = out->base;
+    view->flags = WEIR_BATCH_EXCLUSIVE;
+    out->has_time = conf->has_time && schema->time_idx < 0;
+    out->has_kind = conf->has_kind;
+    if (columns) {
+        view->flags |= WEIR_BATCH_COLUMNS;
+        lay_out_columns(out, schema, batch_rows);
+    } else {
+        view->stride = schema->row_bytes + (out->has_time ? 8 : 0) + (out->has_kind ? 8 : 0);
+        out->row_cap = weir_min_u32(out->buf_bytes / view->stride, batch_rows);
+    }
+    size_t unit = view->stride != 0 ? 1 : view->cap;
+    uint32_t hidden = schema->row_bytes;
+    if (schema->time_idx >= 0) {
+        view->time = out->base + unit * schema->fields[schema->time_idx].off;
+    } else if (out->has_time) {
+        view->time = out->base + unit * hidden;
+        hidden += 8;
+    }
+    if (out->has_kind) {
+        view->kind = out->base + unit * hidden;
+    }
+    view->time_stride = view->stride != 0 ? view->stride : 8;
+    view->kind_stride = view->time_stride;
+}
+
+static int
+node_init(struct node *node, const struct weir_chain_node_conf *conf,
+    const struct weir_chain_conf *chain_conf, char *mem)
+{
+    node->name = conf->name;
+    node->env = conf->env;
+    node->op.type = conf->type;
+    node->op.conf = conf->conf;
+    node->op.env = &node->env;
+    node->op.watermark = WEIR_TIME_MIN;
+    node->op.self = carve(&mem, conf->type->self_bytes);
+    node->out_cnt = conf->type->output_cnt;
+    weir_valve_init(
+        &node->valve, carve(&mem, weir_valve_footprint(conf->channel_cnt)), conf->channel_cnt);
+    memcpy(node->channel_input, conf->channel_input, sizeof node->channel_input);
+    node->open_channel_cnt = conf->channel_cnt;
+    for (uint32_t i = 0; i < conf->channel_cnt; i++) {
+        node->input_open[conf->channel_input[i]]++;
+    }
+    for (uint32_t i = 0; i < WEIR_OPERATOR_INPUT_CNT_MAX; i++) {
+        node->op.in_schema[i] = conf->in_schema[i];
+    }
+    for (uint32_t i = 0; i < node->out_cnt; i++) {
+        struct weir_out *out = &node->out[i];
+        node->outputs[i] = conf->outputs[i];
+        node->op.out_schema[i] = conf->outputs[i].schema;
+        out->base = carve(&mem, chain_conf->buf_bytes);
+        out->buf_bytes = chain_conf->buf_bytes;
+        out->sel_buf = (uint16_t *)(void *)carve(&mem, WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t));
+        lay_out(out, &conf->outputs[i], conf->type->columns, chain_conf->batch_rows);
+        node->empty[i] = out->view;
+        if (out->row_cap == 0) {
+            return weir_err_push(WEIR_EPLAN,
+                "operator %s: a buffer of %u bytes has no room for a row of %s (%u bytes); raise "
+                "buffers.size",
+                conf->name, out->buf_bytes, conf->outputs[i].schema->name,
+                conf->outputs[i].schema->row_bytes);
+        }
+    }
+    return 0;
+}
+
+int
+weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain)
+{
+    if (conf->node_cnt == 0 || conf->node_cnt > WEIR_CHAIN_NODE_CNT_MAX) {
+        return weir_err_push(WEIR_EPLAN, "a stage has 1 to %d operators, not %u",
+            WEIR_CHAIN_NODE_CNT_MAX, conf->node_cnt);
+    }
+    struct weir_chain *chain = calloc(1, sizeof *chain);
+    if (chain == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a stage");
+    }
+    int rc = 0;
+    chain->node_cnt = conf->node_cnt;
+    chain->blocked = UINT32_MAX;
+    chain->nodes = calloc(conf->node_cnt, sizeof *chain->nodes);
+    if (chain->nodes == NULL) {
+        rc = weir_err_push(WEIR_ENOMEM, "the operators of a stage");
+        goto out;
+    }
+    for (uint32_t i = 0; i < conf->node_cnt && rc == 0; i++) {
+        size_t bytes = node_bytes(&conf->nodes[i], conf);
+        if (posix_memalign(
+                &chain->mem[i], WEIR_PAGE_BYTES, weir_align_up(bytes + 1, WEIR_PAGE_BYTES)) != 0) {
+            chain->mem[i] = NULL;
+            rc =
+                weir_err_push(WEIR_ENOMEM, "%zu bytes for operator %s", bytes, conf->nodes[i].name);
+            break;
+        }
+        memset(chain->mem[i], 0, bytes);
+        rc = node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
+    }
+out:
+    if (rc != 0) {
+        weir_chain_close(chain);
+        return rc;
+    }
+    *ret_chain = chain;
+    return 0;
+}
+
+int
+weir_chain_open(struct weir_chain *chain)
+{
+    for (uint32_t i = chain->node_cnt; i-- > 0;) {
+        struct node *node = &chain->nodes[i];
+        if (node->op.type->open == NULL) {
+            continue;
+        }
+        node->opened = true;
+        int rc = node->op.type->open(&node->op);
+        if (rc != 0) {
+            return weir_err_push(rc, "operator %s failed in open", node->name);
+        }
+    }
+    return 0;
+}
+
+void
+weir_chain_close(struct weir_chain *chain)
+{
+    if (chain == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; chain->nodes != NULL && i < chain->node_cnt; i++) {
+        struct node *node = &chain->nodes[i];
+        if (node->op.type != NULL && node->op.type->close != NULL &&
+            (node->opened || node->op.type->open == NULL)) {
+            node->op.type->close(&node->op, node->finished);
+        }
+    }
+    for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
+        free(chain->mem[i]);
+    }
+    free(chain->nodes);
+    free(chain);
+}
+
+/* ---- hand over to consumers ---- */
+
+static void
+has_work(struct weir_chain *chain, uint32_t idx)
+{
+    chain->work |= UINT64_C(1) << idx;
+}
+
+static void
+take_result(struct weir_chain *chain, uint32_t idx, struct weir_valve_result result)
+{
+    struct node *node = &chain->nodes[idx];
+    if (result.watermark_set) {
+        node->pend |= PEND_WATERMARK;
+        node->pend_watermark = result.watermark;
+    }
+    if (result.status != WEIR_VALVE_SAME) {
+        node->pend |= PEND_STATUS;
+        node->pend_idle = result.status == WEIR_VALVE_IDLE;
+    }
+    if (node->pend != 0) {
+        has_work(chain, idx);
+    }
+}
+
+void
+weir_chain_offer(
+    struct weir_chain *chain, uint32_t idx, uint32_t channel, const struct weir_view *view)
+{
+    struct node *node = &chain->nodes[idx];
+    WEIR_DCHECK(node->pend == 0, "node %s has unfinished input", node->name);
+    if (view->cnt == 0) {
+        return;
+    }
+    node->in = view;
+    node->in_input = node->channel_input[channel];
+    node->cursor = 0;
+    node->pend = PEND_BATCH;
+    node->op.rows_in += view->cnt;
+    has_work(chain, idx);
+}
+
+void
+weir_chain_offer_watermark(
+    struct weir_chain *chain, uint32_t idx, uint32_t channel, int64_t watermark)
+{
+    take_result(chain, idx, weir_valve_watermark(&chain->nodes[idx].valve, channel, watermark));
+}
+
+void
+weir_chain_offer_status(struct weir_chain *chain, uint32_t idx, uint32_t channel, bool idle)
+{
+    take_result(chain, idx, weir_valve_status(&chain->nodes[idx].valve, channel, idle));
+}
+
+void
+weir_chain_offer_end(struct weir_chain *chain, uint32_t idx, uint32_t channel)
+{
+    struct node *node = &chain->nodes[idx];
+    uint32_t input = node->channel_input[channel];
+    WEIR_CHECK(node->input_open[input] > 0, "node %s: an in-edge ended twice", node->name);
+    node->input_open[input]--;
+    node->open_channel_cnt--;
+    if (node->input_open[input] == 0 && node->op.type->end_input != NULL) {
+        node->end_inputs |= 1u << input;
+        node->pend |= PEND_END_INPUT;
+    }
+    if (node->open_channel_cnt == 0) {
+        node->pend |= PEND_FINISH;
+    }
+    if (node->pend != 0) {
+        has_work(chain, idx);
+    }
+}
+
+/* Hand the front item to the next consumer that is free. Returns false when one is not. */
+static bool
+emit_to(
+    struct weir_chain *chain, struct node *node, uint32_t item, const struct weir_chain_output *to)
+{
+    struct weir_view *view = &node->out[node->emit_output].view;
+    while (node->emit_edge < to->edge_cnt) {
+        const struct weir_chain_edge *edge = &to->edges[node->emit_edge];
+        if (chain->nodes[edge->node].pend != 0) {
+            return false;
+        }
+        switch (item) {
+        case EMIT_ROWS:
+            if (to->edge_cnt > 1) {
+                view->flags &= ~(uint32_t)WEIR_BATCH_EXCLUSIVE;
+            }
+            weir_chain_offer(chain, edge->node, edge->channel, view);
+            break;
+        case EMIT_WATERMARK:
+            weir_chain_offer_watermark(chain, edge->node, edge->channel, node->emit_watermark);
+            break;
+        case EMIT_STATUS:
+            weir_chain_offer_status(chain, edge->node, edge->channel, node->emit_idle);
+            break;
+        default:
+            weir_chain_offer_end(chain, edge->node, edge->channel);
+            break;
+        }
+        node->emit_edge++;
+    }
+    return true;
+}
+
+/* Hand on what the node has emitted. Returns true when all of it is handed on. */
+static bool
+emit_all(struct weir_chain *chain, struct node *node)
+{
+    while (node->emit != 0) {
+        uint32_t item = node->emit & -node->emit;
+        while (node->emit_output < node->out_cnt) {
+            const struct weir_chain_output *to = &node->outputs[node->emit_output];
+            bool empty = item == EMIT_ROWS && node->out[node->emit_output].view.cnt == 0;
+            if (!empty && !emit_to(chain, node, item, to)) {
+                return false;
+            }
+            node->emit_output++;
+            node->emit_edge = 0;
+        }
+        node->emit &= ~item;
+        node->emit_output = 0;
+        node->emit_edge = 0;
+    }
+    return true;
+}
+
+/* ---- one step of one node ---- */
+
+static void
+prepare_outs(struct node *node, const struct weir_view *in)
+{
+    for (uint32_t i = 0; i < node->out_cnt; i++) {
+        struct weir_out *out = &node->out[i];
+        out->view = node->empty[i];
+        out->view.watermark = in != NULL ? in->watermark : WEIR_TIME_MIN;
+        out->view.intended_ns = in != NULL ? in->intended_ns : 0;
+        out->heap_end = out->buf_bytes;
+        out->row_kind = WEIR_ROW_INSERT;
+        out->passed = false;
+        out->watermark_set = false;
+    }
+}
+
+/* Note what a call has emitted. */
+static bool
+collect_outs(struct node *node)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < node->out_cnt; i++) {
+        node->op.rows_out += node->out[i].view.cnt;
+        any |= node->out[i].view.cnt != 0;
+    }
+    if (any) {
+        node->emit |= EMIT_ROWS;
+    }
+    if (node->out_cnt > 0 && node->out[0].watermark_set) {
+        node->emit |= EMIT_WATERMARK;
+        node->emit_watermark = node->out[0].watermark;
+        any = true;
+    }
+    return any;
+}
+
+/* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
+static int
+step_batch(struct node *node, int64_t now_ns)
+{
+    prepare_outs(node, node->in);
+    int64_t rows = node->op.type->process(
+        &node->op, node->in_input, node->in, node->cursor, node->out, now_ns);
+    if (rows < 0) {
+        return (int)rows;
+    }
+    node->cursor += (uint32_t)rows;
+    WEIR_DCHECK(node->cursor <= node->in->cnt, "%s consumed more than it was given", node->name);
+    if (node->cursor == node->in->cnt) {
+        node->pend &= ~(uint32_t)PEND_BATCH;
+    }
+    bool emitted = collect_outs(node);
+    return rows > 0 || emitted ? WEIR_AGAIN : WEIR_WAIT;
+}
+
+static int
+step_watermark(struct node *node, int64_t now_ns)
+{
+    node->op.watermark = node->pend_watermark;
+    if (node->op.type->watermark != NULL) {
+        prepare_outs(node, NULL);
+        int rc = node->op.type->watermark(&node->op, node->pend_watermark, node->out, now_ns);
+        if (rc < 0) {
+            return rc;
+        }
+        bool emitted = collect_outs(node);
+        if (rc != WEIR_DONE) {
+            return rc == WEIR_AGAIN || emitted ? WEIR_AGAIN : WEIR_WAIT;
+        }
+    }
+    node->pend &= ~(uint32_t)PEND_WATERMARK;
+    /* An operator that sets watermarks of its own replaces those it is given, but for the last. */
+    if (!node->idle &&
+        (!node->op.type->sets_watermarks || node->pend_watermark == WEIR_WATERMARK_MAX)) {
+        node->emit |= EMIT_WATERMARK;
+        node->emit_watermark = node->pend_watermark;
+    }
+    return WEIR_AGAIN;
+}
+
+static int
+step_end(struct node *node, int64_t now_ns)
+{
+    int rc = WEIR_DONE;
+    if ((node->pend & PEND_END_INPUT) != 0) {
+        uint32_t input = (uint32_t)__builtin_ctz(node->end_inputs);
+        prepare_outs(node, NULL);
+        rc = node->op.type->end_input(&node->op, input, node->out);
+        if (rc == WEIR_DONE) {
+            node->end_inputs &= node->end_inputs - 1;
+            node->pend &= node->end_inputs != 0 ? ~0u : ~(uint32_t)PEND_END_INPUT;
+        }
+    } else if (node->op.type->finish != NULL) {
+        prepare_outs(node, NULL);
+        rc = node->op.type->finish(&node->op, node->out, now_ns);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    bool emitted = collect_outs(node);
+    if (rc != WEIR_DONE) {
+        return rc == WEIR_AGAIN || emitted ? WEIR_AGAIN : WEIR_WAIT;
+    }
+    if (node->pend == PEND_FINISH) {
+        node->pend = 0;
+        node->finished = true;
+        node->emit |= EMIT_END;
+    }
+    return WEIR_AGAIN;
+}
+
+static int
+step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
+{
+    struct node *node = &chain->nodes[idx];
+    bool was_finished = node->finished;
+    int rc;
+    if ((node->pend & PEND_BATCH) != 0) {
+        rc = step_batch(node, now_ns);
+    } else if ((node->pend & PEND_WATERMARK) != 0) {
+        rc = step_watermark(node, now_ns);
+    } else if ((node->pend & PEND_STATUS) != 0) {
+        node->pend &= ~(uint32_t)PEND_STATUS;
+        node->idle = node->pend_idle;
+        node->emit |= EMIT_STATUS;
+        node->emit_idle = node->pend_idle;
+        rc = WEIR_AGAIN;
+    } else {
+        rc = step_end(node, now_ns);
+    }
+    if (rc < 0) {
+        return weir_err_push(rc, "operator %s failed", node->name);
+    }
+    chain->ended_cnt += node->finished && !was_finished;
+    return rc;
+}
+
+int
+weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns)
+{
+    uint64_t stuck =
+        0; /* nodes that cannot go on in this call, until a deeper one makes progress */
+    chain->blocked = UINT32_MAX;
+    while ((chain->work & ~stuck) != 0) {
+        uint32_t idx = 63 - (uint32_t)__builtin_clzll(chain->work & ~stuck);
+        struct node *node = &chain->nodes[idx];
+        if (node->emit != 0) {
+            if (!emit_all(chain, node)) {
+                stuck |= UINT64_C(1) << idx;
+                continue;
+            }
+            stuck = 0;
+            if (node->pend == 0) {
+                chain->work &= ~(UINT64_C(1) << idx);
+            }
+            continue;
+        }
+        if (step_cnt == 0) {
+            return WEIR_AGAIN;
+        }
+        step_cnt--;
+        int rc = step(chain, idx, now_ns);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == WEIR_WAIT) {
+            stuck |= UINT64_C(1) << idx;
+            chain->blocked = idx;
+            continue;
+        }
+        stuck = 0;
+        if (node->pend == 0 && node->emit == 0) {
+            chain->work &= ~(UINT64_C(1) << idx);
+        }
+    }
+    return chain->work == 0 ? WEIR_DONE : WEIR_WAIT;
+}
+
+/* ---- sources ---- */
+
+void
+weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
+{
+    struct node *node = &chain->nodes[idx];
+    if (node->source_done) {
+        return;
+    }
+    node->source_done = true;
+    if (clean) {
+        node->emit |= EMIT_WATERMARK;
+        node->emit_watermark = WEIR_WATERMARK_MAX;
+    }
+    node->pend |= PEND_FINISH;
+    has_work(chain, idx);
+}
+
+int
+weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
+{
+    struct node *node = &chain->nodes[idx];
+    if (node->source_done) {
+        return WEIR_DONE;
+    }
+    prepare_outs(node, NULL);
+    int rc = node->op.type->poll(&node->op, node->out, now_ns);
+    if (rc < 0) {
+        return weir_err_push(rc, "source %s failed", node->name);
+    }
+    if (node->out[0].status != 0) {
+        node->emit |= EMIT_STATUS;
+        node->emit_idle = node->out[0].status == WEIR_SLOT_IDLE;
+        node->out[0].status = 0;
+    }
+    bool emitted = collect_outs(node);
+    if (node->emit != 0) {
+        has_work(chain, idx);
+    }
+    if (rc == WEIR_DONE) {
+        weir_chain_end_source(chain, idx, true);
+    }
+    return rc == WEIR_WAIT && emitted ? WEIR_AGAIN : rc;
+}
+
+/* ---- looking ---- */
+
+bool
+weir_chain_ended(const struct weir_chain *chain)
+{
+    return chain->ended_cnt == chain->node_cnt && chain->work == 0;
+}
+
+uint32_t
+weir_chain_blocked(const struct weir_chain *chain)
+{
+    return chain->blocked;
+}
+
+struct weir_operator *
+weir_chain_operator(struct weir_chain *chain, uint32_t node)
+{
+    return &chain->nodes[node].op;
+}
+
+uint32_t
+weir_chain_node_cnt(const struct weir_chain *chain)
+{
+    return chain->node_cnt;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* chain.h: the operators of one stage, fused on one core, and the order in which they run.
+ *
+ * The operators are nodes of a small acyclic graph in topological order. Each node holds at most one
+ * unfinished input (a batch and how far it is consumed, or an event). The driver always runs the
+ * deepest node that has one, so a batch runs down the graph before the next is taken, nothing is
+ * queued inside a stage, and whatever stopped for want of room is resumed exactly where it stopped.
+ *
+ *     source -> filter -> project -> window -> partition        (deepest unfinished first: <-)
+ *
+ * Events wait while an input is unfinished; within one output, rows go first, then the watermark, the
+ * status and the end. What it is not: a queue (see channel.h) or a thread (see task.h).
+ *
+ * Thread: one core at a time. Memory: all at init.
+ */
+#ifndef WEIR_DATAPLANE_CHAIN_H
+#define WEIR_DATAPLANE_CHAIN_H
+
+#include "dataplane/operator.h"
+
+#define WEIR_CHAIN_NODE_CNT_MAX 64
+#define WEIR_CHAIN_EDGE_CNT_MAX 16
+
+/* Where the rows of an output go: input `input` of node `node`, as in-edge `channel` of that node. */
+struct weir_chain_edge {
+    uint16_t node;
+    uint16_t input;
+    uint16_t channel;
+};
+
+struct weir_chain_output {
+    struct weir_chain_edge edges[WEIR_CHAIN_EDGE_CNT_MAX];
+    uint32_t edge_cnt;
+    const struct weir_schema *schema;
+    bool has_time; /* rows need a hidden event time: the schema has none and it is used later */
+    bool has_kind;
+};
+
+/* One node as the planner wires it. Borrowed until init returns, but for what it points to. */
+struct weir_chain_node_conf {
+    const char *name;
+    const struct weir_operator_type *type;
+    const void *conf;
+    const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
+    struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    struct weir_operator_env env; /* copied */
+    uint16_t channel_input[WEIR_CHAIN_EDGE_CNT_MAX]; /* the input that each in-edge belongs to */
+    uint32_t channel_cnt; /* in-edges, fused ones and gates */
+};
+
+struct weir_chain_conf {
+    const struct weir_chain_node_conf *nodes;
+    uint32_t node_cnt;
+    uint32_t batch_rows; /* rows per output batch at most, in [1, WEIR_BATCH_ROW_CNT_MAX] */
+    uint32_t buf_bytes; /* of an output batch */
+};
+
+struct weir_chain;
+
+/* weir_chain_new - all memory of the nodes; nothing is opened. WEIR_ENOMEM, WEIR_EINVAL. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain);
+/* weir_chain_open - open the operators, tail first. On an error those opened stay open: close. */
+WEIR_API WEIR_MUST_USE int weir_chain_open(struct weir_chain *chain);
+/* weir_chain_close - close every operator whose open was entered, then free all. Accepts NULL. */
+WEIR_API void weir_chain_close(struct weir_chain *chain);
+
+/* weir_chain_run - do up to `step_cnt` steps of unfinished work.
+ *
+ * Returns: WEIR_AGAIN after step_cnt steps; WEIR_DONE when no input is unfinished: offer more;
+ *          WEIR_WAIT when what is unfinished waits for something outside (weir_chain_blocked);
+ *          negative: the error of an operator, named in the context.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns);
+
+/* weir_chain_poll_source - let one source emit. WEIR_AGAIN: it emitted or has more; WEIR_WAIT:
+ * nothing now; WEIR_DONE: it has ended (its end is on the way). Only when run() said WEIR_DONE. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_poll_source(struct weir_chain *chain, uint32_t node, int64_t now_ns);
+/* weir_chain_end_source - end a source from outside: clean sends the MAX watermark before the end. */
+WEIR_API void weir_chain_end_source(struct weir_chain *chain, uint32_t node, bool clean);
+
+/* weir_chain_offer_* - hand a batch or an event of in-edge `channel` to `node`; only when run() said
+ * WEIR_DONE. The view and its memory stay good until run() says WEIR_DONE again. */
+WEIR_API void weir_chain_offer(
+    struct weir_chain *chain, uint32_t node, uint32_t channel, const struct weir_view *view);
+WEIR_API void weir_chain_offer_watermark(
+    struct weir_chain *chain, uint32_t node, uint32_t channel, int64_t watermark);
+WEIR_API void
+weir_chain_offer_status(struct weir_chain *chain, uint32_t node, uint32_t channel, bool idle);
+WEIR_API void weir_chain_offer_end(struct weir_chain *chain, uint32_t node, uint32_t channel);
+
+/* weir_chain_ended - every node has finished. */
+WEIR_API bool weir_chain_ended(const struct weir_chain *chain);
+/* weir_chain_blocked - the node that the last run() waits for, or UINT32_MAX. */
+WEIR_API uint32_t weir_chain_blocked(const struct weir_chain *chain);
+WEIR_API struct weir_operator *weir_chain_operator(struct weir_chain *chain, uint32_t node);
+WEIR_API uint32_t weir_chain_node_cnt(const struct weir_chain *chain);
+
+#endif
