@@ -58,8 +58,8 @@ weir_err_push(int err, const char *fmt, ...)
     return err;
 }
 
-static int
-translate(int errnum)
+int
+weir_err_of_errno(int errnum)
 {
     switch (errnum) {
     case EACCES:
@@ -75,10 +75,16 @@ translate(int errnum)
     case ECONNREFUSED:
     case EHOSTUNREACH:
     case ENETUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EADDRNOTAVAIL:
     case ECONNRESET:
+    case ECONNABORTED:
         return WEIR_EUNAVAILABLE;
     case ETIMEDOUT:
         return WEIR_ETIMEOUT;
+    case ECANCELED:
+        return WEIR_ECANCELED;
     case ENOSPC:
     case EDQUOT:
     case EIO:
@@ -98,7 +104,7 @@ weir_err_errno(int errnum, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    return weir_err_push(translate(errnum), "%.400s: %s", what, strerror(errnum));
+    return weir_err_push(weir_err_of_errno(errnum), "%.400s: %s", what, strerror(errnum));
 }
 
 size_t

@@ -133,6 +133,8 @@ WEIR_API int weir_err_push(int err, const char *fmt, ...) WEIR_PRINTF(2, 3);
  * else WEIR_ESYS. errnum is a positive errno.
  */
 WEIR_API int weir_err_errno(int errnum, const char *fmt, ...) WEIR_PRINTF(2, 3);
+/* weir_err_of_errno - the same translation without a text: for completions on a core. */
+WEIR_API int weir_err_of_errno(int errnum);
 
 /* weir_err_cnt, weir_err_at - the context so far; entry 0 is the first cause. */
 WEIR_API size_t weir_err_cnt(void);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim_priv.h: the simulated world, and its disk and network as calls that never wait. */
+#ifndef WEIR_IO_SIM_PRIV_H
+#define WEIR_IO_SIM_PRIV_H
+
+#include "base/rng.h"
+#include "io/back.h"
+#include "io/sim.h"
+
+#define SIM_FILE_CNT_MAX 256
+#define SIM_FILE_BYTES_MAX WEIR_GIB
+#define SIM_HANDLE_CNT_MAX 256
+#define SIM_PATH_BYTES 256
+#define SIM_FAULT_CNT_MAX 16
+#define SIM_BACKLOG_CNT_MAX 16
+#define SIM_INBOX_BYTES (64 * WEIR_KIB)
+
+struct sim_file {
+    char path[SIM_PATH_BYTES]; /* absolute, without a trailing slash; "" is the root */
+    bool is_used;
+    bool is_linked; /* has its name: false once removed while open */
+    bool is_dir;
+    bool is_denied;
+    uint32_t handle_cnt;
+    uint32_t lock_handle; /* 0: not locked (handle 0 never locks) */
+    char *base;
+    uint64_t bytes;
+    int64_t mtime_ns;
+};
+
+enum sim_handle_kind { SIM_FREE, SIM_FILE, SIM_LISTENER, SIM_SOCKET };
+
+struct sim_handle {
+    uint32_t kind;
+    uint32_t flags;
+    struct sim_file *file;
+    uint64_t pos; /* of the stream; of a directory: the next entry */
+    uint32_t port;
+    int32_t peer; /* -1: it has closed */
+    uint32_t backlog_cnt;
+    int32_t backlog[SIM_BACKLOG_CNT_MAX];
+    char *inbox;
+    uint64_t inbox_put; /* free-running */
+    uint64_t inbox_got;
+};
+
+struct sim_fault {
+    uint32_t verb;
+    uint32_t skip_cnt;
+    int errnum; /* 0: the place is free */
+};
+
+struct weir_sim {
+    struct weir_sim_config config;
+    struct weir_rng rng;
+    int64_t now_ns;
+    uint32_t port_next;
+    uint64_t used_bytes;
+    struct sim_file files[SIM_FILE_CNT_MAX];
+    struct sim_handle handles[SIM_HANDLE_CNT_MAX];
+    struct sim_fault faults[SIM_FAULT_CNT_MAX];
+};
+
+/* weir_sim_handle_of - the open handle, or NULL; weir_sim_handle_new - a free one (>= 0) or -EMFILE. */
+struct sim_handle *weir_sim_handle_of(struct weir_sim *world, int32_t handle);
+int32_t weir_sim_handle_new(struct weir_sim *world, uint32_t kind);
+
+/* weir_sim_disk, weir_sim_net - do op now: its result or -errno. Net verbs: -EAGAIN where it would wait. */
+int64_t weir_sim_disk(struct weir_sim *world, struct weir_io_op *op);
+int64_t weir_sim_net(struct weir_sim *world, struct weir_io_op *op);
+/* weir_sim_net_would_wait - whether weir_sim_net would answer -EAGAIN. */
+bool weir_sim_net_would_wait(struct weir_sim *world, const struct weir_io_op *op);
+/* weir_sim_net_close - the socket or listener goes; the peer reads what is left, then the end. */
+void weir_sim_net_close(struct weir_sim *world, int32_t handle);
+
+/* weir_sim_cut - how much of bytes moves this time: all, or fewer by the world's draw. */
+uint64_t weir_sim_cut(struct weir_sim *world, uint64_t bytes);
+struct sim_file *weir_sim_file_find(struct weir_sim *world, const char *path);
+/* weir_sim_file_make - a new file or directory; its parent must be there: -errno. */
+int weir_sim_file_make(
+    struct weir_sim *world, const char *path, bool is_dir, struct sim_file **ret_file);
+/* weir_sim_file_drop - free what is neither named nor open. */
+void weir_sim_file_drop(struct weir_sim *world, struct sim_file *file);
+/* weir_sim_path - dir's path and path joined and made absolute: 0 or -errno. */
+int weir_sim_path(struct weir_sim *world, int32_t dir, const char *path, char *ret_path);
+
+#endif
