@@ -18,6 +18,9 @@
 #include <stdatomic.h>
 
 #define WEIR_ATOMIC(type) _Atomic(type)
+/* Where a unit itself touches plain data that it hands over; tells the explorer, else nothing. */
+#define WEIR_DATA_READ(p) ((void)(p))
+#define WEIR_DATA_WRITE(p) ((void)(p))
 
 #define weir_load_rlx(p) atomic_load_explicit(p, memory_order_relaxed)
 #define weir_load_acq(p) atomic_load_explicit(p, memory_order_acquire)
@@ -26,7 +29,6 @@
 #define weir_store_rel(p, v) atomic_store_explicit(p, v, memory_order_release)
 #define weir_store_sc(p, v) atomic_store_explicit(p, v, memory_order_seq_cst)
 #define weir_exchange_acq_rel(p, v) atomic_exchange_explicit(p, v, memory_order_acq_rel)
-#define weir_fetch_or_acq_rel(p, v) atomic_fetch_or_explicit(p, v, memory_order_acq_rel)
 #define weir_fetch_add_rlx(p, v) atomic_fetch_add_explicit(p, v, memory_order_relaxed)
 #define weir_fetch_add_acq_rel(p, v) atomic_fetch_add_explicit(p, v, memory_order_acq_rel)
 #define weir_fetch_add_sc(p, v) atomic_fetch_add_explicit(p, v, memory_order_seq_cst)
