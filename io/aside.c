@@ -203,7 +203,7 @@ run(struct weir_io_op *op)
     return rc < 0 ? -errno : rc;
 }
 
-/* The result travels in priv[0]; NULL is the request to end. */
+/* The result travels in op->result, which the core leaves alone meanwhile; NULL asks to end. */
 static void *
 helper_main(void *arg)
 {
@@ -218,7 +218,7 @@ helper_main(void *arg)
         if (op == NULL) {
             return NULL;
         }
-        op->priv[0] = (uint64_t)run(op);
+        op->result = run(op);
         WEIR_CHECK(write(aside->to_core[1], &op, sizeof op) == (ssize_t)sizeof op, "reply pipe");
     }
 }
@@ -309,7 +309,7 @@ weir_aside_take(struct weir_aside *aside, int64_t *ret_res)
         return NULL;
     }
     aside->cnt--;
-    *ret_res = (int64_t)op->priv[0];
+    *ret_res = op->result;
     return op;
 }
 

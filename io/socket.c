@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,8 +26,13 @@ split(const char *text, char *host, const char **ret_port)
         text++;
         bytes -= 2;
     }
-    if (bytes == 0 || bytes >= HOST_BYTES_MAX ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
+    if (bytes == 0 || bytes >= HOST_BYTES_MAX) {
+        return -EINVAL;
+    }
+    /* getaddrinfo would take 65617 for 81. */
+    size_t digit_cnt = strspn(colon + 1, "0123456789");
+    if (colon[1 + digit_cnt] != '\0' || digit_cnt > 5 ||
+        strtoul(colon + 1, NULL, 10) > UINT16_MAX) {
         return -EINVAL;
     }
     memcpy(host, text, bytes);
