@@ -243,17 +243,31 @@ weir_str_set_bytes(struct weir_out *out, struct weir_str *dst, const char *text,
     dst->u.off[1] = 0;
 }
 
-/* weir_out_pass - hand on rows of `in`, those whose `cnt` indices stand in out->sel_buf; with
- * cnt == in->row_cnt and no selection in `in`, all of them. */
+/* weir_out_pass - hand on the rows of `in` whose `cnt` indices stand in out->sel_buf. */
 static inline void
 weir_out_pass(struct weir_out *out, const struct weir_view *in, uint32_t cnt)
 {
-    const struct weir_schema *schema = in->schema;
     out->view = *in;
-    out->view.schema = schema;
     out->view.sel = out->sel_buf;
     out->view.cnt = cnt;
     out->passed = true;
+}
+
+/* weir_out_pass_range - hand on selected rows [from, from + cnt) of `in`. */
+static inline void
+weir_out_pass_range(struct weir_out *out, const struct weir_view *in, uint32_t from, uint32_t cnt)
+{
+    out->view = *in;
+    out->view.cnt = cnt;
+    out->passed = true;
+    if (in->sel != NULL) {
+        out->view.sel = in->sel + from;
+    } else if (from > 0 || cnt < in->row_cnt) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            out->sel_buf[i] = (uint16_t)(from + i);
+        }
+        out->view.sel = out->sel_buf;
+    }
 }
 
 /* weir_out_watermark - a watermark that follows the rows emitted in this call. */

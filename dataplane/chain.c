@@ -469,6 +469,22 @@ step_watermark(struct node *node, int64_t now_ns)
 }
 
 static int
+step_status(struct node *node)
+{
+    if (node->op.type->status != NULL) {
+        int rc = node->op.type->status(&node->op, node->pend_idle);
+        if (rc != WEIR_DONE) {
+            return rc;
+        }
+    }
+    node->pend &= ~(uint32_t)PEND_STATUS;
+    node->idle = node->pend_idle;
+    node->emit |= EMIT_STATUS;
+    node->emit_idle = node->pend_idle;
+    return WEIR_AGAIN;
+}
+
+static int
 step_end(struct node *node, int64_t now_ns)
 {
     int rc = WEIR_DONE;
@@ -510,11 +526,7 @@ step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     } else if ((node->pend & PEND_WATERMARK) != 0) {
         rc = step_watermark(node, now_ns);
     } else if ((node->pend & PEND_STATUS) != 0) {
-        node->pend &= ~(uint32_t)PEND_STATUS;
-        node->idle = node->pend_idle;
-        node->emit |= EMIT_STATUS;
-        node->emit_idle = node->pend_idle;
-        rc = WEIR_AGAIN;
+        rc = step_status(node);
     } else {
         rc = step_end(node, now_ns);
     }
@@ -564,6 +576,24 @@ weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns)
         }
     }
     return chain->work == 0 ? WEIR_DONE : WEIR_WAIT;
+}
+
+int
+weir_chain_flush(struct weir_chain *chain)
+{
+    int waits = WEIR_DONE;
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        struct node *node = &chain->nodes[i];
+        if (node->op.type->flush == NULL || node->finished) {
+            continue;
+        }
+        int rc = node->op.type->flush(&node->op);
+        if (rc < 0) {
+            return weir_err_push(rc, "operator %s failed", node->name);
+        }
+        waits = rc == WEIR_WAIT ? WEIR_WAIT : waits;
+    }
+    return waits;
 }
 
 /* ---- sources ---- */

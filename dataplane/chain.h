@@ -74,6 +74,10 @@ WEIR_API void weir_chain_close(struct weir_chain *chain);
 WEIR_API WEIR_MUST_USE int
 weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns);
 
+/* weir_chain_flush - the task has run out of input: operators hand on what waits for company.
+ * WEIR_DONE, WEIR_WAIT: not all could, or an error. Only when run() said WEIR_DONE. */
+WEIR_API WEIR_MUST_USE int weir_chain_flush(struct weir_chain *chain);
+
 /* weir_chain_poll_source - let one source emit. WEIR_AGAIN: it emitted or has more; WEIR_WAIT:
  * nothing now; WEIR_DONE: it has ended (its end is on the way). Only when run() said WEIR_DONE. */
 WEIR_API WEIR_MUST_USE int

@@ -65,6 +65,10 @@ struct weir_operator_type {
     /* Sources: emit what there is. WEIR_AGAIN: there is more; WEIR_WAIT: nothing now; WEIR_DONE: the
      * end of the data. An emitted watermark (weir_out_watermark) follows the rows of the call. */
     int (*poll)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
+    /* The operator's input has gone idle, or is active again. WEIR_WAIT: call again. NULL: no care. */
+    int (*status)(struct weir_operator *op, bool idle);
+    /* The task has run out of input: hand on what waits for company. WEIR_WAIT: call again. */
+    int (*flush)(struct weir_operator *op);
     /* Input `input` has ended. */
     int (*end_input)(struct weir_operator *op, uint32_t input, struct weir_out *out);
     /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write is

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/channel.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#define FLYING_MASK (WEIR_CHANNEL_BUF_CNT_MAX - 1)
+
+/* ---- buffers ---- */
+
+void
+weir_channel_reclaim(struct weir_channel_out *out)
+{
+    if (out->flying_head == out->flying_tail) {
+        return;
+    }
+    uint64_t head = weir_ring_head_seq(&out->ring);
+    while (out->flying_head != out->flying_tail &&
+           out->flying[out->flying_head & FLYING_MASK].seq <= head) {
+        struct weir_channel_stock *stock = out->stock;
+        stock->free[stock->free_cnt] = out->flying[out->flying_head & FLYING_MASK].buf_idx;
+        stock->free_cnt++;
+        out->flying_head++;
+    }
+}
+
+static bool
+open_buf(struct weir_channel_out *out)
+{
+    struct weir_channel_stock *stock = out->stock;
+    weir_channel_reclaim(out);
+    if (stock->free_cnt == 0 || out->flying_tail - out->flying_head == WEIR_CHANNEL_BUF_CNT_MAX) {
+        return false;
+    }
+    stock->free_cnt--;
+    out->buf_idx = stock->free[stock->free_cnt];
+    out->buf = stock->base + (size_t)out->buf_idx * stock->buf_bytes;
+    out->rows_off = 0;
+    out->row_cnt = 0;
+    out->heap_end = stock->buf_bytes;
+    out->bufs++;
+    return true;
+}
+
+/* The open buffer is full: it is free again when all published so far is released. */
+static void
+shut_buf(struct weir_channel_out *out)
+{
+    WEIR_DCHECK(out->row_cnt == 0, "an unpublished slice");
+    out->flying[out->flying_tail & FLYING_MASK].seq = weir_ring_tail_seq(&out->ring);
+    out->flying[out->flying_tail & FLYING_MASK].buf_idx = out->buf_idx;
+    out->flying_tail++;
+    out->buf = NULL;
+}
+
+static uint32_t
+buf_off(const struct weir_channel_out *out)
+{
+    return out->stock->region_off + out->buf_idx * out->stock->buf_bytes;
+}
+
+/* ---- publishing ---- */
+
+static struct weir_batch *
+next_slot(struct weir_channel_out *out)
+{
+    struct weir_batch *slot = weir_ring_prod_slot(&out->ring, 0, sizeof *slot);
+    memset(slot, 0, sizeof *slot);
+    slot->watermark = out->watermark;
+    return slot;
+}
+
+static void
+publish(struct weir_channel_out *out)
+{
+    weir_ring_publish(&out->ring, 1);
+    out->dirty = true;
+}
+
+int
+weir_channel_flush(struct weir_channel_out *out)
+{
+    const struct weir_channel_format *format = out->format;
+    if (out->buf == NULL || out->row_cnt == 0) {
+        return 1;
+    }
+    if (weir_ring_room_data(&out->ring, 1) == 0) {
+        return 0;
+    }
+    struct weir_batch *slot = next_slot(out);
+    uint32_t rows_off = buf_off(out) + out->rows_off;
+    uint32_t hidden = format->schema->row_bytes;
+    slot->kind = WEIR_SLOT_BATCH;
+    slot->flags = WEIR_BATCH_EXCLUSIVE;
+    slot->region = out->stock->region;
+    slot->rows_off = rows_off;
+    slot->row_cnt = out->row_cnt;
+    slot->sel_off = WEIR_OFF_NONE;
+    slot->hash_off = WEIR_OFF_NONE;
+    slot->time_off = WEIR_OFF_NONE;
+    slot->kind_off = WEIR_OFF_NONE;
+    slot->stride = (uint16_t)format->row_bytes;
+    slot->heap_region = out->stock->region;
+    slot->heap_off = buf_off(out);
+    if (format->schema->time_idx >= 0) {
+        slot->time_off = rows_off + format->schema->fields[format->schema->time_idx].off;
+    } else if (format->has_time) {
+        slot->time_off = rows_off + hidden;
+        hidden += 8;
+    }
+    if (format->has_kind) {
+        slot->kind_off = rows_off + hidden;
+    }
+    slot->intended_ns = out->intended_ns;
+    publish(out);
+    out->rows_off += out->row_cnt * format->row_bytes;
+    out->row_cnt = 0;
+    return 1;
+}
+
+int
+weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value)
+{
+    if (weir_channel_flush(out) == 0 || weir_ring_room(&out->ring, 1) == 0) {
+        return 0;
+    }
+    struct weir_batch *slot = next_slot(out);
+    slot->kind = (uint16_t)kind;
+    slot->watermark = value;
+    if (kind == WEIR_SLOT_WATERMARK) {
+        out->watermark = value;
+    }
+    publish(out);
+    return 1;
+}
+
+/* ---- copying ---- */
+
+/* Bytes of text that row `row` needs in the slice's own heap. */
+static uint32_t
+heap_bytes(const struct weir_schema *schema, const struct weir_view *view, uint32_t row)
+{
+    uint32_t bytes = 0;
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        if (schema->fields[f].type == WEIR_TYPE_STR) {
+            uint32_t len;
+            memcpy(&len, weir_view_at(view, &schema->fields[f], row), sizeof len);
+            bytes += len > WEIR_STR_INLINE_BYTES ? len : 0;
+        }
+    }
+    return bytes;
+}
+
+static void
+copy_field(const struct weir_view *view, const struct weir_field *field, const uint16_t *rows,
+    uint32_t cnt, struct weir_lane to)
+{
+    struct weir_lane from = weir_view_lane(view, field->off, field->bytes);
+    switch (field->bytes) {
+    case 8:
+        for (uint32_t i = 0; i < cnt; i++) {
+            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i], 8);
+        }
+        break;
+    case 16:
+        for (uint32_t i = 0; i < cnt; i++) {
+            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i], 16);
+        }
+        break;
+    default:
+        for (uint32_t i = 0; i < cnt; i++) {
+            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i],
+                field->bytes);
+        }
+        break;
+    }
+}
+
+static void
+copy_structs(
+    const struct weir_view *view, const uint16_t *rows, uint32_t cnt, char *to, uint32_t to_stride)
+{
+    uint32_t bytes = view->schema->row_bytes;
+    for (uint32_t i = 0; i < cnt; i++) {
+        const char *from = view->rows + (size_t)view->stride * rows[i];
+        char *row = to + (size_t)to_stride * i;
+        for (uint32_t b = 0; b < bytes; b += 8) {
+            memcpy(row + b, from + b, 8);
+        }
+    }
+}
+
+/* Move the long strings of the copied rows into the slice's heap, and point the rows at them. */
+static void
+copy_texts(struct weir_channel_out *out, const struct weir_view *view, char *to, uint32_t cnt)
+{
+    const struct weir_schema *schema = out->format->schema;
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        if (schema->fields[f].type != WEIR_TYPE_STR) {
+            continue;
+        }
+        for (uint32_t i = 0; i < cnt; i++) {
+            struct weir_str *str =
+                (struct weir_str *)(void *)(to + (size_t)out->format->row_bytes * i +
+                                            schema->fields[f].off);
+            if (str->bytes > WEIR_STR_INLINE_BYTES) {
+                out->heap_end -= str->bytes;
+                memcpy(out->buf + out->heap_end, view->heap + str->u.off[0], str->bytes);
+                str->u.off[0] = out->heap_end;
+            }
+        }
+    }
+}
+
+/* Copy rows that fit, all of them, behind the slice's rows. */
+static void
+copy_rows(
+    struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
+{
+    const struct weir_channel_format *format = out->format;
+    const struct weir_schema *schema = format->schema;
+    char *to = out->buf + out->rows_off + (size_t)out->row_cnt * format->row_bytes;
+    if (view->stride != 0) {
+        copy_structs(view, rows, cnt, to, format->row_bytes);
+    } else {
+        for (uint32_t f = 0; f < schema->field_cnt; f++) {
+            const struct weir_lane lane = {to + schema->fields[f].off, format->row_bytes};
+            copy_field(view, &schema->fields[f], rows, cnt, lane);
+        }
+        if (schema->has_nulls) {
+            const struct weir_field mask = {.off = 0, .bytes = 8};
+            const struct weir_lane lane = {to, format->row_bytes};
+            copy_field(view, &mask, rows, cnt, lane);
+        }
+    }
+    uint32_t hidden = schema->row_bytes;
+    if (format->has_time) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            int64_t time = view->time != NULL ? weir_view_time(view, rows[i]) : WEIR_TIME_MIN;
+            memcpy(to + (size_t)format->row_bytes * i + hidden, &time, sizeof time);
+        }
+        hidden += 8;
+    }
+    if (format->has_kind) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            uint64_t kind = weir_view_kind(view, rows[i]);
+            memcpy(to + (size_t)format->row_bytes * i + hidden, &kind, sizeof kind);
+        }
+    }
+}
+
+/* How many of the rows fit behind the open slice. */
+static uint32_t
+rows_fit(const struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows,
+    uint32_t cnt, bool copies_texts)
+{
+    const struct weir_channel_format *format = out->format;
+    uint32_t at = out->rows_off + out->row_cnt * format->row_bytes;
+    uint32_t room = out->heap_end > at ? (out->heap_end - at) / format->row_bytes : 0;
+    uint32_t n = weir_min_u32(weir_min_u32(cnt, room), format->batch_rows - out->row_cnt);
+    if (!copies_texts) {
+        return n;
+    }
+    uint32_t heap = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        heap += heap_bytes(format->schema, view, rows[i]);
+        if (at + (i + 1) * format->row_bytes + heap > out->heap_end) {
+            return i;
+        }
+    }
+    return n;
+}
+
+int64_t
+weir_channel_append(
+    struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
+{
+    bool has_str = weir_schema_has_str(out->format->schema);
+    uint32_t taken = 0;
+    while (taken < cnt) {
+        if (out->buf == NULL && !open_buf(out)) {
+            break;
+        }
+        uint32_t n = rows_fit(out, view, rows + taken, cnt - taken, has_str);
+        if (n == 0) {
+            if (out->rows_off == 0 && out->row_cnt == 0) {
+                return weir_err_push(WEIR_EBUDGET,
+                    "a row of %s needs more than a buffer of %u bytes; raise buffers.size",
+                    out->format->schema->name, out->stock->buf_bytes);
+            }
+            if (weir_channel_flush(out) == 0) {
+                break;
+            }
+            shut_buf(out);
+            continue;
+        }
+        if (out->row_cnt == 0) {
+            out->intended_ns = view->intended_ns;
+        }
+        char *to = out->buf + out->rows_off + (size_t)out->row_cnt * out->format->row_bytes;
+        copy_rows(out, view, rows + taken, n);
+        if (has_str) {
+            copy_texts(out, view, to, n);
+        }
+        out->row_cnt += n;
+        taken += n;
+    }
+    out->rows += taken;
+    return taken;
+}
+
+int
+weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *regions,
+    const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
+{
+    if (weir_channel_flush(out) == 0 || weir_ring_room_data(&out->ring, 1) == 0) {
+        return 0;
+    }
+    uint32_t sel_bytes = (uint32_t)weir_align_up(cnt * sizeof(uint16_t), 8);
+    if (out->buf != NULL && out->rows_off + sel_bytes > out->heap_end) {
+        shut_buf(out);
+    }
+    if (out->buf == NULL && !open_buf(out)) {
+        return 0;
+    }
+    const char *base = weir_region_table_ptr(regions, view->region, 0);
+    struct weir_batch *slot = next_slot(out);
+    slot->kind = WEIR_SLOT_BATCH;
+    slot->flags = (uint16_t)(view->flags & ~(uint32_t)WEIR_BATCH_EXCLUSIVE);
+    slot->region = view->region;
+    slot->rows_off = (uint32_t)(view->rows - base);
+    slot->row_cnt = view->row_cnt;
+    slot->stride = (uint16_t)view->stride;
+    slot->time_off = view->time != NULL ? (uint32_t)(view->time - base) : WEIR_OFF_NONE;
+    slot->kind_off = WEIR_OFF_NONE;
+    slot->hash_off = WEIR_OFF_NONE;
+    slot->heap_region = view->heap_region;
+    slot->heap_off =
+        view->heap != NULL
+            ? (uint32_t)(view->heap - (char *)weir_region_table_ptr(regions, view->heap_region, 0))
+            : 0;
+    slot->intended_ns = view->intended_ns;
+    slot->sel_off = WEIR_OFF_NONE;
+    if (view->sel != NULL || cnt != view->row_cnt) {
+        memcpy(out->buf + out->rows_off, rows, cnt * sizeof(uint16_t));
+        slot->aux_region = out->stock->region;
+        slot->sel_off = buf_off(out) + out->rows_off;
+        slot->sel_cnt = cnt;
+        out->rows_off += sel_bytes;
+    }
+    publish(out);
+    out->rows += cnt;
+    return 1;
+}

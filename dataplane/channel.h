@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* channel.h: one producer, one consumer: a ring of descriptors, and the buffers that they name.
+ *
+ *   producer (partition.h)                       consumer (gate.h)
+ *   rows -> open buffer -> slice ---descriptor---> view -> chain
+ *                ^                                   |
+ *                '------ released position <---------'
+ *
+ * Small batches are slices of the channel's open buffer. A buffer is free again once the consumer has
+ * released the last descriptor that names it, which the producer reads off the ring: no message goes
+ * back. Events travel in the same ring, in order; data leaves room for them.
+ *
+ * It is not a transport: both ends map the same regions.
+ */
+#ifndef WEIR_DATAPLANE_CHANNEL_H
+#define WEIR_DATAPLANE_CHANNEL_H
+
+#include "base/region.h"
+#include "base/ring.h"
+#include "dataplane/batch.h"
+
+/* Buffers that one channel may have in flight; a power of two. */
+#define WEIR_CHANNEL_BUF_CNT_MAX 64
+
+/* Where free buffers come from and go to; the producer's core owns it. */
+struct weir_channel_stock {
+    char *base;
+    uint32_t *free; /* indices */
+    uint32_t free_cnt;
+    uint32_t buf_cnt;
+    uint32_t buf_bytes;
+    uint16_t region;
+    uint32_t region_off; /* of base */
+};
+
+/* How rows lie in the channel's buffers: the row layout, with what the schema does not hold behind
+ * the struct. Both ends know it. */
+struct weir_channel_format {
+    const struct weir_schema *schema;
+    bool has_time; /* hidden event time */
+    bool has_kind;
+    uint32_t row_bytes; /* with the hidden parts */
+    uint32_t batch_rows;
+};
+
+static inline void
+weir_channel_format_init(struct weir_channel_format *format, const struct weir_schema *schema,
+    bool has_time, bool has_kind)
+{
+    format->schema = schema;
+    format->has_time = has_time && schema->time_idx < 0;
+    format->has_kind = has_kind;
+    format->row_bytes = schema->row_bytes + (format->has_time ? 8 : 0) + (format->has_kind ? 8 : 0);
+}
+
+struct weir_doorbell;
+
+/* The producer's end. writer: producer core. */
+struct weir_channel_out {
+    struct weir_ring_prod ring;
+    const struct weir_channel_format *format;
+    struct weir_channel_stock *stock;
+    /* the open slice */
+    char *buf; /* NULL: none */
+    uint32_t buf_idx;
+    uint32_t rows_off; /* of the slice's first row, in the buffer */
+    uint32_t row_cnt;
+    uint32_t heap_end;
+    int64_t intended_ns;
+    int64_t watermark; /* last one sent */
+    /* buffers in flight, oldest first, each with the position behind its last descriptor */
+    struct {
+        uint64_t seq;
+        uint32_t buf_idx;
+    } flying[WEIR_CHANNEL_BUF_CNT_MAX];
+    uint32_t flying_head;
+    uint32_t flying_tail;
+    bool dirty; /* something was published since the consumer was last told */
+    bool ended;
+    uint64_t rows; /* ledger: rows ever sent */
+    uint64_t bufs; /* buffers ever filled */
+};
+
+/* weir_channel_append - copy rows of `view` into the channel, those whose physical indices are
+ * rows[0..cnt).
+ *
+ * Returns: rows taken, in order; fewer than cnt when there is no buffer or no slot: busy.
+ * Errors:  WEIR_EBUDGET where one row is larger than a buffer.
+ */
+WEIR_API int64_t weir_channel_append(
+    struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt);
+/* weir_channel_pass - send rows of foreign memory without copying them. 1 sent, 0 busy. */
+WEIR_API int
+weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *regions,
+    const struct weir_view *view, const uint16_t *rows, uint32_t cnt);
+/* weir_channel_flush - publish the open slice, if any. 1 done, 0 busy. */
+WEIR_API int weir_channel_flush(struct weir_channel_out *out);
+/* weir_channel_event - send an event behind all rows so far. 1 sent, 0 busy. */
+WEIR_API int weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value);
+/* weir_channel_reclaim - give the buffers that the consumer is done with back to the stock. */
+WEIR_API void weir_channel_reclaim(struct weir_channel_out *out);
+
+/* weir_channel_view - resolve a descriptor of rows at the consumer.
+ *
+ * Thread: consumer core. Owner: the view borrows the slot's buffer until the slot is released.
+ */
+static inline void
+weir_channel_view(const struct weir_batch *batch, const struct weir_channel_format *format,
+    const struct weir_region_table *regions, struct weir_view *ret_view)
+{
+    char *region = (char *)weir_region_table_ptr(regions, batch->region, 0);
+    memset(ret_view, 0, sizeof *ret_view);
+    ret_view->schema = format->schema;
+    ret_view->rows = region + batch->rows_off;
+    ret_view->stride = batch->stride;
+    ret_view->row_cnt = batch->row_cnt;
+    ret_view->cnt = batch->row_cnt;
+    ret_view->flags = batch->flags;
+    ret_view->region = batch->region;
+    ret_view->heap_region = batch->heap_region;
+    ret_view->watermark = batch->watermark;
+    ret_view->intended_ns = batch->intended_ns;
+    ret_view->time_stride = batch->stride;
+    ret_view->kind_stride = batch->stride;
+    ret_view->heap = (char *)weir_region_table_ptr(regions, batch->heap_region, batch->heap_off);
+    if (batch->time_off != WEIR_OFF_NONE) {
+        ret_view->time = region + batch->time_off;
+    }
+    if (batch->kind_off != WEIR_OFF_NONE) {
+        ret_view->kind = region + batch->kind_off;
+    }
+    if (batch->sel_off != WEIR_OFF_NONE) {
+        ret_view->sel =
+            (const uint16_t *)weir_region_table_ptr(regions, batch->aux_region, batch->sel_off);
+        ret_view->cnt = batch->sel_cnt;
+    }
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/gate.h"
+
+#include "base/check.h"
+
+void
+weir_gate_init(
+    struct weir_gate *gate, struct weir_channel_in *channels, uint32_t channel_cnt, void *valve_mem)
+{
+    gate->channels = channels;
+    gate->channel_cnt = channel_cnt;
+    gate->next = 0;
+    gate->held = UINT32_MAX;
+    gate->open_cnt = channel_cnt;
+    weir_valve_init(&gate->valve, valve_mem, channel_cnt);
+    for (uint32_t c = 0; c < channel_cnt; c++) {
+        channels[c].watermark = WEIR_TIME_MIN;
+    }
+}
+
+void
+weir_gate_release(struct weir_gate *gate)
+{
+    if (gate->held != UINT32_MAX) {
+        weir_ring_release(&gate->channels[gate->held].ring, 1);
+        gate->held = UINT32_MAX;
+    }
+}
+
+static void
+take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
+{
+    struct weir_channel_in *channel = &gate->channels[c];
+    const struct weir_batch *slot = weir_ring_cons_slot(&channel->ring, 0, sizeof *slot);
+    item->kind = slot->kind;
+    item->result.watermark_set = false;
+    item->result.status = WEIR_VALVE_SAME;
+    switch (slot->kind) {
+    case WEIR_SLOT_BATCH:
+        weir_channel_view(slot, gate->format, gate->regions, &item->view);
+        item->view.watermark = channel->watermark;
+        channel->rows += item->view.cnt;
+        channel->bufs++;
+        break;
+    case WEIR_SLOT_WATERMARK:
+        channel->watermark = slot->watermark;
+        item->result = weir_valve_watermark(&gate->valve, c, slot->watermark);
+        break;
+    case WEIR_SLOT_IDLE:
+    case WEIR_SLOT_ACTIVE:
+        item->result = weir_valve_status(&gate->valve, c, slot->kind == WEIR_SLOT_IDLE);
+        break;
+    case WEIR_SLOT_END:
+        WEIR_CHECK(!channel->ended, "a channel ended twice");
+        channel->ended = true;
+        gate->open_cnt--;
+        break;
+    default:
+        break;
+    }
+    weir_ring_advance(&channel->ring, 1);
+    if (item->kind == WEIR_SLOT_BATCH) {
+        gate->held = c;
+    } else {
+        weir_ring_release(&channel->ring, 1);
+    }
+}
+
+void
+weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item)
+{
+    WEIR_DCHECK(gate->held == UINT32_MAX, "the batch before is still held");
+    ret_item->kind = 0;
+    for (uint32_t i = 0; i < gate->channel_cnt; i++) {
+        uint32_t c = gate->next;
+        gate->next = c + 1 == gate->channel_cnt ? 0 : c + 1;
+        struct weir_channel_in *channel = &gate->channels[c];
+        if (!channel->ended && !channel->blocked && weir_ring_peek(&channel->ring) > 0) {
+            take(gate, c, ret_item);
+            return;
+        }
+    }
+}

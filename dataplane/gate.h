@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gate.h: one input of a stage: its channels, served in turn, and their watermarks joined.
+ *
+ * Channels that have something are served round robin, one descriptor a turn, so that none waits for
+ * more than the others' one turn each. The watermark valve stands here: downstream sees one watermark
+ * and one status for the whole gate, yet each batch still carries its own channel's watermark, which
+ * is what makes a row late. The slot of the batch handed out last is held until weir_gate_release().
+ *
+ * Source: Flink's SingleInputGate and StatusWatermarkValve.
+ */
+#ifndef WEIR_DATAPLANE_GATE_H
+#define WEIR_DATAPLANE_GATE_H
+
+#include "dataplane/channel.h"
+#include "dataplane/valve.h"
+
+/* The consumer's end of a channel. writer: consumer core. */
+struct weir_channel_in {
+    struct weir_ring_cons ring;
+    int64_t watermark;
+    bool ended;
+    bool blocked; /* by an aligned barrier: not served until it is released */
+    uint64_t rows;
+    uint64_t bufs;
+};
+
+struct weir_gate {
+    struct weir_channel_in *channels;
+    uint32_t channel_cnt;
+    uint32_t next; /* whose turn it is */
+    uint32_t held; /* the channel of the batch handed out, or UINT32_MAX */
+    uint32_t open_cnt; /* channels that have not ended */
+    struct weir_valve valve;
+    const struct weir_channel_format *format;
+    const struct weir_region_table *regions;
+};
+
+/* What weir_gate_next found. */
+struct weir_gate_item {
+    uint32_t kind; /* enum weir_slot_kind; 0: nothing is there */
+    struct weir_valve_result result; /* of a watermark or a status */
+    struct weir_view view; /* of a batch */
+};
+
+/* weir_gate_init - channels[] are joined to their rings; valve_mem holds weir_valve_footprint(). */
+WEIR_API void weir_gate_init(struct weir_gate *gate, struct weir_channel_in *channels,
+    uint32_t channel_cnt, void *valve_mem);
+/* weir_gate_next - take the next descriptor off the channel whose turn it is.
+ *
+ * Returns: the item; after WEIR_SLOT_END of the last channel the gate has ended (open_cnt == 0).
+ *          Events of single channels that change nothing for the gate come with an empty result.
+ */
+WEIR_API void weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item);
+/* weir_gate_release - the batch handed out last is done with: its memory is the producer's again. */
+WEIR_API void weir_gate_release(struct weir_gate *gate);
+
+#endif

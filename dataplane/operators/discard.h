@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* discard.h: a sink that counts rows and sums their hashes, and keeps nothing. */
+#ifndef WEIR_DATAPLANE_OPERATORS_DISCARD_H
+#define WEIR_DATAPLANE_OPERATORS_DISCARD_H
+
+#include "dataplane/operator.h"
+
+/* What the sink leaves behind at its close; several subtasks add up. */
+struct weir_discard_result {
+    uint64_t rows;
+    uint64_t checksum; /* row_hash.h */
+};
+
+/* Owner: the result is the caller's, one per subtask: results[subtask_idx]; NULL: nobody asks. */
+struct weir_discard_conf {
+    struct weir_discard_result *results;
+};
+
+extern WEIR_API const struct weir_operator_type weir_discard_type;
+
+#endif

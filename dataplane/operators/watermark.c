@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets the watermark to the greatest event time so far less a fixed lag, and passes every record.
+ *
+ *     lag 4 s:   12:00:00  12:00:07  12:00:05   ->   ... watermark 12:00:03
+ *
+ * State: the greatest time so far. Watermarks from above end here, but for the MAX one.
+ *
+ * Whether a record is late must not depend on how records fall into batches. A watermark after every
+ * record would settle that and cost everything. It is enough to tell the exact watermark before each
+ * record that lies at or behind it: any other record is on time under this watermark and under every
+ * older one. So a batch is split only in front of such a record, and that is rare.
+ *
+ * Source: Flink's BoundedOutOfOrdernessWatermarks, whose answer depends on a 200 ms wall clock.
+ */
+#include "dataplane/operators/watermark.h"
+
+struct self {
+    int64_t max_ms; /* greatest event time so far, WEIR_TIME_MIN: none */
+    int64_t told_ms; /* last watermark put out */
+};
+
+static int
+watermark_open(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    self->max_ms = WEIR_TIME_MIN;
+    self->told_ms = WEIR_TIME_MIN;
+    return 0;
+}
+
+static int64_t
+exact_ms(const struct self *self, const struct weir_watermark_conf *conf)
+{
+    return self->max_ms == WEIR_TIME_MIN ? WEIR_TIME_MIN : weir_sub_sat(self->max_ms, conf->lag_ms);
+}
+
+/* Least and greatest event time of the rows; the first touch of a mapped log's lines. */
+static void
+span(const struct weir_view *in, uint32_t from, int64_t *ret_min, int64_t *ret_max)
+{
+    int64_t min = INT64_MAX;
+    int64_t max = INT64_MIN;
+    const char *time = in->time;
+    size_t stride = in->time_stride;
+    if (in->sel == NULL) {
+        for (uint32_t i = from; i < in->cnt; i++) {
+            int64_t t;
+            memcpy(&t, time + stride * i, sizeof t);
+            min = t < min ? t : min;
+            max = t > max ? t : max;
+        }
+    } else {
+        for (uint32_t i = from; i < in->cnt; i++) {
+            int64_t t = weir_view_time(in, in->sel[i]);
+            min = t < min ? t : min;
+            max = t > max ? t : max;
+        }
+    }
+    *ret_min = min;
+    *ret_max = max;
+}
+
+/* The rows from `from` on that come before the first one at or behind the exact watermark. */
+static uint32_t
+on_time_rows(struct self *self, const struct weir_watermark_conf *conf, const struct weir_view *in,
+    uint32_t from)
+{
+    for (uint32_t i = from; i < in->cnt; i++) {
+        int64_t t = weir_view_time(in, weir_view_row(in, i));
+        int64_t exact = exact_ms(self, conf);
+        if (t <= exact && exact > self->told_ms) {
+            return i - from;
+        }
+        self->max_ms = weir_max_i64(self->max_ms, t);
+    }
+    return in->cnt - from;
+}
+
+static int64_t
+watermark_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    const struct weir_watermark_conf *conf = op->conf;
+    (void)input;
+    (void)now_ns;
+    if (in->time == NULL) {
+        return weir_err_push(WEIR_EGRAPH, "records have no event time to take watermarks from");
+    }
+    int64_t min;
+    int64_t max;
+    span(in, cursor, &min, &max);
+    int64_t max_after = weir_max_i64(self->max_ms, max);
+    uint32_t rows = in->cnt - cursor;
+    if (min > weir_sub_sat(max_after, conf->lag_ms)) {
+        self->max_ms = max_after;
+    } else {
+        rows = on_time_rows(self, conf, in, cursor);
+    }
+    if (rows > 0) {
+        weir_out_pass_range(out, in, cursor, rows);
+        out->view.watermark = self->told_ms;
+    }
+    int64_t exact = exact_ms(self, conf);
+    bool split = cursor + rows < in->cnt;
+    if (exact > self->told_ms && (split || self->told_ms == WEIR_TIME_MIN ||
+                                     exact >= weir_add_sat(self->told_ms, conf->interval_ms))) {
+        self->told_ms = exact;
+        weir_out_watermark(out, exact);
+    }
+    return rows;
+}
+
+const struct weir_operator_type weir_watermark_type = {
+    .name = "watermark",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .sets_watermarks = true,
+    .open = watermark_open,
+    .process = watermark_process,
+};

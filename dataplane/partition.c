@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/partition.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/rng.h"
+
+#define CHANNEL_CNT_MAX 4096
+
+struct self {
+    struct weir_rng rng;
+    uint32_t next; /* rebalance, rescale: the channel of the next row */
+    uint32_t event_at; /* progress of an event over the channels */
+    uint32_t row_at; /* broadcast: channels that have the current rows */
+    bool split; /* targets[] below is of the batch at hand */
+    uint32_t split_at; /* progress over the channels of a split batch */
+    uint32_t split_cnt; /* rows of the batch that were split */
+    uint16_t rows[WEIR_BATCH_ROW_CNT_MAX]; /* physical rows, by channel */
+    uint16_t target[WEIR_BATCH_ROW_CNT_MAX]; /* channel by selected row */
+    uint64_t hash[WEIR_BATCH_ROW_CNT_MAX];
+    uint32_t begin[CHANNEL_CNT_MAX + 1]; /* where each channel's rows begin in rows[] */
+    uint32_t done[CHANNEL_CNT_MAX]; /* how many of them were taken */
+};
+
+static const char *const partitioner_names[WEIR_PARTITION_CNT] = {
+    "forward", "rebalance", "rescale", "shuffle", "broadcast", "global", "keyed", "custom"};
+
+const char *
+weir_partitioner_name(enum weir_partitioner partitioner)
+{
+    return partitioner < WEIR_PARTITION_CNT ? partitioner_names[partitioner] : "unknown";
+}
+
+static int
+partition_open(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    if (conf->channel_cnt == 0 || conf->channel_cnt > CHANNEL_CNT_MAX) {
+        return weir_err_push(WEIR_EPLAN, "a partition has 1 to %d channels, not %u",
+            CHANNEL_CNT_MAX, conf->channel_cnt);
+    }
+    weir_rng_init(&self->rng, op->env->seed);
+    self->next = (uint32_t)weir_rng_below(&self->rng, conf->channel_cnt);
+    return 0;
+}
+
+/* ---- the channel of each row ---- */
+
+static void
+choose_keyed(struct self *self, const struct weir_partition_conf *conf, const struct weir_view *in,
+    uint32_t from, uint32_t cnt)
+{
+    weir_key_hash(&conf->key, in, from, cnt, self->hash);
+    for (uint32_t i = 0; i < cnt; i++) {
+        self->target[i] =
+            conf->keygroup_owner[weir_hash_key_group(self->hash[i], conf->max_parallelism)];
+    }
+}
+
+static int
+choose(struct self *self, const struct weir_partition_conf *conf, const struct weir_view *in,
+    uint32_t from, uint32_t cnt)
+{
+    switch (conf->partitioner) {
+    case WEIR_PARTITION_KEYED:
+        choose_keyed(self, conf, in, from, cnt);
+        return 0;
+    case WEIR_PARTITION_REBALANCE:
+    case WEIR_PARTITION_RESCALE:
+        for (uint32_t i = 0; i < cnt; i++) {
+            self->target[i] = (uint16_t)self->next;
+            self->next = self->next + 1 == conf->channel_cnt ? 0 : self->next + 1;
+        }
+        return 0;
+    case WEIR_PARTITION_SHUFFLE:
+        for (uint32_t i = 0; i < cnt; i++) {
+            self->target[i] = (uint16_t)weir_rng_below(&self->rng, conf->channel_cnt);
+        }
+        return 0;
+    default:
+        conf->custom_fn(in, from, cnt, conf->channel_cnt, self->target);
+        for (uint32_t i = 0; i < cnt; i++) {
+            if (self->target[i] >= conf->channel_cnt) {
+                return weir_err_push(WEIR_EFAILED, "the custom partitioner chose channel %u of %u",
+                    self->target[i], conf->channel_cnt);
+            }
+        }
+        return 0;
+    }
+}
+
+/* Sort the rows of the batch by channel, in order within each: counts, then places. */
+static int
+split(struct self *self, const struct weir_partition_conf *conf, const struct weir_view *in,
+    uint32_t from)
+{
+    uint32_t cnt = in->cnt - from;
+    int rc = choose(self, conf, in, from, cnt);
+    if (rc != 0) {
+        return rc;
+    }
+    for (uint32_t c = 0; c <= conf->channel_cnt; c++) {
+        self->begin[c] = 0;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        self->begin[self->target[i] + 1]++;
+    }
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        self->begin[c + 1] += self->begin[c];
+        self->done[c] = self->begin[c];
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        self->rows[self->done[self->target[i]]++] = (uint16_t)weir_view_row(in, from + i);
+    }
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        self->done[c] = 0;
+    }
+    self->split = true;
+    self->split_at = 0;
+    self->split_cnt = cnt;
+    return 0;
+}
+
+/* ---- rows into channels ---- */
+
+/* Rows in memory that outlives the batch are named, not copied, where both ends see the same. */
+static bool
+passes(const struct weir_view *in, const struct weir_channel_out *out)
+{
+    return (in->flags & WEIR_BATCH_FOREIGN_ROWS) != 0 && in->stride != 0 && in->kind == NULL &&
+           !out->format->has_time && in->region != 0;
+}
+
+static int64_t
+send_rows(struct weir_operator *op, uint32_t channel, const struct weir_view *in,
+    const uint16_t *rows, uint32_t cnt)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    struct weir_channel_out *out = &conf->channels[channel];
+    int64_t taken;
+    if (passes(in, out)) {
+        taken = weir_channel_pass(out, op->env->regions, in, rows, cnt) == 1 ? cnt : 0;
+    } else {
+        taken = weir_channel_append(out, in, rows, cnt);
+    }
+    if (out->dirty) {
+        out->dirty = false;
+        conf->ring_fn(conf->ring_arg, channel);
+    }
+    return taken;
+}
+
+/* Forward, global and broadcast: the same rows to one channel or to all. */
+static int64_t
+process_whole(struct weir_operator *op, const struct weir_view *in, uint32_t cursor)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    uint32_t cnt = in->cnt - cursor;
+    const uint16_t *rows = in->sel != NULL ? in->sel + cursor : self->rows;
+    for (uint32_t i = 0; in->sel == NULL && i < cnt; i++) {
+        self->rows[i] = (uint16_t)(cursor + i);
+    }
+    if (conf->partitioner != WEIR_PARTITION_BROADCAST) {
+        return send_rows(op, 0, in, rows, cnt);
+    }
+    /* Each channel gets all rows of the batch before the batch is called consumed. */
+    while (self->row_at < conf->channel_cnt) {
+        uint32_t done = self->done[self->row_at];
+        int64_t taken = send_rows(op, self->row_at, in, rows + done, cnt - done);
+        if (taken < 0) {
+            return taken;
+        }
+        self->done[self->row_at] = done + (uint32_t)taken;
+        if (self->done[self->row_at] < cnt) {
+            return 0;
+        }
+        self->done[self->row_at] = 0;
+        self->row_at++;
+    }
+    self->row_at = 0;
+    return cnt;
+}
+
+static int64_t
+process_split(struct weir_operator *op, const struct weir_view *in, uint32_t cursor)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    if (!self->split) {
+        int rc = split(self, conf, in, cursor);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    for (; self->split_at < conf->channel_cnt; self->split_at++) {
+        uint32_t c = self->split_at;
+        uint32_t from = self->begin[c] + self->done[c];
+        uint32_t cnt = self->begin[c + 1] - from;
+        int64_t taken = cnt > 0 ? send_rows(op, c, in, self->rows + from, cnt) : 0;
+        if (taken < 0) {
+            return taken;
+        }
+        self->done[c] += (uint32_t)taken;
+        if (taken < cnt) {
+            return 0;
+        }
+    }
+    self->split = false;
+    return self->split_cnt;
+}
+
+static int64_t
+partition_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    (void)input;
+    (void)out;
+    (void)now_ns;
+    bool whole = conf->partitioner == WEIR_PARTITION_FORWARD ||
+                 conf->partitioner == WEIR_PARTITION_GLOBAL ||
+                 conf->partitioner == WEIR_PARTITION_BROADCAST;
+    if (whole || (conf->channel_cnt == 1 && conf->partitioner != WEIR_PARTITION_CUSTOM)) {
+        return process_whole(op, in, cursor);
+    }
+    return process_split(op, in, cursor);
+}
+
+/* ---- events and flushing ---- */
+
+static int
+send_event(struct weir_operator *op, uint32_t kind, int64_t value)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    for (; self->event_at < conf->channel_cnt; self->event_at++) {
+        struct weir_channel_out *out = &conf->channels[self->event_at];
+        if (weir_channel_event(out, kind, value) == 0) {
+            return WEIR_WAIT;
+        }
+        out->dirty = false;
+        conf->ring_fn(conf->ring_arg, self->event_at);
+    }
+    self->event_at = 0;
+    return WEIR_DONE;
+}
+
+static int
+partition_watermark(
+    struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    (void)out;
+    (void)now_ns;
+    return send_event(op, WEIR_SLOT_WATERMARK, watermark);
+}
+
+static int
+partition_status(struct weir_operator *op, bool idle)
+{
+    return send_event(op, idle ? WEIR_SLOT_IDLE : WEIR_SLOT_ACTIVE, 0);
+}
+
+static int
+partition_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    (void)out;
+    (void)now_ns;
+    return send_event(op, WEIR_SLOT_END, 0);
+}
+
+static int
+partition_flush(struct weir_operator *op)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    int rc = WEIR_DONE;
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        struct weir_channel_out *out = &conf->channels[c];
+        if (weir_channel_flush(out) == 0) {
+            rc = WEIR_WAIT;
+        }
+        if (out->dirty) {
+            out->dirty = false;
+            conf->ring_fn(conf->ring_arg, c);
+        }
+    }
+    return rc;
+}
+
+const struct weir_operator_type weir_partition_type = {
+    .name = "partition",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .open = partition_open,
+    .process = partition_process,
+    .watermark = partition_watermark,
+    .finish = partition_finish,
+    .status = partition_status,
+    .flush = partition_flush,
+};

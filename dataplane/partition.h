@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* partition.h: the end of a stage: rows go to one channel per consumer, by a partitioner.
+ *
+ * A partition is the last operator of a branch. Rows wait in the channels' open buffers until those
+ * are full or the task has run out of input (natural batching). Watermarks and the end go to every
+ * channel, behind the rows before them. A full channel makes it busy: it consumes what it can and is
+ * called again; nothing blocks.
+ *
+ * Source: Flink's ResultPartition, RecordWriter and StreamPartitioner. Differences: rebalance and
+ * shuffle deal out runs of rows in one batch each where a batch holds more rows than channels, and
+ * forward between unequal parallelisms is refused by the planner.
+ */
+#ifndef WEIR_DATAPLANE_PARTITION_H
+#define WEIR_DATAPLANE_PARTITION_H
+
+#include "dataplane/channel.h"
+#include "dataplane/key.h"
+#include "dataplane/operator.h"
+
+enum weir_partitioner {
+    WEIR_PARTITION_FORWARD,
+    WEIR_PARTITION_REBALANCE, /* round robin over all, from a random start */
+    WEIR_PARTITION_RESCALE, /* round robin over the subtask's own group of consumers */
+    WEIR_PARTITION_SHUFFLE, /* random */
+    WEIR_PARTITION_BROADCAST,
+    WEIR_PARTITION_GLOBAL, /* all to channel 0 */
+    WEIR_PARTITION_KEYED,
+    WEIR_PARTITION_CUSTOM,
+    WEIR_PARTITION_CNT
+};
+
+/* weir_partition_fn - the channel of each selected row [from, from + cnt) of a batch, in
+ * [0, channel_cnt): one call a batch. Pure: same rows, same answer. */
+typedef void(weir_partition_fn)(const struct weir_view *view, uint32_t from, uint32_t cnt,
+    uint32_t channel_cnt, uint16_t *ret_channel);
+
+WEIR_API const char *weir_partitioner_name(enum weir_partitioner partitioner);
+
+struct weir_partition_conf {
+    enum weir_partitioner partitioner;
+    struct weir_key key; /* KEYED, resolved */
+    weir_partition_fn *custom_fn; /* CUSTOM */
+    const uint16_t *keygroup_owner; /* KEYED: channel of each key group */
+    uint32_t max_parallelism;
+    struct weir_channel_out *channels;
+    uint32_t channel_cnt;
+    uint32_t first; /* RESCALE: the group is [first, first + cnt) of the consumers, all connected */
+    void (*ring_fn)(
+        void *ring_arg, uint32_t channel); /* tell the consumer's core; cold when awake */
+    void *ring_arg;
+};
+
+extern WEIR_API const struct weir_operator_type weir_partition_type;
+
+#endif
