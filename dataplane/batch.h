@@ -239,8 +239,7 @@ weir_str_set_bytes(struct weir_out *out, struct weir_str *dst, const char *text,
     memcpy(to, text, bytes);
     dst->bytes = bytes;
     memcpy(dst->head, text, sizeof dst->head);
-    dst->u.off[0] = (uint32_t)(to - out->view.heap);
-    dst->u.off[1] = 0;
+    dst->u.off = (uint64_t)(to - out->view.heap);
 }
 
 /* weir_out_pass - hand on the rows of `in` whose `cnt` indices stand in out->sel_buf. */

@@ -205,8 +205,8 @@ copy_texts(struct weir_channel_out *out, const struct weir_view *view, char *to,
                                             schema->fields[f].off);
             if (str->bytes > WEIR_STR_INLINE_BYTES) {
                 out->heap_end -= str->bytes;
-                memcpy(out->buf + out->heap_end, view->heap + str->u.off[0], str->bytes);
-                str->u.off[0] = out->heap_end;
+                memcpy(out->buf + out->heap_end, view->heap + str->u.off, str->bytes);
+                str->u.off = out->heap_end;
             }
         }
     }

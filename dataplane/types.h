@@ -29,7 +29,7 @@ enum weir_step {
  *
  *   bytes 0..3  length
  *   bytes 4..15 the text, zero-padded           (length <= 12)
- *   bytes 4..7  its first 4 bytes, 8..11 offset from the batch's heap, 12..15 zero   (longer)
+ *   bytes 4..7  its first 4 bytes, 8..15 offset from the batch's heap   (longer)
  */
 #define WEIR_STR_INLINE_BYTES 12
 struct weir_str {
@@ -37,7 +37,7 @@ struct weir_str {
     char head[4];
     union {
         char tail[8];
-        uint32_t off[2];
+        uint64_t off;
     } u;
 };
 WEIR_STATIC_ASSERT(sizeof(struct weir_str) == 16, "a string is 16 bytes in a row");
@@ -53,9 +53,29 @@ static inline struct weir_slice
 weir_str_slice(const struct weir_str *s, const char *heap)
 {
     struct weir_slice slice;
-    slice.ptr = s->bytes <= WEIR_STR_INLINE_BYTES ? s->head : heap + s->u.off[0];
+    slice.ptr = s->bytes <= WEIR_STR_INLINE_BYTES ? s->head : heap + s->u.off;
     slice.bytes = s->bytes;
     return slice;
+}
+
+/* weir_str_part - the text [from, from + bytes) of a long string, as a string of the same heap.
+ *
+ * Shape: from + bytes is within the length of `whole`, which is longer than it could be inline.
+ */
+static inline struct weir_str
+weir_str_part(const struct weir_str *whole, const char *heap, uint32_t from, uint32_t bytes)
+{
+    struct weir_str s;
+    const char *text = heap + whole->u.off + from;
+    memset(&s, 0, sizeof s);
+    s.bytes = bytes;
+    if (bytes <= WEIR_STR_INLINE_BYTES) {
+        memcpy(s.head, text, bytes);
+    } else {
+        memcpy(s.head, text, sizeof s.head);
+        s.u.off = whole->u.off + from;
+    }
+    return s;
 }
 
 /* weir_str_inline - a string of at most WEIR_STR_INLINE_BYTES bytes, which needs no heap. */

@@ -5,8 +5,8 @@
  * the same in a mapped log, out of the generator and out of a JSON line. Every 64-bit value of every
  * field is legal: nothing here takes ids to be small, dense or positive.
  *
- *   offset  0 u32 kind              0 person, 1 auction, 2 bid
- *           4 u32 payload_bytes     0 where there is no payload
+ *   offset  0 u32 payload_bytes     0 where there is no payload, else over 12
+ *           4 u32 kind              0 person, 1 auction, 2 bid; also the payload's first word
  *           8 u64 payload_off       from the start of the payload section, a multiple of 8
  *          16 i64 time_ms           person, auction, bid: dateTime, since 1970 UTC
  *          24 i64 id_or_auction     person: id; auction: id; bid: auction
@@ -15,12 +15,15 @@
  *          48 i64 expires_ms        auction only
  *          56 i64 category          auction only
  *
- * A payload is a table of u32 lengths and the texts behind it in the same order, `extra` first: its
- * length and its bytes lie together. It is padded with zeros to a multiple of 8 bytes.
+ * The first 16 bytes are a string of the engine (length, first four bytes, offset from the batch's
+ * heap), so a record needs no decoding and its payload travels with it across any edge.
  *
- *   person   len[6]: extra name emailAddress creditCard city state          texts at 24
- *   auction  len[3]: extra itemName description, u32 0, i64 reserve         texts at 24
- *   bid      len[3]: extra channel url                                      texts at 12
+ * A payload is the kind again, a table of u32 lengths, and the texts behind it in the same order,
+ * `extra` first: its length and its bytes lie together. It is padded with zeros to a multiple of 8.
+ *
+ *   person   u32 kind, len[6]: extra name emailAddress creditCard city state     texts at 28
+ *   auction  u32 kind, len[3]: extra itemName description, i64 reserve           texts at 24
+ *   bid      u32 kind, len[3]: extra channel url                                 texts at 16
  */
 #ifndef WEIR_APPS_NEXMARK_EVENT_H
 #define WEIR_APPS_NEXMARK_EVENT_H
@@ -47,8 +50,8 @@ enum nexmark_text_idx {
 };
 
 struct nexmark_event {
-    uint32_t kind;
     uint32_t payload_bytes;
+    uint32_t kind;
     uint64_t payload_off;
     int64_t time_ms;
     int64_t id_or_auction;
@@ -59,7 +62,7 @@ struct nexmark_event {
 };
 #define NEXMARK_EVENT_BYTES 64
 WEIR_STATIC_ASSERT(sizeof(struct nexmark_event) == NEXMARK_EVENT_BYTES, "one line");
-WEIR_STATIC_ASSERT(offsetof(struct nexmark_event, payload_bytes) == 4, "format");
+WEIR_STATIC_ASSERT(offsetof(struct nexmark_event, kind) == 4, "format");
 WEIR_STATIC_ASSERT(offsetof(struct nexmark_event, payload_off) == 8, "format");
 WEIR_STATIC_ASSERT(offsetof(struct nexmark_event, time_ms) == 16, "format");
 WEIR_STATIC_ASSERT(offsetof(struct nexmark_event, id_or_auction) == 24, "format");
@@ -75,9 +78,10 @@ struct nexmark_text {
 };
 
 /* Where the texts begin, which is also the room of the table of lengths. */
-#define NEXMARK_PERSON_HEAD_BYTES 24u
+#define NEXMARK_LENGTHS_OFF 4u
+#define NEXMARK_PERSON_HEAD_BYTES 28u
 #define NEXMARK_AUCTION_HEAD_BYTES 24u
-#define NEXMARK_BID_HEAD_BYTES 12u
+#define NEXMARK_BID_HEAD_BYTES 16u
 #define NEXMARK_RESERVE_OFF 16u
 
 static inline uint32_t
@@ -89,7 +93,9 @@ nexmark_text_cnt(uint32_t kind)
 static inline uint32_t
 nexmark_head_bytes(uint32_t kind)
 {
-    return kind == NEXMARK_BID ? NEXMARK_BID_HEAD_BYTES : NEXMARK_PERSON_HEAD_BYTES;
+    return kind == NEXMARK_BID       ? NEXMARK_BID_HEAD_BYTES
+           : kind == NEXMARK_AUCTION ? NEXMARK_AUCTION_HEAD_BYTES
+                                     : NEXMARK_PERSON_HEAD_BYTES;
 }
 
 /* nexmark_event_text - text idx of the event's payload.
@@ -107,10 +113,10 @@ nexmark_event_text(const struct nexmark_event *event, const uint8_t *payload, ui
         return false;
     }
     for (uint32_t i = 0; i < idx; i++) {
-        memcpy(&bytes, payload + 4 * (size_t)i, 4);
+        memcpy(&bytes, payload + NEXMARK_LENGTHS_OFF + 4 * (size_t)i, 4);
         at += bytes;
     }
-    memcpy(&bytes, payload + 4 * (size_t)idx, 4);
+    memcpy(&bytes, payload + NEXMARK_LENGTHS_OFF + 4 * (size_t)idx, 4);
     if (at + bytes > event->payload_bytes) {
         return false;
     }

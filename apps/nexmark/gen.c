@@ -320,7 +320,7 @@ static inline void
 text_end(struct text_out *out)
 {
     uint32_t bytes = out->at - out->len_at;
-    memcpy(out->payload + 4 * (size_t)out->len_idx, &bytes, 4);
+    memcpy(out->payload + NEXMARK_LENGTHS_OFF + 4 * (size_t)out->len_idx, &bytes, 4);
     out->len_idx++;
     out->len_at = out->at;
 }
@@ -465,13 +465,13 @@ nexmark_gen_payload(
 {
     uint32_t head = nexmark_head_bytes(event->kind);
     struct text_out out = {to, head, 0, head, gen_word(gen->key, number, 2)};
+    memcpy(to, &event->kind, 4);
     if (event->kind == NEXMARK_PERSON) {
         payload_person(&out);
     } else if (event->kind == NEXMARK_AUCTION) {
         payload_auction(&out);
         uint64_t r = gen_word(gen->key, number, 3);
         int64_t reserve = event->initial_bid_or_price + gen_price(gen, (uint32_t)(r >> 32));
-        memset(to + 12, 0, 4);
         memcpy(to + NEXMARK_RESERVE_OFF, &reserve, 8);
     } else {
         payload_bid(gen, &out);

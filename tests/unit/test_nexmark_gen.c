@@ -134,18 +134,19 @@ static void
 t_payload_lengths_that_lie_are_seen(void **state)
 {
     (void)state;
-    struct nexmark_event e = {.kind = NEXMARK_BID, .payload_bytes = 24};
-    uint32_t len[6] = {4, 4, 4};
+    struct nexmark_event e = {.kind = NEXMARK_BID, .payload_bytes = 28};
+    uint32_t payload[7] = {NEXMARK_BID, 4, 4, 4};
+    uint32_t *len = payload + 1;
     struct nexmark_text text;
-    assert_true(nexmark_event_text(&e, (uint8_t *)len, NEXMARK_BID_URL, &text));
+    assert_true(nexmark_event_text(&e, (uint8_t *)payload, NEXMARK_BID_URL, &text));
     len[0] = UINT32_MAX;
-    assert_false(nexmark_event_text(&e, (uint8_t *)len, NEXMARK_EXTRA, &text));
-    assert_false(nexmark_event_text(&e, (uint8_t *)len, NEXMARK_BID_URL, &text));
+    assert_false(nexmark_event_text(&e, (uint8_t *)payload, NEXMARK_EXTRA, &text));
+    assert_false(nexmark_event_text(&e, (uint8_t *)payload, NEXMARK_BID_URL, &text));
     len[0] = 4;
     len[2] = 5;
-    assert_false(nexmark_event_text(&e, (uint8_t *)len, NEXMARK_BID_URL, &text));
+    assert_false(nexmark_event_text(&e, (uint8_t *)payload, NEXMARK_BID_URL, &text));
     e.payload_bytes = 8;
-    assert_false(nexmark_event_text(&e, (uint8_t *)len, NEXMARK_EXTRA, &text));
+    assert_false(nexmark_event_text(&e, (uint8_t *)payload, NEXMARK_EXTRA, &text));
 }
 
 static void
