@@ -95,9 +95,13 @@ nexmark_log_verify(const struct nexmark_log *log)
         const uint8_t *payload = nexmark_log_payload(log, event);
         struct nexmark_text text;
         /* The last text fits only where all before it do. */
-        if (payload == NULL ||
-            (event->payload_bytes != 0 &&
-                !nexmark_event_text(event, payload, nexmark_text_cnt(event->kind) - 1, &text))) {
+        bool fits = payload != NULL;
+        if (fits && event->payload_bytes != 0) {
+            uint32_t last = nexmark_text_cnt(event->kind) - 1;
+            fits = nexmark_event_text(event, payload, last, &text) &&
+                   memcmp(payload, &event->kind, sizeof event->kind) == 0;
+        }
+        if (!fits) {
             return weir_err_push(
                 WEIR_EFORMAT, "event log: record %llu does not fit", (unsigned long long)i);
         }
