@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "base/check.h"
 #include "base/err.h"
-#include "apps/weir/nearest.h"
+#include "base/opt.h"
 
 /* getopt_long returns FLAG_BASE + index for a flag of the table: clear of every letter. */
 #define FLAG_BASE 1000
@@ -107,6 +107,14 @@ weir_cli_usage(const struct weir_args *args, const char *fmt, ...)
     return WEIR_EXIT_USAGE;
 }
 
+void
+weir_cli_print_json(json_t *doc)
+{
+    (void)json_dumpf(doc, stdout, JSON_INDENT(2));
+    (void)printf("\n");
+    json_decref(doc);
+}
+
 static const struct weir_flag *
 flag_find(const struct weir_verb *verb, const char *name)
 {
@@ -197,7 +205,7 @@ refuse_flag(const struct weir_args *args, const char *word)
     for (size_t i = 0; i < args->verb->flag_cnt; i++) {
         names[i] = args->verb->flags[i].name;
     }
-    const char *near = weir_nearest(name, names, args->verb->flag_cnt);
+    const char *near = weir_opt_nearest(name, names, args->verb->flag_cnt);
     if (near != NULL) {
         return weir_cli_usage(args, "unknown flag --%s; did you mean --%s?", name, near);
     }
@@ -280,8 +288,8 @@ refuse_verb(int argc, char **argv)
     for (size_t i = 0; i < weir_verbs_cnt && i < WEIR_ARRAY_CNT(names); i++) {
         names[i] = weir_verbs[i]->name;
     }
-    const char *near = weir_nearest(both, names, weir_verbs_cnt);
-    near = near != NULL ? near : weir_nearest(first, names, weir_verbs_cnt);
+    const char *near = weir_opt_nearest(both, names, weir_verbs_cnt);
+    near = near != NULL ? near : weir_opt_nearest(first, names, weir_verbs_cnt);
     (void)fprintf(stderr, "weir: unknown verb '%s'", first);
     if (near != NULL) {
         (void)fprintf(stderr, "; did you mean '%s'?", near);

@@ -10,6 +10,7 @@
 #ifndef WEIR_APPS_WEIR_CLI_H
 #define WEIR_APPS_WEIR_CLI_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -67,6 +68,9 @@ bool weir_cli_has(const struct weir_args *args, const char *flag);
 const char *weir_cli_value(const struct weir_args *args, const char *flag);
 /* weir_cli_value_at - value idx (in the order given) of a flag that may be repeated, NULL past the end. */
 const char *weir_cli_value_at(const struct weir_args *args, const char *flag, size_t idx);
+
+/* weir_cli_print_json - print a document to stdout, and drop it. */
+void weir_cli_print_json(json_t *doc);
 
 /* weir_cli_usage - "weir VERB: <message>", where to read more; returns WEIR_EXIT_USAGE. */
 int weir_cli_usage(const struct weir_args *args, const char *fmt, ...)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* explain.c: `weir explain`: the page of an error, or the list of all. */
 #include <ctype.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +73,10 @@ explain_run(const struct weir_args *args)
         }
     }
     if (json && exit_code == WEIR_EXIT_OK) {
-        (void)json_dumpf(list, stdout, JSON_INDENT(2));
-        (void)printf("\n");
+        weir_cli_print_json(list);
+    } else {
+        json_decref(list);
     }
-    json_decref(list);
     return exit_code;
 }
 

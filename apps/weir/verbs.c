@@ -5,7 +5,10 @@
 #include "base/base.h"
 
 const struct weir_verb *const weir_verbs[] = {
+    &weir_verb_config_defaults,
+    &weir_verb_config_show,
     &weir_verb_explain,
+    &weir_verb_topo,
     &weir_verb_version,
 };
 const size_t weir_verbs_cnt = WEIR_ARRAY_CNT(weir_verbs);

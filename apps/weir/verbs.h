@@ -5,7 +5,10 @@
 
 #include "apps/weir/cli.h"
 
+extern const struct weir_verb weir_verb_config_defaults;
+extern const struct weir_verb weir_verb_config_show;
 extern const struct weir_verb weir_verb_explain;
+extern const struct weir_verb weir_verb_topo;
 extern const struct weir_verb weir_verb_version;
 
 #endif

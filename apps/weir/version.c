@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* version.c: `weir version`: which program this is, and what it was built with. */
-#include <jansson.h>
 #include <stdio.h>
 
 #include "apps/weir/verbs.h"
@@ -18,9 +17,7 @@ version_run(const struct weir_args *args)
     }
     json_t *doc = json_pack("{s:s, s:s, s:s, s:s}", "version", WEIR_VERSION, "commit", WEIR_COMMIT,
         "cpu", WEIR_CPU_MARCH, "compiler", __VERSION__);
-    (void)json_dumpf(doc, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(doc);
+    weir_cli_print_json(doc);
     return WEIR_EXIT_OK;
 }
 
