@@ -23,7 +23,7 @@
 #define WEIR_OPERATOR_OUTPUT_CNT_MAX 4
 
 struct weir_io;
-struct weir_state_arena;
+struct weir_arena;
 struct weir_region_table;
 struct weir_operator;
 
@@ -35,7 +35,7 @@ struct weir_operator_env {
     uint32_t subtask_cnt;
     uint32_t max_parallelism;
     struct weir_io *io; /* the core's; NULL where the job does no I/O */
-    struct weir_state_arena *arena; /* state pages of this stage */
+    struct weir_arena *arena; /* state pages of this stage */
     struct weir_region_table *regions; /* to register mapped files */
     uint64_t seed; /* of this subtask, for random partitioners and sources */
 };

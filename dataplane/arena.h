@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* arena.h: the state memory of one stage: 4 KiB pages that hold no pointers.
+ *
+ *     +--------+------+------+-----+     saved[]  one 64-bit mask a page: lines that may be written
+ *     | page 0 |  1   |  2   | ... |              without more ado in this epoch
+ *     | (none) |      |      |     |     dirty[]  lines written since the last checkpoint
+ *     +--------+------+------+-----+     links[], free[], index words, table records
+ *
+ * A page belongs to one key group, so that a key group moves as whole pages. It is either one bucket
+ * of a table (table.h), or a slab: equal blocks behind a header line, for the small buckets of small
+ * tables and for values that are too long to lie inline. Places are named by 32-bit references in
+ * units of 16 bytes from the start of the arena; page 0 is all zero and stands for nothing.
+ *
+ * All else (free pages, slab lists, directories in the index words) is an index beside the pages: it
+ * can be made again from the page headers, see weir_table_rebuild(). The masks lie beside the pages
+ * too: in the page's own header they would be one more cold line for every update.
+ *
+ * It is not a general allocator: nothing in it has two owners, and nothing outlives its key group.
+ *
+ * Limits:  64 GiB of pages (32-bit references). Thread: the stage's core only.
+ */
+#ifndef WEIR_DATAPLANE_ARENA_H
+#define WEIR_DATAPLANE_ARENA_H
+
+#include "base/err.h"
+#include "dataplane/keygroup.h"
+
+WEIR_C_BEGIN
+
+#define WEIR_ARENA_REF_BYTES 16
+#define WEIR_ARENA_PAGE_REFS (WEIR_PAGE_BYTES / WEIR_ARENA_REF_BYTES)
+#define WEIR_ARENA_BYTES_MAX (UINT64_C(64) * WEIR_GIB)
+/* What a page has left behind its header line; every block size divides it. */
+#define WEIR_ARENA_BODY_BYTES (WEIR_PAGE_BYTES - WEIR_LINE_BYTES)
+/* Room for one table record; asserted in table.h. */
+#define WEIR_ARENA_TABLE_BYTES 192
+#define WEIR_ARENA_TABLE_CNT_DEFAULT 4096
+
+enum weir_page_kind {
+    WEIR_PAGE_FREE = 0,
+    WEIR_PAGE_BUCKET, /* one bucket of 64 lines */
+    WEIR_PAGE_SMALL, /* a slab of smaller buckets */
+    WEIR_PAGE_BLOB, /* a slab of long values */
+};
+
+/* Block sizes of slabs: X(bytes). They divide the body, so nothing is lost at its end. */
+#define WEIR_ARENA_BLOB_CLASSES(X) \
+    X(32) X(48) X(64) X(96) X(144) X(192) X(288) X(448) X(576) X(1008) X(1344) X(2016) X(4032)
+#define WEIR_ARENA_BLOB_CLASS_CNT 13
+/* Small buckets are whole lines: 7 and 21 of the 63. Their classes follow those of blobs. */
+#define WEIR_ARENA_CLASS_SMALL_7 13
+#define WEIR_ARENA_CLASS_SMALL_21 14
+#define WEIR_ARENA_CLASS_CNT 15
+
+/* The header line of a slab page. A bucket page has struct weir_bucket in its place; kind and
+ * key_group stand at the same offsets in both. */
+struct weir_slab {
+    uint8_t kind;
+    uint8_t class_idx;
+    uint16_t key_group;
+    uint32_t used_cnt;
+    uint64_t used[2]; /* a bit per block */
+    uint8_t zero[40];
+};
+WEIR_STATIC_ASSERT(sizeof(struct weir_slab) == WEIR_LINE_BYTES, "a slab header is one line");
+
+/* Slabs with a free block are chained per (key group, class), by page number, 0 ends. */
+struct weir_arena_link {
+    uint32_t next;
+    uint32_t prev;
+};
+
+struct weir_arena_spec {
+    const char *name; /* for messages; borrowed */
+    uint32_t max_parallelism;
+    struct weir_keygroup_range groups; /* the key groups of this subtask */
+    uint32_t table_cnt_max; /* 0: WEIR_ARENA_TABLE_CNT_DEFAULT */
+};
+
+struct weir_arena {
+    char *base; /* page 0 */
+    uint64_t *saved;
+    uint64_t *dirty;
+    uint32_t *index; /* words for directories */
+    struct weir_arena_spec spec;
+    uint32_t page_cnt;
+    uint32_t page_used_cnt; /* page 0 counts */
+    uint32_t page_fresh; /* pages from here on were never used and are zero */
+    uint32_t free_cnt;
+    uint32_t *free_page;
+    struct weir_arena_link *links;
+    uint32_t *slab_head; /* [group in range][class] */
+    uint64_t index_word_cnt;
+    uint64_t index_fresh;
+    uint32_t index_free[32]; /* heads by lg2 of words; 0: none */
+    char *table_mem;
+    uint32_t table_free; /* head of the free table records, plus 1 */
+    uint32_t table_fresh;
+    uint32_t table_cnt;
+    char *scratch; /* one page */
+};
+
+/* weir_arena_init - lay an arena out in memory that the caller gives.
+ *
+ * Shape:   mem is aligned to 4096 and zero; bytes is all there is, for pages and what stands beside
+ *          them (about 2 % and the table records).
+ * Owner:   keeps mem until the caller stops using the arena; there is nothing to undo.
+ * Errors:  WEIR_EBUDGET when bytes hold no useful number of pages; WEIR_EINVAL.
+ */
+WEIR_API WEIR_MUST_USE int weir_arena_init(
+    struct weir_arena *arena, const struct weir_arena_spec *spec, void *mem, uint64_t bytes);
+
+/* weir_arena_page_take - a page, its lines all marked dirty; not zeroed.
+ *
+ * Errors:  WEIR_EBUDGET, with the arena's name and size in the context.
+ */
+WEIR_API WEIR_MUST_USE int weir_arena_page_take(struct weir_arena *arena, uint32_t *ret_page);
+WEIR_API void weir_arena_page_give(struct weir_arena *arena, uint32_t page);
+
+/* weir_arena_block_take - a block of a class, zeroed, in a slab of that key group.
+ *
+ * Shape:   group is relative to the arena's range. Errors: WEIR_EBUDGET.
+ */
+WEIR_API WEIR_MUST_USE int weir_arena_block_take(
+    struct weir_arena *arena, uint32_t group, uint32_t class_idx, uint32_t *ret_ref);
+WEIR_API void weir_arena_block_give(struct weir_arena *arena, uint32_t ref);
+WEIR_API uint32_t weir_arena_class_bytes(uint32_t class_idx);
+/* weir_arena_class_of - the smallest blob class of at least bytes; bytes <= 4032. */
+WEIR_API uint32_t weir_arena_class_of(uint32_t bytes);
+
+/* weir_arena_index_take - 2^lg2 zeroed words for a directory; the offset is never 0.
+ *
+ * Errors:  WEIR_EBUDGET.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_arena_index_take(struct weir_arena *arena, uint32_t lg2, uint32_t *ret_word);
+WEIR_API void weir_arena_index_give(struct weir_arena *arena, uint32_t word, uint32_t lg2);
+
+/* weir_arena_rebuild - make free pages and slab lists again from the page headers; directories and
+ * roots are given up: the tables' owner makes them again (weir_table_rebuild). */
+WEIR_API void weir_arena_rebuild(struct weir_arena *arena);
+
+/* weir_arena_masks_clear - start an epoch whose checkpoint took every dirty line. Cold: O(pages). */
+WEIR_API void weir_arena_masks_clear(struct weir_arena *arena);
+
+/* weir_arena_used_bytes - bytes of pages in use. */
+static inline uint64_t
+weir_arena_used_bytes(const struct weir_arena *arena)
+{
+    return (uint64_t)(arena->page_used_cnt - 1) * WEIR_PAGE_BYTES;
+}
+
+static inline void *
+weir_arena_ptr(const struct weir_arena *arena, uint32_t ref)
+{
+    return arena->base + (size_t)ref * WEIR_ARENA_REF_BYTES;
+}
+
+/* weir_arena_save - the first write of this epoch to these lines of a page. Cold part of touch. */
+WEIR_API void weir_arena_save(struct weir_arena *arena, size_t page, uint64_t lines);
+
+/* weir_arena_touch_line - call before writing within one line. Hot: a load and a test, once the line
+ * was written in this epoch. */
+static inline void
+weir_arena_touch_line(struct weir_arena *arena, const void *ptr)
+{
+    size_t off = (size_t)((const char *)ptr - arena->base);
+    uint64_t line = UINT64_C(1) << ((off / WEIR_LINE_BYTES) & 63);
+    if (WEIR_UNLIKELY((arena->saved[off / WEIR_PAGE_BYTES] & line) == 0)) {
+        weir_arena_save(arena, off / WEIR_PAGE_BYTES, line);
+    }
+}
+
+/* weir_arena_touch - call before writing [ptr, ptr + bytes), which lie in one page; bytes > 0. */
+static inline void
+weir_arena_touch(struct weir_arena *arena, const void *ptr, uint32_t bytes)
+{
+    size_t off = (size_t)((const char *)ptr - arena->base);
+    uint32_t first = (uint32_t)(off / WEIR_LINE_BYTES) & 63;
+    uint32_t cnt = (uint32_t)((off + bytes - 1) / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES) + 1;
+    uint64_t lines = (cnt >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << cnt) - 1) << first;
+    if ((~arena->saved[off / WEIR_PAGE_BYTES] & lines) != 0) {
+        weir_arena_save(arena, off / WEIR_PAGE_BYTES, lines);
+    }
+}
+
+WEIR_C_END
+
+#endif

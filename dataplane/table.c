@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/table.h"
+
+#include <string.h>
+
+#include "dataplane/table_priv.h"
+
+/* A bucket grows or splits at 13/16 of its slots: above, ever more keys lie outside of their home
+ * group; below, pages are wasted. Measured with bench_state at 10^4 to 10^7 keys. */
+#define FILL_NUM 13
+#define FILL_DEN 16
+/* A bucket size with fewer groups than this is left out: it would fill unevenly. */
+#define GROUP_CNT_MIN 3
+#define SIZE_PAGE (WEIR_TABLE_SIZE_CNT - 1)
+
+static const uint16_t size_lines[WEIR_TABLE_SIZE_CNT] = {7, 21, 64};
+
+static struct weir_table *
+record_at(const struct weir_arena *arena, uint32_t idx)
+{
+    return (struct weir_table *)(arena->table_mem + (size_t)idx * WEIR_ARENA_TABLE_BYTES);
+}
+
+struct weir_table *
+weir_table_at(const struct weir_arena *arena, uint32_t table_idx)
+{
+    struct weir_table *t = record_at(arena, table_idx);
+    return table_idx < arena->table_fresh && t->is_taken ? t : NULL;
+}
+
+static uint32_t
+root_lg2(const struct weir_arena *arena)
+{
+    uint64_t words = arena->spec.groups.cnt * sizeof(struct weir_table_root) / sizeof(uint32_t);
+    return (uint32_t)__builtin_ctzll(weir_pow2_up(words));
+}
+
+/* Empty roots; every directory of the table has been given up or never was. */
+static int
+roots_take(struct weir_table *t)
+{
+    int err = weir_arena_index_take(t->arena, root_lg2(t->arena), &t->root_word);
+    if (err < 0) {
+        return err;
+    }
+    t->root = (struct weir_table_root *)(t->arena->index + t->root_word);
+    uint32_t words = sizeof(struct weir_table_root) / sizeof(uint32_t);
+    uint32_t ref0 = offsetof(struct weir_table_root, ref0) / sizeof(uint32_t);
+    for (uint32_t g = 0; g < t->arena->spec.groups.cnt; g++) {
+        t->root[g].dir = t->root_word + g * words + ref0;
+        t->root[g].shift = 32;
+    }
+    return 0;
+}
+
+static void
+shape(struct weir_table *t)
+{
+    t->spec.val_bytes = (uint32_t)weir_max_u64(8, weir_align_up(t->spec.val_bytes, 8));
+    t->val_off = (t->spec.key_kind == WEIR_KEY_8 ? 8 : 16) * WEIR_TABLE_SLOT_CNT;
+    t->group_bytes = t->val_off + t->spec.val_bytes * WEIR_TABLE_SLOT_CNT;
+    for (uint32_t s = 0; s < WEIR_TABLE_SIZE_CNT; s++) {
+        uint32_t cnt = (uint32_t)(size_lines[s] - 1) * WEIR_LINE_BYTES / t->group_bytes;
+        t->group_cnt[s] = (uint16_t)(cnt >= GROUP_CNT_MIN || s == SIZE_PAGE ? cnt : 0);
+        t->entry_cnt_max[s] =
+            (uint16_t)(t->group_cnt[s] * WEIR_TABLE_SLOT_CNT * FILL_NUM / FILL_DEN);
+    }
+}
+
+int
+weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, int64_t ns,
+    struct weir_table **ret_table)
+{
+    if (spec->key_kind >= WEIR_KEY_KIND_CNT || spec->val_bytes > WEIR_TABLE_VAL_BYTES_MAX) {
+        return weir_err_push(WEIR_EINVAL, "state %u: key kind %u, values of %u bytes (at most %d)",
+            spec->state_id, spec->key_kind, spec->val_bytes, WEIR_TABLE_VAL_BYTES_MAX);
+    }
+    uint32_t idx;
+    if (arena->table_free != 0) {
+        idx = arena->table_free - 1;
+        arena->table_free = record_at(arena, idx)->table_idx;
+    } else if (arena->table_fresh < arena->spec.table_cnt_max) {
+        idx = arena->table_fresh++;
+    } else {
+        return weir_err_push(WEIR_EBUDGET,
+            "state memory '%s': all %u tables are in use (one a pane)", arena->spec.name,
+            arena->spec.table_cnt_max);
+    }
+    struct weir_table *t = record_at(arena, idx);
+    memset(t, 0, sizeof *t);
+    t->arena = arena;
+    t->spec = *spec;
+    t->ns = ns;
+    t->table_idx = idx;
+    shape(t);
+    int err = roots_take(t);
+    if (err < 0) {
+        t->table_idx = arena->table_free;
+        arena->table_free = idx + 1;
+        return err;
+    }
+    t->is_taken = true;
+    arena->table_cnt++;
+    *ret_table = t;
+    return 0;
+}
+
+static void
+bucket_give(struct weir_table *t, uint32_t ref)
+{
+    struct weir_bucket *bucket = table_bucket_at(t, ref);
+    t->page_bytes -= (uint64_t)size_lines[bucket->size_idx] * WEIR_LINE_BYTES;
+    if (bucket->size_idx == SIZE_PAGE) {
+        weir_arena_page_give(t->arena, ref / WEIR_ARENA_PAGE_REFS);
+    } else {
+        weir_arena_block_give(t->arena, ref);
+    }
+}
+
+static void
+texts_give(struct weir_table *t, const struct weir_bucket *bucket)
+{
+    uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * WEIR_TABLE_SLOT_CNT;
+    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
+        uint64_t word[2];
+        table_slot_words(t, bucket, slot, word);
+        if (table_slot_used(bucket, slot) && table_word_is_long(word)) {
+            weir_blob_give(t->arena, (uint32_t)(word[1] >> 32));
+        }
+    }
+}
+
+/* Free the buckets of one key group from t->give_fraction on; what is left of the budget. */
+static uint32_t
+group_give(struct weir_table *t, struct weir_table_root *root, uint32_t budget)
+{
+    while (budget > 0 && t->give_fraction >> 32 == 0) {
+        uint32_t ref = t->arena->index[root->dir + (t->give_fraction >> root->shift)];
+        const struct weir_bucket *bucket = table_bucket_at(t, ref);
+        t->give_fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
+        if (t->spec.key_kind == WEIR_KEY_STR) {
+            texts_give(t, bucket);
+        }
+        bucket_give(t, ref);
+        budget--;
+    }
+    return budget;
+}
+
+int
+weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
+{
+    struct weir_arena *arena = t->arena;
+    WEIR_CHECK(t->is_taken, "table %u given back twice", t->table_idx);
+    for (; t->give_group < arena->spec.groups.cnt; t->give_group++) {
+        struct weir_table_root *root = &t->root[t->give_group];
+        if (root->bucket_cnt == 0) {
+            continue;
+        }
+        bucket_cnt = group_give(t, root, bucket_cnt);
+        if (t->give_fraction >> 32 == 0) {
+            return WEIR_AGAIN;
+        }
+        if (root->shift < 32) {
+            weir_arena_index_give(arena, root->dir, 32U - root->shift);
+        }
+        t->give_fraction = 0;
+    }
+    weir_arena_index_give(arena, t->root_word, root_lg2(arena));
+    t->is_taken = false;
+    uint32_t idx = t->table_idx;
+    t->table_idx = arena->table_free;
+    arena->table_free = idx + 1;
+    arena->table_cnt--;
+    return WEIR_DONE;
+}
+
+/* ---- growing ---- */
+
+static int
+bucket_take(struct weir_table *t, uint32_t group, uint32_t size_idx, uint32_t *ret_ref)
+{
+    uint32_t ref = 0;
+    int err;
+    if (size_idx == SIZE_PAGE) {
+        uint32_t page;
+        err = weir_arena_page_take(t->arena, &page);
+        ref = page * WEIR_ARENA_PAGE_REFS;
+    } else {
+        err = weir_arena_block_take(t->arena, group, WEIR_ARENA_CLASS_SMALL_7 + size_idx, &ref);
+    }
+    if (err < 0) {
+        return weir_err_push(err, "state %u, key group %u, %llu keys in the table",
+            t->spec.state_id, t->arena->spec.groups.first + group,
+            (unsigned long long)t->entry_cnt);
+    }
+    struct weir_bucket *bucket = table_bucket_at(t, ref);
+    if (size_idx == SIZE_PAGE) {
+        memset(bucket, 0, WEIR_PAGE_BYTES);
+    }
+    bucket->kind = WEIR_PAGE_BUCKET;
+    bucket->key_group = (uint16_t)(t->arena->spec.groups.first + group);
+    bucket->table_idx = t->table_idx;
+    bucket->size_idx = (uint8_t)size_idx;
+    t->page_bytes += (uint64_t)size_lines[size_idx] * WEIR_LINE_BYTES;
+    *ret_ref = ref;
+    return 0;
+}
+
+int
+weir_table_bucket_first(struct weir_table *t, const struct table_place *place)
+{
+    uint32_t size_idx = 0;
+    while (t->group_cnt[size_idx] == 0) {
+        size_idx++;
+    }
+    uint32_t ref = 0;
+    int err = bucket_take(t, place->group, size_idx, &ref);
+    if (err < 0) {
+        return err;
+    }
+    place->root->ref0 = ref;
+    place->root->group_cnt = t->group_cnt[size_idx];
+    place->root->bucket_cnt = 1;
+    return 0;
+}
+
+/* Copy one entry of `from` into the free slot of `to` that its hash leads to. The whole of `to` is
+ * new or touched: no line is marked here. */
+static void
+entry_copy(const struct weir_table *t, const struct weir_bucket *from, uint32_t slot, uint64_t hash,
+    struct weir_bucket *to)
+{
+    uint32_t group_cnt = t->group_cnt[to->size_idx];
+    uint32_t group = table_home(hash, group_cnt);
+    while (table_group_used(to, group) == 15) { /* there is a free slot: entries < slots */
+        group = group + 1 == group_cnt ? 0 : group + 1;
+    }
+    uint32_t to_slot =
+        group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~table_group_used(to, group));
+    const uint64_t *src = table_group_at(t, from, slot / WEIR_TABLE_SLOT_CNT);
+    uint64_t *dst = table_group_at(t, to, group);
+    dst[to_slot % WEIR_TABLE_SLOT_CNT] = src[slot % WEIR_TABLE_SLOT_CNT];
+    if (t->spec.key_kind != WEIR_KEY_8) {
+        dst[4 + to_slot % WEIR_TABLE_SLOT_CNT] = src[4 + slot % WEIR_TABLE_SLOT_CNT];
+    }
+    memcpy(table_val_at(t, to, to_slot), table_val_at(t, from, slot), t->spec.val_bytes);
+    to->used[to_slot / 64] |= UINT64_C(1) << (to_slot & 63);
+    to->entry_cnt++;
+}
+
+uint64_t
+weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
+{
+    switch (t->spec.key_kind) {
+    case WEIR_KEY_8:
+        return weir_hash_u64(word[0]);
+    case WEIR_KEY_16:
+        return weir_hash_u128(word[0], word[1], 16);
+    default:
+        break;
+    }
+    if (table_word_is_long(word)) {
+        return (word[0] & ~(uint64_t)UINT32_MAX) | (word[1] & UINT32_MAX);
+    }
+    return weir_hash_bytes((const char *)word + sizeof(uint32_t), (uint32_t)word[0]);
+}
+
+/* One size up: the key group has a single bucket. */
+static int
+bucket_enlarge(struct weir_table *t, const struct table_place *place)
+{
+    const struct weir_bucket *old = table_bucket_at(t, place->ref);
+    uint32_t size_idx = old->size_idx + 1U;
+    uint32_t ref;
+    int err = bucket_take(t, place->group, size_idx, &ref);
+    if (err < 0) {
+        return err;
+    }
+    struct weir_bucket *bucket = table_bucket_at(t, ref);
+    uint32_t slot_cnt = t->group_cnt[old->size_idx] * WEIR_TABLE_SLOT_CNT;
+    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
+        if (table_slot_used(old, slot)) {
+            uint64_t word[2];
+            table_slot_words(t, old, slot, word);
+            entry_copy(t, old, slot, weir_table_stored_hash(t, word), bucket);
+        }
+    }
+    bucket_give(t, place->ref);
+    place->root->ref0 = ref;
+    place->root->group_cnt = t->group_cnt[size_idx];
+    return 0;
+}
+
+static int
+directory_double(struct weir_table *t, struct weir_table_root *root)
+{
+    uint32_t lg2 = 32U - root->shift;
+    uint32_t word;
+    int err = weir_arena_index_take(t->arena, lg2 + 1, &word);
+    if (err < 0) {
+        return err;
+    }
+    uint32_t *index = t->arena->index;
+    for (uint32_t i = 0; i < UINT32_C(2) << lg2; i++) {
+        index[word + i] = index[root->dir + i / 2];
+    }
+    if (lg2 > 0) {
+        weir_arena_index_give(t->arena, root->dir, lg2);
+    }
+    root->dir = word;
+    root->shift--;
+    return 0;
+}
+
+/* The directory of one bucket points to it over this stretch. */
+static void
+directory_set(struct weir_table *t, struct weir_table_root *root, const struct weir_bucket *bucket,
+    uint32_t ref)
+{
+    uint32_t lg2 = 32U - root->shift - bucket->depth;
+    uint32_t *dir = t->arena->index + root->dir + ((size_t)bucket->prefix << lg2);
+    for (uint32_t i = 0; i < UINT32_C(1) << lg2; i++) {
+        dir[i] = ref;
+    }
+}
+
+/* Keys are told apart by the bits of the fraction, which has as many as the key group left over. */
+static uint32_t
+depth_max(const struct weir_table *t)
+{
+    uint32_t max = t->arena->spec.max_parallelism;
+    return 32U - (max > 1 ? 32U - (uint32_t)__builtin_clz(max - 1) : 0);
+}
+
+static int
+bucket_split(struct weir_table *t, const struct table_place *place)
+{
+    struct weir_arena *arena = t->arena;
+    struct weir_bucket *bucket = table_bucket_at(t, place->ref);
+    uint32_t depth = bucket->depth;
+    if (depth >= depth_max(t)) {
+        return weir_err_push(WEIR_EBUDGET, "state %u, key group %u: %u keys share one hash",
+            t->spec.state_id, bucket->key_group, bucket->entry_cnt);
+    }
+    uint32_t ref;
+    int err = bucket_take(t, place->group, SIZE_PAGE, &ref);
+    if (err < 0) {
+        return err;
+    }
+    if (depth == 32U - place->root->shift && (err = directory_double(t, place->root)) < 0) {
+        bucket_give(t, ref);
+        return err;
+    }
+    /* Both halves are filled again from a copy: entries that had left a full home group would not be
+     * found where its other entries moved away. */
+    struct weir_bucket *old = (struct weir_bucket *)arena->scratch;
+    struct weir_bucket *upper = table_bucket_at(t, ref);
+    memcpy(old, bucket, WEIR_PAGE_BYTES);
+    weir_arena_touch(arena, bucket, WEIR_PAGE_BYTES);
+    memset((char *)bucket + WEIR_LINE_BYTES, 0, WEIR_PAGE_BYTES - WEIR_LINE_BYTES);
+    memset(bucket->used, 0, sizeof bucket->used);
+    bucket->entry_cnt = 0;
+    bucket->depth = upper->depth = (uint8_t)(depth + 1);
+    bucket->prefix = old->prefix * 2;
+    upper->prefix = old->prefix * 2 + 1;
+    uint32_t slot_cnt = t->group_cnt[SIZE_PAGE] * WEIR_TABLE_SLOT_CNT;
+    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
+        if (table_slot_used(old, slot)) {
+            uint64_t word[2];
+            table_slot_words(t, old, slot, word);
+            uint64_t hash = weir_table_stored_hash(t, word);
+            bool up = ((table_place_of(t, hash).fraction >> (31 - depth)) & 1) != 0;
+            entry_copy(t, old, slot, hash, up ? upper : bucket);
+        }
+    }
+    place->root->bucket_cnt++;
+    directory_set(t, place->root, upper, ref);
+    return 0;
+}
+
+int
+weir_table_grow(struct weir_table *t, const struct table_key *key)
+{
+    /* Each turn enlarges or adds one bit; keys that still share a bucket then need another turn. */
+    for (;;) {
+        struct table_place place = table_place_of(t, key->hash);
+        if (place.ref == 0) {
+            return weir_table_bucket_first(t, &place);
+        }
+        const struct weir_bucket *bucket = table_bucket_at(t, place.ref);
+        if (bucket->entry_cnt < t->entry_cnt_max[bucket->size_idx]) {
+            return 0;
+        }
+        int err =
+            bucket->size_idx < SIZE_PAGE ? bucket_enlarge(t, &place) : bucket_split(t, &place);
+        if (err < 0) {
+            return err;
+        }
+    }
+}
+
+/* ---- rebuild ---- */
+
+static int
+rebuild_bucket(struct weir_arena *arena, uint32_t ref)
+{
+    const struct weir_bucket *bucket = (const struct weir_bucket *)weir_arena_ptr(arena, ref);
+    uint32_t group = bucket->key_group - arena->spec.groups.first;
+    struct weir_table *t = bucket->table_idx < arena->spec.table_cnt_max
+                               ? weir_table_at(arena, bucket->table_idx)
+                               : NULL;
+    if (t == NULL || group >= arena->spec.groups.cnt || bucket->size_idx >= WEIR_TABLE_SIZE_CNT ||
+        bucket->depth > depth_max(t) || (uint64_t)bucket->prefix >> bucket->depth != 0) {
+        return weir_err_push(WEIR_EFORMAT,
+            "state memory '%s': the bucket at %u names table %u, key "
+            "group %u",
+            arena->spec.name, ref, bucket->table_idx, bucket->key_group);
+    }
+    struct weir_table_root *root = &t->root[group];
+    while (32U - root->shift < bucket->depth) {
+        int err = directory_double(t, root);
+        if (err < 0) {
+            return err;
+        }
+    }
+    directory_set(t, root, bucket, ref);
+    root->group_cnt = t->group_cnt[bucket->size_idx];
+    root->bucket_cnt++;
+    t->entry_cnt += bucket->entry_cnt;
+    t->page_bytes += (uint64_t)size_lines[bucket->size_idx] * WEIR_LINE_BYTES;
+    return 0;
+}
+
+static int
+rebuild_page(struct weir_arena *arena, uint32_t page)
+{
+    uint32_t ref = page * WEIR_ARENA_PAGE_REFS;
+    const struct weir_slab *slab = (const struct weir_slab *)weir_arena_ptr(arena, ref);
+    if (slab->kind == WEIR_PAGE_BUCKET) {
+        return rebuild_bucket(arena, ref);
+    }
+    if (slab->kind != WEIR_PAGE_SMALL) {
+        return 0;
+    }
+    uint32_t block_bytes = weir_arena_class_bytes(slab->class_idx);
+    for (uint32_t block = 0; block < WEIR_ARENA_BODY_BYTES / block_bytes; block++) {
+        if ((slab->used[block / 64] >> (block & 63)) & 1) {
+            int err = rebuild_bucket(
+                arena, ref + (WEIR_LINE_BYTES + block * block_bytes) / WEIR_ARENA_REF_BYTES);
+            if (err < 0) {
+                return err;
+            }
+        }
+    }
+    return 0;
+}
+
+int
+weir_table_rebuild(struct weir_arena *arena)
+{
+    weir_arena_rebuild(arena);
+    for (uint32_t i = 0; i < arena->table_fresh; i++) {
+        struct weir_table *t = weir_table_at(arena, i);
+        if (t == NULL) {
+            continue;
+        }
+        t->entry_cnt = 0;
+        t->page_bytes = 0;
+        int err = roots_take(t);
+        if (err < 0) {
+            return err;
+        }
+    }
+    for (uint32_t page = 1; page < arena->page_fresh; page++) {
+        int err = rebuild_page(arena, page);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* ---- scan ---- */
+
+uint32_t
+weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, uint32_t cnt,
+    void *ret_key, void **ret_val)
+{
+    uint32_t key_bytes = t->spec.key_kind == WEIR_KEY_8 ? 8 : 16;
+    char *key = (char *)ret_key;
+    uint32_t done = 0;
+    while (done < cnt && cursor->group < t->arena->spec.groups.cnt) {
+        const struct weir_table_root *root = &t->root[cursor->group];
+        if (root->bucket_cnt == 0 || cursor->fraction >> 32 != 0) {
+            cursor->group++;
+            cursor->fraction = 0;
+            continue;
+        }
+        uint32_t ref = t->arena->index[root->dir + (cursor->fraction >> root->shift)];
+        const struct weir_bucket *bucket = table_bucket_at(t, ref);
+        uint32_t slot_cnt = root->group_cnt * (uint32_t)WEIR_TABLE_SLOT_CNT;
+        while (done < cnt && cursor->slot < slot_cnt) {
+            uint32_t word = cursor->slot / 64;
+            uint64_t left = bucket->used[word] >> (cursor->slot & 63);
+            if (left == 0) {
+                cursor->slot = (word + 1) * 64;
+                continue;
+            }
+            uint32_t slot = cursor->slot + (uint32_t)__builtin_ctzll(left);
+            if (key != NULL) {
+                uint64_t words[2];
+                table_slot_words(t, bucket, slot, words);
+                memcpy(key, words, key_bytes);
+                key += key_bytes;
+            }
+            ret_val[done] = table_val_at(t, bucket, slot);
+            done++;
+            cursor->slot = slot + 1;
+        }
+        if (cursor->slot >= slot_cnt) {
+            cursor->slot = 0;
+            cursor->fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
+        }
+    }
+    return done;
+}
+
+void
+weir_table_key_text(const struct weir_table *t, const void *stored, char *dst)
+{
+    uint64_t word[2];
+    memcpy(word, stored, sizeof word);
+    if (table_word_is_long(word)) {
+        weir_blob_read(t->arena, (uint32_t)(word[1] >> 32), dst);
+    } else {
+        memcpy(dst, (const char *)stored + sizeof(uint32_t), weir_table_key_bytes(stored));
+    }
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* table.h: keyed state: fixed-size values by key, in the pages of a state arena.
+ *
+ * For each key group of the subtask a table is an extendible hash over bucket pages:
+ *
+ *     hash 63..32  x max_parallelism  =  key group . fraction        (one multiplication)
+ *     root[key group] -> directory[top bits of the fraction] -> bucket page
+ *     hash 31..0   x groups of the bucket -> home group of four slots
+ *
+ *     bucket:  | header line | group 0 | group 1 | ...               (a group begins at 32 n bytes)
+ *     group:   | 4 x first key word | 4 x second word (16-byte keys) | 4 x value |
+ *
+ * With 8-byte keys and 8-byte values a group is one cache line: key words, which one compare
+ * instruction looks at together, and values. A key lies in its home group or, where that is full, in
+ * the next group that is not (within the bucket). An empty slot has zero words; the header's bitmap
+ * decides where a key may itself be zero.
+ *
+ * A bucket of a full page that has no room is split in two by one more bit; nothing is ever rehashed
+ * whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page, so that a
+ * pane with a hundred keys does not take a page for each.
+ *
+ * Work goes in batches and in two phases: resolve() makes pointers to the values of a whole batch,
+ * the caller then updates them. Pointers are good until the next resolve, find_or_make or delete on
+ * the same table; resolve itself stops before it would move an entry that it has already handed out.
+ *
+ * Limits:  values 0 to 256 bytes; longer ones by reference (blob.h). Thread: the stage's core only.
+ * Source:  extendible hashing (Fagin et al. 1979); groups of slots as in F14, with the keys
+ *          themselves in the place of tags: one cold line an update instead of two.
+ */
+#ifndef WEIR_DATAPLANE_TABLE_H
+#define WEIR_DATAPLANE_TABLE_H
+
+#include "dataplane/arena.h"
+#include "dataplane/types.h"
+
+WEIR_C_BEGIN
+
+#define WEIR_TABLE_VAL_BYTES_MAX 256
+#define WEIR_TABLE_SLOT_CNT 4 /* of a group */
+/* Rows whose lines are asked for together: enough misses in flight, few enough to stay in L1. */
+#define WEIR_TABLE_CHUNK 128
+
+enum weir_key_kind {
+    WEIR_KEY_8, /* 8 bytes, any value */
+    WEIR_KEY_16, /* 16 bytes, any value */
+    WEIR_KEY_STR, /* struct weir_str with its batch's heap */
+    WEIR_KEY_KIND_CNT
+};
+
+struct weir_table_spec {
+    uint32_t state_id; /* whose state this is: for the snapshot, not looked at here */
+    uint32_t key_kind; /* enum weir_key_kind */
+    uint32_t val_bytes; /* rounded up to a multiple of 8, at least 8 */
+};
+
+/* The header line of a bucket; kind and key_group as in struct weir_slab. */
+struct weir_bucket {
+    uint8_t kind; /* WEIR_PAGE_BUCKET */
+    uint8_t depth; /* leading bits of the fraction that all its keys share */
+    uint16_t key_group;
+    uint32_t table_idx;
+    uint32_t prefix; /* those bits */
+    uint16_t entry_cnt;
+    uint8_t size_idx; /* 0: 7 lines, 1: 21 lines, 2: a page */
+    uint8_t zero0;
+    uint64_t used[4]; /* a bit per slot */
+    uint8_t zero[16];
+};
+WEIR_STATIC_ASSERT(sizeof(struct weir_bucket) == WEIR_LINE_BYTES, "a bucket header is one line");
+#define WEIR_TABLE_SIZE_CNT 3
+
+/* Where the buckets of a key group are: `dir` is the index word of the directory, which for a single
+ * bucket is this root's own `ref0`; a bucket's reference stands at dir[fraction >> shift]. */
+struct weir_table_root {
+    uint32_t dir;
+    uint16_t group_cnt; /* of each of its buckets */
+    uint16_t shift; /* 32 - depth of the directory */
+    uint32_t ref0;
+    uint32_t bucket_cnt;
+};
+
+struct weir_table {
+    struct weir_arena *arena;
+    struct weir_table_root *root;
+    struct weir_table_spec spec;
+    uint32_t group_bytes; /* of a group of slots */
+    uint32_t val_off; /* of the values in it */
+    uint16_t group_cnt[WEIR_TABLE_SIZE_CNT]; /* by bucket size, 0: size not used */
+    uint16_t entry_cnt_max[WEIR_TABLE_SIZE_CNT];
+    uint32_t table_idx;
+    uint32_t root_word;
+    int64_t ns; /* the namespace: a pane, 0 where there is none */
+    uint64_t entry_cnt;
+    uint64_t page_bytes; /* of its buckets */
+    uint64_t give_fraction; /* how far weir_table_give came */
+    uint32_t give_group;
+    bool is_taken;
+    uint64_t owner; /* free for the operator */
+};
+WEIR_STATIC_ASSERT(sizeof(struct weir_table) <= WEIR_ARENA_TABLE_BYTES, "raise the room");
+
+/* Rows to look up, and where their values are put. */
+struct weir_table_rows {
+    const uint64_t *hash; /* weir_table_hash() of the keys */
+    const char *key; /* first key; keys are key_stride bytes apart, 8-byte aligned or not */
+    const char *heap; /* of WEIR_KEY_STR */
+    uint32_t key_stride;
+    uint32_t cnt;
+    void **ret_val; /* [cnt] */
+    uint32_t *ret_made; /* [cnt] or NULL: rows whose entry was made, in order, their values zero */
+    uint32_t made_cnt; /* entries in ret_made; the caller sets it to 0 */
+};
+
+/* weir_table_take - an empty table for a state and a namespace.
+ *
+ * Owner:   the record lies in the arena until weir_table_give() is done with it.
+ * Errors:  WEIR_EINVAL; WEIR_EBUDGET when records or directory words are used up.
+ */
+WEIR_API WEIR_MUST_USE int weir_table_take(struct weir_arena *arena,
+    const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table);
+/* weir_table_give - free buckets and long keys, at most about `bucket_cnt` buckets a call.
+ *
+ * Returns: WEIR_AGAIN until all is free, then WEIR_DONE; the table is gone then. In between it must
+ * not be used. Blobs that values refer to are the caller's to free before.
+ */
+WEIR_API int weir_table_give(struct weir_table *table, uint32_t bucket_cnt);
+
+/* weir_table_hash - the hashes of keys as they stand in rows; the same for equal keys of any batch.
+ *
+ * Shape:   rows->key, heap, key_stride and cnt are set; ret_hash has room for cnt.
+ */
+WEIR_API void
+weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t *ret_hash);
+
+/* weir_table_resolve - find or make the entries of rows [from, cnt), for writing.
+ *
+ * The values' lines are marked as touched: the caller may write the values (not beyond).
+ * Returns: > 0 rows resolved; fewer than asked where going on would move entries already handed out:
+ *          update those, then call again for the rest. < 0 the error of row `from`.
+ * Errors:  WEIR_EBUDGET.
+ * Hot:     per 256 rows one call; see bench_state.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_table_resolve(struct weir_table *table, struct weir_table_rows *rows, uint32_t from);
+/* weir_table_find_rows - look rows [0, cnt) up without making any: NULL where the key is absent. The
+ * values may be read; to write one call weir_table_touch first. */
+WEIR_API void weir_table_find_rows(const struct weir_table *table, struct weir_table_rows *rows);
+
+/* One key, for timers and joins: NULL when absent. key points to 8 or 16 bytes, or a weir_str. */
+WEIR_API void *
+weir_table_find(const struct weir_table *table, uint64_t hash, const void *key, const char *heap);
+/* weir_table_find_or_make - the value of one key, touched; *ret_made when it is new and zero.
+ * Errors: WEIR_EBUDGET. Moves other entries. */
+WEIR_API WEIR_MUST_USE int weir_table_find_or_make(
+    struct weir_table *table, const struct weir_table_rows *row, void **ret_val, bool *ret_made);
+/* weir_table_delete - remove a key; other entries of its bucket may move. False when it was absent. */
+WEIR_API bool
+weir_table_delete(struct weir_table *table, uint64_t hash, const void *key, const char *heap);
+
+/* Where a scan stands; zeroed by the caller at its start. */
+struct weir_table_cursor {
+    uint64_t fraction;
+    uint32_t group; /* relative to the arena's range */
+    uint32_t slot;
+};
+
+/* weir_table_scan - the next entries, in an order that depends only on what was inserted and how.
+ *
+ * Shape:   at most cnt; ret_key gets 8 or 16 bytes a key as stored (see weir_table_key_text for
+ *          strings), or is NULL.
+ * Returns: entries; 0 at the end. The table's keys must stay as they are until the scan ends;
+ *          values may be touched and written.
+ */
+WEIR_API uint32_t weir_table_scan(const struct weir_table *table, struct weir_table_cursor *cursor,
+    uint32_t cnt, void *ret_key, void **ret_val);
+
+/* weir_table_key_bytes - the length of a stored string key as scan gave it. */
+static inline uint32_t
+weir_table_key_bytes(const void *stored)
+{
+    uint32_t bytes;
+    memcpy(&bytes, stored, sizeof bytes);
+    return bytes;
+}
+/* weir_table_key_text - copy a stored string key into dst, which has room for its length. */
+WEIR_API void weir_table_key_text(const struct weir_table *table, const void *stored, char *dst);
+
+/* weir_table_touch - call before writing a value that find or scan returned. */
+static inline void
+weir_table_touch(const struct weir_table *table, void *val)
+{
+    weir_arena_touch(table->arena, val, table->spec.val_bytes);
+}
+
+/* weir_table_group_of - the key group of a value's entry, relative to the arena's range: for blobs
+ * that the value will refer to. */
+static inline uint32_t
+weir_table_group_of(const struct weir_table *table, uint64_t hash)
+{
+    return weir_hash_key_group(hash, table->arena->spec.max_parallelism) -
+           table->arena->spec.groups.first;
+}
+
+/* weir_table_at - the table record of that index, or NULL where none is taken; for snapshots. */
+WEIR_API struct weir_table *weir_table_at(const struct weir_arena *arena, uint32_t table_idx);
+/* weir_table_rebuild - make every index beside the pages again, from page headers and the table
+ * records: free pages, slab lists, roots, directories, counts.
+ *
+ * Errors:  WEIR_EBUDGET; WEIR_EFORMAT when a header contradicts the table it names.
+ */
+WEIR_API WEIR_MUST_USE int weir_table_rebuild(struct weir_arena *arena);
+
+WEIR_C_END
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* table_priv.h: what table.c (structure) and table_resolve.c (lookups) share. */
+#ifndef WEIR_DATAPLANE_TABLE_PRIV_H
+#define WEIR_DATAPLANE_TABLE_PRIV_H
+
+#include "base/check.h"
+#include "dataplane/blob.h"
+#include "dataplane/table.h"
+
+#define SLOT_NONE UINT32_MAX
+
+/* A key as it is stored and compared. A long string is stored as length and upper half of its hash,
+ * lower half of its hash and reference of its bytes; the reference is 0 until it is stored. */
+struct table_key {
+    uint64_t hash;
+    uint64_t word[2];
+    struct weir_slice text; /* of a long string, else ptr is NULL */
+};
+
+/* Where a hash leads. */
+struct table_place {
+    struct weir_table_root *root;
+    uint32_t group; /* key group, relative */
+    uint32_t fraction;
+    uint32_t ref; /* of the bucket, 0: there is none */
+};
+
+static inline struct table_place
+table_place_of(const struct weir_table *t, uint64_t hash)
+{
+    uint64_t product = (hash >> 32) * t->arena->spec.max_parallelism;
+    struct table_place place;
+    place.group = (uint32_t)(product >> 32) - t->arena->spec.groups.first;
+    WEIR_DCHECK(place.group < t->arena->spec.groups.cnt, "key group %u is not owned", place.group);
+    place.fraction = (uint32_t)product;
+    place.root = &t->root[place.group];
+    place.ref = t->arena->index[place.root->dir + ((uint64_t)place.fraction >> place.root->shift)];
+    return place;
+}
+
+static inline struct weir_bucket *
+table_bucket_at(const struct weir_table *t, uint32_t ref)
+{
+    return (struct weir_bucket *)weir_arena_ptr(t->arena, ref);
+}
+
+/* The key words of a group of slots. */
+static inline uint64_t *
+table_group_at(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t group)
+{
+    return (uint64_t *)((char *)bucket + WEIR_LINE_BYTES + (size_t)group * t->group_bytes);
+}
+
+static inline void *
+table_val_at(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t slot)
+{
+    return (char *)table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT) + t->val_off +
+           (size_t)(slot % WEIR_TABLE_SLOT_CNT) * t->spec.val_bytes;
+}
+
+static inline uint32_t
+table_home(uint64_t hash, uint32_t group_cnt)
+{
+    return (uint32_t)(((hash & UINT32_MAX) * group_cnt) >> 32);
+}
+
+static inline bool
+table_slot_used(const struct weir_bucket *bucket, uint32_t slot)
+{
+    return ((bucket->used[slot / 64] >> (slot & 63)) & 1) != 0;
+}
+
+/* The used bits of a group of slots: four neighbours never straddle two words. */
+static inline uint32_t
+table_group_used(const struct weir_bucket *bucket, uint32_t group)
+{
+    return (uint32_t)(bucket->used[group / 16] >> ((group & 15) * WEIR_TABLE_SLOT_CNT)) & 15;
+}
+
+static inline bool
+table_word_is_long(const uint64_t *word)
+{
+    return (uint32_t)word[0] > WEIR_STR_INLINE_BYTES;
+}
+
+/* table_key_of - a key from the caller's form. Defined here because lookups inline it. */
+static inline struct table_key
+table_key_of(uint32_t kind, uint64_t hash, const void *key, const char *heap)
+{
+    struct table_key k;
+    k.hash = hash;
+    k.word[1] = 0;
+    k.text.ptr = NULL;
+    k.text.bytes = 0;
+    memcpy(k.word, key, kind == WEIR_KEY_8 ? 8 : 16);
+    if (kind == WEIR_KEY_STR && table_word_is_long(k.word)) {
+        struct weir_str str;
+        memcpy(&str, key, sizeof str);
+        k.text = weir_str_slice(&str, heap);
+        k.word[0] = (hash & ~(uint64_t)UINT32_MAX) | str.bytes;
+        k.word[1] = hash & UINT32_MAX;
+    }
+    return k;
+}
+
+/* The words of the key in a slot; the second is 0 where keys have one. */
+static inline void
+table_slot_words(
+    const struct weir_table *t, const struct weir_bucket *bucket, uint32_t slot, uint64_t *ret_word)
+{
+    const uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
+    ret_word[0] = words[slot % WEIR_TABLE_SLOT_CNT];
+    ret_word[1] = t->spec.key_kind == WEIR_KEY_8
+                      ? 0
+                      : words[WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
+}
+
+/* The hash of a stored key: what a split and a deletion need of it. */
+uint64_t weir_table_stored_hash(const struct weir_table *t, const uint64_t *word);
+/* Give the hash's bucket room for one more entry: a first bucket, a larger one, or a split.
+ * Only called where the caller has handed out nothing. */
+int weir_table_grow(struct weir_table *t, const struct table_key *key);
+/* A first, smallest bucket for a key group: moves nothing. */
+int weir_table_bucket_first(struct weir_table *t, const struct table_place *place);
+
+#endif
