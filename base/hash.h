@@ -81,6 +81,13 @@ weir_hash_u128(uint64_t lo, uint64_t hi, uint64_t bytes)
     return h ^ (h >> 32);
 }
 
+/* weir_hash_join - the hash of a key of two parts, the hash of the second joined to the first. */
+static inline uint64_t
+weir_hash_join(uint64_t first, uint64_t second)
+{
+    return weir_hash_u64(first ^ (second * UINT64_C(0x9e3779b97f4a7c15)));
+}
+
 /* weir_hash_bytes - the hash of a key of any length, 0 included.
  *
  * Shape:   key may be NULL when bytes is 0; no alignment is asked for.

@@ -96,8 +96,7 @@ weir_key_hash(const struct weir_key *key, const struct weir_view *view, uint32_t
         uint32_t row = weir_view_row(view, from + i);
         uint64_t hash = hash_part(&key->part[0], view, row);
         for (uint32_t p = 1; p < key->field_cnt; p++) {
-            hash = weir_hash_u64(
-                hash ^ (hash_part(&key->part[p], view, row) * UINT64_C(0x9e3779b97f4a7c15)));
+            hash = weir_hash_join(hash, hash_part(&key->part[p], view, row));
         }
         ret_hash[i] = hash;
     }

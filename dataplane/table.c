@@ -256,7 +256,7 @@ weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
     case WEIR_KEY_8:
         return weir_hash_u64(word[0]);
     case WEIR_KEY_16:
-        return weir_hash_u128(word[0], word[1], 16);
+        return weir_hash_join(weir_hash_u64(word[0]), weir_hash_u64(word[1]));
     default:
         break;
     }

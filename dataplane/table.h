@@ -42,7 +42,7 @@ WEIR_C_BEGIN
 
 enum weir_key_kind {
     WEIR_KEY_8, /* 8 bytes, any value */
-    WEIR_KEY_16, /* 16 bytes, any value */
+    WEIR_KEY_16, /* two words of any value, hashed as two integer fields (key.h) */
     WEIR_KEY_STR, /* struct weir_str with its batch's heap */
     WEIR_KEY_KIND_CNT
 };

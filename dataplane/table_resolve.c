@@ -426,7 +426,7 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
     case WEIR_KEY_16:
         for (uint32_t i = 0; i < rows->cnt; i++) {
             memcpy(word, key + i * stride, 16);
-            ret_hash[i] = weir_hash_u128(word[0], word[1], 16);
+            ret_hash[i] = weir_hash_join(weir_hash_u64(word[0]), weir_hash_u64(word[1]));
         }
         break;
     default:

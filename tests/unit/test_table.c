@@ -102,7 +102,7 @@ key_of(uint32_t kind, uint64_t id)
         }
         s.bytes = bytes;
         memcpy(s.head, text, 4);
-        s.u.off[0] = heap_used;
+        s.u.off = heap_used;
         memcpy(heap + heap_used, text, bytes);
         heap_used += bytes;
     }
