@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "base/check.h"
 #include "base/err.h"
@@ -492,59 +491,9 @@ weir_conf_pipeline(const struct weir_conf *conf, const struct weir_yaml **ret_fi
     return NULL;
 }
 
-/* The first number of a file of the kernel, INT64_MAX where there is none ("max"). */
-static int64_t
-read_number(const char *path)
-{
-    long long number = INT64_MAX;
-    FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%lld", &number) != 1) {
-            number = INT64_MAX;
-        }
-        (void)fclose(file);
-    }
-    return number;
-}
-
-/* The least limit from the process's cgroup up to the root, in both versions of the interface. */
-static int64_t
-cgroup_limit(void)
-{
-    int64_t least = INT64_MAX;
-    char line[4096];
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        char *dir = strrchr(line, ':');
-        bool v2 = strncmp(line, "0::", 3) == 0;
-        if (dir == NULL || (!v2 && strstr(line, ":memory:") == NULL)) {
-            continue;
-        }
-        for (dir++;; *strrchr(dir, '/') = '\0') {
-            char path[sizeof line + 64];
-            (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s%s/%s", v2 ? "" : "/memory", dir,
-                v2 ? "memory.max" : "memory.limit_in_bytes");
-            least = weir_min_i64(least, read_number(path));
-            if (strrchr(dir, '/') == NULL) {
-                break;
-            }
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return least;
-}
-
 int64_t
-weir_conf_memory_budget(const struct weir_conf *conf)
+weir_conf_memory_budget(const struct weir_conf *conf, uint64_t available_bytes)
 {
     int64_t budget = weir_conf_i64(conf, WEIR_CONF_MEMORY_BUDGET);
-    struct sysinfo host;
-    if (budget != WEIR_CONF_WORD) {
-        return budget;
-    }
-    int64_t host_bytes = sysinfo(&host) == 0 ? (int64_t)host.totalram * host.mem_unit : INT64_MAX;
-    return weir_min_i64(host_bytes, cgroup_limit()) / 4 * 3;
+    return budget != WEIR_CONF_WORD ? budget : (int64_t)(available_bytes / 4 * 3);
 }

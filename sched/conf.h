@@ -9,13 +9,14 @@
  *     system file /etc/weir/weir.yaml
  *     built-in    the table below
  *
- * Layers may be loaded in any order. Keys are paths: `memory: {budget: 1GiB}` and `memory.budget: 1GiB`
- * are the same. What is unknown, has no unit or is out of range is an error that shows the place, with
- * the nearest key; nothing is clamped. Flink's names of common keys are taken, with a note that says
- * ours. Two parts of a file are free: `params:` (the job's own parameters) and `pipeline:` (a job in
- * YAML alone; sched/pipeline.h).
+ * Layers may be loaded in any order. Keys are paths: `memory: {budget: 1GiB}` and `memory.budget:
+ * 1GiB` are the same. What is unknown, has no unit or is out of range is an error that shows the
+ * place, with the nearest key; nothing is clamped. Flink's names of common keys are taken, with a
+ * note that says ours. Two parts of a file are free: `params:` (the job's own parameters) and
+ * `pipeline:` (a job in YAML alone; sched/pipeline.h).
  *
- * The row of a key is its only description: parser, weir config, docs/configuration.md come from it.
+ * The row of a key is its only description: parser, weir config, docs/configuration.md come from
+ * it.
  */
 #ifndef WEIR_SCHED_CONF_H
 #define WEIR_SCHED_CONF_H
@@ -28,16 +29,18 @@
 /* Vertices, parameters and notes of one configuration: more than a person writes. */
 #define WEIR_CONF_ENTRY_CNT_MAX 4096
 
-/* What weir_opt does not know of a text: its form is checked here, its meaning by those who use it. */
+/* What weir_opt does not know of a text: its form is checked here, its meaning by those who use it.
+ */
 enum weir_conf_syntax {
     WEIR_CONF_PLAIN, /* the row says all */
     WEIR_CONF_NAME, /* letters, digits, . _ - */
     WEIR_CONF_NAMES, /* such names, joined by commas; may be empty */
-    WEIR_CONF_CORE_LIST, /* Linux list syntax, numa:N, l3:N, near:nic:NAME, joined by commas */
+    WEIR_CONF_CORE_LIST, /* auto, Linux list syntax, numa:N, near:nic:NAME ..., joined by commas */
     WEIR_CONF_SEED, /* seed:N; the number is the seed */
 };
 
-/* X(symbol, path, type, rule, syntax, unit, least, most, default, words, sentence), as struct weir_opt
+/* X(symbol, path, type, rule, syntax, unit, least, most, default, words, sentence), as struct
+ * weir_opt
  *
  * '*' in a path stands for a vertex. The empty default means: not set. Keys of one section stand
  * together. */
@@ -82,22 +85,22 @@ enum weir_conf_syntax {
         INT64_C(3600000000000), "0ms", "",                                                         \
         "least time between two watermarks of a source; 0ms: one after every batch")               \
     X(PLACEMENT_CORES, "placement.cores", STRING, ANY, CORE_LIST, "", 1, 4095, "auto", "auto",     \
-        "cores to run on: auto, or a list like 2-9, numa:1, l3:0, near:nic:eth0; h "               \
+        "cores to run on: auto, or a list like 2-9, numa:1, l3:0, near:nic:eth0; an h behind "     \
         "adds the SMT siblings")                                                                   \
-    X(PLACEMENT_SMT, "placement.smt", CHOICE, ANY, PLAIN, "", 0, 0, "avoid", "avoid use",          \
-        "whether two tasks may share a physical core")                                             \
+    X(PLACEMENT_SMT, "placement.smt", CHOICE, ANY, PLAIN, "", 0, 0, "avoid", "avoid use only",     \
+        "whether tasks may share a physical core; only: they do before another core is taken")     \
     X(PLACEMENT_IDLE, "placement.idle", CHOICE, ANY, PLAIN, "", 0, 0, "auto",                      \
         "auto spin adaptive sleep",                                                                \
         "what a core does without work; auto: spin on isolated cores, else adaptive")              \
-    X(PLACEMENT_HOUSEKEEPING, "placement.housekeeping", INT, ANY, PLAIN, "", 0, 8191, "auto",      \
-        "auto", "core of everything that is not a task")                                           \
+    X(PLACEMENT_HOUSEKEEPING, "placement.housekeeping", STRING, ANY, CORE_LIST, "", 1, 4095,       \
+        "auto", "auto", "cores of everything that is not a task")                                  \
     X(PLACEMENT_CUT, "placement.cut", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto none all",       \
         "where chains are cut across cores: where cut_after says, nowhere, or after "              \
         "every operator")                                                                          \
     X(VERTEX_PARALLELISM, "placement.vertices.*.parallelism", INT, ANY, PLAIN, "subtasks", 1,      \
         32768, "", "", "subtasks of this vertex")                                                  \
     X(VERTEX_CORES, "placement.vertices.*.cores", STRING, ANY, CORE_LIST, "", 1, 4095, "", "auto", \
-        "cores of this vertex, as placement.cores; one number alone says how many")                \
+        "cores of this vertex, as placement.cores")                                                \
     X(VERTEX_NUMA, "placement.vertices.*.numa", INT, ANY, PLAIN, "", 0, 1023, "", "local",         \
         "NUMA node of this vertex and its memory; local: that of its input")                       \
     X(VERTEX_CUT_AFTER, "placement.vertices.*.cut_after", STRING, ANY, NAMES, "", 0, 4095, "", "", \
@@ -154,7 +157,8 @@ WEIR_API void weir_conf_close(struct weir_conf *conf);
 
 /* weir_conf_load_file - lay a file over; its version: 1 is required.
  *
- * Errors: those of weir_yaml_open; WEIR_ECONFIG with the place. The configuration is then of no use.
+ * Errors: those of weir_yaml_open; WEIR_ECONFIG with the place. The configuration is then of no
+ * use.
  */
 WEIR_API WEIR_MUST_USE int
 weir_conf_load_file(struct weir_conf *conf, const char *path, enum weir_conf_layer layer);
@@ -170,7 +174,8 @@ weir_conf_set(struct weir_conf *conf, const char *flag, const char *path_value);
 /* weir_conf_check - rules between keys, once all layers are loaded. */
 WEIR_API WEIR_MUST_USE int weir_conf_check(const struct weir_conf *conf);
 
-/* weir_conf_i64 - a key's value as a number, in the row's unit; a choice's index; WEIR_CONF_WORD. */
+/* weir_conf_i64 - a key's value as a number, in the row's unit; a choice's index; WEIR_CONF_WORD.
+ */
 WEIR_API int64_t weir_conf_i64(const struct weir_conf *conf, enum weir_conf_key key);
 WEIR_API const char *weir_conf_text(const struct weir_conf *conf, enum weir_conf_key key);
 WEIR_API const struct weir_conf_value *
@@ -184,14 +189,16 @@ weir_conf_param(const struct weir_conf *conf, const char *name);
 /* weir_conf_at - every value: the keys in the order of the table, then vertices, then parameters;
  * NULL past the end. */
 WEIR_API const struct weir_conf_value *weir_conf_at(const struct weir_conf *conf, size_t idx);
-/* weir_conf_pipeline - the `pipeline:` of the highest file that has one, and that file; else NULL. */
+/* weir_conf_pipeline - the `pipeline:` of the highest file that has one, and that file; else NULL.
+ */
 WEIR_API const struct weir_yaml_node *
 weir_conf_pipeline(const struct weir_conf *conf, const struct weir_yaml **ret_file);
 /* weir_conf_note - hint idx for the user ("parallelism.default is ..."), NULL past the end. */
 WEIR_API const char *weir_conf_note(const struct weir_conf *conf, size_t idx);
 
-/* weir_conf_memory_budget - memory.budget in bytes, with auto worked out from cgroup and host. */
-WEIR_API int64_t weir_conf_memory_budget(const struct weir_conf *conf);
+/* weir_conf_memory_budget - memory.budget in bytes; auto is worked out from what the process may
+ * use (base/cgroup.h). */
+WEIR_API int64_t weir_conf_memory_budget(const struct weir_conf *conf, uint64_t available_bytes);
 
 /* weir_conf_row - the description of a key; NULL past the end. */
 WEIR_API const struct weir_conf_row *weir_conf_row(size_t key);

@@ -46,8 +46,9 @@ int weir_conf_put(
 /* weir_conf_keep_file - takes the file of a layer. */
 void
 weir_conf_keep_file(struct weir_conf *conf, enum weir_conf_layer layer, struct weir_yaml *yaml);
-/* weir_conf_is_section - keys begin with this path and a dot; is_vertex - it names a vertex (whose name may
- * hold dots) or more; is_key - it is a key itself; is_alias_section - keys of Flink's begin so. */
+/* weir_conf_is_section - keys begin with this path and a dot; is_vertex - it names a vertex (whose
+ * name may hold dots) or more; is_key - it is a key itself; is_alias_section - keys of Flink's
+ * begin so. */
 bool weir_conf_is_section(const char *path);
 bool weir_conf_is_vertex(const char *path);
 bool weir_conf_is_key(const char *path);

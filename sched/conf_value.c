@@ -32,7 +32,8 @@ parse_names(const char *text, bool list, char why[WEIR_OPT_WHY_BYTES])
     return true;
 }
 
-/* The bytes of N, N-M or N-M:USED/STRIDE at the front of text, as Linux writes CPU lists; 0: none. */
+/* The bytes of N, N-M or N-M:USED/STRIDE at the front of text, as Linux writes CPU lists; 0: none.
+ */
 static size_t
 range_bytes(const char *text)
 {
@@ -57,6 +58,19 @@ device_bytes(const char *text)
     return used;
 }
 
+/* The bytes of a prefix that names a group of CPUs, 0: none. */
+static size_t
+group_bytes(const char *text)
+{
+    static const char *const groups[] = {"numa:", "l3:", "die:", "socket:"};
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(groups); i++) {
+        if (strncmp(text, groups[i], strlen(groups[i])) == 0) {
+            return strlen(groups[i]);
+        }
+    }
+    return 0;
+}
+
 /* The form of each part; whether such a core exists is for the planner to say. */
 static bool
 parse_cores(const char *text, char why[WEIR_OPT_WHY_BYTES])
@@ -65,13 +79,16 @@ parse_cores(const char *text, char why[WEIR_OPT_WHY_BYTES])
     bool good = text[0] != '\0';
     for (const char *at = text; good && *at != '\0';) {
         size_t part;
+        size_t group = group_bytes(at);
         if (strncmp(at, nic, sizeof nic - 1) == 0) {
-            part = device_bytes(at + sizeof nic - 1);
             at += sizeof nic - 1;
+            part = device_bytes(at);
+        } else if (strncmp(at, "auto", 4) == 0) {
+            part = 4;
         } else {
-            at += strncmp(at, "numa:", 5) == 0 ? 5 : strncmp(at, "l3:", 3) == 0 ? 3 : 0;
+            at += group;
             part = range_bytes(at);
-            at += part > 0 && at[part] == 'h' ? 1 : 0;
+            part += part > 0 && at[part] == 'h' ? 1 : 0;
         }
         at += part;
         good = part > 0 && (*at == '\0' || (*at == ',' && at[1] != '\0'));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* yaml.h: a YAML 1.2 file as a tree in which every node knows its place, for messages that show it.
  *
- * One document a file; keys are scalars and occur once; anchors and aliases are refused (a file of a few
- * lines could stand for gigabytes). The tree is read-only and lives as long as its weir_yaml.
+ * One document a file; keys are scalars and occur once; anchors and aliases are refused (a file of
+ * a few lines could stand for gigabytes). The tree is read-only and lives as long as its weir_yaml.
  *
  * Limits: 16 MiB, 64 levels, 2^20 nodes.
  */
@@ -42,7 +42,8 @@ struct weir_yaml;
 
 /* weir_yaml_open - read and parse a file.
  *
- * Errors: WEIR_ENOINPUT, WEIR_EPERM, WEIR_EIO; WEIR_ECONFIG where it is not such YAML, with the place.
+ * Errors: WEIR_ENOINPUT, WEIR_EPERM, WEIR_EIO; WEIR_ECONFIG where it is not such YAML, with the
+ * place.
  */
 WEIR_API WEIR_MUST_USE int weir_yaml_open(const char *path, struct weir_yaml **ret_yaml);
 /* weir_yaml_parse - the same from memory; name stands in the messages. The text is copied. */
@@ -57,7 +58,8 @@ WEIR_API const char *weir_yaml_name(const struct weir_yaml *yaml);
 WEIR_API const struct weir_yaml_node *
 weir_yaml_get(const struct weir_yaml_node *map, const char *key);
 
-/* weir_yaml_fail - push "name:line:column: <message>", the line and a caret; returns WEIR_ECONFIG. */
+/* weir_yaml_fail - push "name:line:column: <message>", the line and a caret; returns WEIR_ECONFIG.
+ */
 WEIR_API int weir_yaml_fail(const struct weir_yaml *yaml, struct weir_yaml_mark mark,
     const char *fmt, ...) WEIR_PRINTF(3, 4);
 

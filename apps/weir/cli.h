@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli.h: the command line of `weir`: verbs, each with one table of flags.
  *
- * A verb's row and its flags' rows are the only description of it: parsing, -h, the shell completion
- * and docs/cli.md all come from them. Flags and arguments may be mixed; "--" ends the flags. -h and
+ * A verb's row and its flags' rows are the only description of it: parsing, -h, the shell
+ * completion and docs/cli.md all come from them. Flags and arguments may be mixed; "--" ends the
+ * flags. -h and
  * --help are every verb's own and stand in no table.
  *
  * Data goes to stdout, messages to stderr; exit codes are enum weir_exit.
@@ -63,10 +64,12 @@ extern const size_t weir_verbs_cnt;
 /* weir_cli_main - find the verb, parse its flags, run it; returns the exit code. */
 int weir_cli_main(int argc, char **argv);
 
-/* weir_cli_has, weir_cli_value - was the switch given; the last value of a flag, NULL where absent. */
+/* weir_cli_has, weir_cli_value - was the switch given; the last value of a flag, NULL where absent.
+ */
 bool weir_cli_has(const struct weir_args *args, const char *flag);
 const char *weir_cli_value(const struct weir_args *args, const char *flag);
-/* weir_cli_value_at - value idx (in the order given) of a flag that may be repeated, NULL past the end. */
+/* weir_cli_value_at - value idx (in the order given) of a flag that may be repeated, NULL past the
+ * end. */
 const char *weir_cli_value_at(const struct weir_args *args, const char *flag, size_t idx);
 
 /* weir_cli_print_json - print a document to stdout, and drop it. */

@@ -8,6 +8,7 @@
 #include "apps/weir/configure.h"
 #include "apps/weir/verbs.h"
 #include "base/base.h"
+#include "base/cgroup.h"
 #include "base/err.h"
 
 #define COLUMN_MAX 100
@@ -51,7 +52,8 @@ print_comment(int indent, const char *text)
     }
 }
 
-/* Opens the sections of path that were not open for the row before; returns the depth of its key. */
+/* Opens the sections of path that were not open for the row before; returns the depth of its key.
+ */
 static int
 print_sections(const char *path, const char *before, bool comment)
 {
@@ -183,6 +185,18 @@ value_json(const struct weir_conf_value *value)
     return doc;
 }
 
+/* What `auto` comes to on this host, and by whose limit. */
+static void
+print_budget(const struct weir_conf *conf)
+{
+    struct weir_cgroup cgroup;
+    if (weir_cgroup_read("", &cgroup) == 0) {
+        int64_t budget = weir_conf_memory_budget(conf, cgroup.memory_bytes);
+        (void)printf("# memory.budget is %" PRId64 " MiB here (%s)\n", budget / (int64_t)WEIR_MIB,
+            cgroup.memory_limit);
+    }
+}
+
 static int
 show_run(const struct weir_args *args)
 {
@@ -211,8 +225,7 @@ show_run(const struct weir_args *args)
         weir_cli_print_json(list);
     } else {
         json_decref(list);
-        (void)printf("# memory.budget is %" PRId64 " MiB here\n",
-            weir_conf_memory_budget(conf) / (int64_t)WEIR_MIB);
+        print_budget(conf);
     }
     weir_conf_close(conf);
     return WEIR_EXIT_OK;

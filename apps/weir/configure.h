@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* configure.h: the flags of every verb that needs a configuration, and the configuration from them. */
+/* configure.h: the flags of every verb that needs a configuration, and the configuration from them.
+ */
 #ifndef WEIR_APPS_WEIR_CONFIGURE_H
 #define WEIR_APPS_WEIR_CONFIGURE_H
 

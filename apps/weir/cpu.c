@@ -3,7 +3,8 @@
  *
  * This unit alone is compiled for the oldest x86-64. It runs from .preinit_array, before the
  * constructors of any shared object: those may already hold instructions that an old CPU has not.
- * WEIR_CPU_NEEDS comes from the build: one CPU_NEED(name) per instruction set that -march turned on.
+ * WEIR_CPU_NEEDS comes from the build: one CPU_NEED(name) per instruction set that -march turned
+ * on.
  */
 #include <string.h>
 #include <unistd.h>

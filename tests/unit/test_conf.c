@@ -68,7 +68,7 @@ t_defaults_are_those_of_the_table(void **state)
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_STRICT), 0);
     assert_string_equal(weir_conf_text(conf, WEIR_CONF_JOB_NAME), "");
     assert_string_equal(weir_conf_value(conf, WEIR_CONF_POLLER)->origin, "built-in");
-    assert_true(weir_conf_memory_budget(conf) > (int64_t)WEIR_MIB);
+    assert_int_equal(weir_conf_memory_budget(conf, 4 * WEIR_GIB), (int64_t)(3 * WEIR_GIB));
     assert_int_equal(weir_conf_check(conf), 0);
     weir_conf_close(conf);
 }
@@ -107,7 +107,7 @@ t_units_become_bytes_and_nanoseconds(void **state)
             "poller: seed:77\nplacement: {cut: all}\n"),
         0);
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_MEMORY_BUDGET), INT64_C(2) << 30);
-    assert_int_equal(weir_conf_memory_budget(conf), INT64_C(2) << 30);
+    assert_int_equal(weir_conf_memory_budget(conf, WEIR_GIB), INT64_C(2) << 30);
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_FLUSH_AFTER), 250000);
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_WATERMARK_INTERVAL), INT64_C(3600000000000));
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_POLLER), 77);
@@ -136,7 +136,8 @@ t_vertices_and_parameters_are_kept_by_name(void **state)
     assert_string_equal(weir_conf_param(conf, "events")->text, "a, b");
     assert_null(weir_conf_param(conf, "rate"));
     assert_int_equal(
-        weir_conf_set(conf, "--set", "placement.cores=0-9:2/4,12h,numa:0-1,near:nic:ens3f0"), 0);
+        weir_conf_set(conf, "--set", "placement.cores=0-9:2/4,12h,numa:0-1,die:2,near:nic:ens3f0"),
+        0);
     assert_int_equal(weir_conf_set(conf, "-p", "params.query=q7"), 0);
     assert_string_equal(weir_conf_param(conf, "query")->text, "q7");
     weir_conf_close(conf);
