@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/nexmark/gen.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "apps/gen/spec.h"
 #include "base/err.h"
 #include "base/rng.h"
 
@@ -15,9 +14,9 @@
 #define PERSON_LEAD 10
 #define HOT_EVERY 100
 #define CHANNEL_CNT 10000
-#define EVENT_RATE_MAX UINT64_C(1000000000)
-#define GROUP_MAX UINT64_C(1000000)
-#define EVENT_CNT_MAX (UINT64_C(1) << 53)
+#define EVENT_RATE_MAX INT64_C(1000000000)
+#define GROUP_MAX INT64_C(1000000)
+#define EVENT_CNT_MAX (INT64_C(1) << 53)
 
 void
 nexmark_gen_opts_default(struct nexmark_gen_opts *ret_opts)
@@ -30,96 +29,32 @@ nexmark_gen_opts_default(struct nexmark_gen_opts *ret_opts)
     ret_opts->quirk = false;
 }
 
-static int
-gen_number(const char *name, const char *text, size_t bytes, int64_t *ret_value)
-{
-    char copy[24];
-    char *end;
-    bool shaped = bytes > 0 && bytes < sizeof copy;
-    for (size_t i = 0; shaped && i < bytes; i++) {
-        shaped = (text[i] >= '0' && text[i] <= '9') || (i == 0 && text[i] == '-' && bytes > 1);
-    }
-    if (shaped) {
-        memcpy(copy, text, bytes);
-        copy[bytes] = '\0';
-        errno = 0;
-        *ret_value = strtoll(copy, &end, 10);
-        if (errno == 0 && (copy[0] != '-' || strcmp(name, "base") == 0)) {
-            return 0;
-        }
-    }
-    return weir_err_push(WEIR_ECONFIG, "generator: %s: a whole number is due, found \"%.*s\"", name,
-        (int)bytes, text);
-}
-
-static int
-gen_option(const char *part, size_t bytes, struct nexmark_gen_opts *opts)
-{
-    const char *equals = memchr(part, '=', bytes);
-    size_t name_bytes = equals == NULL ? bytes : (size_t)(equals - part);
-    char name[16];
-    int64_t value;
-    if (equals == NULL || name_bytes >= sizeof name) {
-        return weir_err_push(
-            WEIR_ECONFIG, "generator: \"%.*s\" is no name=value", (int)bytes, part);
-    }
-    memcpy(name, part, name_bytes);
-    name[name_bytes] = '\0';
-    int err = gen_number(name, equals + 1, bytes - name_bytes - 1, &value);
-    if (err != 0) {
-        return err;
-    }
-    if (strcmp(name, "seed") == 0) {
-        opts->seed = (uint64_t)value;
-    } else if (strcmp(name, "event_rate") == 0) {
-        opts->event_rate = (uint64_t)value;
-    } else if (strcmp(name, "group") == 0) {
-        opts->group_events = (uint64_t)value;
-    } else if (strcmp(name, "base") == 0) {
-        opts->base_time_ms = value;
-    } else if (strcmp(name, "quirk") == 0 && (value == 0 || value == 1)) {
-        opts->quirk = value == 1;
-    } else {
-        return weir_err_push(WEIR_ECONFIG,
-            "generator: \"%.*s\": known are seed, event_rate, group, base, and quirk (0 or 1)",
-            (int)bytes, part);
-    }
-    return 0;
-}
-
 int
 nexmark_gen_parse(const char *text, struct nexmark_gen_opts *ret_opts)
 {
     struct nexmark_gen_opts opts;
     nexmark_gen_opts_default(&opts);
-    if (strncmp(text, "gen:", 4) != 0) {
-        return weir_err_push(WEIR_ECONFIG, "generator: \"%s\" does not begin with gen:", text);
+    int64_t quirk = opts.quirk;
+    const struct gen_spec_row rows[] = {
+        {"events", 0, EVENT_CNT_MAX, (int64_t *)&opts.event_cnt},
+        {"seed", 0, INT64_MAX, (int64_t *)&opts.seed},
+        {"event_rate", 1, EVENT_RATE_MAX, (int64_t *)&opts.event_rate},
+        {"group", 1, GROUP_MAX, (int64_t *)&opts.group_events},
+        {"base", INT64_MIN / 4, INT64_MAX / 4, &opts.base_time_ms},
+        {"quirk", 0, 1, &quirk},
+    };
+    int err = gen_spec_parse(text, rows, WEIR_ARRAY_CNT(rows));
+    if (err == 0) {
+        opts.quirk = quirk != 0;
+        *ret_opts = opts;
     }
-    text += 4;
-    for (bool first = true;; first = false) {
-        size_t bytes = strcspn(text, ",");
-        int64_t count;
-        int err =
-            first ? gen_number("events", text, bytes, &count) : gen_option(text, bytes, &opts);
-        if (err != 0) {
-            return err;
-        }
-        if (first) {
-            opts.event_cnt = (uint64_t)count;
-        }
-        if (text[bytes] == '\0') {
-            break;
-        }
-        text += bytes + 1;
-    }
-    *ret_opts = opts;
-    return 0;
+    return err;
 }
 
 int
 nexmark_gen_init(struct nexmark_gen *gen, const struct nexmark_gen_opts *opts)
 {
-    if (opts->event_rate < 1 || opts->event_rate > EVENT_RATE_MAX) {
+    if (opts->event_rate < 1 || opts->event_rate > (uint64_t)EVENT_RATE_MAX) {
         return weir_err_push(WEIR_ECONFIG,
             "generator: event_rate %llu is not in [1, %llu] a second",
             (unsigned long long)opts->event_rate, (unsigned long long)EVENT_RATE_MAX);
