@@ -28,7 +28,8 @@ __extension__ typedef unsigned __int128 weir_u128;
 #define WEIR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEIR_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* One cache line of the hosts we build for, and the pair that the adjacent-line prefetcher moves. */
+/* One cache line of the hosts we build for, and the pair that the adjacent-line prefetcher
+ * moves. */
 #define WEIR_LINE_BYTES 64
 #define WEIR_LINE_PAIR_BYTES 128
 #define WEIR_ALIGNED(bytes) __attribute__((aligned(bytes)))

@@ -45,7 +45,8 @@ struct weir_clock {
     const char *reason; /* why the counter is not used; NULL when it is */
 };
 
-/* weir_clock_init_real - the machine's clock: its counter where it can be trusted, else the kernel's.
+/* weir_clock_init_real - the machine's clock: its counter where it can be trusted, else the
+ * kernel's.
  *
  * Trusted means: x86-64, CPUID says invariant, and the kernel itself keeps time by it (the kernel
  * drops it when sockets disagree). Takes 20 ms for the calibration. clock->reason tells why not.
@@ -53,7 +54,8 @@ struct weir_clock {
 WEIR_API void weir_clock_init_real(struct weir_clock *clock);
 /* weir_clock_init_os - the kernel's clock, whatever the counter is worth. */
 WEIR_API void weir_clock_init_os(struct weir_clock *clock);
-/* weir_clock_init_sim - a clock that stands at start_ns until it is moved; utc_ns is its UTC then. */
+/* weir_clock_init_sim - a clock that stands at start_ns until it is moved; utc_ns is its UTC
+ * then. */
 WEIR_API void weir_clock_init_sim(struct weir_clock *clock, int64_t start_ns, int64_t utc_ns);
 
 /* weir_clock_set, weir_clock_advance - move a simulated clock; going back is a bug (WEIR_CHECK). */

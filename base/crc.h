@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crc.h: CRC32C (Castagnoli), the checksum of frames, pages and manifests.
  *
- * The value is the common one of iSCSI, ext4 and RocksDB: initial value and result inverted, so that
- * the check of "123456789" is 0xe3069283. It is part of the formats.
+ * The value is the common one of iSCSI, ext4 and RocksDB: initial value and result inverted, so
+ * that the check of "123456789" is 0xe3069283. It is part of the formats.
  */
 #ifndef WEIR_BASE_CRC_H
 #define WEIR_BASE_CRC_H

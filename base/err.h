@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* err.h: one table of errors, and the context that a cold path leaves behind.
  *
- * A fallible call returns 0 or a negative `enum weir_err`; a counting call returns > 0 did, 0 nothing
- * to do, < 0 error. A cold path adds what it knew with weir_err_push(); the program prints the whole
- * once, with weir_err_print(). Hot paths return the bare code. errno is translated where the system
- * call was made, with weir_err_errno().
+ * A fallible call returns 0 or a negative `enum weir_err`; a counting call returns > 0 did, 0
+ * nothing to do, < 0 error. A cold path adds what it knew with weir_err_push(); the program prints
+ * the whole once, with weir_err_print(). Hot paths return the bare code. errno is translated where
+ * the system call was made, with weir_err_errno().
  *
  * The context stack belongs to the calling thread. It is cleared by weir_err_clear() and by
  * weir_err_print(); the deepest entry is the first cause.
@@ -139,11 +139,13 @@ WEIR_API int weir_err_of_errno(int errnum);
 /* weir_err_cnt, weir_err_at - the context so far; entry 0 is the first cause. */
 WEIR_API size_t weir_err_cnt(void);
 WEIR_API const char *weir_err_at(size_t idx);
-/* weir_err_save - write "entry; entry; ..." into buf, outermost first; for hand-over between threads. */
+/* weir_err_save - write "entry; entry; ..." into buf, outermost first; for hand-over between
+ * threads. */
 WEIR_API void weir_err_save(char *buf, size_t buf_bytes);
 WEIR_API void weir_err_clear(void);
 
-/* weir_err_print - the one report of a failure, to a person: code, sentence, context, fix. Clears. */
+/* weir_err_print - the one report of a failure, to a person: code, sentence, context, fix.
+ * Clears. */
 WEIR_API void weir_err_print(FILE *to, int err);
 /* weir_err_exit_code - the exit code of an error; 0 for 0. */
 WEIR_API int weir_err_exit_code(int err);

@@ -68,7 +68,8 @@ weir_hash_avalanche(uint64_t h)
     return h ^ (h >> 32);
 }
 
-/* weir_hash_u128 - the hash of 16 bytes, or of 9 to 15: lo is the first 8 of them, hi the last 8. */
+/* weir_hash_u128 - the hash of 16 bytes, or of 9 to 15: lo is the first 8 of them, hi the last
+ * 8. */
 static inline uint64_t
 weir_hash_u128(uint64_t lo, uint64_t hi, uint64_t bytes)
 {

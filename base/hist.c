@@ -41,7 +41,8 @@ cell_ns_last(uint32_t idx)
     return ((sub + 1) << shift) - 1;
 }
 
-/* What a cell reports: the last cell also holds what is over the range, so its end is the maximum. */
+/* What a cell reports: the last cell also holds what is over the range, so its end is the
+ * maximum. */
 static uint64_t
 cell_ns(const struct weir_hist *hist, uint32_t idx)
 {
@@ -56,7 +57,8 @@ weir_hist_ns_at(const struct weir_hist *hist, double share)
     if (hist->cnt == 0) {
         return 0;
     }
-    /* share * cnt is rounded; a whole number hit from above by one rounding must not move a rank. */
+    /* share * cnt is rounded; a whole number hit from above by one rounding must not move a
+     * rank. */
     double rank = ceil(share * (double)hist->cnt * (1.0 - 0x1.0p-52));
     uint64_t wanted = weir_min_u64(weir_max_u64((uint64_t)rank, 1), hist->cnt);
     uint64_t seen = 0;

@@ -6,16 +6,17 @@
  *
  *     0 .. 2047 | 2048 .. 4095 by 2 | 4096 .. 8191 by 4 | ... | 2^39 .. 2^40-1 by 2^29
  *
- * A value of 2^40 ns or more is counted in the last cell and in over_cnt; ns_max keeps it exactly. It
- * is not a sampler and forgets nothing: merge histograms, never average percentiles.
+ * A value of 2^40 ns or more is counted in the last cell and in over_cnt; ns_max keeps it exactly.
+ * It is not a sampler and forgets nothing: merge histograms, never average percentiles.
  *
  * Coordinated omission: record now - intended, where intended is the time at which the schedule
- * wanted the event to happen, whether or not the system was ready. weir_hist_record_since() asks for
- * that time; there is no correction afterwards and none is needed.
+ * wanted the event to happen, whether or not the system was ready. weir_hist_record_since() asks
+ * for that time; there is no correction afterwards and none is needed.
  *
- * Threads: one writer core. Another thread reads only what the writer handed over or stopped writing.
- * Source:  Gil Tene's HdrHistogram (3 digits); we differ by a fixed range, so that a histogram is one
- *          piece of caller's memory and an index is computed without a division or a look-up.
+ * Threads: one writer core. Another thread reads only what the writer handed over or stopped
+ *          writing.
+ * Source:  Gil Tene's HdrHistogram (3 digits); we differ by a fixed range, so that a histogram is
+ *          one piece of caller's memory and an index is computed without a division or a look-up.
  */
 #ifndef WEIR_BASE_HIST_H
 #define WEIR_BASE_HIST_H
@@ -52,8 +53,9 @@ WEIR_API void weir_hist_merge(struct weir_hist *into, const struct weir_hist *fr
 /* weir_hist_ns_at - the value that the given share of records does not exceed.
  *
  * Shape:   share in [0, 1]: 0.5 is the median, 1 the maximum.
- * Returns: the largest value of the cell in which record ceil(share * cnt) lies, but at most ns_max;
- *          0 while the histogram is empty. At most 1/1,024 above the exact value, never below it.
+ * Returns: the largest value of the cell in which record ceil(share * cnt) lies, but at most
+ *          ns_max; 0 while the histogram is empty. At most 1/1,024 above the exact value, never
+ *          below it.
  */
 WEIR_API uint64_t weir_hist_ns_at(const struct weir_hist *hist, double share);
 

@@ -17,7 +17,8 @@
 #include "base/base.h"
 #include "base/check.h"
 
-/* One part of an address space is the most that a layout may span: offsets stay far from wrapping. */
+/* One part of an address space is the most that a layout may span: offsets stay far from
+ * wrapping. */
 #define WEIR_LAYOUT_BYTES_MAX (UINT64_C(1) << 47)
 
 struct weir_layout {

@@ -85,7 +85,8 @@ pop(struct weir_mbox *mbox, struct weir_letter *ret_letter)
     WEIR_DATA_READ(&slot->letter);
     *ret_letter = slot->letter;
     mbox->head_seq = seq + 1;
-    /* [R2] pairs with [A2] in weir_mbox_put: our copy is made, the slot is free for the next lap. */
+    /* [R2] pairs with [A2] in weir_mbox_put: our copy is made, the slot is free for the next
+     * lap. */
     weir_store_rel(&slot->seq, seq + mbox->slot_cnt);
     return 1;
 }

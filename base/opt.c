@@ -151,7 +151,8 @@ weir_opt_nearest(const char *word, const char *const *names, size_t name_cnt)
 {
     size_t word_bytes = strlen(word);
     const char *best = NULL;
-    /* A third of the letters, in half edits; one whole edit is always allowed from two letters on. */
+    /* A third of the letters, in half edits; one whole edit is always allowed from two letters
+     * on. */
     uint32_t best_halves = (uint32_t)weir_max_u64(2 * word_bytes / 3, 2) + 1;
     if (word_bytes < 2 || word_bytes > WEIR_OPT_NEAREST_BYTES_MAX) {
         return NULL;

@@ -6,7 +6,7 @@
  * or not a whole multiple are refused with a sentence that says what is wanted; nothing is clamped.
  *
  *     static const struct weir_opt opts[] = {
- *         {"window", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 24 * 3600 * WEIR_SEC_NS, "10s", "",
+ *         {"window", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 3600 * WEIR_SEC_NS, "10s", "",
  *             "length of a window"},
  *         {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
  *             "events a second, 0 for as fast as it goes"},
@@ -73,8 +73,9 @@ struct weir_opt_value {
 /* weir_opt_parse - take one value by its row.
  *
  * Shape:   text not NULL; ret_value is written only on success.
- * Returns: 0, or WEIR_ECONFIG with why saying what is wrong, to follow the option's name: "is 5, and a
- *          size needs its unit: 5KiB, for example". Pushes no context: the caller knows the place.
+ * Returns: 0, or WEIR_ECONFIG with why saying what is wrong, to follow the option's name: "is 5,
+ *          and a size needs its unit: 5KiB, for example". Pushes no context: the caller knows the
+ *          place.
  */
 WEIR_API WEIR_MUST_USE int weir_opt_parse(const struct weir_opt *opt, const char *text,
     struct weir_opt_value *ret_value, char why[WEIR_OPT_WHY_BYTES]);
@@ -83,7 +84,8 @@ WEIR_API WEIR_MUST_USE int weir_opt_parse(const struct weir_opt *opt, const char
 WEIR_API WEIR_MUST_USE int
 weir_opt_take(const struct weir_opt *opt, const char *text, struct weir_opt_value *ret_value);
 
-/* weir_opt_number_text - a number as the parser would take it, in the largest unit that keeps it whole.
+/* weir_opt_number_text - a number as the parser would take it, in the largest unit that keeps it
+ * whole.
  *
  * Shape:   bool, int, size, duration and choice. Returns: buf.
  */
@@ -94,7 +96,8 @@ weir_opt_number_text(const struct weir_opt *opt, int64_t number, char buf[WEIR_O
 WEIR_API const struct weir_opt *
 weir_opt_find(const struct weir_opt *opts, size_t opt_cnt, const char *name);
 
-/* weir_opt_check - is a table sound: names given once, each default taken by its own row, a sentence.
+/* weir_opt_check - is a table sound: names given once, each default taken by its own row, a
+ * sentence.
  *
  * Errors:  WEIR_ECONFIG, naming the row. For tables from outside: a job's parameters.
  */

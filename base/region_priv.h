@@ -32,7 +32,8 @@ struct weir_region {
     uint32_t owned_cap;
 };
 
-/* weir_region_priv_map - try one step of the order: map, bind, touch. 0, or WEIR_ENOMEM with why filled. */
+/* weir_region_priv_map - try one step of the order: map, bind, touch. 0, or WEIR_ENOMEM with why
+ * filled. */
 int weir_region_priv_map(struct weir_region *region, const struct weir_region_options *options,
     enum weir_region_backing backing, struct region_why *ret_why);
 /* weir_region_priv_unmap - undo map; the region may be half built. */

@@ -8,7 +8,7 @@
 #include "base/region.h"
 
 struct weir_region_ids {
-    _Atomic uint8_t taken[WEIR_REGION_ID_CNT_MAX];
+    WEIR_ATOMIC(uint8_t) taken[WEIR_REGION_ID_CNT_MAX];
 };
 
 int

@@ -16,8 +16,8 @@
  * shared one only when the copy does not answer.
  *
  * Data leaves the last event_cnt slots free (weir_ring_room_data()), so that a watermark or a
- * barrier never waits for data to drain (weir_ring_room()). urgent_seq on the producer's line is the
- * position of the newest barrier: a consumer finds it without walking the slots before it.
+ * barrier never waits for data to drain (weir_ring_room()). urgent_seq on the producer's line is
+ * the position of the newest barrier: a consumer finds it without walking the slots before it.
  *
  * The shared part holds no pointers: it may lie in a memfd that two processes map at different
  * addresses. struct weir_ring_prod and struct weir_ring_cons are private to their core; place them
@@ -88,7 +88,8 @@ struct weir_ring_cons {
     struct weir_ring *ring;
 };
 
-/* weir_ring_align, weir_ring_footprint - what the memory must be; a footprint of 0: not possible. */
+/* weir_ring_align, weir_ring_footprint - what the memory must be; a footprint of 0: not
+ * possible. */
 static inline size_t
 weir_ring_align(void)
 {
@@ -96,7 +97,8 @@ weir_ring_align(void)
 }
 WEIR_API size_t weir_ring_footprint(const struct weir_ring_shape *shape);
 
-/* weir_ring_new - make an empty ring in mem, which starts at weir_ring_align() and is footprint long.
+/* weir_ring_new - make an empty ring in mem, which starts at weir_ring_align() and is footprint
+ * long.
  *
  * Errors:  WEIR_EINVAL where the shape is not possible or mem is not aligned.
  * Thread:  before any join. Owner: keeps mem until weir_ring_delete().
@@ -138,7 +140,8 @@ weir_ring_head_seq(struct weir_ring_prod *prod)
     return head_seq;
 }
 
-/* weir_ring_head_seq_last - the released position as last read: no shared access, perhaps behind. */
+/* weir_ring_head_seq_last - the released position as last read: no shared access, perhaps
+ * behind. */
 static inline uint64_t
 weir_ring_head_seq_last(const struct weir_ring_prod *prod)
 {
@@ -293,7 +296,8 @@ weir_ring_unreleased_cnt(const struct weir_ring_cons *cons)
 /* weir_ring_urgent_seq - the position of the newest barrier, where it is still ahead of us.
  *
  * Returns: a position in [look_seq, published) whose slot may be read with weir_ring_slot_at(), as
- *          may all before it; WEIR_RING_SEQ_NONE where no barrier is ahead. Reads the producer's line.
+ *          may all before it; WEIR_RING_SEQ_NONE where no barrier is ahead. Reads the producer's
+ *          line.
  */
 static inline uint64_t
 weir_ring_urgent_seq(struct weir_ring_cons *cons)

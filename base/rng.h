@@ -6,8 +6,9 @@
  * weir_rng_fork(), or draw by position with weir_rng_at(), which keeps nothing.
  *
  * Source: xoshiro256** seeded by splitmix64, Blackman and Vigna, "Scrambled linear pseudorandom
- * number generators" (2018). Bounded draws: the high half of a 64 x 64 product (Lemire, "Fast random
- * integer generation in an interval", 2019) without its rejection step: the bias is below n / 2^64.
+ * number generators" (2018). Bounded draws: the high half of a 64 x 64 product (Lemire, "Fast
+ * random integer generation in an interval", 2019) without its rejection step: the bias is below n
+ * / 2^64.
  */
 #ifndef WEIR_BASE_RNG_H
 #define WEIR_BASE_RNG_H
@@ -18,7 +19,8 @@ struct weir_rng {
     uint64_t s[4];
 };
 
-/* weir_rng_mix - splitmix64's finaliser: a bijection in which each input bit flips half the output. */
+/* weir_rng_mix - splitmix64's finaliser: a bijection in which each input bit flips half the
+ * output. */
 static inline uint64_t
 weir_rng_mix(uint64_t x)
 {

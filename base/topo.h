@@ -65,15 +65,16 @@ struct weir_topo {
 /* weir_topo_open_live, _xml, _synthetic - read the host, a recorded host, or an imagined one.
  *
  * Owner:   the caller closes what it gets.
- * Errors:  WEIR_ENOINPUT for a file that is missing or not hwloc's; WEIR_EINVAL for a synthetic text
- *          that hwloc refuses, or a host beyond the limits above; WEIR_ESYS; WEIR_ENOMEM.
+ * Errors:  WEIR_ENOINPUT for a file that is missing or not hwloc's; WEIR_EINVAL for a synthetic
+ *          text that hwloc refuses, or a host beyond the limits above; WEIR_ESYS; WEIR_ENOMEM.
  */
 WEIR_API WEIR_MUST_USE int weir_topo_open_live(struct weir_topo **ret_topo);
 WEIR_API WEIR_MUST_USE int weir_topo_open_xml(const char *path, struct weir_topo **ret_topo);
 WEIR_API WEIR_MUST_USE int weir_topo_open_synthetic(const char *text, struct weir_topo **ret_topo);
 WEIR_API void weir_topo_close(struct weir_topo *topo);
 
-/* weir_topo_cpu - the entry of a CPU by the kernel's number, NULL where the host has no such CPU. */
+/* weir_topo_cpu - the entry of a CPU by the kernel's number, NULL where the host has no such
+ * CPU. */
 WEIR_API const struct weir_topo_cpu *weir_topo_cpu(const struct weir_topo *topo, uint32_t cpu);
 WEIR_API const struct weir_topo_node *weir_topo_node(const struct weir_topo *topo, uint32_t node);
 WEIR_API const struct weir_topo_nic *weir_topo_nic(const struct weir_topo *topo, const char *name);

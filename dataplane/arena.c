@@ -8,8 +8,9 @@
 
 /* Fewer pages than this cannot hold one bucket for each of a handful of key groups. */
 #define PAGE_CNT_MIN 8
-/* Directory words a page: a directory is on average a little over twice its pages (page fill varies,
- * so some key groups double early); what a doubled directory left behind serves smaller ones. */
+/* Directory words a page: a directory is on average a little over twice its pages (page fill
+ * varies, so some key groups double early); what a doubled directory left behind serves smaller
+ * ones. */
 #define INDEX_WORDS_PER_PAGE 8
 /* A root is four words a key group (table.c). */
 #define ROOT_WORDS 4
@@ -22,7 +23,8 @@ static const uint16_t class_bytes[WEIR_ARENA_CLASS_CNT] = {
         WEIR_LINE_BYTES,
     21 * WEIR_LINE_BYTES};
 
-/* Where the parts lie for a given number of pages; returns the end, 0 when it does not fit a size. */
+/* Where the parts lie for a given number of pages; returns the end, 0 when it does not fit a
+ * size. */
 static uint64_t
 place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
 {

@@ -6,13 +6,15 @@
  *     | (none) |      |      |     |     dirty[]  lines written since the last checkpoint
  *     +--------+------+------+-----+     links[], free[], index words, table records
  *
- * A page belongs to one key group, so that a key group moves as whole pages. It is either one bucket
- * of a table (table.h), or a slab: equal blocks behind a header line, for the small buckets of small
- * tables and for values that are too long to lie inline. Places are named by 32-bit references in
- * units of 16 bytes from the start of the arena; page 0 is all zero and stands for nothing.
+ * A page belongs to one key group, so that a key group moves as whole pages. It is either one
+ * bucket of a table (table.h), or a slab: equal blocks behind a header line, for the small buckets
+ * of small tables and for values that are too long to lie inline. Places are named by 32-bit
+ * references in units of 16 bytes from the start of the arena; page 0 is all zero and stands for
+ * nothing.
  *
- * All else (free pages, slab lists, directories in the index words) is an index beside the pages: it
- * can be made again from the page headers, see weir_table_rebuild(). The masks lie beside the pages
+ * All else (free pages, slab lists, directories in the index words) is an index beside the pages:
+ * it can be made again from the page headers, see weir_table_rebuild(). The masks lie beside the
+ * pages
  * too: in the page's own header they would be one more cold line for every update.
  *
  * It is not a general allocator: nothing in it has two owners, and nothing outlives its key group.
@@ -140,7 +142,8 @@ WEIR_API void weir_arena_index_give(struct weir_arena *arena, uint32_t word, uin
  * roots are given up: the tables' owner makes them again (weir_table_rebuild). */
 WEIR_API void weir_arena_rebuild(struct weir_arena *arena);
 
-/* weir_arena_masks_clear - start an epoch whose checkpoint took every dirty line. Cold: O(pages). */
+/* weir_arena_masks_clear - start an epoch whose checkpoint took every dirty line. Cold:
+ * O(pages). */
 WEIR_API void weir_arena_masks_clear(struct weir_arena *arena);
 
 /* weir_arena_used_bytes - bytes of pages in use. */
@@ -159,8 +162,8 @@ weir_arena_ptr(const struct weir_arena *arena, uint32_t ref)
 /* weir_arena_save - the first write of this epoch to these lines of a page. Cold part of touch. */
 WEIR_API void weir_arena_save(struct weir_arena *arena, size_t page, uint64_t lines);
 
-/* weir_arena_touch_line - call before writing within one line. Hot: a load and a test, once the line
- * was written in this epoch. */
+/* weir_arena_touch_line - call before writing within one line. Hot: a load and a test, once the
+ * line was written in this epoch. */
 static inline void
 weir_arena_touch_line(struct weir_arena *arena, const void *ptr)
 {

@@ -3,17 +3,18 @@
  *
  * Three forms of one thing:
  *
- *   struct weir_batch   the descriptor: one cache line of region ids and offsets, in ring slots; the
- *                       same line is right in every process that maps the regions
+ *   struct weir_batch   the descriptor: one cache line of region ids and offsets, in ring slots;
+ *                       the same line is right in every process that maps the regions
  *   struct weir_view    the same, resolved to pointers once when it arrives at a core
  *   struct weir_out     a view that is being filled by an operator
  *
- * Rows lie in the row layout (structs at a fixed stride) or the column layout (schema.h). A selection
- * vector narrows a batch to some of its rows without moving them. Rows may be foreign (a mapped log):
+ * Rows lie in the row layout (structs at a fixed stride) or the column layout (schema.h). A
+ * selection vector narrows a batch to some of its rows without moving them. Rows may be foreign (a
+ * mapped log):
  * they are referenced, never written, never copied without need.
  *
- * A view is borrowed: it is valid until the call that got it returns. Only the core that holds it may
- * touch it.
+ * A view is borrowed: it is valid until the call that got it returns. Only the core that holds it
+ * may touch it.
  */
 #ifndef WEIR_DATAPLANE_BATCH_H
 #define WEIR_DATAPLANE_BATCH_H
@@ -64,8 +65,8 @@ enum weir_batch_flag {
  *   24 time_off      28 hash_off   32 kind_off  36 heap_off
  *   40 stride        42 aux_region 44 schema    48 watermark   56 intended_ns
  *
- * sel, and hash where it is not in the rows, lie in aux_region; time and kind lie in `region` and are
- * `time_stride` apart, which follows from the layout (weir_view_of).
+ * sel, and hash where it is not in the rows, lie in aux_region; time and kind lie in `region` and
+ * are `time_stride` apart, which follows from the layout (weir_view_of).
  * The event slots use kind, watermark (as the event's value) and intended_ns only.
  */
 struct weir_batch {

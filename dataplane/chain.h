@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chain.h: the operators of one stage, fused on one core, and the order in which they run.
  *
- * The operators are nodes of a small acyclic graph in topological order. Each node holds at most one
- * unfinished input (a batch and how far it is consumed, or an event). The driver always runs the
- * deepest node that has one, so a batch runs down the graph before the next is taken, nothing is
- * queued inside a stage, and whatever stopped for want of room is resumed exactly where it stopped.
+ * The operators are nodes of a small acyclic graph in topological order. Each node holds at most
+ * one unfinished input (a batch and how far it is consumed, or an event). The driver always runs
+ * the deepest node that has one, so a batch runs down the graph before the next is taken, nothing
+ * is queued inside a stage, and whatever stopped for want of room is resumed exactly where it
+ * stopped.
  *
  *     source -> filter -> project -> window -> partition        (deepest unfinished first: <-)
  *
- * Events wait while an input is unfinished; within one output, rows go first, then the watermark, the
- * status and the end. What it is not: a queue (see channel.h) or a thread (see task.h).
+ * Events wait while an input is unfinished; within one output, rows go first, then the watermark,
+ * the status and the end. What it is not: a queue (see channel.h) or a thread (see task.h).
  *
  * Thread: one core at a time. Memory: all at init.
  */
@@ -21,7 +22,8 @@
 #define WEIR_CHAIN_NODE_CNT_MAX 64
 #define WEIR_CHAIN_EDGE_CNT_MAX 16
 
-/* Where the rows of an output go: input `input` of node `node`, as in-edge `channel` of that node. */
+/* Where the rows of an output go: input `input` of node `node`, as in-edge `channel` of that
+ * node. */
 struct weir_chain_edge {
     uint16_t node;
     uint16_t input;
@@ -82,11 +84,12 @@ WEIR_API WEIR_MUST_USE int weir_chain_flush(struct weir_chain *chain);
  * nothing now; WEIR_DONE: it has ended (its end is on the way). Only when run() said WEIR_DONE. */
 WEIR_API WEIR_MUST_USE int
 weir_chain_poll_source(struct weir_chain *chain, uint32_t node, int64_t now_ns);
-/* weir_chain_end_source - end a source from outside: clean sends the MAX watermark before the end. */
+/* weir_chain_end_source - end a source from outside: clean sends the MAX watermark before the
+ * end. */
 WEIR_API void weir_chain_end_source(struct weir_chain *chain, uint32_t node, bool clean);
 
-/* weir_chain_offer_* - hand a batch or an event of in-edge `channel` to `node`; only when run() said
- * WEIR_DONE. The view and its memory stay good until run() says WEIR_DONE again. */
+/* weir_chain_offer_* - hand a batch or an event of in-edge `channel` to `node`; only when run()
+ * said WEIR_DONE. The view and its memory stay good until run() says WEIR_DONE again. */
 WEIR_API void weir_chain_offer(
     struct weir_chain *chain, uint32_t node, uint32_t channel, const struct weir_view *view);
 WEIR_API void weir_chain_offer_watermark(

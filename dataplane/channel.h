@@ -6,9 +6,9 @@
  *                ^                                   |
  *                '------ released position <---------'
  *
- * Small batches are slices of the channel's open buffer. A buffer is free again once the consumer has
- * released the last descriptor that names it, which the producer reads off the ring: no message goes
- * back. Events travel in the same ring, in order; data leaves room for them.
+ * Small batches are slices of the channel's open buffer. A buffer is free again once the consumer
+ * has released the last descriptor that names it, which the producer reads off the ring: no message
+ * goes back. Events travel in the same ring, in order; data leaves room for them.
  *
  * It is not a transport: both ends map the same regions.
  */

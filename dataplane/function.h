@@ -6,12 +6,12 @@
  *     WEIR_FLATMAP(split, line, word, struct at)   { ... emit any number of rows ... }
  *
  * Each defines `<name>_op`, which the graph calls take. The body sees `in` (the row), `heap` (for
- * weir_str_slice() of its strings), and `out`; it is inlined into one loop per layout, so nothing is
- * called per record. A body keeps no state of its own: see process.h and window.h for that.
+ * weir_str_slice() of its strings), and `out`; it is inlined into one loop per layout, so nothing
+ * is called per record. A body keeps no state of its own: see process.h and window.h for that.
  *
- * WEIR_MAP may copy strings of `in` by value, or set short ones: the output shares the input's heap.
- * WEIR_FLATMAP copies text with weir_str_set_bytes(), within what weir_out_room() granted; its
- * position struct is zeroed for each row, and kept while the row is unfinished (WEIR_AGAIN).
+ * WEIR_MAP may copy strings of `in` by value, or set short ones: the output shares the input's
+ * heap. WEIR_FLATMAP copies text with weir_str_set_bytes(), within what weir_out_room() granted;
+ * its position struct is zeroed for each row, and kept while the row is unfinished (WEIR_AGAIN).
  */
 #ifndef WEIR_DATAPLANE_FUNCTION_H
 #define WEIR_DATAPLANE_FUNCTION_H
@@ -46,7 +46,8 @@ weir_out_share_heap(struct weir_out *out, const struct weir_view *in)
     out->view.flags |= in->flags & (uint32_t)WEIR_BATCH_FOREIGN_HEAP;
 }
 
-/* weir_out_copy_times - hidden event times and kinds for the rows just made from in[cursor..+cnt). */
+/* weir_out_copy_times - hidden event times and kinds for the rows just made from
+ * in[cursor..+cnt). */
 static inline void
 weir_out_copy_times(struct weir_out *out, const struct weir_view *in, uint32_t cursor, uint32_t cnt)
 {

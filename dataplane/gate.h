@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gate.h: one input of a stage: its channels, served in turn, and their watermarks joined.
  *
- * Channels that have something are served round robin, one descriptor a turn, so that none waits for
- * more than the others' one turn each. The watermark valve stands here: downstream sees one watermark
- * and one status for the whole gate, yet each batch still carries its own channel's watermark, which
- * is what makes a row late. The slot of the batch handed out last is held until weir_gate_release().
+ * Channels that have something are served round robin, one descriptor a turn, so that none waits
+ * for more than the others' one turn each. The watermark valve stands here: downstream sees one
+ * watermark and one status for the whole gate, yet each batch still carries its own channel's
+ * watermark, which is what makes a row late. The slot of the batch handed out last is held until
+ * weir_gate_release().
  *
  * Source: Flink's SingleInputGate and StatusWatermarkValve.
  */
@@ -51,7 +52,8 @@ WEIR_API void weir_gate_init(struct weir_gate *gate, struct weir_channel_in *cha
  *          Events of single channels that change nothing for the gate come with an empty result.
  */
 WEIR_API void weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item);
-/* weir_gate_release - the batch handed out last is done with: its memory is the producer's again. */
+/* weir_gate_release - the batch handed out last is done with: its memory is the producer's
+ * again. */
 WEIR_API void weir_gate_release(struct weir_gate *gate);
 
 #endif

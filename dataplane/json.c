@@ -392,7 +392,8 @@ weir_json_bool(struct weir_json *json, bool *ret_value)
 /* --- numbers --- */
 
 /* Up to eight digits at p at once: their number, and *ret_value of them. Eight bytes are readable.
- * Source: D. Lemire, "Quickly parsing eight digits"; the digits are shifted up, zeros fill below. */
+ * Source: D. Lemire, "Quickly parsing eight digits"; the digits are shifted up, zeros fill
+ *         below. */
 static inline uint32_t
 eight_digits(const char *p, uint64_t *ret_value)
 {
@@ -413,7 +414,8 @@ eight_digits(const char *p, uint64_t *ret_value)
     return cnt;
 }
 
-/* The end of the digits at p, and their value; beyond 64 bits *ret_over is set and the value void. */
+/* The end of the digits at p, and their value; beyond 64 bits *ret_over is set and the value
+ * void. */
 static inline const char *
 scan_digits(const char *p, const char *end, uint64_t *ret_value, bool *ret_over)
 {
@@ -436,7 +438,8 @@ scan_digits(const char *p, const char *end, uint64_t *ret_value, bool *ret_over)
     return p;
 }
 
-/* The sign and the whole part of a number at json->at; returns the end of the part, NULL for none. */
+/* The sign and the whole part of a number at json->at; returns the end of the part, NULL for
+ * none. */
 static inline const char *
 scan_whole(struct weir_json *json, bool *ret_negative, uint64_t *ret_value, bool *ret_over)
 {

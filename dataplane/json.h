@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json.h: a scanner for one JSON text, usually a line, that is pulled by who knows the schema.
  *
- * Nothing is allocated and nothing is copied: a text value is a slice of the line, escapes included,
- * and weir_json_unescape() writes it out. All that is passed over is checked, also what is skipped:
+ * Nothing is allocated and nothing is copied: a text value is a slice of the line, escapes
+ * included, and weir_json_unescape() writes it out. All that is passed over is checked, also what
+ * is skipped:
  * grammar of RFC 8259, escapes with paired surrogates, UTF-8, no control bytes in texts. The caller
  * asks for what its schema wants next:
  *
@@ -14,8 +15,8 @@
  *     err = err == 0 ? weir_json_end(&json) : err;
  *
  * A call that fails returns WEIR_EDATA and leaves `fault`, one sentence, and the place for
- * weir_json_column(). After that only init is legal. It is not a document model: members come in the
- * order of the line, and members of one name all come.
+ * weir_json_column(). After that only init is legal. It is not a document model: members come in
+ * the order of the line, and members of one name all come.
  *
  * Limits: 64 levels of arrays and objects; a number of at most WEIR_JSON_NUMBER_BYTES_MAX bytes.
  */
@@ -63,7 +64,8 @@ enum weir_json_type {
 
 /* weir_json_init - begin at a text of fewer than 2^32 bytes.
  *
- * Shape:   slack bytes behind the text may be read; WEIR_JSON_SLACK_BYTES of it are best, 0 is legal.
+ * Shape:   slack bytes behind the text may be read; WEIR_JSON_SLACK_BYTES of it are best, 0 is
+ *          legal.
  */
 static inline void
 weir_json_init(struct weir_json *json, const char *text, size_t bytes, size_t slack)

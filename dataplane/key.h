@@ -52,8 +52,8 @@ WEIR_API int weir_key_resolve(struct weir_key *key, const struct weir_schema *sc
 WEIR_API void weir_key_hash(const struct weir_key *key, const struct weir_view *view, uint32_t from,
     uint32_t cnt, uint64_t *ret_hash);
 
-/* weir_key_load - the key of physical row `row` as state holds it: its fields one after another, each
- * in 8 or 16 bytes; strings refer to the view's heap. */
+/* weir_key_load - the key of physical row `row` as state holds it: its fields one after another,
+ * each in 8 or 16 bytes; strings refer to the view's heap. */
 WEIR_API void weir_key_load(
     const struct weir_key *key, const struct weir_view *view, uint32_t row, void *ret_key);
 

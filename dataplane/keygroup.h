@@ -42,8 +42,8 @@ weir_keygroup_check(uint32_t parallelism, uint32_t max_parallelism)
     return 0;
 }
 
-/* weir_keygroup_default - the key groups of a job that names none: 1.5 times its parallelism, rounded
- * up to a power of two, in [128, 32768].
+/* weir_keygroup_default - the key groups of a job that names none: 1.5 times its parallelism,
+ * rounded up to a power of two, in [128, 32768].
  *
  * Errors:  WEIR_EPLAN when parallelism is 0 or above 32768.
  */

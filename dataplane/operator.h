@@ -7,7 +7,8 @@
  * now_ns), allocates nothing after open() but from its arena, and calls nothing through a pointer
  * per record.
  *
- * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per input
+ * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per
+ *        input
  *        ->  finish (head first)  ->  close, always once open was entered, also after a failure.
  *
  * All calls come on the stage's core; none runs beside another of the same stage.
@@ -52,27 +53,30 @@ struct weir_operator_type {
 
     int (*open)(struct weir_operator *op);
     /* Consume rows [cursor, in->cnt) (in selection order) of input `input`, emit into out[0..].
-     * Returns rows consumed; fewer than offered when an output is full, when a watermark was set (it
-     * is delivered before the rest), or when something outside must happen first (then out is empty).
+     * Returns rows consumed; fewer than offered when an output is full, when a watermark was set
+     * (it is delivered before the rest), or when something outside must happen first (then out is
+     * empty).
      * Negative: an error, which fails the task. in->watermark is what makes a row late. */
     int64_t (*process)(struct weir_operator *op, uint32_t input, const struct weir_view *in,
         uint32_t cursor, struct weir_out *out, int64_t now_ns);
-    /* The operator's input watermark has risen to `watermark` (minimum over its active inputs). Emit
-     * what it makes due; WEIR_AGAIN: call again with room; WEIR_DONE: it may be forwarded.
+    /* The operator's input watermark has risen to `watermark` (minimum over its active inputs).
+     * Emit what it makes due; WEIR_AGAIN: call again with room; WEIR_DONE: it may be forwarded.
      * NULL: nothing is due ever. */
     int (*watermark)(
         struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns);
-    /* Sources: emit what there is. WEIR_AGAIN: there is more; WEIR_WAIT: nothing now; WEIR_DONE: the
+    /* Sources: emit what there is. WEIR_AGAIN: there is more; WEIR_WAIT: nothing now; WEIR_DONE:
+     *          the
      * end of the data. An emitted watermark (weir_out_watermark) follows the rows of the call. */
     int (*poll)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
-    /* The operator's input has gone idle, or is active again. WEIR_WAIT: call again. NULL: no care. */
+    /* The operator's input has gone idle, or is active again. WEIR_WAIT: call again. NULL: no
+     * care. */
     int (*status)(struct weir_operator *op, bool idle);
     /* The task has run out of input: hand on what waits for company. WEIR_WAIT: call again. */
     int (*flush)(struct weir_operator *op);
     /* Input `input` has ended. */
     int (*end_input)(struct weir_operator *op, uint32_t input, struct weir_out *out);
-    /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write is
-     * still under way. */
+    /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write
+     * is still under way. */
     int (*finish)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
     /* Clean end is true where finish() was done: a file sink publishes only then. */
     void (*close)(struct weir_operator *op, bool clean);

@@ -7,8 +7,8 @@
  * Values, in the order of the schema: integers, times and booleans as 64-bit two's complement; a
  * decimal as the low 64 bits of its scaled integer; a double as its bits; text as weir_row_text();
  * a null as WEIR_ROW_NULL. The discard sink of the engine, the hand-written kernels and the plain
- * reference (tests/reference/row_hash.py) compute the same. It finds mistakes, not attackers. Text is
- * not hashed by base/hash.h because the reference must be able to say it again in a few lines.
+ * reference (tests/reference/row_hash.py) compute the same. It finds mistakes, not attackers. Text
+ * is not hashed by base/hash.h because the reference must be able to say it again in a few lines.
  */
 #ifndef WEIR_DATAPLANE_ROW_HASH_H
 #define WEIR_DATAPLANE_ROW_HASH_H

@@ -6,8 +6,8 @@
  *
  * declares `struct bid`, its descriptor `bid_schema()`, and loads, stores and an emit for it. One
  * struct serves both layouts of a batch: in the row layout rows are such structs at a fixed stride;
- * in the column layout the column of field f begins at base + cap * offsetof(struct bid, f), so both
- * take the same room.
+ * in the column layout the column of field f begins at base + cap * offsetof(struct bid, f), so
+ * both take the same room.
  *
  * Field types: bool, i32, i64, f64, str; ts (a time like any value), time (the event time of the
  * record: at most one field), dec3 (an exact decimal, held as an i64 of thousandths).

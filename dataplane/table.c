@@ -352,8 +352,8 @@ bucket_split(struct weir_table *t, const struct table_place *place)
         bucket_give(t, ref);
         return err;
     }
-    /* Both halves are filled again from a copy: entries that had left a full home group would not be
-     * found where its other entries moved away. */
+    /* Both halves are filled again from a copy: entries that had left a full home group would not
+     * be found where its other entries moved away. */
     struct weir_bucket *old = (struct weir_bucket *)arena->scratch;
     struct weir_bucket *upper = table_bucket_at(t, ref);
     memcpy(old, bucket, WEIR_PAGE_BYTES);

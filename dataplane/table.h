@@ -11,17 +11,18 @@
  *     group:   | 4 x first key word | 4 x second word (16-byte keys) | 4 x value |
  *
  * With 8-byte keys and 8-byte values a group is one cache line: key words, which one compare
- * instruction looks at together, and values. A key lies in its home group or, where that is full, in
- * the next group that is not (within the bucket). An empty slot has zero words; the header's bitmap
- * decides where a key may itself be zero.
+ * instruction looks at together, and values. A key lies in its home group or, where that is full,
+ * in the next group that is not (within the bucket). An empty slot has zero words; the header's
+ * bitmap decides where a key may itself be zero.
  *
- * A bucket of a full page that has no room is split in two by one more bit; nothing is ever rehashed
- * whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page, so that a
- * pane with a hundred keys does not take a page for each.
+ * A bucket of a full page that has no room is split in two by one more bit; nothing is ever
+ * rehashed whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page,
+ * so that a pane with a hundred keys does not take a page for each.
  *
  * Work goes in batches and in two phases: resolve() makes pointers to the values of a whole batch,
  * the caller then updates them. Pointers are good until the next resolve, find_or_make or delete on
- * the same table; resolve itself stops before it would move an entry that it has already handed out.
+ * the same table; resolve itself stops before it would move an entry that it has already handed
+ * out.
  *
  * Limits:  values 0 to 256 bytes; longer ones by reference (blob.h). Thread: the stage's core only.
  * Source:  extendible hashing (Fagin et al. 1979); groups of slots as in F14, with the keys
@@ -69,8 +70,9 @@ struct weir_bucket {
 WEIR_STATIC_ASSERT(sizeof(struct weir_bucket) == WEIR_LINE_BYTES, "a bucket header is one line");
 #define WEIR_TABLE_SIZE_CNT 3
 
-/* Where the buckets of a key group are: `dir` is the index word of the directory, which for a single
- * bucket is this root's own `ref0`; a bucket's reference stands at dir[fraction >> shift]. */
+/* Where the buckets of a key group are: `dir` is the index word of the directory, which for a
+ * single bucket is this root's own `ref0`; a bucket's reference stands at dir[fraction >>
+ * shift]. */
 struct weir_table_root {
     uint32_t dir;
     uint16_t group_cnt; /* of each of its buckets */
@@ -135,15 +137,16 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
 /* weir_table_resolve - find or make the entries of rows [from, cnt), for writing.
  *
  * The values' lines are marked as touched: the caller may write the values (not beyond).
- * Returns: > 0 rows resolved; fewer than asked where going on would move entries already handed out:
+ * Returns: > 0 rows resolved; fewer than asked where going on would move entries already handed
+ *          out:
  *          update those, then call again for the rest. < 0 the error of row `from`.
  * Errors:  WEIR_EBUDGET.
  * Hot:     per 256 rows one call; see bench_state.
  */
 WEIR_API WEIR_MUST_USE int
 weir_table_resolve(struct weir_table *table, struct weir_table_rows *rows, uint32_t from);
-/* weir_table_find_rows - look rows [0, cnt) up without making any: NULL where the key is absent. The
- * values may be read; to write one call weir_table_touch first. */
+/* weir_table_find_rows - look rows [0, cnt) up without making any: NULL where the key is absent.
+ * The values may be read; to write one call weir_table_touch first. */
 WEIR_API void weir_table_find_rows(const struct weir_table *table, struct weir_table_rows *rows);
 
 /* One key, for timers and joins: NULL when absent. key points to 8 or 16 bytes, or a weir_str. */
@@ -153,7 +156,8 @@ weir_table_find(const struct weir_table *table, uint64_t hash, const void *key, 
  * Errors: WEIR_EBUDGET. Moves other entries. */
 WEIR_API WEIR_MUST_USE int weir_table_find_or_make(
     struct weir_table *table, const struct weir_table_rows *row, void **ret_val, bool *ret_made);
-/* weir_table_delete - remove a key; other entries of its bucket may move. False when it was absent. */
+/* weir_table_delete - remove a key; other entries of its bucket may move. False when it was
+ * absent. */
 WEIR_API bool
 weir_table_delete(struct weir_table *table, uint64_t hash, const void *key, const char *heap);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lookups of batches. Two passes over a chunk of rows: where each row's home group is (and ask for its
- * line), then one compare per row. What is not a hit in the home group goes through make(), which
- * works everything out again: it must not trust an address from before an insertion. */
+/* Lookups of batches. Two passes over a chunk of rows: where each row's home group is (and ask for
+ * its line), then one compare per row. What is not a hit in the home group goes through make(),
+ * which works everything out again: it must not trust an address from before an insertion. */
 #include <string.h>
 
 #if defined(__AVX2__)
@@ -57,8 +57,8 @@ lane_of(
     return WEIR_TABLE_SLOT_CNT;
 }
 
-/* The slot of a key or SLOT_NONE; *ret_free is then the slot where it would go, SLOT_NONE in a bucket
- * without room. */
+/* The slot of a key or SLOT_NONE; *ret_free is then the slot where it would go, SLOT_NONE in a
+ * bucket without room. */
 static uint32_t
 probe(const struct weir_table *t, const struct weir_bucket *bucket, const struct table_key *key,
     uint32_t *ret_free)
@@ -206,6 +206,7 @@ hit(uint32_t kind, uint32_t val_off, uint32_t val_bytes, const char *key, void *
 
 /* Rows [from, from + cnt) of one chunk. kind and val_bytes are constants where this is expanded. */
 static inline __attribute__((always_inline)) int
+/* lint: allow parameters: it is expanded in place, nothing is passed */
 resolve_chunk(struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t cnt,
     uint32_t kind, uint32_t val_bytes, bool may_move)
 {
@@ -341,8 +342,8 @@ slot_clear(struct weir_table *t, struct weir_bucket *bucket, uint32_t slot)
     bucket->used[slot / 64] &= ~(UINT64_C(1) << (slot & 63));
 }
 
-/* An entry that passed through `hole`'s group on its way from its home, in a later group: it must move
- * into the hole, or it would not be found. SLOT_NONE: there is none. */
+/* An entry that passed through `hole`'s group on its way from its home, in a later group: it must
+ * move into the hole, or it would not be found. SLOT_NONE: there is none. */
 static uint32_t
 displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t hole)
 {

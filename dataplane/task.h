@@ -5,11 +5,12 @@
  *        \          \             \            \-> canceling -> canceled
  *         '----------'-------------'------------------------------> failed
  *
- * A task does not know who polls it: a pinned thread, or a test that polls in a seeded order. It never
- * blocks; when it has run out of input it flushes, when its outputs are full it says so. The first
- * failure's cause wins and is kept.
+ * A task does not know who polls it: a pinned thread, or a test that polls in a seeded order. It
+ * never blocks; when it has run out of input it flushes, when its outputs are full it says so. The
+ * first failure's cause wins and is kept.
  *
- * Thread: all calls from the core that polls it, but weir_task_cancel and weir_task_stop, which only
+ * Thread: all calls from the core that polls it, but weir_task_cancel and weir_task_stop, which
+ *         only
  * leave a request, and weir_task_state.
  * Source: Flink's Task and StreamTask; the legality of transitions is theirs.
  */
@@ -70,12 +71,13 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task);
 /* weir_task_delete - closes operators that are open. Accepts NULL. */
 WEIR_API void weir_task_delete(struct weir_task *task);
 
-/* weir_task_poll - bounded work: deploys and opens at first, then up to `step_cnt` operator steps. */
+/* weir_task_poll - bounded work: deploys and opens at first, then up to `step_cnt` operator
+ * steps. */
 WEIR_API enum weir_task_poll
 weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns);
 
-/* weir_task_request - ask the task to end; looked at in the next poll. Any thread. A stronger request
- * replaces a weaker one. */
+/* weir_task_request - ask the task to end; looked at in the next poll. Any thread. A stronger
+ * request replaces a weaker one. */
 WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request request);
 /* weir_task_state - any thread. */
 WEIR_API enum weir_task_state weir_task_state(const struct weir_task *task);

@@ -16,8 +16,8 @@ two(const char *text)
     return (high > 9 || low > 9) ? 1000 : high * 10 + low;
 }
 
-/* Years begin in March, so that the leap day is the last of one. Source: Hinnant, "chrono-Compatible
- * Low-Level Date Algorithms", days_from_civil and civil_from_days. */
+/* Years begin in March, so that the leap day is the last of one. Source: Hinnant,
+ * "chrono-Compatible Low-Level Date Algorithms", days_from_civil and civil_from_days. */
 static int64_t
 days_from_date(int64_t year, uint32_t month, uint32_t day)
 {

@@ -3,8 +3,8 @@
  *
  *     YYYY-MM-DD HH:MM:SS[.fraction][Z]      UTC, years 0000 to 9999, Gregorian throughout
  *
- * A `T` may stand for the blank. The fraction has 1 to 9 digits and is cut to milliseconds, the unit
- * of event time. Leap seconds do not exist here, as in POSIX time.
+ * A `T` may stand for the blank. The fraction has 1 to 9 digits and is cut to milliseconds, the
+ * unit of event time. Leap seconds do not exist here, as in POSIX time.
  */
 #ifndef WEIR_DATAPLANE_TIME_TEXT_H
 #define WEIR_DATAPLANE_TIME_TEXT_H

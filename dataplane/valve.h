@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* valve.h: the watermark of an input, from those of its channels.
  *
- * Each channel has a watermark, is active or idle, and aligned or not. The output is the minimum over
- * the channels that are active and aligned, and only ever rises. An idle channel does not count; when
- * the last active one goes idle and it held the output, the maximum over all channels is flushed, and
- * then IDLE. A channel that becomes active again is aligned once its watermark has reached the last
- * output. Watermarks of idle channels are dropped.
+ * Each channel has a watermark, is active or idle, and aligned or not. The output is the minimum
+ * over the channels that are active and aligned, and only ever rises. An idle channel does not
+ * count; when the last active one goes idle and it held the output, the maximum over all channels
+ * is flushed, and then IDLE. A channel that becomes active again is aligned once its watermark has
+ * reached the last output. Watermarks of idle channels are dropped.
  *
  * Thread: one core. Cost: O(log channels) an update (a heap over the aligned channels).
  * Source: Flink's StatusWatermarkValve; the same rules, results returned instead of called back.

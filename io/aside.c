@@ -21,7 +21,8 @@
 #include "io/back.h"
 #include "io/socket.h"
 
-/* Asked for: past the user's share of pipe memory the kernel gives 4 KiB, where writing would block. */
+/* Asked for: past the user's share of pipe memory the kernel gives 4 KiB, where writing would
+ * block. */
 #define ASIDE_PIPE_BYTES 65536
 /* statx(2)'s direct-I/O fields (Linux 6.1) are younger than this libc's header. */
 #define ASIDE_STATX_DIOALIGN 0x2000U

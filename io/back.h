@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* back.h: what an implementation of io.h provides, and what io.c does for all of them.
  *
- * io.c owns timers, the count of flying operations, retries, WHOLE, the translation of errno and the
- * call of done_fn. An implementation starts an operation in `submit`, and when it ended calls
+ * io.c owns timers, the count of flying operations, retries, WHOLE, the translation of errno and
+ * the call of done_fn. An implementation starts an operation in `submit`, and when it ended calls
  * weir_io_finish from within `poll`. A result known at once is left with weir_io_finish_later.
  * An operation is in exactly one list: timers, flying, or ready.
  */
@@ -51,11 +51,13 @@ void weir_io_init(struct weir_io *io, const struct weir_io_back *back, uint32_t 
 /* weir_io_degrade - keep one more sentence for weir_io_degraded. */
 void weir_io_degrade(struct weir_io *io, const char *fmt, ...) WEIR_PRINTF(2, 3);
 
-/* weir_io_finish - op ended with bytes, a handle or 0, or with a negative errno; within poll only. */
+/* weir_io_finish - op ended with bytes, a handle or 0, or with a negative errno; within poll
+ * only. */
 void weir_io_finish(struct weir_io *io, struct weir_io_op *op, int64_t res);
 void weir_io_finish_later(struct weir_io *io, struct weir_io_op *op, int64_t res);
 
-/* weir_io_opened - what REGULAR and LOCK ask of a fresh descriptor; returns fd, or closes it: -errno. */
+/* weir_io_opened - what REGULAR and LOCK ask of a fresh descriptor; returns fd, or closes it:
+ * -errno. */
 int64_t weir_io_opened(const struct weir_io_op *op, int fd);
 /* weir_io_open_flags - our flags of open as those of open(2). */
 int weir_io_open_flags(uint32_t flags);

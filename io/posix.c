@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What may block for long (files, names) goes aside. Streams are tried when poll(2) says that they are
- * ready, so the core never blocks and nobody's descriptor has its flags changed.
+/* What may block for long (files, names) goes aside. Streams are tried when poll(2) says that they
+ * are ready, so the core never blocks and nobody's descriptor has its flags changed.
  */
 #include "io/posix.h"
 
@@ -119,7 +119,8 @@ posix_submit(struct weir_io *io, struct weir_io_op *op)
     put_aside(posix, op);
 }
 
-/* The call that poll(2) said would not block. A pipe takes PIPE_BUF without blocking, more might. */
+/* The call that poll(2) said would not block. A pipe takes PIPE_BUF without blocking, more
+ * might. */
 static int64_t
 try_awaited(struct weir_io_op *op)
 {

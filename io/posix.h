@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* posix.h: io.h by poll(2) on the core and one helper thread (io/aside.h), where io_uring is forbidden. */
+/* posix.h: io.h by poll(2) on the core and one helper thread (io/aside.h), where io_uring is
+ * forbidden. */
 #ifndef WEIR_IO_POSIX_H
 #define WEIR_IO_POSIX_H
 

@@ -3,12 +3,12 @@
  *
  * One world is shared by the ios of all simulated cores, which one thread polls. An operation takes
  * effect when it completes, at a time drawn per operation; so completions overtake each other as on
- * a real host, and the same seed with the same calls gives the same order. Time is what weir_io_poll
- * is given; weir_io_due_ns says where to move it when nothing else can go on.
+ * a real host, and the same seed with the same calls gives the same order. Time is what
+ * weir_io_poll is given; weir_io_due_ns says where to move it when nothing else can go on.
  *
  * Paths are absolute or relative to "/"; handles 0 to 2 are the files /dev/stdin, /dev/stdout and
- * /dev/stderr. It has no symbolic links, no permissions but weir_sim_deny, and no crash yet: what was
- * written counts as durable.
+ * /dev/stderr. It has no symbolic links, no permissions but weir_sim_deny, and no crash yet: what
+ * was written counts as durable.
  *
  * Limits: 256 files of up to 1 GiB (reserved, not taken), 256 handles, 64 KiB in flight per socket.
  */
@@ -28,7 +28,8 @@ struct weir_sim_config {
     uint32_t short_ppm; /* reads, writes, receives, sends cut short, per million */
 };
 
-/* weir_sim_open - an empty world; allocates. weir_sim_close - after the last io on it was closed. */
+/* weir_sim_open - an empty world; allocates. weir_sim_close - after the last io on it was
+ * closed. */
 WEIR_API int
 weir_sim_open(const struct weir_sim_config *config, struct weir_sim **ret_world) WEIR_MUST_USE;
 WEIR_API void weir_sim_close(struct weir_sim *world);
@@ -36,7 +37,8 @@ WEIR_API void weir_sim_close(struct weir_sim *world);
 /* weir_sim_put - a file with these bytes (copied), and the directories above it. */
 WEIR_API int weir_sim_put(
     struct weir_sim *world, const char *path, const void *data, uint64_t bytes) WEIR_MUST_USE;
-/* weir_sim_get - the contents of a file, NULL where there is none; good until it is next written. */
+/* weir_sim_get - the contents of a file, NULL where there is none; good until it is next
+ * written. */
 WEIR_API const void *weir_sim_get(struct weir_sim *world, const char *path, uint64_t *ret_bytes);
 /* weir_sim_deny - opening this path is EACCES from now on. */
 WEIR_API void weir_sim_deny(struct weir_sim *world, const char *path);

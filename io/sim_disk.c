@@ -6,7 +6,8 @@
 #include "base/check.h"
 #include "io/sim_priv.h"
 
-/* Adds one component; "" and "." add nothing, ".." takes the last one away. Returns false if full. */
+/* Adds one component; "" and "." add nothing, ".." takes the last one away. Returns false if
+ * full. */
 static bool
 path_add(char *path, const char *name, size_t name_bytes)
 {

@@ -61,11 +61,13 @@ struct weir_sim {
     struct sim_fault faults[SIM_FAULT_CNT_MAX];
 };
 
-/* weir_sim_handle_of - the open handle, or NULL; weir_sim_handle_new - a free one (>= 0) or -EMFILE. */
+/* weir_sim_handle_of - the open handle, or NULL; weir_sim_handle_new - a free one (>= 0) or
+ * -EMFILE. */
 struct sim_handle *weir_sim_handle_of(struct weir_sim *world, int32_t handle);
 int32_t weir_sim_handle_new(struct weir_sim *world, uint32_t kind);
 
-/* weir_sim_disk, weir_sim_net - do op now: its result or -errno. Net verbs: -EAGAIN where it would wait. */
+/* weir_sim_disk, weir_sim_net - do op now: its result or -errno. Net verbs: -EAGAIN where it would
+ * wait. */
 int64_t weir_sim_disk(struct weir_sim *world, struct weir_io_op *op);
 int64_t weir_sim_net(struct weir_sim *world, struct weir_io_op *op);
 /* weir_sim_net_would_wait - whether weir_sim_net would answer -EAGAIN. */

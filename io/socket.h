@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* socket.h: addresses and TCP sockets of the host, shared by the posix and the io_uring back ends. */
+/* socket.h: addresses and TCP sockets of the host, shared by the posix and the io_uring back
+ * ends. */
 #ifndef WEIR_IO_SOCKET_H
 #define WEIR_IO_SOCKET_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ring is made disabled by whoever opens it and restricted to our verbs; the core's own thread
- * enables it and so becomes its single issuer. Completions are posted only when that thread enters the
- * kernel (DEFER_TASKRUN): the flag word of the submission queue says when there is something to enter
- * for, so a poll that finds nothing costs two loads.
+ * enables it and so becomes its single issuer. Completions are posted only when that thread enters
+ * the kernel (DEFER_TASKRUN): the flag word of the submission queue says when there is something to
+ * enter for, so a poll that finds nothing costs two loads.
  *
- * liburing 2.3 as packaged leaves its wrappers for restrictions and enabling out of the library: the
- * register call is made with the opcodes' numbers.
+ * liburing 2.3 as packaged leaves its wrappers for restrictions and enabling out of the library:
+ * the register call is made with the opcodes' numbers.
  */
 #include "io/uring.h"
 
@@ -20,11 +20,13 @@
 #include "io/socket.h"
 #include "io/uring_priv.h"
 
-/* User data of submissions that are no operation; operations are aligned, so these cannot collide. */
+/* User data of submissions that are no operation; operations are aligned, so these cannot
+ * collide. */
 #define TAG_IGNORED UINT64_C(1)
 #define TAG_BELL UINT64_C(2)
 #define TAG_ASIDE UINT64_C(3)
-/* Submissions beside the operations: doorbell and helper; cancels share what is left of the power of 2. */
+/* Submissions beside the operations: doorbell and helper; cancels share what is left of the power
+ * of 2. */
 #define SQE_EXTRA_CNT 8
 #define REGISTER_RESTRICTIONS 11
 #define REGISTER_ENABLE 12
@@ -385,7 +387,8 @@ weir_uring_open(uint32_t depth, struct weir_io **ret_io)
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
                  IORING_SETUP_TASKRUN_FLAG,
     };
-    /* Twice the power of two holds each operation and a cancel for it; the completion queue twice that. */
+    /* Twice the power of two holds each operation and a cancel for it; the completion queue twice
+     * that. */
     unsigned sqe_cnt = (unsigned)weir_pow2_up(depth + SQE_EXTRA_CNT) * 2;
     int rc = io_uring_queue_init_params(sqe_cnt, &uring->ring, &params);
     if (rc < 0) {

@@ -5,7 +5,8 @@
 
 #include "io/back.h"
 
-/* weir_uring_open - WEIR_EUNAVAILABLE where the kernel or a filter forbids it (Linux 6.1 or later). */
+/* weir_uring_open - WEIR_EUNAVAILABLE where the kernel or a filter forbids it (Linux 6.1 or
+ * later). */
 int weir_uring_open(uint32_t depth, struct weir_io **ret_io);
 
 #endif

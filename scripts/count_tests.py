@@ -10,6 +10,7 @@ import re
 import sys
 
 CMOCKA_CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED)\s*\] (?!\d+ test)(\S+)", re.M)
+# lint: allow todo: it is a word of the test protocol
 TAP_CASE = re.compile(r"^(not )?ok \d+[^\n]*?(# *(?:SKIP|TODO)\b)?[^\n]*$", re.M | re.I)
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.M)
 UNITTEST_END = re.compile(r"^(?:OK|FAILED)(?: \((.*)\))?$", re.M)

@@ -16,7 +16,8 @@ struct gen_spec_row {
 /* gen_spec_parse - read a specification against its table.
  *
  * Shape:   row 0 is N, the number of events, which comes first and without a name.
- * Returns: 0, or WEIR_ECONFIG with what was found and what is allowed; then some values may be written.
+ * Returns: 0, or WEIR_ECONFIG with what was found and what is allowed; then some values may be
+ *          written.
  */
 WEIR_MUST_USE int gen_spec_parse(const char *text, const struct gen_spec_row *rows, size_t row_cnt);
 

@@ -2,8 +2,8 @@
 /* event.h: one Nexmark event as 64 bytes, and the payload with its texts.
  *
  * The record is what queries read; the payload is touched by those that project text. A record is
- * the same in a mapped log, out of the generator and out of a JSON line. Every 64-bit value of every
- * field is legal: nothing here takes ids to be small, dense or positive.
+ * the same in a mapped log, out of the generator and out of a JSON line. Every 64-bit value of
+ * every field is legal: nothing here takes ids to be small, dense or positive.
  *
  *   offset  0 u32 payload_bytes     0 where there is no payload, else over 12
  *           4 u32 kind              0 person, 1 auction, 2 bid; also the payload's first word
@@ -100,7 +100,8 @@ nexmark_head_bytes(uint32_t kind)
 
 /* nexmark_event_text - text idx of the event's payload.
  *
- * Shape:   payload points at the event's own payload, payload_bytes long; idx below the kind's count.
+ * Shape:   payload points at the event's own payload, payload_bytes long; idx below the kind's
+ *          count.
  * Returns: false where the lengths point beyond the payload: it comes from a file, so it may lie.
  */
 static inline bool

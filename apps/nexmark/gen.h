@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gen.h: Nexmark events from a seed, each from its number alone.
  *
- * Event n depends on (options, n) and on nothing before it: sources split a stream by taking numbers,
- * and two runs see the same bytes. Of 50 events 1 is a person, 3 are auctions, 46 are bids. The
- * distributions are those of the reference suite's second version; its defect of adding the first
- * person's id twice to bidders is reproduced by `quirk=1` (ids of bidders then start at 2000).
+ * Event n depends on (options, n) and on nothing before it: sources split a stream by taking
+ * numbers, and two runs see the same bytes. Of 50 events 1 is a person, 3 are auctions, 46 are
+ * bids. The distributions are those of the reference suite's second version; its defect of adding
+ * the first person's id twice to bidders is reproduced by `quirk=1` (ids of bidders then start at
+ * 2000).
  *
- * Not the reference's stream: its random source has no seed. Distributions are compared in the tests.
+ * Not the reference's stream: its random source has no seed. Distributions are compared in the
+ * tests.
  */
 #ifndef WEIR_APPS_NEXMARK_GEN_H
 #define WEIR_APPS_NEXMARK_GEN_H

@@ -91,8 +91,8 @@ is_field(const struct field *field, const struct weir_json_text *key)
     return key->bytes == field->bytes - 4u && memcmp(key->ptr, field->literal + 2, key->bytes) == 0;
 }
 
-/* Names and times may be written with escapes: then the text becomes its plain form in room. What is
- * too long for it is no name and no time of ours, and stays as it is. */
+/* Names and times may be written with escapes: then the text becomes its plain form in room. What
+ * is too long for it is no name and no time of ours, and stays as it is. */
 #define PLAIN_BYTES_MAX 144
 static inline void
 make_plain(struct weir_json_text *io_text, char *room)
@@ -133,8 +133,8 @@ read_field(struct reader *reader, const struct field *field)
     return err;
 }
 
-/* The next member where it is not the one that the suite's order promises. Returns 1 for a field, whose
- * index is set, 2 for an unknown one, which was skipped, 0 at the end, or < 0. */
+/* The next member where it is not the one that the suite's order promises. Returns 1 for a field,
+ * whose index is set, 2 for an unknown one, which was skipped, 0 at the end, or < 0. */
 static int
 find_field(struct reader *reader, const struct shape *shape, uint32_t *ret_idx)
 {
@@ -248,8 +248,8 @@ struct outline {
     int64_t kind;
 };
 
-/* The next member of the line: 0..2 person, auction, bid, 3 event_type, 4 another, 5 none; or < 0. The
- * suite's own order is tried first: due is what it promises. */
+/* The next member of the line: 0..2 person, auction, bid, 3 event_type, 4 another, 5 none; or < 0.
+ * The suite's own order is tried first: due is what it promises. */
 enum { MEMBER_TYPE = NEXMARK_KIND_CNT, MEMBER_OTHER, MEMBER_END };
 static inline int
 next_member(struct weir_json *json, uint32_t due)
@@ -291,8 +291,9 @@ read_type(struct reader *reader, int64_t *ret_kind)
     return err;
 }
 
-/* The members of the line. The objects are remembered by place and skipped: which of them counts may
- * be said behind them. In the suite's order it is said before, and the right one is read at once. */
+/* The members of the line. The objects are remembered by place and skipped: which of them counts
+ * may be said behind them. In the suite's order it is said before, and the right one is read at
+ * once. */
 static int
 read_outline(struct reader *reader, struct outline *outline)
 {

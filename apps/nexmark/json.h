@@ -15,7 +15,8 @@
 /* A payload is never longer than its line and this. */
 #define NEXMARK_JSON_PAYLOAD_EXTRA_BYTES 64
 
-/* Why a line was refused: `what`, `field` where one is concerned (else NULL), and the byte column. */
+/* Why a line was refused: `what`, `field` where one is concerned (else NULL), and the byte
+ * column. */
 struct nexmark_json_fault {
     const char *what;
     const char *field;
@@ -31,8 +32,8 @@ struct nexmark_line {
 /* nexmark_json_read - one line.
  *
  * Shape:   payload has room for line->bytes + NEXMARK_JSON_PAYLOAD_EXTRA_BYTES bytes.
- * Returns: 0 and the record, whose payload_bytes is set and whose payload_off is the caller's to set;
- *          or WEIR_EDATA and the fault, whose texts live for ever.
+ * Returns: 0 and the record, whose payload_bytes is set and whose payload_off is the caller's to
+ *          set; or WEIR_EDATA and the fault, whose texts live for ever.
  */
 WEIR_MUST_USE int nexmark_json_read(const struct nexmark_line *line,
     struct nexmark_event *ret_event, uint8_t *payload, struct nexmark_json_fault *ret_fault);

@@ -4,8 +4,8 @@
  *     bqmxat kel wopdhgyz ... \n          WORDS_PER_LINE words, one blank between two
  *
  * A word is its number in letters, led by letters drawn from that number, so that words of one
- * vocabulary differ: 3 to 16 of them (5 to 16 with a million words). Word r is drawn with probability
- * proportional to 1 / (r + 1), or uniformly. Line n depends on (options, n) alone.
+ * vocabulary differ: 3 to 16 of them (5 to 16 with a million words). Word r is drawn with
+ * probability proportional to 1 / (r + 1), or uniformly. Line n depends on (options, n) alone.
  */
 #ifndef WEIR_APPS_WORDS_WORDS_H
 #define WEIR_APPS_WORDS_WORDS_H
@@ -43,17 +43,20 @@ void words_gen_opts_default(struct words_gen_opts *ret_opts);
 /* words_gen_parse - `gen:LINES[,seed=][,words=][,zipf=0|1]`. */
 WEIR_MUST_USE int words_gen_parse(const char *text, struct words_gen_opts *ret_opts);
 
-/* words_gen_footprint - bytes of memory that words_gen_init() wants, for its table and its building. */
+/* words_gen_footprint - bytes of memory that words_gen_init() wants, for its table and its
+ * building. */
 size_t words_gen_footprint(const struct words_gen_opts *opts);
 
-/* words_gen_init - build the table in memory, which it keeps; WEIR_ECONFIG for options out of range.
+/* words_gen_init - build the table in memory, which it keeps; WEIR_ECONFIG for options out of
+ * range.
  *
  * Shape:   memory is aligned to 8.
  */
 WEIR_MUST_USE int
 words_gen_init(struct words_gen *gen, const struct words_gen_opts *opts, void *memory);
 
-/* words_gen_word - word of that number, below the vocabulary; its length; to has room for 16 bytes. */
+/* words_gen_word - word of that number, below the vocabulary; its length; to has room for 16
+ * bytes. */
 uint32_t words_gen_word(const struct words_gen *gen, uint32_t number, char *to);
 
 /* words_gen_line - line n with its line feed; to has room for WORDS_LINE_BYTES_MAX; its length. */

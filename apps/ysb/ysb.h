@@ -4,14 +4,18 @@
  *   bytes  time_ms  user     page     ad       ad type   event type                        else
  *   32     i64 @0   u64 @16  -        u64 @8   -         u32 @24: 0 view 1 click 2 purchase  -
  *   64     i64 @0   16 @8    16 @24   16 @40   u32 @56   u32 @60                           -
- *   78     i64 @66  16 @0    16 @16   16 @32   char[9] @48  char[9] @57, as text           u32 ip @74
- *   128    i64 @0   16 @8    16 @24   16 @40   u64 @56   u64 @64                           16 ip @72
+ *   78     i64 @66  16 @0    16 @16   16 @32   char[9] @48  char[9] @57, as text           u32 ip
+ *          @74
+ *   128    i64 @0   16 @8    16 @24   16 @40   u64 @56   u64 @64                           16 ip
+ *          @72
  *
- * Little-endian, what is not named is zero; the file is the records alone, one behind the other. An ad
- * is known by its id (64 or 128 bits without order); ad number i belongs to campaign i mod campaigns,
- * so a job needs the table from id to campaign: ysb_gen_ad() is its row. Event n depends on n alone.
+ * Little-endian, what is not named is zero; the file is the records alone, one behind the other. An
+ * ad is known by its id (64 or 128 bits without order); ad number i belongs to campaign i mod
+ * campaigns, so a job needs the table from id to campaign: ysb_gen_ad() is its row. Event n depends
+ * on n alone.
  *
- * Source: T. Grulich et al. (78 bytes, here with the ad in place of the campaign), LightSaber (128).
+ * Source: T. Grulich et al. (78 bytes, here with the ad in place of the campaign), LightSaber
+ *         (128).
  */
 #ifndef WEIR_APPS_YSB_YSB_H
 #define WEIR_APPS_YSB_YSB_H
@@ -44,10 +48,12 @@ struct ysb_gen {
     uint64_t ad_key;
 };
 
-/* ysb_gen_opts_default - 1,000,000 events of 78 bytes, 100,000 a second, 1,000 ads, 100 campaigns. */
+/* ysb_gen_opts_default - 1,000,000 events of 78 bytes, 100,000 a second, 1,000 ads, 100
+ * campaigns. */
 void ysb_gen_opts_default(struct ysb_gen_opts *ret_opts);
 
-/* ysb_gen_parse - `gen:N[,seed=][,event_rate=][,record=][,ads=][,campaigns=][,random=0|1][,base=]`. */
+/* ysb_gen_parse -
+ * `gen:N[,seed=][,event_rate=][,record=][,ads=][,campaigns=][,random=0|1][,base=]`. */
 WEIR_MUST_USE int ysb_gen_parse(const char *text, struct ysb_gen_opts *ret_opts);
 
 /* ysb_gen_init - WEIR_ECONFIG for options out of range. */

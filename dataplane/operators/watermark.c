@@ -5,10 +5,10 @@
  *
  * State: the greatest time so far. Watermarks from above end here, but for the MAX one.
  *
- * Whether a record is late must not depend on how records fall into batches. A watermark after every
- * record would settle that and cost everything. It is enough to tell the exact watermark before each
- * record that lies at or behind it: any other record is on time under this watermark and under every
- * older one. So a batch is split only in front of such a record, and that is rare.
+ * Whether a record is late must not depend on how records fall into batches. A watermark after
+ * every record would settle that and cost everything. It is enough to tell the exact watermark
+ * before each record that lies at or behind it: any other record is on time under this watermark
+ * and under every older one. So a batch is split only in front of such a record, and that is rare.
  *
  * Source: Flink's BoundedOutOfOrdernessWatermarks, whose answer depends on a 200 ms wall clock.
  */

@@ -7,7 +7,8 @@
  * tried, depth first, by running again from the start; an interleaving that differs from an
  * explored one only in the order of independent accesses is skipped (sleep sets).
  *
- * Memory: each shared location keeps all its stores in order. A thread has, per location, the oldest
+ * Memory: each shared location keeps all its stores in order. A thread has, per location, the
+ *         oldest
  * store that it may still read; a release stores that view with the value, an acquire that reads it
  * joins the two. A sequentially consistent access moreover may not read what lies before the last
  * one to the same location. Plain data is checked for happens-before with vector clocks: two

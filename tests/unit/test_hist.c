@@ -45,7 +45,8 @@ t_every_value_lies_in_a_cell_of_its_own_size(void **state)
     }
 }
 
-/* The reference is the sorted list of values; the histogram may be above it by one part in 1,024. */
+/* The reference is the sorted list of values; the histogram may be above it by one part in
+ * 1,024. */
 static void
 t_shares_are_those_of_the_sorted_values(void **state)
 {
@@ -163,7 +164,7 @@ t_the_text_is_that_of_hdrhistogram(void **state)
     assert_non_null(to);
     assert_int_equal(weir_hist_print(&hist_a, to, 5, 1.0), 0);
     assert_int_equal(fclose(to), 0);
-    FILE *f = fopen("tests/data/hist_java_2.1.11.hgrm", "r");
+    FILE *f = fopen(WEIR_TEST_DATA "/hist_java_2.1.11.hgrm", "r");
     assert_non_null(f);
     static char wanted[16384];
     size_t wanted_bytes = fread(wanted, 1, sizeof wanted - 1, f);

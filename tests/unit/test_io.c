@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One program, three implementations: every case runs on io_uring, on posix and on the simulation. */
+/* One program, three implementations: every case runs on io_uring, on posix and on the
+ * simulation. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -147,7 +147,8 @@ open_without_permission(enum weir_io_kind kind)
     weir_io_close(io);
 }
 
-/* With an operation in flight, the filter kills the process for any call a poll has no business with. */
+/* With an operation in flight, the filter kills the process for any call a poll has no business
+ * with. */
 static void
 poll_idle_under_a_filter(enum weir_io_kind kind)
 {

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* The first numbers of splitmix64 from 1234567 as its authors publish them; the stream is a format. */
+/* The first numbers of splitmix64 from 1234567 as its authors publish them; the stream is a
+ * format. */
 static void
 t_splitmix_gives_the_published_numbers(void **state)
 {

@@ -159,7 +159,8 @@ t_the_tightest_cgroup_limit_on_the_way_up_counts(void **state)
     assert_int_equal(cgroup.memory_bytes, 1 * WEIR_GIB);
     assert_non_null(strstr(cgroup.memory_limit, "a.slice/memory.max"));
     assert_true(cgroup.cpu_quota > 1.49 && cgroup.cpu_quota < 1.51);
-    /* No CPU of ours is in that cpuset: the affinity has been narrowed to nothing, and it says so. */
+    /* No CPU of ours is in that cpuset: the affinity has been narrowed to nothing, and it says
+     * so. */
     assert_int_equal(weir_cpuset_cnt(&cgroup.cpus), 0);
     assert_non_null(strstr(cgroup.cpus_limit, "cpuset.cpus.effective"));
     char command[128];

@@ -70,7 +70,8 @@ t_frequencies_follow_the_law(void **state)
         }
         assert_int_equal(words, WORDS_PER_LINE);
     }
-    /* 500,000 draws; the harmonic number of 100 is 5.187; five sigma are below 2 % of the first ten. */
+    /* 500,000 draws; the harmonic number of 100 is 5.187; five sigma are below 2 % of the first
+     * ten. */
     for (uint32_t r = 0; r < 10; r++) {
         double want = LINES * WORDS_PER_LINE / 5.187378 / (r + 1);
         assert_true(counts[r] > want * 0.97 && counts[r] < want * 1.03);
