@@ -79,19 +79,6 @@ hash_part(const struct weir_field *part, const struct weir_view *view, uint32_t 
     return weir_hash_u64(load_int(at, part->bytes));
 }
 
-/* Two numbers are hashed as their 16 bytes: as a table of 16-byte keys does (WEIR_KEY_16). */
-static void
-hash_pair(const struct weir_key *key, const struct weir_view *view, uint32_t from, uint32_t cnt,
-    uint64_t *ret_hash)
-{
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t row = weir_view_row(view, from + i);
-        uint64_t first = load_int(weir_view_at(view, &key->part[0], row), key->part[0].bytes);
-        uint64_t second = load_int(weir_view_at(view, &key->part[1], row), key->part[1].bytes);
-        ret_hash[i] = weir_hash_u128(first, second, 16);
-    }
-}
-
 void
 weir_key_hash(const struct weir_key *key, const struct weir_view *view, uint32_t from, uint32_t cnt,
     uint64_t *ret_hash)
@@ -103,10 +90,6 @@ weir_key_hash(const struct weir_key *key, const struct weir_view *view, uint32_t
         } else {
             hash_i64(&lane, view->sel, from, cnt, ret_hash);
         }
-        return;
-    }
-    if (key->field_cnt == 2 && !key->has_str) {
-        hash_pair(key, view, from, cnt, ret_hash);
         return;
     }
     for (uint32_t i = 0; i < cnt; i++) {
