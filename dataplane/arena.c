@@ -12,8 +12,6 @@
  * varies, so some key groups double early); what a doubled directory left behind serves smaller
  * ones. */
 #define INDEX_WORDS_PER_PAGE 8
-/* A root is four words a key group (table.c). */
-#define ROOT_WORDS 4
 
 static const uint16_t class_bytes[WEIR_ARENA_CLASS_CNT] = {
 #define CLASS_BYTES(bytes) bytes,
@@ -29,12 +27,12 @@ static uint64_t
 place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
 {
     uint64_t group_cnt = arena->spec.groups.cnt;
-    uint64_t root_words = weir_pow2_up(group_cnt) * ROOT_WORDS;
-    /* Roots of all tables, but at most an eighth of the pages: a subtask that owns very many key
-     * groups gets fewer tables. */
-    uint64_t table_words = weir_min_u64(arena->spec.table_cnt_max * root_words,
+    uint64_t dir_words = weir_pow2_up(group_cnt);
+    /* The smallest directories of all tables, but at most an eighth of the pages: a subtask that owns
+     * very many key groups gets fewer tables. */
+    uint64_t table_words = weir_min_u64(arena->spec.table_cnt_max * dir_words,
         page_cnt * (WEIR_PAGE_BYTES / sizeof(uint32_t)) / 8);
-    uint64_t word_cnt = page_cnt * INDEX_WORDS_PER_PAGE + table_words + root_words * 2 + 16;
+    uint64_t word_cnt = page_cnt * INDEX_WORDS_PER_PAGE + table_words + dir_words * 2 + 16;
     struct weir_layout lay;
     weir_layout_init(&lay);
     uint64_t base_off = weir_layout_add_array(&lay, page_cnt, WEIR_PAGE_BYTES, WEIR_PAGE_BYTES);

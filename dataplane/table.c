@@ -12,6 +12,9 @@
 /* A bucket size with fewer groups than this is left out: it would fill unevenly. */
 #define GROUP_CNT_MIN 3
 #define SIZE_PAGE (WEIR_TABLE_SIZE_CNT - 1)
+/* Words of a directory that one batch copies into the next one: some 2 us. Smaller directories are
+ * doubled at once. */
+#define DIR_STEP_WORDS 4096
 
 static const uint16_t size_lines[WEIR_TABLE_SIZE_CNT] = {7, 21, 64};
 
@@ -28,29 +31,11 @@ weir_table_at(const struct weir_arena *arena, uint32_t table_idx)
     return table_idx < arena->table_fresh && t->is_taken ? t : NULL;
 }
 
+/* Words of a directory: its key groups' stretches, rounded up as the index hands pieces out. */
 static uint32_t
-root_lg2(const struct weir_arena *arena)
+dir_lg2(const struct weir_table *t, uint32_t depth)
 {
-    uint64_t words = arena->spec.groups.cnt * sizeof(struct weir_table_root) / sizeof(uint32_t);
-    return (uint32_t)__builtin_ctzll(weir_pow2_up(words));
-}
-
-/* Empty roots; every directory of the table has been given up or never was. */
-static int
-roots_take(struct weir_table *t)
-{
-    int err = weir_arena_index_take(t->arena, root_lg2(t->arena), &t->root_word);
-    if (err < 0) {
-        return err;
-    }
-    t->root = (struct weir_table_root *)(t->arena->index + t->root_word);
-    uint32_t words = sizeof(struct weir_table_root) / sizeof(uint32_t);
-    uint32_t ref0 = offsetof(struct weir_table_root, ref0) / sizeof(uint32_t);
-    for (uint32_t g = 0; g < t->arena->spec.groups.cnt; g++) {
-        t->root[g].dir = t->root_word + g * words + ref0;
-        t->root[g].shift = 32;
-    }
-    return 0;
+    return (uint32_t)__builtin_ctzll(weir_pow2_up(t->arena->spec.groups.cnt)) + depth;
 }
 
 static void
@@ -93,7 +78,7 @@ weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, in
     t->ns = ns;
     t->table_idx = idx;
     shape(t);
-    int err = roots_take(t);
+    int err = weir_arena_index_take(arena, dir_lg2(t, 0), &t->dir);
     if (err < 0) {
         t->table_idx = arena->table_free;
         arena->table_free = idx + 1;
@@ -110,6 +95,7 @@ bucket_give(struct weir_table *t, uint32_t ref)
 {
     struct weir_bucket *bucket = table_bucket_at(t, ref);
     t->page_bytes -= (uint64_t)size_lines[bucket->size_idx] * WEIR_LINE_BYTES;
+    t->bucket_cnt--;
     if (bucket->size_idx == SIZE_PAGE) {
         weir_arena_page_give(t->arena, ref / WEIR_ARENA_PAGE_REFS);
     } else {
@@ -130,43 +116,35 @@ texts_give(struct weir_table *t, const struct weir_bucket *bucket)
     }
 }
 
-/* Free the buckets of one key group from t->give_fraction on; what is left of the budget. */
-static uint32_t
-group_give(struct weir_table *t, struct weir_table_root *root, uint32_t budget)
+int
+weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
 {
-    while (budget > 0 && t->give_fraction >> 32 == 0) {
-        uint32_t ref = t->arena->index[root->dir + (t->give_fraction >> root->shift)];
+    struct weir_arena *arena = t->arena;
+    WEIR_CHECK(t->is_taken, "table %u given back twice", t->table_idx);
+    while (t->give_group < arena->spec.groups.cnt) {
+        uint32_t ref = t->give_fraction >> 32 == 0
+                           ? *table_dir_at(t, t->give_group, t->give_fraction) & ~TABLE_SIZE_MASK
+                           : 0;
+        if (ref == 0) { /* the key group is done, or never had a bucket */
+            t->give_group++;
+            t->give_fraction = 0;
+            continue;
+        }
+        if (bucket_cnt == 0) {
+            return WEIR_AGAIN;
+        }
+        bucket_cnt--;
         const struct weir_bucket *bucket = table_bucket_at(t, ref);
         t->give_fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
         if (t->spec.key_kind == WEIR_KEY_STR) {
             texts_give(t, bucket);
         }
         bucket_give(t, ref);
-        budget--;
     }
-    return budget;
-}
-
-int
-weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
-{
-    struct weir_arena *arena = t->arena;
-    WEIR_CHECK(t->is_taken, "table %u given back twice", t->table_idx);
-    for (; t->give_group < arena->spec.groups.cnt; t->give_group++) {
-        struct weir_table_root *root = &t->root[t->give_group];
-        if (root->bucket_cnt == 0) {
-            continue;
-        }
-        bucket_cnt = group_give(t, root, bucket_cnt);
-        if (t->give_fraction >> 32 == 0) {
-            return WEIR_AGAIN;
-        }
-        if (root->shift < 32) {
-            weir_arena_index_give(arena, root->dir, 32U - root->shift);
-        }
-        t->give_fraction = 0;
+    if (t->next_dir != 0) {
+        weir_arena_index_give(arena, t->next_dir, dir_lg2(t, t->depth + 1));
     }
-    weir_arena_index_give(arena, t->root_word, root_lg2(arena));
+    weir_arena_index_give(arena, t->dir, dir_lg2(t, t->depth));
     t->is_taken = false;
     uint32_t idx = t->table_idx;
     t->table_idx = arena->table_free;
@@ -203,26 +181,82 @@ bucket_take(struct weir_table *t, uint32_t group, uint32_t size_idx, uint32_t *r
     bucket->table_idx = t->table_idx;
     bucket->size_idx = (uint8_t)size_idx;
     t->page_bytes += (uint64_t)size_lines[size_idx] * WEIR_LINE_BYTES;
+    t->bucket_cnt++;
     *ret_ref = ref;
     return 0;
 }
 
-int
-weir_table_bucket_first(struct weir_table *t, const struct table_place *place)
+/* The directory points to a bucket over its stretch; so does what is filled of the next one. */
+static void
+dir_set(struct weir_table *t, const struct weir_bucket *bucket, uint32_t ref)
+{
+    uint32_t group = bucket->key_group - t->arena->spec.groups.first;
+    uint32_t from = (group << t->depth) + (bucket->prefix << (t->depth - bucket->depth));
+    uint32_t cnt = UINT32_C(1) << (t->depth - bucket->depth);
+    uint32_t word = ref | bucket->size_idx;
+    uint32_t *index = t->arena->index;
+    for (uint32_t i = from; i < from + cnt; i++) {
+        index[t->dir + i] = word;
+        if (i < t->next_done) {
+            index[t->next_dir + i * 2] = word;
+            index[t->next_dir + i * 2 + 1] = word;
+        }
+    }
+}
+
+static void
+dir_fill(struct weir_table *t, uint32_t word_cnt)
+{
+    uint32_t all = t->arena->spec.groups.cnt << t->depth;
+    uint32_t end = weir_min_u32(all - t->next_done, word_cnt) + t->next_done;
+    uint32_t *index = t->arena->index;
+    for (uint32_t i = t->next_done; i < end; i++) {
+        index[t->next_dir + i * 2] = index[t->dir + i];
+        index[t->next_dir + i * 2 + 1] = index[t->dir + i];
+    }
+    t->next_done = end;
+    if (end == all) {
+        weir_arena_index_give(t->arena, t->dir, dir_lg2(t, t->depth));
+        t->dir = t->next_dir;
+        t->depth++;
+        t->next_dir = 0;
+        t->next_done = 0;
+    }
+}
+
+void
+weir_table_dir_step(struct weir_table *t)
+{
+    dir_fill(t, DIR_STEP_WORDS);
+}
+
+/* Begin to double the directory, or finish what was begun. */
+static int
+dir_double(struct weir_table *t, bool finish)
+{
+    if (t->next_dir == 0) {
+        int err = weir_arena_index_take(t->arena, dir_lg2(t, t->depth + 1), &t->next_dir);
+        if (err < 0) {
+            return err;
+        }
+    }
+    dir_fill(t, finish ? UINT32_MAX : DIR_STEP_WORDS);
+    return 0;
+}
+
+static int
+bucket_first(struct weir_table *t, uint32_t group)
 {
     uint32_t size_idx = 0;
     while (t->group_cnt[size_idx] == 0) {
         size_idx++;
     }
     uint32_t ref = 0;
-    int err = bucket_take(t, place->group, size_idx, &ref);
-    if (err < 0) {
-        return err;
+    int err = bucket_take(t, group, size_idx, &ref);
+    if (err == 0) {
+        dir_set(t, table_bucket_at(t, ref), ref);
     }
-    place->root->ref0 = ref;
-    place->root->group_cnt = t->group_cnt[size_idx];
-    place->root->bucket_cnt = 1;
-    return 0;
+    return err;
 }
 
 /* Copy one entry of `from` into the free slot of `to` that its hash leads to. The whole of `to` is
@@ -287,42 +321,8 @@ bucket_enlarge(struct weir_table *t, const struct table_place *place)
         }
     }
     bucket_give(t, place->ref);
-    place->root->ref0 = ref;
-    place->root->group_cnt = t->group_cnt[size_idx];
+    dir_set(t, bucket, ref);
     return 0;
-}
-
-static int
-directory_double(struct weir_table *t, struct weir_table_root *root)
-{
-    uint32_t lg2 = 32U - root->shift;
-    uint32_t word;
-    int err = weir_arena_index_take(t->arena, lg2 + 1, &word);
-    if (err < 0) {
-        return err;
-    }
-    uint32_t *index = t->arena->index;
-    for (uint32_t i = 0; i < UINT32_C(2) << lg2; i++) {
-        index[word + i] = index[root->dir + i / 2];
-    }
-    if (lg2 > 0) {
-        weir_arena_index_give(t->arena, root->dir, lg2);
-    }
-    root->dir = word;
-    root->shift--;
-    return 0;
-}
-
-/* The directory of one bucket points to it over this stretch. */
-static void
-directory_set(struct weir_table *t, struct weir_table_root *root, const struct weir_bucket *bucket,
-    uint32_t ref)
-{
-    uint32_t lg2 = 32U - root->shift - bucket->depth;
-    uint32_t *dir = t->arena->index + root->dir + ((size_t)bucket->prefix << lg2);
-    for (uint32_t i = 0; i < UINT32_C(1) << lg2; i++) {
-        dir[i] = ref;
-    }
 }
 
 /* Keys are told apart by the bits of the fraction, which has as many as the key group left over. */
@@ -343,13 +343,16 @@ bucket_split(struct weir_table *t, const struct table_place *place)
         return weir_err_push(WEIR_EBUDGET, "state %u, key group %u: %u keys share one hash",
             t->spec.state_id, bucket->key_group, bucket->entry_cnt);
     }
+    if (depth == t->depth) {
+        bool is_full = bucket->entry_cnt == t->group_cnt[SIZE_PAGE] * WEIR_TABLE_SLOT_CNT;
+        int err = dir_double(t, is_full);
+        if (err < 0 || t->depth == depth) {
+            return err; /* it goes on filling meanwhile */
+        }
+    }
     uint32_t ref;
     int err = bucket_take(t, place->group, SIZE_PAGE, &ref);
     if (err < 0) {
-        return err;
-    }
-    if (depth == 32U - place->root->shift && (err = directory_double(t, place->root)) < 0) {
-        bucket_give(t, ref);
         return err;
     }
     /* Both halves are filled again from a copy: entries that had left a full home group would not
@@ -374,22 +377,21 @@ bucket_split(struct weir_table *t, const struct table_place *place)
             entry_copy(t, old, slot, hash, up ? upper : bucket);
         }
     }
-    place->root->bucket_cnt++;
-    directory_set(t, place->root, upper, ref);
+    dir_set(t, upper, ref);
     return 0;
 }
 
 int
-weir_table_grow(struct weir_table *t, const struct table_key *key)
+weir_table_grow(struct weir_table *t, uint64_t hash)
 {
     /* Each turn enlarges or adds one bit; keys that still share a bucket then need another turn. */
     for (;;) {
-        struct table_place place = table_place_of(t, key->hash);
+        struct table_place place = table_place_of(t, hash);
         if (place.ref == 0) {
-            return weir_table_bucket_first(t, &place);
+            return bucket_first(t, place.group);
         }
         const struct weir_bucket *bucket = table_bucket_at(t, place.ref);
-        if (bucket->entry_cnt < t->entry_cnt_max[bucket->size_idx]) {
+        if (table_has_room(t, bucket)) {
             return 0;
         }
         int err =
@@ -417,17 +419,15 @@ rebuild_bucket(struct weir_arena *arena, uint32_t ref)
             "group %u",
             arena->spec.name, ref, bucket->table_idx, bucket->key_group);
     }
-    struct weir_table_root *root = &t->root[group];
-    while (32U - root->shift < bucket->depth) {
-        int err = directory_double(t, root);
+    while (t->depth < bucket->depth) {
+        int err = dir_double(t, true);
         if (err < 0) {
             return err;
         }
     }
-    directory_set(t, root, bucket, ref);
-    root->group_cnt = t->group_cnt[bucket->size_idx];
-    root->bucket_cnt++;
+    dir_set(t, bucket, ref);
     t->entry_cnt += bucket->entry_cnt;
+    t->bucket_cnt++;
     t->page_bytes += (uint64_t)size_lines[bucket->size_idx] * WEIR_LINE_BYTES;
     return 0;
 }
@@ -466,8 +466,12 @@ weir_table_rebuild(struct weir_arena *arena)
             continue;
         }
         t->entry_cnt = 0;
+        t->bucket_cnt = 0;
         t->page_bytes = 0;
-        int err = roots_take(t);
+        t->depth = 0;
+        t->next_dir = 0;
+        t->next_done = 0;
+        int err = weir_arena_index_take(arena, dir_lg2(t, 0), &t->dir);
         if (err < 0) {
             return err;
         }
@@ -491,15 +495,16 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
     char *key = (char *)ret_key;
     uint32_t done = 0;
     while (done < cnt && cursor->group < t->arena->spec.groups.cnt) {
-        const struct weir_table_root *root = &t->root[cursor->group];
-        if (root->bucket_cnt == 0 || cursor->fraction >> 32 != 0) {
+        uint32_t ref = cursor->fraction >> 32 == 0
+                           ? *table_dir_at(t, cursor->group, cursor->fraction) & ~TABLE_SIZE_MASK
+                           : 0;
+        if (ref == 0) {
             cursor->group++;
             cursor->fraction = 0;
             continue;
         }
-        uint32_t ref = t->arena->index[root->dir + (cursor->fraction >> root->shift)];
         const struct weir_bucket *bucket = table_bucket_at(t, ref);
-        uint32_t slot_cnt = root->group_cnt * (uint32_t)WEIR_TABLE_SLOT_CNT;
+        uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
         while (done < cnt && cursor->slot < slot_cnt) {
             uint32_t word = cursor->slot / 64;
             uint64_t left = bucket->used[word] >> (cursor->slot & 63);

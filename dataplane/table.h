@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table.h: keyed state: fixed-size values by key, in the pages of a state arena.
  *
- * For each key group of the subtask a table is an extendible hash over bucket pages:
+ * For each key group of the subtask a table is an extendible hash over bucket pages; the key groups'
+ * directories stand side by side with one common depth:
  *
  *     hash 63..32  x max_parallelism  =  key group . fraction        (one multiplication)
- *     root[key group] -> directory[top bits of the fraction] -> bucket page
+ *     directory[its leading bits] -> bucket                          (one shift, one load)
  *     hash 31..0   x groups of the bucket -> home group of four slots
  *
  *     bucket:  | header line | group 0 | group 1 | ...               (a group begins at 32 n bytes)
@@ -70,29 +71,23 @@ struct weir_bucket {
 WEIR_STATIC_ASSERT(sizeof(struct weir_bucket) == WEIR_LINE_BYTES, "a bucket header is one line");
 #define WEIR_TABLE_SIZE_CNT 3
 
-/* Where the buckets of a key group are: `dir` is the index word of the directory, which for a
- * single bucket is this root's own `ref0`; a bucket's reference stands at dir[fraction >>
- * shift]. */
-struct weir_table_root {
-    uint32_t dir;
-    uint16_t group_cnt; /* of each of its buckets */
-    uint16_t shift; /* 32 - depth of the directory */
-    uint32_t ref0;
-    uint32_t bucket_cnt;
-};
-
 struct weir_table {
     struct weir_arena *arena;
-    struct weir_table_root *root;
+    /* The directory: 2^depth words a key group, each a bucket's reference with its size_idx in the two
+     * low bits, which references of whole lines have free; 0 is no bucket. */
+    uint32_t dir;
+    uint32_t depth;
+    uint32_t next_dir; /* the directory of twice the size while it is being filled, else 0 */
+    uint32_t next_done; /* words of `dir` that are in it */
     struct weir_table_spec spec;
     uint32_t group_bytes; /* of a group of slots */
     uint32_t val_off; /* of the values in it */
-    uint16_t group_cnt[WEIR_TABLE_SIZE_CNT]; /* by bucket size, 0: size not used */
+    uint16_t group_cnt[WEIR_TABLE_SIZE_CNT + 1]; /* by bucket size, 0: size not used */
     uint16_t entry_cnt_max[WEIR_TABLE_SIZE_CNT];
     uint32_t table_idx;
-    uint32_t root_word;
     int64_t ns; /* the namespace: a pane, 0 where there is none */
     uint64_t entry_cnt;
+    uint64_t bucket_cnt;
     uint64_t page_bytes; /* of its buckets */
     uint64_t give_fraction; /* how far weir_table_give came */
     uint32_t give_group;

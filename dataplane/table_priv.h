@@ -19,11 +19,19 @@ struct table_key {
 
 /* Where a hash leads. */
 struct table_place {
-    struct weir_table_root *root;
     uint32_t group; /* key group, relative */
     uint32_t fraction;
     uint32_t ref; /* of the bucket, 0: there is none */
 };
+
+/* The word of the directory for a fraction of a key group. */
+static inline uint32_t *
+table_dir_at(const struct weir_table *t, uint32_t group, uint64_t fraction)
+{
+    return t->arena->index + t->dir + ((size_t)group << t->depth) + (fraction >> (32 - t->depth));
+}
+
+#define TABLE_SIZE_MASK 3U
 
 static inline struct table_place
 table_place_of(const struct weir_table *t, uint64_t hash)
@@ -33,8 +41,7 @@ table_place_of(const struct weir_table *t, uint64_t hash)
     place.group = (uint32_t)(product >> 32) - t->arena->spec.groups.first;
     WEIR_DCHECK(place.group < t->arena->spec.groups.cnt, "key group %u is not owned", place.group);
     place.fraction = (uint32_t)product;
-    place.root = &t->root[place.group];
-    place.ref = t->arena->index[place.root->dir + ((uint64_t)place.fraction >> place.root->shift)];
+    place.ref = *table_dir_at(t, place.group, place.fraction) & ~TABLE_SIZE_MASK;
     return place;
 }
 
@@ -117,10 +124,21 @@ table_slot_words(
 
 /* The hash of a stored key: what a split and a deletion need of it. */
 uint64_t weir_table_stored_hash(const struct weir_table *t, const uint64_t *word);
+/* Whether one more entry goes into the bucket. A bucket that waits for a larger directory may fill to
+ * its last slot. */
+static inline bool
+table_has_room(const struct weir_table *t, const struct weir_bucket *bucket)
+{
+    uint32_t cnt_max = t->entry_cnt_max[bucket->size_idx];
+    if (WEIR_UNLIKELY(t->next_dir != 0 && bucket->depth == t->depth)) {
+        cnt_max = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
+    }
+    return bucket->entry_cnt < cnt_max;
+}
 /* Give the hash's bucket room for one more entry: a first bucket, a larger one, or a split.
- * Only called where the caller has handed out nothing. */
-int weir_table_grow(struct weir_table *t, const struct table_key *key);
-/* A first, smallest bucket for a key group: moves nothing. */
-int weir_table_bucket_first(struct weir_table *t, const struct table_place *place);
+ * Only the first of these is done where entries were handed out. */
+int weir_table_grow(struct weir_table *t, uint64_t hash);
+/* Go on with filling the larger directory; bounded. */
+void weir_table_dir_step(struct weir_table *t);
 
 #endif

@@ -136,7 +136,7 @@ make(struct weir_table *t, const struct table_key *key, bool may_move, void **re
             uint32_t free_slot;
             uint32_t slot = probe(t, bucket, key, &free_slot);
             *ret_made = slot == SLOT_NONE;
-            if (*ret_made && bucket->entry_cnt < t->entry_cnt_max[bucket->size_idx]) {
+            if (*ret_made && table_has_room(t, bucket)) {
                 slot = free_slot;
                 int err = entry_put(t, bucket, slot, key);
                 if (err < 0) {
@@ -153,7 +153,7 @@ make(struct weir_table *t, const struct table_key *key, bool may_move, void **re
             }
         }
         /* A first bucket moves nothing; all other growth was just ruled out or allowed. */
-        int err = weir_table_grow(t, key);
+        int err = weir_table_grow(t, key->hash);
         if (err < 0) {
             return err;
         }
@@ -161,22 +161,22 @@ make(struct weir_table *t, const struct table_key *key, bool may_move, void **re
 }
 
 /* First pass: the home group of each row into ret_val. */
-static inline void
+static inline __attribute__((always_inline)) void
 homes(const struct weir_table *t, const uint64_t *hash, uint32_t cnt, void **ret_val, bool ahead)
 {
-    const uint32_t *index = t->arena->index;
-    const struct weir_table_root *roots = t->root;
-    char *base = t->arena->base;
-    uint64_t max_parallelism = t->arena->spec.max_parallelism;
-    uint32_t first = t->arena->spec.groups.first;
+    const struct weir_arena *arena = t->arena;
+    const uint32_t *dir = arena->index + t->dir;
+    uint64_t first = (uint64_t)arena->spec.groups.first << t->depth;
+    char *groups = arena->base + WEIR_LINE_BYTES;
+    uint64_t max_parallelism = arena->spec.max_parallelism;
+    uint32_t shift = 32 - t->depth;
     size_t group_bytes = t->group_bytes;
+    uint64_t group_cnt[4] = {t->group_cnt[0], t->group_cnt[1], t->group_cnt[2], 0};
     for (uint32_t i = 0; i < cnt; i++) {
-        uint64_t product = (hash[i] >> 32) * max_parallelism;
-        const struct weir_table_root *root = &roots[(uint32_t)(product >> 32) - first];
-        uint32_t ref = index[root->dir + ((uint64_t)(uint32_t)product >> root->shift)];
-        size_t group = ((hash[i] & UINT32_MAX) * root->group_cnt) >> 32;
+        uint32_t word = dir[(((hash[i] >> 32) * max_parallelism) >> shift) - first];
+        size_t group = ((hash[i] & UINT32_MAX) * group_cnt[word & TABLE_SIZE_MASK]) >> 32;
         char *home =
-            base + (size_t)ref * WEIR_ARENA_REF_BYTES + WEIR_LINE_BYTES + group * group_bytes;
+            groups + (size_t)(word & ~TABLE_SIZE_MASK) * WEIR_ARENA_REF_BYTES + group * group_bytes;
         if (ahead) {
             __builtin_prefetch(home, 1);
         }
@@ -204,6 +204,33 @@ hit(uint32_t kind, uint32_t val_off, uint32_t val_bytes, const char *key, void *
     return false;
 }
 
+/* The value of a key of plain words that lies behind its full home group, without a look at the cold
+ * header line; NULL: not decided here. */
+static __attribute__((noinline)) void *
+further(const struct weir_table *t, const struct table_key *key)
+{
+    struct table_place place = table_place_of(t, key->hash);
+    if (place.ref == 0 || key->word[0] == 0 || key->text.ptr != NULL) {
+        return NULL;
+    }
+    const struct weir_bucket *bucket = table_bucket_at(t, place.ref);
+    uint32_t group_cnt =
+        t->group_cnt[*table_dir_at(t, place.group, place.fraction) & TABLE_SIZE_MASK];
+    uint32_t group = table_home(key->hash, group_cnt);
+    for (uint32_t i = 0; i < group_cnt; i++) {
+        const uint64_t *words = table_group_at(t, bucket, group);
+        uint32_t lane = lane_of(t, words, 15, key);
+        if (lane < WEIR_TABLE_SLOT_CNT) {
+            return table_val_at(t, bucket, group * WEIR_TABLE_SLOT_CNT + lane);
+        }
+        if (match(words, 0) != 0) {
+            return NULL;
+        }
+        group = group + 1 == group_cnt ? 0 : group + 1;
+    }
+    return NULL;
+}
+
 /* Rows [from, from + cnt) of one chunk. kind and val_bytes are constants where this is expanded. */
 static inline __attribute__((always_inline)) int
 /* lint: allow parameters: it is expanded in place, nothing is passed */
@@ -215,18 +242,30 @@ resolve_chunk(struct weir_table *t, struct weir_table_rows *rows, uint32_t from,
     void **val = rows->ret_val + from;
     const char *key = rows->key + (size_t)from * rows->key_stride;
     size_t stride = rows->key_stride;
+    /* Kept apart: stores to val[] might alias the arena's own fields. */
+    const char *base = arena->base;
+    const uint64_t *saved = arena->saved;
     homes(t, rows->hash + from, cnt, val, t->page_bytes >= PREFETCH_BYTES_MIN);
     for (uint32_t i = 0; i < cnt; i++, key += stride) {
         if (WEIR_LIKELY(hit(kind, val_off, val_bytes, key, &val[i]))) {
-            if (val_bytes == 8) {
-                weir_arena_touch_line(arena, val[i]);
-            } else {
+            size_t off = (size_t)((char *)val[i] - base);
+            if (val_bytes != 8) {
                 weir_arena_touch(arena, val[i], val_bytes);
+            } else if (WEIR_UNLIKELY(
+                           ((saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63)) & 1) ==
+                           0)) {
+                weir_arena_touch_line(arena, val[i]);
             }
             continue;
         }
         struct table_key k = table_key_of(kind, rows->hash[from + i], key, rows->heap);
         bool is_made;
+        void *found = further(t, &k);
+        if (found != NULL) {
+            weir_table_touch(t, found);
+            val[i] = found;
+            continue;
+        }
         int err = make(t, &k, may_move && i == 0, &val[i], &is_made);
         if (err != MAKE_DONE) {
             return i > 0 || err == MAKE_MOVES ? (int)i : err;
@@ -247,6 +286,9 @@ resolve_rows(struct weir_table *t, struct weir_table_rows *rows, uint32_t from, 
     uint32_t val_bytes)
 {
     uint32_t at = from;
+    if (WEIR_UNLIKELY(t->next_dir != 0)) {
+        weir_table_dir_step(t);
+    }
     while (at < rows->cnt) {
         uint32_t cnt = weir_min_u32(rows->cnt - at, WEIR_TABLE_CHUNK);
         int done = resolve_chunk(t, rows, at, cnt, kind, val_bytes, at == from);

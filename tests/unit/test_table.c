@@ -280,17 +280,15 @@ t_pages_split_and_directories_are_made_again(void **state)
         add_batch(t, ids, cnt, model);
         at += cnt;
     }
-    assert_true(t->root[0].shift < 27);
+    assert_true(t->depth > 5);
     check_all(t, model, IDS);
-    struct weir_table_root before[4];
-    memcpy(before, t->root, sizeof before);
+    uint32_t depth = t->depth;
+    uint64_t bucket_cnt = t->bucket_cnt;
     uint64_t used = weir_arena_used_bytes(&w.arena);
     uint64_t page_bytes = t->page_bytes;
     assert_int_equal(weir_table_rebuild(&w.arena), 0);
-    for (uint32_t g = 0; g < 4; g++) {
-        assert_int_equal(t->root[g].shift, before[g].shift);
-        assert_int_equal(t->root[g].bucket_cnt, before[g].bucket_cnt);
-    }
+    assert_int_equal(t->depth, depth);
+    assert_int_equal(t->bucket_cnt, bucket_cnt);
     assert_int_equal(weir_arena_used_bytes(&w.arena), used);
     assert_int_equal(t->page_bytes, page_bytes);
     check_all(t, model, IDS);
