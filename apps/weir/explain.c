@@ -47,9 +47,25 @@ row_print(const struct weir_err_row *row)
         row->code, row->name, row->exit_code, row->text, row->cause, row->fix);
 }
 
+static void
+print_markdown(void)
+{
+    const struct weir_err_row *row;
+    (void)printf("| code | name | exit code | what | usual cause | fix |\n"
+                 "| --- | --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; (row = weir_err_row_at(i)) != NULL; i++) {
+        (void)printf("| WEIR-%04d | `%s` | %d | %s | %s | %s |\n", row->code, row->name,
+            row->exit_code, row->text, row->cause, row->fix);
+    }
+}
+
 static int
 explain_run(const struct weir_args *args)
 {
+    if (weir_cli_has(args, "markdown")) {
+        print_markdown();
+        return WEIR_EXIT_OK;
+    }
     bool json = weir_cli_has(args, "json");
     json_t *list = json_array();
     int exit_code = WEIR_EXIT_OK;
@@ -82,6 +98,7 @@ explain_run(const struct weir_args *args)
 
 static const struct weir_flag explain_flags[] = {
     {"json", 0, NULL, "print JSON"},
+    {"markdown", 0, NULL, "print the table of docs/errors.md"},
 };
 
 const struct weir_verb weir_verb_explain = {

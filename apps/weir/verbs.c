@@ -5,6 +5,7 @@
 #include "base/base.h"
 
 const struct weir_verb *const weir_verbs[] = {
+    &weir_verb_completion,
     &weir_verb_config_defaults,
     &weir_verb_config_show,
     &weir_verb_explain,

@@ -5,6 +5,7 @@
 
 #include "apps/weir/cli.h"
 
+extern const struct weir_verb weir_verb_completion;
 extern const struct weir_verb weir_verb_config_defaults;
 extern const struct weir_verb weir_verb_config_show;
 extern const struct weir_verb weir_verb_explain;

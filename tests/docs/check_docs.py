@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""check_docs.py [--write] WEIR-BINARY: the documents say what the program does.
+
+Three checks over README.md, CHANGELOG.md and docs/*.md, each a TAP case:
+- what stands between `<!-- output of: COMMAND -->` and `<!-- end -->` is what COMMAND prints
+  (--write puts it there; a COMMAND with --markdown as it is, any other as a text block);
+- every command block (```sh) runs and exits 0, or as its info string says: ```sh exits=78. Blocks
+  marked ```sh by-hand (long, or for another machine) are only looked at. A block runs in a folder
+  of its own that shows the repository's files, with weir in the PATH;
+- every verb of `weir -h` has its help in docs/cli.md, and every link to a file of ours is good.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUTPUT = re.compile(r"(<!-- output of: (.+?) -->\n)(.*?)(<!-- end -->)", re.S)
+BLOCK = re.compile(r"^```sh([^\n]*)\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+TIMEOUT_S = 120
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def case(self, name, error=""):
+        self.count += 1
+        self.failed += bool(error)
+        print(f"{'not ok' if error else 'ok'} {self.count} - {name}")
+        for line in error.splitlines():
+            print(f"# {line}")
+
+
+def environment(weir, home):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    env.update(PATH=f"{weir.parent}:{env['PATH']}", HOME=str(home), XDG_RUNTIME_DIR=str(home),
+               COLUMNS="100", LC_ALL="C.UTF-8", NO_COLOR="1")
+    return env
+
+
+def shell(command, folder, env):
+    return subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=env, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S)
+
+
+def view_of_repository(folder):
+    for entry in ROOT.iterdir():
+        if entry.name not in (".git", "build"):
+            (folder / entry.name).symlink_to(entry)
+
+
+def printed(command, env):
+    result = shell(command, "/tmp", env)
+    if result.returncode != 0:
+        raise RuntimeError(f"{command} exits {result.returncode}: {result.stderr}")
+    return result.stdout if "--markdown" in command else f"```text\n{result.stdout}```\n"
+
+
+def check_outputs(path, text, env, tap, write):
+    def place(match):
+        head, command, found, end = match.groups()
+        wanted = printed(command, env)
+        same = found == wanted
+        tap.case(f"{path.name}: output of {command}",
+                 "" if same or write else f"differs: run tests/docs/check_docs.py --write WEIR")
+        return head + wanted + end
+    new = OUTPUT.sub(place, text)
+    if write and new != text:
+        path.write_text(new)
+    return new
+
+
+def check_blocks(path, text, env, tap):
+    for number, (info, command) in enumerate(BLOCK.findall(text), 1):
+        words = info.split()
+        if "by-hand" in words:
+            continue
+        wanted = next((int(w[6:]) for w in words if w.startswith("exits=")), 0)
+        with tempfile.TemporaryDirectory(prefix="weir-docs-") as name:
+            folder = pathlib.Path(name)
+            view_of_repository(folder)
+            try:
+                result = shell(command, folder, env)
+                good = result.returncode == wanted
+                error = "" if good else (f"exits {result.returncode}, not {wanted}:\n{command}"
+                                         f"{result.stdout[-2000:]}{result.stderr[-2000:]}")
+            except subprocess.TimeoutExpired:
+                error = f"takes over {TIMEOUT_S} s:\n{command}"
+        tap.case(f"{path.name}: command block {number} runs", error)
+
+
+def check_links(path, text, tap):
+    bad = [link for link in LINK.findall(text) if not (path.parent / link).exists()]
+    tap.case(f"{path.name}: links", "\n".join(f"{link} is not there" for link in bad))
+
+
+def check_verbs(weir, env, tap):
+    listing = shell(f"{weir} -h", "/tmp", env).stdout
+    section = listing.split("Verbs:\n")[1].split("\n\n")[0]
+    cli = (ROOT / "docs/cli.md").read_text()
+    for line in section.splitlines():
+        verb = re.split(r"\s{2,}", line.strip())[0]
+        error = "" if f"<!-- output of: weir {verb} -h -->" in cli else "not in docs/cli.md"
+        tap.case(f"cli.md: has weir {verb} -h", error)
+
+
+def main(args):
+    write = "--write" in args
+    weir = pathlib.Path(args[-1]).resolve()
+    tap = Tap()
+    with tempfile.TemporaryDirectory(prefix="weir-docs-home-") as home:
+        env = environment(weir, home)
+        for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            text = check_outputs(path, path.read_text(), env, tap, write)
+            check_links(path, text, tap)
+            if not write:
+                check_blocks(path, text, env, tap)
+        check_verbs(weir, env, tap)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+sys.exit(main(sys.argv[1:]))
