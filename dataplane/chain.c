@@ -484,30 +484,30 @@ step_status(struct node *node)
     return WEIR_AGAIN;
 }
 
+/* The end of an input, then that of the node. */
 static int
 step_end(struct node *node, int64_t now_ns)
 {
+    bool ends_input = (node->pend & PEND_END_INPUT) != 0;
+    bool emitted = false;
     int rc = WEIR_DONE;
-    if ((node->pend & PEND_END_INPUT) != 0) {
-        uint32_t input = (uint32_t)__builtin_ctz(node->end_inputs);
+    if (ends_input || node->op.type->finish != NULL) {
         prepare_outs(node, NULL);
-        rc = node->op.type->end_input(&node->op, input, node->out);
-        if (rc == WEIR_DONE) {
-            node->end_inputs &= node->end_inputs - 1;
-            node->pend &= node->end_inputs != 0 ? ~0u : ~(uint32_t)PEND_END_INPUT;
+        rc = ends_input ? node->op.type->end_input(
+                              &node->op, (uint32_t)__builtin_ctz(node->end_inputs), node->out)
+                        : node->op.type->finish(&node->op, node->out, now_ns);
+        if (rc < 0) {
+            return rc;
         }
-    } else if (node->op.type->finish != NULL) {
-        prepare_outs(node, NULL);
-        rc = node->op.type->finish(&node->op, node->out, now_ns);
+        emitted = collect_outs(node);
     }
-    if (rc < 0) {
-        return rc;
-    }
-    bool emitted = collect_outs(node);
     if (rc != WEIR_DONE) {
         return rc == WEIR_AGAIN || emitted ? WEIR_AGAIN : WEIR_WAIT;
     }
-    if (node->pend == PEND_FINISH) {
+    if (ends_input) {
+        node->end_inputs &= node->end_inputs - 1;
+        node->pend &= node->end_inputs != 0 ? ~0u : ~(uint32_t)PEND_END_INPUT;
+    } else {
         node->pend = 0;
         node->finished = true;
         node->emit |= EMIT_END;

@@ -24,6 +24,13 @@ struct weir_task {
     char cause[WEIR_TASK_CAUSE_BYTES];
     /* writer: the polling core; read by others */
     WEIR_ATOMIC(uint32_t) state;
+    struct {
+        WEIR_ATOMIC(uint64_t) rows_in;
+        WEIR_ATOMIC(uint64_t) rows_out;
+        WEIR_ATOMIC(uint64_t) rows_late;
+        WEIR_ATOMIC(uint64_t) rows_bad;
+    } shown[WEIR_CHAIN_NODE_CNT_MAX];
+    WEIR_ATOMIC(int64_t) shown_watermark;
     /* writer: any thread */
     WEIR_ATOMIC(uint32_t) request;
 };
@@ -117,6 +124,14 @@ weir_task_delete(struct weir_task *task)
     }
 }
 
+static void
+close_chain(struct weir_task *task)
+{
+    weir_task_publish(task);
+    weir_chain_close(task->chain);
+    task->chain = NULL;
+}
+
 /* The one place where a task fails: the first cause is kept, operators are closed at once. */
 static enum weir_task_poll
 fail(struct weir_task *task, int error)
@@ -124,8 +139,7 @@ fail(struct weir_task *task, int error)
     task->error = error;
     weir_err_save(task->cause, sizeof task->cause);
     weir_err_clear();
-    weir_chain_close(task->chain);
-    task->chain = NULL;
+    close_chain(task);
     (void)move_to(task, WEIR_TASK_FAILED); /* ignored from canceling, as Flink's */
     if (!ended(weir_task_state(task))) {
         (void)move_to(task, WEIR_TASK_CANCELED);
@@ -137,8 +151,7 @@ static enum weir_task_poll
 cancel(struct weir_task *task)
 {
     (void)move_to(task, WEIR_TASK_CANCELING);
-    weir_chain_close(task->chain);
-    task->chain = NULL;
+    close_chain(task);
     (void)move_to(task, WEIR_TASK_CANCELED);
     return WEIR_POLL_DONE;
 }
@@ -155,8 +168,7 @@ finish(struct weir_task *task)
     if (rc == WEIR_WAIT) {
         return WEIR_POLL_BACKPRESSURED;
     }
-    weir_chain_close(task->chain);
-    task->chain = NULL;
+    close_chain(task);
     (void)move_to(task, WEIR_TASK_FINISHED);
     return WEIR_POLL_DONE;
 }
@@ -350,8 +362,42 @@ weir_task_name(const struct weir_task *task)
     return task->name;
 }
 
-struct weir_chain *
-weir_task_chain(struct weir_task *task)
+void
+weir_task_publish(struct weir_task *task)
 {
-    return task->chain;
+    if (task->chain == NULL) {
+        return;
+    }
+    int64_t watermark = WEIR_WATERMARK_MAX;
+    for (uint32_t i = 0; i < weir_chain_node_cnt(task->chain); i++) {
+        const struct weir_operator *op = weir_chain_operator(task->chain, i);
+        /* relaxed, all: figures for people, each right by itself. */
+        weir_store_rlx(&task->shown[i].rows_in, op->rows_in);
+        weir_store_rlx(&task->shown[i].rows_out, op->rows_out);
+        weir_store_rlx(&task->shown[i].rows_late, op->rows_late);
+        weir_store_rlx(&task->shown[i].rows_bad, op->rows_bad);
+        if (op->type->input_cnt > 0) {
+            watermark = weir_min_i64(watermark, op->watermark);
+        }
+    }
+    weir_store_rlx(&task->shown_watermark, watermark);
+}
+
+struct weir_task_counts
+weir_task_counts(const struct weir_task *task, uint32_t node)
+{
+    /* relaxed, all: see weir_task_publish. */
+    const struct weir_task_counts counts = {
+        .rows_in = weir_load_rlx(&task->shown[node].rows_in),
+        .rows_out = weir_load_rlx(&task->shown[node].rows_out),
+        .rows_late = weir_load_rlx(&task->shown[node].rows_late),
+        .rows_bad = weir_load_rlx(&task->shown[node].rows_bad),
+    };
+    return counts;
+}
+
+int64_t
+weir_task_watermark(const struct weir_task *task)
+{
+    return weir_load_rlx(&task->shown_watermark); /* relaxed: a figure for people */
 }

@@ -88,6 +88,20 @@ WEIR_API bool weir_task_legal(enum weir_task_state from, enum weir_task_state to
 WEIR_API int weir_task_error(const struct weir_task *task);
 WEIR_API const char *weir_task_cause(const struct weir_task *task);
 WEIR_API const char *weir_task_name(const struct weir_task *task);
-WEIR_API struct weir_chain *weir_task_chain(struct weir_task *task);
+
+/* What an operator of the task has counted, as last published. */
+struct weir_task_counts {
+    uint64_t rows_in;
+    uint64_t rows_out;
+    uint64_t rows_late;
+    uint64_t rows_bad;
+};
+/* weir_task_publish - show the counts of now to other threads; the polling core calls it rarely. The
+ * end of the task publishes them for good. */
+WEIR_API void weir_task_publish(struct weir_task *task);
+/* weir_task_counts - of node `node`; any thread. */
+WEIR_API struct weir_task_counts weir_task_counts(const struct weir_task *task, uint32_t node);
+/* weir_task_watermark - the least input watermark of its nodes, as last published; any thread. */
+WEIR_API int64_t weir_task_watermark(const struct weir_task *task);
 
 #endif

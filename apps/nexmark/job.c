@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Nexmark queries as one job: `weir run nexmark -p query=q5 -p events=FILE -p output=FILE`. */
+#include <stdio.h>
+
+#include "apps/nexmark/query.h"
+#include "dataplane/operators/discard.h"
+#include "sched/weir.h"
+
+const struct weir_opt weir_job_params[] = {
+    {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", "q0 q1 q2", "the query to answer"},
+    {"events", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:1000000,seed=1", "",
+        "a file (JSON lines, .zst of them, or a mapped log), or gen:N,seed=S,event_rate=R"},
+    {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "discard", "",
+        "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
+    {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
+        "events per second of wall clock, 0 for as fast as it goes"},
+    {.name = NULL},
+};
+
+int
+weir_job_main(struct weir_env *env)
+{
+    char name[32];
+    const struct nexmark_query *query = nexmark_query_find(weir_param(env, "query"));
+    if (query == NULL) {
+        weir_env_fail(env, WEIR_ECONFIG, "there is no query %s", weir_param(env, "query"));
+        return weir_env_check(env);
+    }
+    (void)snprintf(name, sizeof name, "nexmark-%s", query->name);
+    weir_env_rename(env, name);
+    struct weir_stream *s = nexmark_source(env, query->payload_kinds);
+    s = query->build(weir_watermarks(s, "watermark", 4 * WEIR_S));
+    weir_sink(s, "out", &weir_discard_type, NULL, 0);
+    return weir_env_check(env);
+}

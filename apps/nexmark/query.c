@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/nexmark/query.h"
+
+/* ---- rows of the answers ---- */
+
+#define BID(F) F(i64, auction) F(i64, bidder) F(i64, price) F(time, dateTime) F(str, extra)
+WEIR_SCHEMA(bid, BID)
+#define BID_EURO(F) F(i64, auction) F(i64, bidder) F(dec3, price) F(time, dateTime) F(str, extra)
+WEIR_SCHEMA(bid_euro, BID_EURO)
+#define BID_SHORT(F) F(i64, auction) F(i64, price)
+WEIR_SCHEMA(bid_short, BID_SHORT)
+
+WEIR_FILTER(is_bid, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_BID;
+}
+
+/* The text `extra` stands first in every payload. */
+static inline struct weir_str
+extra_of(const struct nexmark_row *row, const char *heap)
+{
+    uint32_t bytes;
+    struct weir_str none;
+    memset(&none, 0, sizeof none);
+    if (row->payload.bytes < NEXMARK_BID_HEAD_BYTES) {
+        return none;
+    }
+    memcpy(&bytes, heap + row->payload.u.off + NEXMARK_LENGTHS_OFF, sizeof bytes);
+    if (bytes > row->payload.bytes - NEXMARK_BID_HEAD_BYTES) {
+        return none;
+    }
+    return weir_str_part(&row->payload, heap, NEXMARK_BID_HEAD_BYTES, bytes);
+}
+
+WEIR_MAP(to_bid, nexmark_row, bid)
+{
+    out->auction = in->id;
+    out->bidder = in->other;
+    out->price = in->price;
+    out->dateTime = in->at;
+    out->extra = extra_of(in, heap);
+}
+
+static struct weir_stream *
+bids(struct weir_stream *events)
+{
+    return weir_map(weir_filter(events, "is_bid", &is_bid_op), "to_bid", &to_bid_op);
+}
+
+/* q0: every bid. */
+static struct weir_stream *
+build_q0(struct weir_stream *events)
+{
+    return bids(events);
+}
+
+/* q1: every bid, its price times 0.908, exactly: a price of n is n * 908 thousandths. */
+WEIR_MAP(in_euro, bid, bid_euro)
+{
+    out->auction = in->auction;
+    out->bidder = in->bidder;
+    out->price = (int64_t)((uint64_t)in->price * 908);
+    out->dateTime = in->dateTime;
+    out->extra = in->extra;
+}
+
+static struct weir_stream *
+build_q1(struct weir_stream *events)
+{
+    return weir_map(bids(events), "in_euro", &in_euro_op);
+}
+
+/* q2: bids on auctions whose id is a multiple of 123. */
+WEIR_FILTER(is_chosen_bid, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_BID && in->id % 123 == 0;
+}
+
+WEIR_MAP(to_short, nexmark_row, bid_short)
+{
+    out->auction = in->id;
+    out->price = in->price;
+}
+
+static struct weir_stream *
+build_q2(struct weir_stream *events)
+{
+    return weir_map(
+        weir_filter(events, "is_chosen_bid", &is_chosen_bid_op), "to_short", &to_short_op);
+}
+
+#define BIDS (1u << NEXMARK_BID)
+
+static const struct nexmark_query queries[] = {
+    {"q0", BIDS, build_q0},
+    {"q1", BIDS, build_q1},
+    {"q2", 0, build_q2},
+};
+
+const struct nexmark_query *
+nexmark_query_find(const char *name)
+{
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(queries); i++) {
+        if (strcmp(queries[i].name, name) == 0) {
+            return &queries[i];
+        }
+    }
+    return NULL;
+}
+
+const struct nexmark_query *
+nexmark_query_at(size_t idx)
+{
+    return idx < WEIR_ARRAY_CNT(queries) ? &queries[idx] : NULL;
+}

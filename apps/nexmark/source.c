@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two sources of Nexmark rows.
+ *
+ * The generator fills rows into its output; the log hands on rows of the mapped file, uncopied. Both
+ * deal blocks of events to their subtasks in turn, so that all advance through event time together.
+ * A rate gives event n its intended time, start + n / rate: it is emitted no earlier, and its latency
+ * counts from there whenever it is emitted.
+ */
+#include "apps/nexmark/source.h"
+
+#include "base/region.h"
+#include "io/io.h"
+
+/* Events of one block; the log's rows of one batch lie within one. */
+#define BLOCK_EVENTS 4096
+
+/* Which positions of the stream a subtask emits, and when. */
+struct feed {
+    uint64_t event_cnt;
+    uint64_t block; /* this subtask's next block */
+    uint32_t block_at;
+    int64_t start_ns; /* of the schedule; 0: not begun */
+    int64_t rate;
+};
+
+/* The next run of positions due now: its first, and how many, at most `most`. 0: none now. */
+static uint32_t
+feed_next(struct feed *feed, uint32_t most, int64_t now_ns, uint64_t *ret_first)
+{
+    uint64_t first = feed->block * BLOCK_EVENTS + feed->block_at;
+    uint64_t left = first < feed->event_cnt ? feed->event_cnt - first : 0;
+    uint64_t cnt = weir_min_u64(weir_min_u64(left, BLOCK_EVENTS - feed->block_at), most);
+    if (feed->rate > 0 && cnt > 0) {
+        feed->start_ns = feed->start_ns == 0 ? now_ns : feed->start_ns;
+        weir_u128 due = (weir_u128)(uint64_t)(now_ns - feed->start_ns) * (uint64_t)feed->rate;
+        uint64_t due_cnt = (uint64_t)(due / (uint64_t)WEIR_SEC_NS) + 1;
+        cnt = due_cnt > first ? weir_min_u64(cnt, due_cnt - first) : 0;
+    }
+    *ret_first = first;
+    return (uint32_t)cnt;
+}
+
+static int64_t
+feed_intended_ns(const struct feed *feed, uint64_t position)
+{
+    if (feed->rate == 0) {
+        return 0;
+    }
+    return feed->start_ns +
+           (int64_t)((weir_u128)position * (uint64_t)WEIR_SEC_NS / (uint64_t)feed->rate);
+}
+
+static void
+feed_advance(struct feed *feed, uint32_t cnt, uint32_t subtask_cnt)
+{
+    feed->block_at += cnt;
+    if (feed->block_at == BLOCK_EVENTS) {
+        feed->block_at = 0;
+        feed->block += subtask_cnt;
+    }
+}
+
+static int
+feed_status(const struct feed *feed, uint32_t emitted)
+{
+    if (feed->block * BLOCK_EVENTS + feed->block_at >= feed->event_cnt) {
+        return WEIR_DONE;
+    }
+    return emitted > 0 ? WEIR_AGAIN : WEIR_WAIT;
+}
+
+/* ---- generated ---- */
+
+struct gen_self {
+    struct nexmark_gen gen;
+    struct feed feed;
+};
+
+static int
+gen_open(struct weir_operator *op)
+{
+    struct gen_self *self = op->self;
+    const struct nexmark_source_conf *conf = op->conf;
+    self->feed.event_cnt = conf->gen.event_cnt;
+    self->feed.block = op->env->subtask_idx;
+    self->feed.rate = conf->rate;
+    return nexmark_gen_init(&self->gen, &conf->gen);
+}
+
+/* Payloads grow down from the end of the buffer. Returns how many rows got theirs. */
+static uint32_t
+gen_payloads(const struct gen_self *self, uint32_t kinds, struct nexmark_event *rows, uint32_t cnt,
+    uint64_t first, struct weir_out *out)
+{
+    uint8_t payload[NEXMARK_GEN_PAYLOAD_BYTES_MAX];
+    for (uint32_t i = 0; i < cnt; i++) {
+        /* Rows past heap_end have been overwritten by the payloads of those before. */
+        if ((i + 1) * NEXMARK_EVENT_BYTES + sizeof payload > out->heap_end) {
+            return i;
+        }
+        if ((kinds >> rows[i].kind & 1) == 0) {
+            continue;
+        }
+        uint64_t number = nexmark_gen_number(&self->gen, first + i);
+        uint32_t bytes = nexmark_gen_payload(&self->gen, number, &rows[i], payload);
+        out->heap_end -= bytes;
+        memcpy(out->base + out->heap_end, payload, bytes);
+        rows[i].payload_bytes = bytes;
+        rows[i].payload_off = out->heap_end;
+    }
+    return cnt;
+}
+
+static int
+gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct gen_self *self = op->self;
+    const struct nexmark_source_conf *conf = op->conf;
+    uint64_t first;
+    uint32_t cnt = feed_next(&self->feed, out->row_cap, now_ns, &first);
+    struct nexmark_event *rows = (struct nexmark_event *)(void *)out->view.rows;
+    nexmark_gen_fill(&self->gen, first, cnt, rows);
+    if (conf->payload_kinds != 0) {
+        cnt = gen_payloads(self, conf->payload_kinds, rows, cnt, first, out);
+    }
+    out->view.row_cnt = cnt;
+    out->view.cnt = cnt;
+    out->view.intended_ns = feed_intended_ns(&self->feed, first);
+    feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    return feed_status(&self->feed, cnt);
+}
+
+const struct weir_operator_type nexmark_gen_type = {
+    .name = "nexmark_gen",
+    .self_bytes = sizeof(struct gen_self),
+    .output_cnt = 1,
+    .open = gen_open,
+    .poll = gen_poll,
+};
+
+/* ---- from a mapped log ---- */
+
+struct log_self {
+    struct nexmark_log log;
+    struct weir_io_map map;
+    struct feed feed;
+    uint16_t record_id; /* region ids of the two sections */
+    uint16_t payload_id;
+    bool registered;
+};
+
+static int
+log_open(struct weir_operator *op)
+{
+    struct log_self *self = op->self;
+    const struct nexmark_source_conf *conf = op->conf;
+    int rc = weir_io_map(
+        op->env->io, conf->path, WEIR_IO_MAP_SEQUENTIAL | WEIR_IO_MAP_POPULATE, &self->map);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = nexmark_log_open(self->map.base, self->map.bytes, &self->log);
+    if (rc != 0) {
+        return weir_err_push(rc, "%s", conf->path);
+    }
+    self->feed.event_cnt = self->log.record_cnt;
+    self->feed.block = op->env->subtask_idx;
+    self->feed.rate = conf->rate;
+    if (self->log.record_cnt == 0) {
+        return 0;
+    }
+    rc = weir_region_table_add(op->env->regions, (void *)(uintptr_t)self->log.records,
+        self->log.record_cnt * NEXMARK_EVENT_BYTES, &self->record_id);
+    if (rc == 0 && self->log.payload_bytes > 0) {
+        rc = weir_region_table_add(op->env->regions, (void *)(uintptr_t)self->log.payloads,
+            self->log.payload_bytes, &self->payload_id);
+    }
+    self->registered = rc == 0;
+    return rc;
+}
+
+/* The file is trusted in nothing: a payload that is going to be read lies within its section. */
+static int
+check_payloads(const struct log_self *self, const struct nexmark_event *rows, uint32_t cnt)
+{
+    uint64_t room = self->log.payload_bytes;
+    bool bad = false;
+    for (uint32_t i = 0; i < cnt; i++) {
+        bad |= rows[i].payload_off > room || rows[i].payload_bytes > room - rows[i].payload_off ||
+               rows[i].kind >= NEXMARK_KIND_CNT;
+    }
+    return bad ? weir_err_push(WEIR_EFORMAT, "event log: a record names a payload outside the file")
+               : 0;
+}
+
+static int
+log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct log_self *self = op->self;
+    const struct nexmark_source_conf *conf = op->conf;
+    struct weir_view *view = &out->view;
+    uint64_t first;
+    uint32_t cnt = feed_next(&self->feed, out->row_cap, now_ns, &first);
+    if (cnt == 0) {
+        return feed_status(&self->feed, 0);
+    }
+    const struct nexmark_event *rows = self->log.records + first;
+    int rc = conf->payload_kinds != 0 ? check_payloads(self, rows, cnt) : 0;
+    if (rc != 0) {
+        return weir_err_push(rc, "%s", conf->path);
+    }
+    uint32_t off;
+    weir_region_table_locate(self->record_id, first * NEXMARK_EVENT_BYTES, &view->region, &off);
+    view->rows = (char *)(uintptr_t)rows;
+    view->time = (const char *)&rows->time_ms;
+    view->row_cnt = cnt;
+    view->cnt = cnt;
+    view->heap = (char *)(uintptr_t)self->log.payloads;
+    view->heap_region = self->payload_id;
+    view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
+    view->intended_ns = feed_intended_ns(&self->feed, first);
+    feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    return feed_status(&self->feed, cnt);
+}
+
+static void
+log_close(struct weir_operator *op, bool clean)
+{
+    struct log_self *self = op->self;
+    (void)clean;
+    if (self->registered) {
+        weir_region_table_remove(
+            op->env->regions, self->record_id, self->log.record_cnt * NEXMARK_EVENT_BYTES);
+        if (self->log.payload_bytes > 0) {
+            weir_region_table_remove(op->env->regions, self->payload_id, self->log.payload_bytes);
+        }
+    }
+    weir_io_unmap(&self->map);
+}
+
+const struct weir_operator_type nexmark_log_type = {
+    .name = "nexmark_log",
+    .self_bytes = sizeof(struct log_self),
+    .output_cnt = 1,
+    .open = log_open,
+    .poll = log_poll,
+    .close = log_close,
+};
+
+/* ---- by parameters ---- */
+
+struct weir_stream *
+nexmark_source(struct weir_env *env, uint32_t payload_kinds)
+{
+    const char *events = weir_param(env, "events");
+    struct nexmark_source_conf conf = {
+        .payload_kinds = payload_kinds, .rate = weir_param_number(env, "rate")};
+    const struct weir_operator_type *type = &nexmark_log_type;
+    if (strncmp(events, "gen:", 4) == 0) {
+        type = &nexmark_gen_type;
+        nexmark_gen_opts_default(&conf.gen);
+        int rc = nexmark_gen_parse(events, &conf.gen);
+        if (rc != 0) {
+            weir_env_fail(env, rc, "parameter events");
+        }
+    } else {
+        conf.path = events;
+    }
+    return weir_source(env, "events", nexmark_row_schema(), type, &conf, sizeof conf);
+}

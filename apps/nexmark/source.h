@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source.h: Nexmark events as a stream: generated, or from a mapped log. */
+#ifndef WEIR_APPS_NEXMARK_SOURCE_H
+#define WEIR_APPS_NEXMARK_SOURCE_H
+
+#include "apps/nexmark/gen.h"
+#include "apps/nexmark/log.h"
+#include "sched/graph.h"
+
+/* A record of event.h as the engine sees it: the same 64 bytes. */
+#define NEXMARK_ROW(F) \
+    F(str, payload)    \
+    F(time, at)        \
+    F(i64, id) F(i64, other) F(i64, price) F(i64, expires) F(i64, category)
+WEIR_SCHEMA(nexmark_row, NEXMARK_ROW)
+WEIR_STATIC_ASSERT(sizeof(struct nexmark_row) == sizeof(struct nexmark_event), "the same record");
+
+/* The kind of a row: the first word of its payload, which the string carries. */
+static inline uint32_t
+nexmark_row_kind(const struct nexmark_row *row)
+{
+    uint32_t kind;
+    memcpy(&kind, row->payload.head, sizeof kind);
+    return kind;
+}
+
+struct nexmark_source_conf {
+    const char *path; /* of a log; NULL: generate */
+    struct nexmark_gen_opts gen;
+    uint32_t payload_kinds; /* kinds whose payloads are read, as bits */
+    int64_t rate; /* events per second of wall clock over all subtasks, 0: unlimited */
+};
+
+/* nexmark_source - the events that the parameters `events` and `rate` name. */
+struct weir_stream *nexmark_source(struct weir_env *env, uint32_t payload_kinds);
+
+extern const struct weir_operator_type nexmark_gen_type;
+extern const struct weir_operator_type nexmark_log_type;
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* graph_priv.h: the graph as the job runner reads it. */
+#ifndef WEIR_SCHED_GRAPH_PRIV_H
+#define WEIR_SCHED_GRAPH_PRIV_H
+
+#include "sched/graph.h"
+
+struct weir_graph_node {
+    const char *name;
+    const struct weir_operator_type *type;
+    const void *conf;
+    const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
+    const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    uint32_t parallelism;
+    bool uses_time;
+    bool keeps_state;
+    bool timed[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows of the output have an event time */
+    bool has_time[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* carried hidden, because it is used later */
+    bool read[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+};
+
+struct weir_graph_link {
+    uint32_t from;
+    uint32_t to;
+    uint16_t output;
+    uint16_t input;
+    enum weir_partitioner partitioner;
+    struct weir_key key;
+    weir_partition_fn *custom_fn;
+};
+
+struct weir_graph_param {
+    const char *name;
+    const char *text;
+};
+
+struct weir_stream {
+    struct weir_env *env;
+    uint32_t origin_cnt;
+    struct weir_graph_link origin[WEIR_STREAM_ORIGIN_CNT_MAX]; /* `to` and `input` not yet known */
+};
+
+#define WEIR_GRAPH_LINK_CNT_MAX 1024
+#define WEIR_GRAPH_PARAM_CNT_MAX 64
+
+struct weir_graph_block;
+
+struct weir_env {
+    const char *job_name;
+    uint32_t parallelism;
+    int error;
+    char error_text[1024];
+    uint32_t node_cnt;
+    uint32_t link_cnt;
+    struct weir_graph_node node[WEIR_GRAPH_NODE_CNT_MAX]; /* topological: inputs before users */
+    struct weir_graph_link link[WEIR_GRAPH_LINK_CNT_MAX];
+    const struct weir_opt *params;
+    struct weir_graph_param given[WEIR_GRAPH_PARAM_CNT_MAX];
+    uint32_t given_cnt;
+    struct weir_graph_block *blocks;
+    struct weir_stream dead; /* what calls return after the first error */
+};
+
+#endif

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "dataplane/arena.h"
+#include "dataplane/keygroup.h"
+#include "io/io.h"
+#include "sched/graph_priv.h"
+#include "sched/job_priv.h"
+
+/* ---- the planner's view of the graph ---- */
+
+WEIR_STATIC_ASSERT((int)WEIR_PLAN_PARTITIONER_CNT == (int)WEIR_PARTITION_CNT, "the same kinds");
+
+const struct weir_plan_graph *
+weir_job_plan_graph(struct weir_env *env)
+{
+    struct weir_plan_graph *graph = weir_env_alloc(env, sizeof *graph);
+    struct weir_plan_operator *operators = weir_env_alloc(env, env->node_cnt * sizeof *operators);
+    struct weir_plan_link *links = weir_env_alloc(env, (env->link_cnt + 1) * sizeof *links);
+    for (uint32_t i = 0; i < env->node_cnt; i++) {
+        const struct weir_graph_node *node = &env->node[i];
+        operators[i].name = node->name;
+        operators[i].kind = node->type->input_cnt == 0    ? WEIR_PLAN_SOURCE
+                            : node->type->output_cnt == 0 ? WEIR_PLAN_SINK
+                                                          : WEIR_PLAN_OPERATOR;
+        operators[i].parallelism = node->parallelism;
+        operators[i].stateful = node->keeps_state;
+        operators[i].chain_input = true;
+        operators[i].chain_output = true;
+        operators[i].can_split = node->type->output_cnt > 0;
+    }
+    for (uint32_t l = 0; l < env->link_cnt; l++) {
+        const struct weir_graph_link *link = &env->link[l];
+        links[l].from = link->from;
+        links[l].to = link->to;
+        links[l].output = link->output;
+        links[l].input = link->input;
+        links[l].partitioner = (enum weir_plan_partitioner)link->partitioner;
+    }
+    graph->name = env->job_name;
+    graph->operator_cnt = env->node_cnt;
+    graph->link_cnt = env->link_cnt;
+    graph->operators = operators;
+    graph->links = links;
+    return graph;
+}
+
+/* ---- memory ---- */
+
+/* Everything the job allocates besides its region: freed at delete, in one list. */
+static void *
+job_alloc(struct weir_job *job, size_t bytes)
+{
+    return weir_env_alloc(job->env, bytes);
+}
+
+static uint32_t
+ring_slot_cnt(const struct weir_job *job)
+{
+    return job->plan->ring_slot_cnt;
+}
+
+/* What the rings and buffers of all channels take, and the arenas. */
+static uint64_t
+region_bytes(const struct weir_job *job)
+{
+    const struct weir_plan *plan = job->plan;
+    const struct weir_ring_shape shape = {ring_slot_cnt(job), sizeof(struct weir_batch)};
+    uint64_t ring = weir_align_up(weir_ring_footprint(&shape), WEIR_PAGE_BYTES);
+    uint64_t bytes = plan->channel_cnt * ring;
+    for (uint32_t e = 0; e < job->env->link_cnt; e++) {
+        uint64_t edge = (uint64_t)plan->edges[e].buffer_cnt * plan->buffer_bytes;
+        bytes +=
+            plan->edges[e].kind == WEIR_PLAN_FUSED ? 0 : edge + plan->stage_cnt * WEIR_PAGE_BYTES;
+    }
+    return bytes + WEIR_MIB;
+}
+
+static int
+carve(struct weir_job *job, struct weir_region *region, uint64_t bytes, const char *purpose,
+    uint32_t stage, void **ret_piece)
+{
+    const struct weir_region_owner owner = {.job = 1, .task = stage, .purpose = purpose};
+    (void)job;
+    return weir_region_carve(region, bytes, WEIR_PAGE_BYTES, owner, ret_piece);
+}
+
+/* One line of text for each kind of fall-back, once all regions are open. */
+static void
+tell_fallbacks(struct weir_job *job)
+{
+    for (uint32_t i = 0; i < job->report.fallback_cnt && job->fallback_cnt < JOB_FALLBACK_CNT_MAX;
+         i++) {
+        const struct weir_region_fallback *fallback = &job->report.fallback[i];
+        char *text = job_alloc(job, JOB_FALLBACK_BYTES);
+        (void)snprintf(text, JOB_FALLBACK_BYTES, "memory: wanted %s, got %s: %s (limited by %s)",
+            fallback->wanted, fallback->got, fallback->why, fallback->limited_by);
+        job->fallback[job->fallback_cnt++] = text;
+    }
+}
+
+static int
+open_region(struct weir_job *job, uint64_t bytes, int node, struct weir_region **ret_region)
+{
+    const struct weir_region_options options = {
+        .name = "job",
+        .bytes = bytes,
+        .node = node,
+        .strict = job->options.strict,
+        .first = job->options.small_pages ? WEIR_REGION_SMALL : WEIR_REGION_HUGETLB,
+    };
+    return weir_region_open(&options, &job->report, ret_region);
+}
+
+/* ---- one stage ---- */
+
+struct build {
+    struct weir_job *job;
+    struct job_stage *stage;
+    const struct weir_plan_stage *planned;
+    uint32_t idx;
+    struct weir_chain_node_conf *nodes;
+    uint32_t node_cnt;
+};
+
+static uint32_t
+local_node(const struct build *b, uint32_t operator)
+{
+    for (uint32_t i = 0; i < b->planned->operator_cnt; i++) {
+        if (b->planned->operators[i] == operator) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static void
+fill_env(
+    const struct build *b, struct weir_operator_env *env, const char *vertex, uint32_t parallelism)
+{
+    struct weir_job *job = b->job;
+    env->job_name = job->env->job_name;
+    env->vertex_name = vertex;
+    env->subtask_idx = b->planned->subtask;
+    env->subtask_cnt = parallelism;
+    env->max_parallelism = job->max_parallelism;
+    env->io = job->core[b->planned->core].io;
+    env->arena = b->stage->has_arena ? &b->stage->arena : NULL;
+    env->regions = &job->regions;
+    env->seed = weir_rng_at(job->options.seed, b->idx);
+}
+
+/* A new in-edge of a node. Returns its channel number there. */
+static int
+add_in_edge(const struct build *b, uint32_t node_idx, uint32_t input)
+{
+    struct weir_chain_node_conf *node = &b->nodes[node_idx];
+    if (node->channel_cnt == WEIR_CHAIN_EDGE_CNT_MAX) {
+        return weir_err_push(WEIR_EPLAN, "operator %s: more than %d streams come in", node->name,
+            WEIR_CHAIN_EDGE_CNT_MAX);
+    }
+    node->channel_input[node->channel_cnt] = (uint16_t)input;
+    return (int)node->channel_cnt++;
+}
+
+static int
+add_out_edge(const struct build *b, uint32_t from, uint32_t output, uint32_t to, uint32_t input)
+{
+    int channel = add_in_edge(b, to, input);
+    if (channel < 0) {
+        return channel;
+    }
+    struct weir_chain_output *out = &b->nodes[from].outputs[output];
+    if (out->edge_cnt == WEIR_CHAIN_EDGE_CNT_MAX) {
+        return weir_err_push(WEIR_EPLAN, "operator %s: more than %d streams go out",
+            b->nodes[from].name, WEIR_CHAIN_EDGE_CNT_MAX);
+    }
+    out->edges[out->edge_cnt].node = (uint16_t)to;
+    out->edges[out->edge_cnt].input = (uint16_t)input;
+    out->edges[out->edge_cnt].channel = (uint16_t)channel;
+    out->edge_cnt++;
+    return 0;
+}
+
+static void
+add_operators(struct build *b)
+{
+    const struct weir_env *env = b->job->env;
+    for (uint32_t i = 0; i < b->planned->operator_cnt; i++) {
+        const struct weir_graph_node *from = &env->node[b->planned->operators[i]];
+        struct weir_chain_node_conf *node = &b->nodes[i];
+        node->name = from->name;
+        node->type = from->type;
+        node->conf = from->conf;
+        for (uint32_t k = 0; k < WEIR_OPERATOR_INPUT_CNT_MAX; k++) {
+            node->in_schema[k] = from->in_schema[k];
+        }
+        for (uint32_t o = 0; o < from->type->output_cnt; o++) {
+            node->outputs[o].schema = from->out_schema[o];
+            node->outputs[o].has_time = from->has_time[o];
+        }
+        fill_env(b, &node->env, from->name, from->parallelism);
+    }
+    b->node_cnt = b->planned->operator_cnt;
+}
+
+static int
+add_stock(const struct build *b, struct weir_channel_stock *stock, uint32_t channel_cnt)
+{
+    struct weir_job *job = b->job;
+    const struct weir_plan *plan = job->plan;
+    void *mem;
+    stock->buf_cnt = channel_cnt * plan->exclusive_cnt + plan->floating_cnt + plan->overdraft_cnt;
+    stock->buf_bytes = plan->buffer_bytes;
+    int rc = carve(
+        job, job->region, (uint64_t)stock->buf_cnt * stock->buf_bytes, "buffers", b->idx, &mem);
+    if (rc != 0) {
+        return rc;
+    }
+    stock->base = mem;
+    uint64_t pos = (uint64_t)((char *)mem - (char *)weir_region_base(job->region));
+    weir_region_table_locate(job->region_id, pos, &stock->region, &stock->region_off);
+    stock->free = job_alloc(job, stock->buf_cnt * sizeof(uint32_t));
+    for (uint32_t i = 0; i < stock->buf_cnt; i++) {
+        stock->free[i] = stock->buf_cnt - 1 - i;
+    }
+    stock->free_cnt = stock->buf_cnt;
+    return 0;
+}
+
+/* Tell a consumer's core that a channel has something. */
+static void
+ring_consumer(void *arg, uint32_t channel)
+{
+    const struct job_partition *partition = arg;
+    job_wake(partition->job, partition->core, partition->to_core[channel]);
+}
+
+static uint32_t
+channels_from(const struct weir_plan *plan, uint32_t edge, uint32_t stage)
+{
+    uint32_t cnt = 0;
+    for (uint32_t c = 0; c < plan->channel_cnt; c++) {
+        cnt += plan->channels[c].edge == edge && plan->channels[c].from_stage == stage;
+    }
+    return cnt;
+}
+
+static uint32_t
+channels_to(const struct weir_plan *plan, uint32_t edge, uint32_t stage)
+{
+    uint32_t cnt = 0;
+    for (uint32_t c = 0; c < plan->channel_cnt; c++) {
+        cnt += plan->channels[c].edge == edge && plan->channels[c].to_stage == stage;
+    }
+    return cnt;
+}
+
+static const struct weir_channel_format *
+edge_format(struct weir_job *job, uint32_t edge)
+{
+    const struct weir_graph_link *link = &job->env->link[edge];
+    const struct weir_graph_node *from = &job->env->node[link->from];
+    struct weir_channel_format *format = &job->format[edge];
+    weir_channel_format_init(
+        format, from->out_schema[link->output], from->has_time[link->output], false);
+    format->batch_rows = job->options.batch_rows;
+    return format;
+}
+
+/* The producer's side of an edge that leaves the stage: one more node at its end. */
+static int
+add_partition(struct build *b, uint32_t edge)
+{
+    struct weir_job *job = b->job;
+    const struct weir_graph_link *link = &job->env->link[edge];
+    uint32_t cnt = channels_from(job->plan, edge, b->idx);
+    struct job_partition *partition = job_alloc(job, sizeof *partition);
+    struct weir_channel_out *channels = job_alloc(job, (cnt + 1) * sizeof *channels);
+    struct weir_channel_stock *stock = job_alloc(job, sizeof *stock);
+    struct weir_chain_node_conf *node = &b->nodes[b->node_cnt];
+    int rc = add_stock(b, stock, cnt);
+    if (rc != 0) {
+        return rc;
+    }
+    partition->job = job;
+    partition->core = b->planned->core;
+    partition->to_core = job_alloc(job, (cnt + 1) * sizeof(uint32_t));
+    partition->conf.partitioner = link->partitioner;
+    partition->conf.key = link->key;
+    partition->conf.custom_fn = link->custom_fn;
+    partition->conf.keygroup_owner = job->keygroup_owner[job->env->node[link->to].parallelism];
+    partition->conf.max_parallelism = job->max_parallelism;
+    partition->conf.channels = channels;
+    partition->conf.channel_cnt = cnt;
+    partition->conf.ring_fn = ring_consumer;
+    partition->conf.ring_arg = partition;
+    for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
+        const struct weir_plan_channel *planned = &job->plan->channels[c];
+        if (planned->edge == edge && planned->from_stage == b->idx) {
+            struct weir_channel_out *out = &channels[planned->prod_idx];
+            out->format = &job->format[edge];
+            out->stock = stock;
+            out->watermark = WEIR_TIME_MIN;
+            partition->to_core[planned->prod_idx] = job->plan->stages[planned->to_stage].core;
+            rc = weir_ring_prod_join(&out->ring, job->ring[c], sizeof(struct weir_batch));
+        }
+    }
+    node->name = "partition";
+    node->type = &weir_partition_type;
+    node->conf = &partition->conf;
+    node->in_schema[0] = job->format[edge].schema;
+    fill_env(
+        b, &node->env, job->env->node[link->from].name, job->env->node[link->from].parallelism);
+    uint32_t from = local_node(b, link->from);
+    b->node_cnt++;
+    return rc != 0 ? rc : add_out_edge(b, from, link->output, b->node_cnt - 1, 0);
+}
+
+/* The consumer's side: a gate that feeds one input of an operator. */
+static int
+add_gate(struct build *b, uint32_t edge)
+{
+    struct weir_job *job = b->job;
+    const struct weir_graph_link *link = &job->env->link[edge];
+    uint32_t cnt = channels_to(job->plan, edge, b->idx);
+    struct weir_channel_in *channels = job_alloc(job, cnt * sizeof *channels);
+    struct weir_task_gate *gate = &b->stage->gates[b->stage->gate_cnt++];
+    int rc = 0;
+    for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
+        const struct weir_plan_channel *planned = &job->plan->channels[c];
+        if (planned->edge == edge && planned->to_stage == b->idx) {
+            rc = weir_ring_cons_join(
+                &channels[planned->cons_idx].ring, job->ring[c], sizeof(struct weir_batch));
+        }
+    }
+    weir_gate_init(&gate->gate, channels, cnt, job_alloc(job, weir_valve_footprint(cnt)));
+    gate->gate.format = &job->format[edge];
+    gate->gate.regions = &job->regions;
+    gate->node = local_node(b, link->to);
+    int channel = rc != 0 ? rc : add_in_edge(b, gate->node, link->input);
+    gate->channel = channel >= 0 ? (uint32_t)channel : 0;
+    return channel < 0 ? channel : 0;
+}
+
+static int
+add_edges(struct build *b)
+{
+    const struct weir_env *env = b->job->env;
+    int rc = 0;
+    for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
+        uint32_t from = local_node(b, env->link[e].from);
+        uint32_t to = local_node(b, env->link[e].to);
+        if (b->job->plan->edges[e].kind == WEIR_PLAN_FUSED) {
+            if (from != UINT32_MAX && to != UINT32_MAX) {
+                rc = add_out_edge(b, from, env->link[e].output, to, env->link[e].input);
+            }
+            continue;
+        }
+        if (from != UINT32_MAX) {
+            rc = add_partition(b, e);
+        }
+        if (to != UINT32_MAX && rc == 0) {
+            rc = add_gate(b, e);
+        }
+    }
+    return rc;
+}
+
+static int
+add_arena(struct build *b)
+{
+    struct weir_job *job = b->job;
+    bool keeps = false;
+    uint32_t parallelism = 1;
+    for (uint32_t i = 0; i < b->planned->operator_cnt; i++) {
+        const struct weir_graph_node *node = &job->env->node[b->planned->operators[i]];
+        keeps |= node->keeps_state;
+        parallelism = node->parallelism;
+    }
+    if (!keeps) {
+        return 0;
+    }
+    uint64_t bytes = job->options.state_bytes != 0 ? job->options.state_bytes
+                                                   : b->planned->bytes[WEIR_PLAN_MEM_STATE];
+    bytes = bytes / WEIR_PAGE_BYTES * WEIR_PAGE_BYTES;
+    void *mem;
+    int rc = open_region(job, bytes + WEIR_PAGE_BYTES, (int)b->planned->node, &b->stage->state);
+    if (rc == 0) {
+        rc = carve(job, b->stage->state, bytes, "state", b->idx, &mem);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    const struct weir_arena_spec spec = {
+        .name = b->planned->name,
+        .max_parallelism = job->max_parallelism,
+        .groups = weir_keygroup_range_of(b->planned->subtask, parallelism, job->max_parallelism),
+    };
+    b->stage->has_arena = true;
+    return weir_arena_init(&b->stage->arena, &spec, mem, bytes);
+}
+
+static int
+build_stage(struct weir_job *job, uint32_t idx)
+{
+    struct job_stage *stage = &job->stage[idx];
+    struct build b = {.job = job, .stage = stage, .planned = &job->plan->stages[idx], .idx = idx};
+    uint32_t edge_cnt = job->env->link_cnt;
+    b.nodes = job_alloc(job, (b.planned->operator_cnt + edge_cnt) * sizeof *b.nodes);
+    stage->gates = job_alloc(job, (edge_cnt + 1) * sizeof *stage->gates);
+    int rc = add_arena(&b);
+    if (rc != 0) {
+        return weir_err_push(rc, "state of stage %s", b.planned->name);
+    }
+    add_operators(&b);
+    rc = add_edges(&b);
+    if (rc != 0) {
+        return weir_err_push(rc, "stage %s", b.planned->name);
+    }
+    const struct weir_task_conf conf = {
+        .name = b.planned->name,
+        .chain = {.nodes = b.nodes,
+            .node_cnt = b.node_cnt,
+            .batch_rows = job->options.batch_rows,
+            .buf_bytes = job->plan->buffer_bytes},
+        .gates = stage->gates,
+        .gate_cnt = stage->gate_cnt,
+    };
+    stage->operators = b.planned->operators;
+    stage->operator_cnt = b.planned->operator_cnt;
+    return weir_task_new(&conf, &stage->task);
+}
+
+/* ---- the whole ---- */
+
+static int
+open_rings(struct weir_job *job)
+{
+    const struct weir_ring_shape shape = {ring_slot_cnt(job), sizeof(struct weir_batch)};
+    int rc = 0;
+    job->ring = job_alloc(job, (job->plan->channel_cnt + 1) * sizeof *job->ring);
+    for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
+        rc = carve(job, job->region, weir_ring_footprint(&shape), "rings",
+            job->plan->channels[c].to_stage, &job->ring[c]);
+        if (rc == 0) {
+            rc = weir_ring_new(job->ring[c], &shape);
+        }
+    }
+    return rc;
+}
+
+static int
+open_keygroups(struct weir_job *job)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < job->env->node_cnt; i++) {
+        most = job->env->node[i].parallelism > most ? job->env->node[i].parallelism : most;
+    }
+    job->max_parallelism = job->options.max_parallelism;
+    int rc = job->max_parallelism == 0 ? weir_keygroup_default(most, &job->max_parallelism)
+                                       : weir_keygroup_check(most, job->max_parallelism);
+    if (rc != 0) {
+        return rc;
+    }
+    job->keygroup_owner = job_alloc(job, (most + 1) * sizeof *job->keygroup_owner);
+    for (uint32_t i = 0; i < job->env->node_cnt; i++) {
+        uint32_t p = job->env->node[i].parallelism;
+        if (job->keygroup_owner[p] == NULL) {
+            uint16_t *owner = job_alloc(job, job->max_parallelism * sizeof *owner);
+            weir_keygroup_owners(p, job->max_parallelism, owner);
+            job->keygroup_owner[p] = owner;
+        }
+    }
+    return 0;
+}
+
+static int
+open_cores(struct weir_job *job)
+{
+    const struct weir_io_config config = {.kind = (enum weir_io_kind)job->options.io_kind};
+    uint32_t cnt = job->options.poller == WEIR_JOB_SEEDED ? 1 : job->plan->core_cnt;
+    job->core = job_alloc(job, job->plan->core_cnt * sizeof *job->core);
+    for (uint32_t c = 0; c < cnt; c++) {
+        int rc = weir_io_open(&config, &job->core[c].io);
+        if (rc != 0) {
+            return rc;
+        }
+        const char *degraded = weir_io_degraded(job->core[c].io);
+        if (degraded != NULL && c == 0) {
+            if (job->options.strict) {
+                return weir_err_push(WEIR_ESTRICT, "%s", degraded);
+            }
+            job->fallback[job->fallback_cnt++] = degraded;
+        }
+    }
+    for (uint32_t c = cnt; c < job->plan->core_cnt; c++) {
+        job->core[c].io = job->core[0].io;
+    }
+    job->io_cnt = cnt;
+    return 0;
+}
+
+int
+weir_job_new(struct weir_env *env, const struct weir_plan *plan,
+    const struct weir_job_options *options, struct weir_job **ret_job)
+{
+    struct weir_job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "job %s", env->job_name);
+    }
+    job->env = env;
+    job->plan = plan;
+    job->options = *options;
+    job->stage = job_alloc(job, plan->stage_cnt * sizeof *job->stage);
+    job->format = job_alloc(job, (env->link_cnt + 1) * sizeof *job->format);
+    job->sum = job_alloc(job, env->node_cnt * sizeof *job->sum);
+    int rc = weir_region_table_init(&job->regions);
+    if (rc == 0) {
+        rc = open_keygroups(job);
+    }
+    if (rc == 0) {
+        rc = open_region(job, region_bytes(job), WEIR_REGION_NODE_ANY, &job->region);
+    }
+    if (rc == 0) {
+        rc = weir_region_table_add(&job->regions, weir_region_base(job->region),
+            weir_region_bytes(job->region), &job->region_id);
+    }
+    if (rc == 0) {
+        rc = open_rings(job);
+    }
+    if (rc == 0) {
+        rc = open_cores(job);
+    }
+    for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
+        (void)edge_format(job, e);
+    }
+    for (uint32_t s = 0; s < plan->stage_cnt && rc == 0; s++) {
+        rc = build_stage(job, s);
+    }
+    if (rc != 0) {
+        weir_job_delete(job);
+        return rc;
+    }
+    weir_region_seal(job->region);
+    tell_fallbacks(job);
+    *ret_job = job;
+    return 0;
+}
+
+void
+weir_job_delete(struct weir_job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        weir_task_delete(job->stage[s].task);
+        weir_region_close(job->stage[s].state);
+    }
+    for (uint32_t c = 0; c < job->io_cnt; c++) {
+        weir_io_close(job->core[c].io);
+    }
+    weir_region_close(job->region);
+    weir_region_table_fini(&job->regions);
+    free(job);
+}
+
+void
+weir_job_request(struct weir_job *job, enum weir_task_request request)
+{
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        weir_task_request(job->stage[s].task, request);
+    }
+}
+
+/* ---- looking ---- */
+
+uint32_t
+weir_job_task_cnt(const struct weir_job *job)
+{
+    return job->plan->stage_cnt;
+}
+
+struct weir_task *
+weir_job_task(struct weir_job *job, uint32_t stage)
+{
+    return job->stage[stage].task;
+}
+
+uint32_t
+weir_job_operator_cnt(const struct weir_job *job)
+{
+    return job->env->node_cnt;
+}
+
+void
+weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum)
+{
+    memset(ret_sum, 0, sizeof *ret_sum);
+    ret_sum->name = job->env->node[idx].name;
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        for (uint32_t i = 0; i < job->stage[s].operator_cnt; i++) {
+            if (job->stage[s].operators[i] == idx) {
+                struct weir_task_counts counts = weir_task_counts(job->stage[s].task, i);
+                ret_sum->rows_in += counts.rows_in;
+                ret_sum->rows_out += counts.rows_out;
+                ret_sum->rows_late += counts.rows_late;
+                ret_sum->rows_bad += counts.rows_bad;
+            }
+        }
+    }
+}
+
+const char *
+weir_job_fallback_at(const struct weir_job *job, uint32_t idx)
+{
+    return idx < job->fallback_cnt ? job->fallback[idx] : NULL;
+}

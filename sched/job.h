@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job.h: a planned graph made real on this host, run to its end, and told about.
+ *
+ *   graph + plan  ->  weir_job_new: regions, rings, buffers, arenas, tasks     (all memory, then sealed)
+ *                 ->  weir_job_run: cores poll the tasks until all have ended
+ *                 ->  weir_job_report_*: counters, times, causes
+ *
+ * The first task that fails decides: the others are canceled, and its cause is the job's.
+ *
+ * Thread: new, run, delete and the report: the caller's. weir_job_request: any thread or a signal
+ *         handler's.
+ */
+#ifndef WEIR_SCHED_JOB_H
+#define WEIR_SCHED_JOB_H
+
+#include "base/region.h"
+#include "dataplane/task.h"
+#include "sched/graph.h"
+#include "sched/plan.h"
+
+struct weir_io;
+struct weir_job;
+
+enum weir_job_poller {
+    WEIR_JOB_THREADS, /* a pinned thread per core of the plan */
+    WEIR_JOB_SEEDED, /* one thread, an order drawn from a seed */
+};
+
+struct weir_job_options {
+    enum weir_job_poller poller;
+    uint64_t seed;
+    uint32_t batch_rows;
+    uint32_t max_parallelism; /* 0: derived */
+    uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */
+    uint32_t io_kind; /* enum weir_io_kind */
+    bool strict;
+    bool small_pages; /* memory.huge_pages: false */
+};
+
+/* weir_job_plan - the planner's input of a graph; env was checked. The result borrows env.
+ * Owner: the graph lives in env. */
+WEIR_API const struct weir_plan_graph *weir_job_plan_graph(struct weir_env *env);
+
+/* weir_job_new - carve and wire everything. Errors: WEIR_EBUDGET, WEIR_ENOMEM, WEIR_EPLAN ... */
+WEIR_API WEIR_MUST_USE int weir_job_new(struct weir_env *env, const struct weir_plan *plan,
+    const struct weir_job_options *options, struct weir_job **ret_job);
+WEIR_API void weir_job_delete(struct weir_job *job);
+/* weir_job_run - until all tasks have ended. 0, or the first cause's error with its context. */
+WEIR_API WEIR_MUST_USE int weir_job_run(struct weir_job *job);
+WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request request);
+
+/* ---- looking ---- */
+
+WEIR_API uint32_t weir_job_task_cnt(const struct weir_job *job);
+WEIR_API struct weir_task *weir_job_task(struct weir_job *job, uint32_t stage);
+/* Counters of an operator over all subtasks; kept after its tasks have closed. */
+struct weir_job_operator_sum {
+    const char *name;
+    uint64_t rows_in;
+    uint64_t rows_out;
+    uint64_t rows_late;
+    uint64_t rows_bad;
+};
+WEIR_API uint32_t weir_job_operator_cnt(const struct weir_job *job);
+WEIR_API void
+weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum);
+/* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
+WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
+
+#endif

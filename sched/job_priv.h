@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job_priv.h: a job's parts, shared by job.c (making it) and run.c (running it). */
+#ifndef WEIR_SCHED_JOB_PRIV_H
+#define WEIR_SCHED_JOB_PRIV_H
+
+#include "dataplane/arena.h"
+#include "sched/job.h"
+
+#define JOB_FALLBACK_CNT_MAX 32
+#define JOB_FALLBACK_BYTES 400
+
+struct job_stage {
+    struct weir_task *task;
+    struct weir_task_gate *gates;
+    uint32_t gate_cnt;
+    struct weir_region *state;
+    struct weir_arena arena;
+    bool has_arena;
+    const uint32_t *operators;
+    uint32_t operator_cnt;
+};
+
+struct job_core {
+    struct weir_io *io;
+};
+
+/* A partition's configuration, and whom to wake. */
+struct job_partition {
+    struct weir_partition_conf conf;
+    struct weir_job *job;
+    uint32_t core;
+    uint32_t *to_core;
+};
+
+struct weir_job {
+    struct weir_env *env;
+    const struct weir_plan *plan;
+    struct weir_job_options options;
+    uint32_t max_parallelism;
+    uint16_t **keygroup_owner; /* by parallelism */
+    struct weir_region_table regions;
+    struct weir_region *region; /* rings and buffers */
+    uint16_t region_id;
+    void **ring; /* by plan channel */
+    struct weir_channel_format *format; /* by edge */
+    struct job_stage *stage;
+    struct job_core *core;
+    uint32_t io_cnt;
+    struct weir_job_operator_sum *sum;
+    struct weir_region_report report;
+    const char *fallback[JOB_FALLBACK_CNT_MAX];
+    uint32_t fallback_cnt;
+};
+
+/* job_wake - core `from` has published something for core `to`. */
+void job_wake(struct weir_job *job, uint32_t from, uint32_t to);
+
+#endif

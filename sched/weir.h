@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weir.h: the one header that a job or an embedding program includes.
+ *
+ * A job is a shared object with one function, and a table where it takes parameters:
+ *
+ *     const struct weir_opt weir_job_params[] = {
+ *         {"limit", WEIR_OPT_INT, WEIR_OPT_ANY, "", 0, 1000, "10", "", "greatest value that passes"},
+ *         {.name = NULL},
+ *     };
+ *     int weir_job_main(struct weir_env *env) { ... return weir_env_check(env); }
+ */
+#ifndef WEIR_SCHED_WEIR_H
+#define WEIR_SCHED_WEIR_H
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "dataplane/function.h"
+#include "sched/abi.h"
+#include "sched/graph.h"
+
+WEIR_C_BEGIN
+/* weir_job_main - build the graph. 0, or what weir_env_check() said. */
+WEIR_API int weir_job_main(struct weir_env *env);
+/* The job's parameters; the table ends with a row without a name. */
+WEIR_API extern const struct weir_opt weir_job_params[];
+WEIR_C_END
+
+#endif
