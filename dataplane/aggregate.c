@@ -146,17 +146,17 @@ load_real(const char *at)
 
 ALWAYS_INLINE void
 update_ints(const struct weir_aggregate *agg, uint32_t kind, uint32_t bytes, void *const *acc,
-    const struct weir_view *view, uint32_t from, uint32_t cnt)
+    const struct weir_aggregate_rows *rows)
 {
-    struct weir_lane lane = weir_view_lane(view, agg->field.off, bytes);
-    if (view->sel == NULL) {
-        const char *at = lane.ptr + (size_t)lane.stride * from;
-        for (uint32_t i = 0; i < cnt; i++, at += lane.stride) {
+    struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, bytes);
+    if (rows->view->sel == NULL) {
+        const char *at = lane.ptr + (size_t)lane.stride * rows->from;
+        for (uint32_t i = 0; i < rows->cnt; i++, at += lane.stride) {
             int_add(kind, acc[i], load_int(at, bytes));
         }
     } else {
-        const uint16_t *sel = view->sel + from;
-        for (uint32_t i = 0; i < cnt; i++) {
+        const uint16_t *sel = rows->view->sel + rows->from;
+        for (uint32_t i = 0; i < rows->cnt; i++) {
             int_add(kind, acc[i], load_int(lane.ptr + (size_t)lane.stride * sel[i], bytes));
         }
     }
@@ -164,94 +164,94 @@ update_ints(const struct weir_aggregate *agg, uint32_t kind, uint32_t bytes, voi
 
 ALWAYS_INLINE void
 update_reals(const struct weir_aggregate *agg, uint32_t kind, void *const *acc,
-    const struct weir_view *view, uint32_t from, uint32_t cnt)
+    const struct weir_aggregate_rows *rows)
 {
-    struct weir_lane lane = weir_view_lane(view, agg->field.off, 8);
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t row = weir_view_row(view, from + i);
+    struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, 8);
+    for (uint32_t i = 0; i < rows->cnt; i++) {
+        uint32_t row = weir_view_row(rows->view, rows->from + i);
         real_add(kind, acc[i], load_real(lane.ptr + (size_t)lane.stride * row));
     }
 }
 
 static void
 update_count(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc,
-    const struct weir_view *view WEIR_UNUSED, uint32_t from WEIR_UNUSED, uint32_t cnt)
+    const struct weir_aggregate_rows *rows)
 {
-    for (uint32_t i = 0; i < cnt; i++) {
+    for (uint32_t i = 0; i < rows->cnt; i++) {
         ((struct acc_int *)acc[i])->value++;
     }
 }
 
 static void
-update_int(const struct weir_aggregate *agg, void *const *acc, const struct weir_view *view,
-    uint32_t from, uint32_t cnt)
+update_int(
+    const struct weir_aggregate *agg, void *const *acc, const struct weir_aggregate_rows *rows)
 {
     bool is_wide = agg->field.bytes == 8;
     switch (agg->kind) {
     case WEIR_AGGREGATE_SUM:
-        is_wide ? update_ints(agg, WEIR_AGGREGATE_SUM, 8, acc, view, from, cnt)
-                : update_ints(agg, WEIR_AGGREGATE_SUM, 4, acc, view, from, cnt);
+        is_wide ? update_ints(agg, WEIR_AGGREGATE_SUM, 8, acc, rows)
+                : update_ints(agg, WEIR_AGGREGATE_SUM, 4, acc, rows);
         break;
     case WEIR_AGGREGATE_MIN:
-        is_wide ? update_ints(agg, WEIR_AGGREGATE_MIN, 8, acc, view, from, cnt)
-                : update_ints(agg, WEIR_AGGREGATE_MIN, 4, acc, view, from, cnt);
+        is_wide ? update_ints(agg, WEIR_AGGREGATE_MIN, 8, acc, rows)
+                : update_ints(agg, WEIR_AGGREGATE_MIN, 4, acc, rows);
         break;
     case WEIR_AGGREGATE_MAX:
-        is_wide ? update_ints(agg, WEIR_AGGREGATE_MAX, 8, acc, view, from, cnt)
-                : update_ints(agg, WEIR_AGGREGATE_MAX, 4, acc, view, from, cnt);
+        is_wide ? update_ints(agg, WEIR_AGGREGATE_MAX, 8, acc, rows)
+                : update_ints(agg, WEIR_AGGREGATE_MAX, 4, acc, rows);
         break;
     default:
-        is_wide ? update_ints(agg, WEIR_AGGREGATE_AVG, 8, acc, view, from, cnt)
-                : update_ints(agg, WEIR_AGGREGATE_AVG, 4, acc, view, from, cnt);
+        is_wide ? update_ints(agg, WEIR_AGGREGATE_AVG, 8, acc, rows)
+                : update_ints(agg, WEIR_AGGREGATE_AVG, 4, acc, rows);
         break;
     }
 }
 
 static void
-update_real(const struct weir_aggregate *agg, void *const *acc, const struct weir_view *view,
-    uint32_t from, uint32_t cnt)
+update_real(
+    const struct weir_aggregate *agg, void *const *acc, const struct weir_aggregate_rows *rows)
 {
     switch (agg->kind) {
     case WEIR_AGGREGATE_SUM:
-        update_reals(agg, WEIR_AGGREGATE_SUM, acc, view, from, cnt);
+        update_reals(agg, WEIR_AGGREGATE_SUM, acc, rows);
         break;
     case WEIR_AGGREGATE_MIN:
-        update_reals(agg, WEIR_AGGREGATE_MIN, acc, view, from, cnt);
+        update_reals(agg, WEIR_AGGREGATE_MIN, acc, rows);
         break;
     case WEIR_AGGREGATE_MAX:
-        update_reals(agg, WEIR_AGGREGATE_MAX, acc, view, from, cnt);
+        update_reals(agg, WEIR_AGGREGATE_MAX, acc, rows);
         break;
     default:
-        update_reals(agg, WEIR_AGGREGATE_AVG, acc, view, from, cnt);
+        update_reals(agg, WEIR_AGGREGATE_AVG, acc, rows);
         break;
     }
 }
 
 static void
-roll_int(const struct weir_aggregate *agg, void *const *acc, const struct weir_view *view,
-    uint32_t from, uint32_t cnt, struct weir_lane rows)
+roll_int(const struct weir_aggregate *agg, void *const *acc, const struct weir_aggregate_rows *rows,
+    struct weir_lane to)
 {
-    struct weir_lane lane = weir_view_lane(view, agg->field.off, agg->field.bytes);
+    struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, agg->field.bytes);
     double unit = unit_of(agg);
     bool is_count = agg->kind == WEIR_AGGREGATE_COUNT;
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t row = weir_view_row(view, from + i);
+    for (uint32_t i = 0; i < rows->cnt; i++) {
+        uint32_t row = weir_view_row(rows->view, rows->from + i);
         int64_t value =
             is_count ? 0 : load_int(lane.ptr + (size_t)lane.stride * row, agg->field.bytes);
         int_add(agg->kind, acc[i], value);
-        int_result(agg, acc[i], unit, rows.ptr + (size_t)rows.stride * i);
+        int_result(agg, acc[i], unit, to.ptr + (size_t)to.stride * i);
     }
 }
 
 static void
-roll_real(const struct weir_aggregate *agg, void *const *acc, const struct weir_view *view,
-    uint32_t from, uint32_t cnt, struct weir_lane rows)
+roll_real(const struct weir_aggregate *agg, void *const *acc,
+    const struct weir_aggregate_rows *rows, struct weir_lane to)
 {
-    struct weir_lane lane = weir_view_lane(view, agg->field.off, 8);
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t row = weir_view_row(view, from + i);
+    struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, 8);
+    for (uint32_t i = 0; i < rows->cnt; i++) {
+        uint32_t row = weir_view_row(rows->view, rows->from + i);
         real_add(agg->kind, acc[i], load_real(lane.ptr + (size_t)lane.stride * row));
-        real_result(agg, acc[i], rows.ptr + (size_t)rows.stride * i);
+        real_result(agg, acc[i], to.ptr + (size_t)to.stride * i);
     }
 }
 
@@ -346,19 +346,19 @@ merge_real(const struct weir_aggregate *agg, void *const *acc, void *const *from
 }
 
 static void
-result_int(const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane rows)
+result_int(const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane to)
 {
     double unit = unit_of(agg);
     for (uint32_t i = 0; i < cnt; i++) {
-        int_result(agg, acc[i], unit, rows.ptr + (size_t)rows.stride * i);
+        int_result(agg, acc[i], unit, to.ptr + (size_t)to.stride * i);
     }
 }
 
 static void
-result_real(const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane rows)
+result_real(const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane to)
 {
     for (uint32_t i = 0; i < cnt; i++) {
-        real_result(agg, acc[i], rows.ptr + (size_t)rows.stride * i);
+        real_result(agg, acc[i], to.ptr + (size_t)to.stride * i);
     }
 }
 

@@ -37,18 +37,25 @@ WEIR_C_BEGIN
 
 struct weir_aggregate;
 
+/* Selected rows [from, from + cnt) of a batch. */
+struct weir_aggregate_rows {
+    const struct weir_view *view;
+    uint32_t from;
+    uint32_t cnt;
+};
+
 /* acc: one accumulator a row; the same may stand there several times. */
-typedef void(weir_aggregate_update_fn)(const struct weir_aggregate *agg, void *const *acc,
-    const struct weir_view *view, uint32_t from, uint32_t cnt);
-/* As update, and after each row its accumulator's result into rows[0..cnt). */
+typedef void(weir_aggregate_update_fn)(
+    const struct weir_aggregate *agg, void *const *acc, const struct weir_aggregate_rows *rows);
+/* As update, and after each row its accumulator's result into `to`. */
 typedef void(weir_aggregate_roll_fn)(const struct weir_aggregate *agg, void *const *acc,
-    const struct weir_view *view, uint32_t from, uint32_t cnt, struct weir_lane rows);
+    const struct weir_aggregate_rows *rows, struct weir_lane to);
 typedef void(weir_aggregate_init_fn)(
     const struct weir_aggregate *agg, void *const *acc, uint32_t cnt);
 typedef void(weir_aggregate_merge_fn)(
     const struct weir_aggregate *agg, void *const *acc, void *const *from, uint32_t cnt);
 typedef void(weir_aggregate_result_fn)(
-    const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane rows);
+    const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane to);
 /* Numbers in the order of the results. */
 typedef void(weir_aggregate_rank_fn)(
     const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, int64_t *ret_rank);
@@ -123,21 +130,21 @@ WEIR_C_END
         }                                                                                         \
     }                                                                                             \
     static void name##_update_all(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc, \
-        const struct weir_view *view, uint32_t from, uint32_t cnt)                                \
+        const struct weir_aggregate_rows *rows)                                                   \
     {                                                                                             \
-        for (uint32_t i = 0; i < cnt; i++) {                                                      \
-            WEIR_AGGREGATE_ROW(in_type, view, from + i)                                           \
-            name##_add((acc_type *)acc[i], in, view->heap);                                       \
+        for (uint32_t i = 0; i < rows->cnt; i++) {                                                \
+            WEIR_AGGREGATE_ROW(in_type, rows->view, rows->from + i)                               \
+            name##_add((acc_type *)acc[i], in, rows->view->heap);                                 \
         }                                                                                         \
     }                                                                                             \
     static void name##_roll_all(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc,   \
-        const struct weir_view *view, uint32_t from, uint32_t cnt, struct weir_lane rows)         \
+        const struct weir_aggregate_rows *rows, struct weir_lane to)                              \
     {                                                                                             \
-        for (uint32_t i = 0; i < cnt; i++) {                                                      \
-            WEIR_AGGREGATE_ROW(in_type, view, from + i)                                           \
-            name##_add((acc_type *)acc[i], in, view->heap);                                       \
+        for (uint32_t i = 0; i < rows->cnt; i++) {                                                \
+            WEIR_AGGREGATE_ROW(in_type, rows->view, rows->from + i)                               \
+            name##_add((acc_type *)acc[i], in, rows->view->heap);                                 \
             name##_result((const acc_type *)acc[i],                                               \
-                (struct out_type *)(void *)(rows.ptr + (size_t)rows.stride * i));                 \
+                (struct out_type *)(void *)(to.ptr + (size_t)to.stride * i));                     \
         }                                                                                         \
     }                                                                                             \
     static void name##_merge_all(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc,  \
@@ -148,11 +155,11 @@ WEIR_C_END
         }                                                                                         \
     }                                                                                             \
     static void name##_result_all(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc, \
-        uint32_t cnt, struct weir_lane rows)                                                      \
+        uint32_t cnt, struct weir_lane to)                                                        \
     {                                                                                             \
         for (uint32_t i = 0; i < cnt; i++) {                                                      \
             name##_result((const acc_type *)acc[i],                                               \
-                (struct out_type *)(void *)(rows.ptr + (size_t)rows.stride * i));                 \
+                (struct out_type *)(void *)(to.ptr + (size_t)to.stride * i));                     \
         }                                                                                         \
     }
 

@@ -173,6 +173,8 @@ struct weir_table_cursor {
 WEIR_API uint32_t weir_table_scan(const struct weir_table *table, struct weir_table_cursor *cursor,
     uint32_t cnt, void *ret_key, void **ret_val);
 
+/* weir_table_stored_hash - the hash under which a stored key was put in. */
+WEIR_API uint64_t weir_table_stored_hash(const struct weir_table *table, const uint64_t *stored);
 /* weir_table_key_bytes - the length of a stored string key as scan gave it. */
 static inline uint32_t
 weir_table_key_bytes(const void *stored)

@@ -122,8 +122,6 @@ table_slot_words(
                       : words[WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
 }
 
-/* The hash of a stored key: what a split and a deletion need of it. */
-uint64_t weir_table_stored_hash(const struct weir_table *t, const uint64_t *word);
 /* Whether one more entry goes into the bucket. A bucket that waits for a larger directory may fill to
  * its last slot. */
 static inline bool

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/keyed.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+
+/* A packed key is longer than an inline string, so its table stores the hash that it was given. */
+#define PACKED_LENGTH_BYTES 8
+
+int
+weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
+    const struct weir_schema *schema, const struct weir_arena *arena)
+{
+    memset(keyed, 0, sizeof *keyed);
+    keyed->key = *key;
+    int err = weir_key_resolve(&keyed->key, schema);
+    if (err < 0) {
+        return err;
+    }
+    const struct weir_key *k = &keyed->key;
+    keyed->kind = WEIR_KEY_STR;
+    if (!k->has_str && k->field_cnt <= 2) {
+        keyed->kind = k->field_cnt == 2 ? WEIR_KEY_16 : WEIR_KEY_8;
+    }
+    keyed->stride = keyed->kind == WEIR_KEY_8 ? 8 : 16;
+    keyed->is_packed = keyed->kind == WEIR_KEY_STR && k->field_cnt > 1;
+    if (arena != NULL) {
+        /* The least upper half whose key group is the first one of the range. */
+        uint64_t first = (uint64_t)arena->spec.groups.first << 32;
+        uint64_t max_parallelism = arena->spec.max_parallelism;
+        keyed->hash_all = (first + max_parallelism - 1) / max_parallelism << 32;
+    }
+    return 0;
+}
+
+/* ---- from rows ---- */
+
+static uint64_t
+load_number(const char *at, uint32_t bytes)
+{
+    int64_t value;
+    int32_t narrow;
+    switch (bytes) {
+    case 8:
+        memcpy(&value, at, 8);
+        return (uint64_t)value;
+    case 4:
+        memcpy(&narrow, at, 4);
+        return (uint64_t)(int64_t)narrow;
+    default:
+        return (uint8_t)*at;
+    }
+}
+
+/* The hot loops: key and hash in one pass, the selection tested outside. */
+static void
+load_8(struct weir_lane lane, const uint16_t *sel, uint32_t from, uint32_t cnt,
+    struct weir_keyed_rows *rows)
+{
+    if (sel == NULL) {
+        const char *at = lane.ptr + (size_t)lane.stride * from;
+        for (uint32_t i = 0; i < cnt; i++, at += lane.stride) {
+            uint64_t word;
+            memcpy(&word, at, 8);
+            rows->word[i] = word;
+            rows->hash[i] = weir_hash_u64(word);
+        }
+        return;
+    }
+    sel += from;
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint64_t word;
+        memcpy(&word, lane.ptr + (size_t)lane.stride * sel[i], 8);
+        rows->word[i] = word;
+        rows->hash[i] = weir_hash_u64(word);
+    }
+}
+
+/* Other keys of at most 16 bytes: the words as they are, the hashes by the key's own loop. */
+static void
+load_words(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from,
+    uint32_t cnt, struct weir_keyed_rows *rows)
+{
+    weir_key_hash(&keyed->key, view, from, cnt, rows->hash);
+    for (uint32_t i = 0; i < cnt; i++) {
+        weir_key_load(&keyed->key, view, weir_view_row(view, from + i),
+            &rows->word[i * (keyed->stride / sizeof(uint64_t))]);
+    }
+}
+
+static uint64_t
+packed_bytes(const struct weir_key *key, const struct weir_view *view, uint32_t row)
+{
+    uint64_t bytes = 0;
+    for (uint32_t p = 0; p < key->field_cnt; p++) {
+        bytes += PACKED_LENGTH_BYTES;
+        if (key->part[p].type == WEIR_TYPE_STR) {
+            struct weir_str str;
+            memcpy(&str, weir_view_at(view, &key->part[p], row), sizeof str);
+            bytes += str.bytes;
+        }
+    }
+    return bytes;
+}
+
+static void
+pack(const struct weir_key *key, const struct weir_view *view, uint32_t row, char *to)
+{
+    for (uint32_t p = 0; p < key->field_cnt; p++) {
+        const char *at = weir_view_at(view, &key->part[p], row);
+        if (key->part[p].type != WEIR_TYPE_STR) {
+            uint64_t word = load_number(at, key->part[p].bytes);
+            memcpy(to, &word, 8);
+            to += 8;
+            continue;
+        }
+        struct weir_str str;
+        memcpy(&str, at, sizeof str);
+        struct weir_slice text = weir_str_slice(&str, view->heap);
+        uint64_t bytes = text.bytes;
+        memcpy(to, &bytes, PACKED_LENGTH_BYTES);
+        memcpy(to + PACKED_LENGTH_BYTES, text.ptr, text.bytes);
+        to += PACKED_LENGTH_BYTES + text.bytes;
+    }
+}
+
+/* A string of rows->text[at, at + bytes) as key i. */
+static void
+set_text_key(struct weir_keyed_rows *rows, uint32_t i, uint32_t at, uint32_t bytes)
+{
+    struct weir_str str;
+    memset(&str, 0, sizeof str);
+    str.bytes = bytes;
+    if (bytes <= WEIR_STR_INLINE_BYTES) {
+        memcpy(str.head, rows->text + at, bytes);
+    } else {
+        memcpy(str.head, rows->text + at, sizeof str.head);
+        str.u.off = at;
+    }
+    memcpy(&rows->word[2 * i], &str, sizeof str);
+}
+
+static int
+load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from,
+    uint32_t cnt, struct weir_keyed_rows *rows)
+{
+    uint32_t used = 0;
+    uint32_t i = 0;
+    for (; i < cnt; i++) {
+        uint32_t row = weir_view_row(view, from + i);
+        uint64_t bytes = packed_bytes(&keyed->key, view, row);
+        if (bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
+            return weir_err_push(WEIR_EDATA, "a key of %llu bytes: at most %d can be grouped by",
+                (unsigned long long)bytes, WEIR_KEYED_TEXT_BYTES_MAX);
+        }
+        if (used + bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
+            break;
+        }
+        pack(&keyed->key, view, row, rows->text + used);
+        set_text_key(rows, i, used, (uint32_t)bytes);
+        used += (uint32_t)bytes;
+    }
+    weir_key_hash(&keyed->key, view, from, i, rows->hash);
+    return (int)i;
+}
+
+static void
+aim(const struct weir_keyed *keyed, struct weir_keyed_rows *rows, const char *heap, uint32_t cnt)
+{
+    rows->rows.hash = rows->hash;
+    rows->rows.key = (const char *)rows->word;
+    rows->rows.heap = heap;
+    rows->rows.key_stride = keyed->stride;
+    rows->rows.cnt = cnt;
+    rows->rows.ret_val = rows->val;
+    rows->rows.ret_made = rows->made;
+    rows->rows.made_cnt = 0;
+}
+
+int
+weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from,
+    uint32_t cnt, struct weir_keyed_rows *rows)
+{
+    const struct weir_key *key = &keyed->key;
+    int done = (int)cnt;
+    const char *heap = view->heap;
+    if (key->field_cnt == 0) {
+        rows->word[0] = 0;
+        rows->hash[0] = keyed->hash_all;
+    } else if (keyed->is_packed) {
+        heap = rows->text;
+        done = load_packed(keyed, view, from, cnt, rows);
+        if (done < 0) {
+            return done;
+        }
+    } else if (keyed->kind == WEIR_KEY_8 && key->part[0].bytes == 8) {
+        load_8(weir_view_lane(view, key->part[0].off, 8), view->sel, from, cnt, rows);
+    } else {
+        load_words(keyed, view, from, cnt, rows);
+    }
+    aim(keyed, rows, heap, (uint32_t)done);
+    return done;
+}
+
+/* ---- from another table ---- */
+
+static int
+load_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
+    struct weir_keyed_rows *rows)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint32_t bytes = weir_table_key_bytes(&stored[2 * i]);
+        if (bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
+            return weir_err_push(WEIR_EDATA, "a key of %u bytes: at most %d can be grouped by",
+                bytes, WEIR_KEYED_TEXT_BYTES_MAX);
+        }
+        if (used + bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
+            return (int)i;
+        }
+        weir_table_key_text(table, &stored[2 * i], rows->text + used);
+        set_text_key(rows, i, used, bytes);
+        rows->hash[i] = weir_table_stored_hash(table, &stored[2 * i]);
+        used += bytes;
+    }
+    return (int)cnt;
+}
+
+int
+weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, uint32_t cnt, struct weir_keyed_rows *rows)
+{
+    int done = (int)cnt;
+    if (keyed->key.field_cnt == 0) {
+        rows->word[0] = 0;
+        rows->hash[0] = keyed->hash_all;
+    } else if (keyed->kind == WEIR_KEY_8) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            rows->word[i] = stored[i];
+            rows->hash[i] = weir_hash_u64(stored[i]);
+        }
+    } else if (keyed->kind == WEIR_KEY_16) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            rows->word[2 * i] = stored[2 * i];
+            rows->word[2 * i + 1] = stored[2 * i + 1];
+            rows->hash[i] = weir_table_stored_hash(table, &stored[2 * i]);
+        }
+    } else {
+        done = load_texts(table, stored, cnt, rows);
+        if (done < 0) {
+            return done;
+        }
+    }
+    aim(keyed, rows, rows->text, (uint32_t)done);
+    return done;
+}
+
+int
+weir_keyed_resolve(const struct weir_keyed *keyed, struct weir_table *table,
+    struct weir_keyed_rows *rows, uint32_t from)
+{
+    if (keyed->key.field_cnt > 0) {
+        return weir_table_resolve(table, &rows->rows, from);
+    }
+    bool is_made;
+    int err = weir_table_find_or_make(table, &rows->rows, &rows->val[0], &is_made);
+    if (err < 0) {
+        return err;
+    }
+    if (is_made) {
+        rows->made[rows->rows.made_cnt++] = 0;
+    }
+    for (uint32_t i = 1; i < rows->rows.cnt; i++) {
+        rows->val[i] = rows->val[0];
+    }
+    return (int)(rows->rows.cnt - from);
+}
+
+/* ---- back into rows ---- */
+
+uint32_t
+weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored)
+{
+    if (keyed->kind != WEIR_KEY_STR) {
+        return 0;
+    }
+    uint32_t bytes = weir_table_key_bytes(stored);
+    return bytes > WEIR_STR_INLINE_BYTES ? bytes : 0;
+}
+
+static void
+put_number(const struct weir_keyed_row *row, uint32_t part, uint64_t word)
+{
+    const struct weir_field *to = row->to[part];
+    if (to != NULL) {
+        memcpy(row->row + to->off, &word, to->bytes);
+    }
+}
+
+static void
+put_text(const struct weir_keyed_row *row, uint32_t part, struct weir_slice text)
+{
+    const struct weir_field *to = row->to[part];
+    if (to != NULL) {
+        struct weir_str str;
+        weir_str_set_bytes(row->out, &str, text.ptr, text.bytes);
+        memcpy(row->row + to->off, &str, sizeof str);
+    }
+}
+
+static void
+put_packed(const struct weir_key *key, const struct weir_keyed_row *row)
+{
+    const char *text = row->text;
+    for (uint32_t p = 0; p < key->field_cnt; p++) {
+        uint64_t word;
+        memcpy(&word, text, 8);
+        text += 8;
+        if (key->part[p].type == WEIR_TYPE_STR) {
+            struct weir_slice part = {text, (uint32_t)word};
+            put_text(row, p, part);
+            text += word;
+        } else {
+            put_number(row, p, word);
+        }
+    }
+}
+
+void
+weir_keyed_put(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, const struct weir_keyed_row *row)
+{
+    if (keyed->kind != WEIR_KEY_STR) {
+        for (uint32_t p = 0; p < keyed->key.field_cnt; p++) {
+            put_number(row, p, stored[p]);
+        }
+        return;
+    }
+    weir_table_key_text(table, stored, row->text);
+    if (keyed->is_packed) {
+        put_packed(&keyed->key, row);
+    } else {
+        struct weir_slice text = {row->text, weir_table_key_bytes(stored)};
+        put_text(row, 0, text);
+    }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyed.h: the keys of a batch as tables of keyed state take them, and back into rows.
+ *
+ *     one number              WEIR_KEY_8
+ *     two numbers             WEIR_KEY_16
+ *     one string              WEIR_KEY_STR
+ *     anything else           WEIR_KEY_STR of the fields packed one behind the other:
+ *                             8 bytes a number; 8 bytes of length and the text a string
+ *     no field                WEIR_KEY_8, the same key for every row
+ *
+ * The hash is that of the exchange (weir_key_hash), so a row's entry lies in the key group that the
+ * row was sent for.
+ *
+ * Thread: one core; a struct weir_keyed_rows is scratch memory of one operator.
+ */
+#ifndef WEIR_DATAPLANE_KEYED_H
+#define WEIR_DATAPLANE_KEYED_H
+
+#include "dataplane/key.h"
+#include "dataplane/table.h"
+
+WEIR_C_BEGIN
+
+/* Rows worked on together: their keys, hashes and value pointers stay in L1. */
+#define WEIR_KEYED_ROW_CNT_MAX 256
+/* The most that the texts of one packed key, or of one stored key that is looked up again, may take. */
+#define WEIR_KEYED_TEXT_BYTES_MAX 65536
+
+struct weir_keyed {
+    struct weir_key key; /* resolved */
+    uint32_t kind; /* enum weir_key_kind */
+    uint32_t stride; /* bytes between keys in struct weir_keyed_rows */
+    bool is_packed;
+    uint64_t hash_all; /* the hash of the key without fields: of a key group that is owned */
+};
+
+struct weir_keyed_rows {
+    struct weir_table_rows rows; /* into what follows; val and made are filled by lookups */
+    uint64_t hash[WEIR_KEYED_ROW_CNT_MAX];
+    uint64_t word[2 * WEIR_KEYED_ROW_CNT_MAX];
+    void *val[WEIR_KEYED_ROW_CNT_MAX];
+    uint32_t made[WEIR_KEYED_ROW_CNT_MAX];
+    char text[WEIR_KEYED_TEXT_BYTES_MAX]; /* of packed and stored keys */
+};
+
+/* weir_keyed_init - resolve a key against a schema; arena is NULL where no hash_all is asked for.
+ * Errors: WEIR_EGRAPH. */
+WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
+    const struct weir_schema *schema, const struct weir_arena *arena);
+
+/* weir_keyed_load - keys and hashes of selected rows [from, from + cnt) of view into rows.
+ *
+ * Shape:   cnt in [1, WEIR_KEYED_ROW_CNT_MAX].
+ * Returns: rows loaded, at least 1: fewer where packed keys fill the text. Errors: WEIR_EDATA: a key
+ *          is longer than that.
+ * Owner:   strings borrow from the view.
+ */
+WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,
+    const struct weir_view *view, uint32_t from, uint32_t cnt, struct weir_keyed_rows *rows);
+
+/* weir_keyed_load_stored - the same for keys as weir_table_scan gave them, to look them up in another
+ * table of the same keys. */
+WEIR_API WEIR_MUST_USE int
+weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, uint32_t cnt, struct weir_keyed_rows *rows);
+
+/* weir_keyed_resolve - weir_table_resolve() of rows [from, rows.cnt), knowing the key of no fields. */
+WEIR_API WEIR_MUST_USE int weir_keyed_resolve(const struct weir_keyed *keyed,
+    struct weir_table *table, struct weir_keyed_rows *rows, uint32_t from);
+
+/* weir_keyed_heap_bytes - what the strings of a stored key take of an output's heap. */
+WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored);
+
+/* Where the fields of a key go. */
+struct weir_keyed_row {
+    const struct weir_field *const *to; /* by key field; NULL: not wanted; types are the key's */
+    char *row; /* of out */
+    struct weir_out *out;
+    char *text; /* scratch of WEIR_KEYED_TEXT_BYTES_MAX */
+};
+
+/* weir_keyed_put - the fields of a stored key into a row of an output.
+ *
+ * Shape:   weir_out_room() granted weir_keyed_heap_bytes().
+ */
+WEIR_API void weir_keyed_put(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, const struct weir_keyed_row *row);
+
+WEIR_C_END
+
+#endif
