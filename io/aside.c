@@ -181,6 +181,9 @@ run(struct weir_io_op *op)
     case WEIR_IO_ALLOCATE:
         rc = fallocate(op->file, 0, (off_t)op->off, (off_t)op->bytes);
         break;
+    case WEIR_IO_TRUNCATE:
+        rc = ftruncate(op->file, (off_t)op->bytes);
+        break;
     case WEIR_IO_STAT:
         return run_stat(op);
     case WEIR_IO_LIST:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arena's free buffers are a bitmap, not a list: taking is a compare-and-swap on one word, so there
- * is no ABA, nothing is chained through memory that another core may just be taking, and a run of
- * neighbours is a mask.
+/* The arena's free buffers are a bitmap, not a list: taking is a compare-and-swap on one word, so
+ * there is no ABA, nothing is chained through memory that another core may just be taking, and a
+ * run of neighbours is a mask.
  */
 #include "io/buf.h"
 
@@ -28,7 +28,8 @@ claim(struct weir_buf_arena *arena, uint32_t word, uint64_t mask)
     /* relaxed: the compare-and-swap below decides. */
     uint64_t bits = weir_load_rlx(&arena->free_bits[word]);
     while ((bits & mask) == mask) {
-        /* [B1] acquire, pairs with the release in put_back [B2]: the last holder's accesses are over. */
+        /* [B1] acquire, pairs with the release in put_back [B2]: the last holder's accesses are
+         * over. */
         if (weir_cas_acq_rel(&arena->free_bits[word], &bits, bits & ~mask)) {
             return true;
         }
@@ -62,7 +63,8 @@ claim_range(struct weir_buf_arena *arena, uint32_t idx, uint32_t cnt)
     }
     if (done < cnt && done > 0) {
         weir_buf_arena_give(arena, idx, done);
-        /* relaxed: a count for reports, which give raised for buffers that were never counted out. */
+        /* relaxed: a count for reports, which give raised for buffers that were never counted
+         *          out. */
         (void)weir_fetch_add_rlx(&arena->free_cnt, (uint32_t)-done);
     }
     return done == cnt;

@@ -7,10 +7,10 @@
  *
  *      arena --take (cold)--> pool --take--> channel ... other core --lane--> pool --give--> arena
  *
- * A pool may hold `size` ordinary buffers, size in [required, max] as the arena shares them out, and
- * up to overdraft_cnt_max more, so that one slice of work (a flat map's row, a firing window) can be
- * finished. It is available, and its task polled, only while no overdraft is out, no channel is at
- * its maximum, and one ordinary buffer can be had. Nothing here blocks: no buffer is *busy*.
+ * A pool may hold `size` ordinary buffers, size in [required, max] as the arena shares them out,
+ * and up to overdraft_cnt_max more, so that one slice of work (a flat map's row, a firing window)
+ * can be finished. It is available, and its task polled, only while no overdraft is out, no channel
+ * is at its maximum, and one ordinary buffer can be had. Nothing here blocks: no buffer is *busy*.
  *
  * A buffer is named by its index in the arena. Its owner core counts its references with plain
  * integers; a buffer that others free comes back through a lane. An oversize row takes a run of
@@ -148,7 +148,8 @@ WEIR_API bool weir_buf_arena_warning(struct weir_buf_arena *arena, char *buf, si
  */
 WEIR_API int weir_buf_arena_take_all(
     struct weir_buf_arena *arena, uint32_t cnt, uint32_t *ret_idxs) WEIR_MUST_USE;
-/* weir_buf_arena_take - cnt neighbouring buffers, the first one's index, or WEIR_BUF_NONE. Any thread.
+/* weir_buf_arena_take - cnt neighbouring buffers, the first one's index, or WEIR_BUF_NONE. Any
+ * thread.
  *
  * Cost:    a scan of one bit per buffer at worst: cold.
  */
@@ -165,8 +166,8 @@ WEIR_API int weir_buf_pool_init(struct weir_buf_pool *pool, struct weir_buf_aren
     const struct weir_buf_pool_config *config) WEIR_MUST_USE;
 /* weir_buf_pool_reserve - hold cnt buffers now, so that the first takes cannot be busy.
  *
- * Errors:  WEIR_EINVAL over required_cnt; WEIR_EBUDGET when they are not there; WEIR_ECANCELED after
- *          close.
+ * Errors:  WEIR_EINVAL over required_cnt; WEIR_EBUDGET when they are not there; WEIR_ECANCELED
+ *          after close.
  */
 WEIR_API int weir_buf_pool_reserve(struct weir_buf_pool *pool, uint32_t cnt) WEIR_MUST_USE;
 /* weir_buf_pool_resize - another size in [required, max]. Thread: control, while the owner runs.
@@ -174,7 +175,8 @@ WEIR_API int weir_buf_pool_reserve(struct weir_buf_pool *pool, uint32_t cnt) WEI
  * What is over the new size goes back to the arena as it is given.
  */
 WEIR_API void weir_buf_pool_resize(struct weir_buf_pool *pool, uint32_t size);
-/* weir_buf_pool_close - free buffers go to the arena now, those that are out when they are given. */
+/* weir_buf_pool_close - free buffers go to the arena now, those that are out when they are
+ * given. */
 WEIR_API void weir_buf_pool_close(struct weir_buf_pool *pool);
 /* weir_buf_pool_fini - free the bookkeeping of a closed pool whose buffers are all back. */
 WEIR_API void weir_buf_pool_fini(struct weir_buf_pool *pool);

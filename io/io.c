@@ -241,6 +241,38 @@ weir_io_cancel(struct weir_io *io, struct weir_io_op *op)
     io->back->cancel(io, op);
 }
 
+/* Time stands still for timers of others, but a simulated world moves to what it has due next. */
+static void
+drive(struct weir_io *io, const struct weir_io_op *op)
+{
+    while (op->state == WEIR_IO_FLYING) {
+        int64_t due_ns = io->back->due_ns != NULL ? weir_io_due_ns(io) : io->now_ns;
+        due_ns = due_ns < INT64_MAX ? weir_max_i64(due_ns, io->now_ns) : io->now_ns;
+        (void)weir_io_poll(io, due_ns);
+        if (op->state == WEIR_IO_FLYING && io->ready.head == NULL) {
+            io->back->wait(io, 10 * WEIR_MS, -1);
+        }
+    }
+}
+
+int64_t
+weir_io_perform(struct weir_io *io, struct weir_io_op *op)
+{
+    while (!weir_io_submit(io, op)) {
+        (void)weir_io_poll(io, io->now_ns);
+        io->back->wait(io, WEIR_MS, -1);
+    }
+    drive(io, op);
+    return op->result;
+}
+
+void
+weir_io_settle(struct weir_io *io, struct weir_io_op *op)
+{
+    weir_io_cancel(io, op);
+    drive(io, op);
+}
+
 void
 weir_io_close(struct weir_io *io)
 {

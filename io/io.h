@@ -69,6 +69,7 @@ enum weir_io_state { WEIR_IO_IDLE, WEIR_IO_FLYING, WEIR_IO_DONE };
     X(WRITE, "write")          \
     X(SYNC, "sync")            \
     X(ALLOCATE, "allocate")    \
+    X(TRUNCATE, "cut")         \
     X(STAT, "look at")         \
     X(LIST, "list")            \
     X(RENAME, "rename")        \
@@ -223,6 +224,14 @@ WEIR_API void weir_io_wait(struct weir_io *io, int64_t timeout_ns, int event_fd)
  * result. */
 WEIR_API void weir_io_cancel(struct weir_io *io, struct weir_io_op *op);
 
+/* weir_io_perform - submit op and poll until it is done. Blocks the core: for open and close only.
+ *
+ * Other operations may complete meanwhile. Returns: op->result.
+ */
+WEIR_API int64_t weir_io_perform(struct weir_io *io, struct weir_io_op *op);
+/* weir_io_settle - end op early if it flies, and poll until it is done. Blocks like perform. */
+WEIR_API void weir_io_settle(struct weir_io *io, struct weir_io_op *op);
+
 /* weir_io_flying_cnt - operations submitted and not done. */
 WEIR_API uint32_t weir_io_flying_cnt(const struct weir_io *io);
 /* weir_io_due_ns - when the next thing will happen by itself; INT64_MAX if only from outside. */
@@ -334,6 +343,14 @@ weir_io_op_allocate(struct weir_io_op *op, int32_t file, uint64_t off, uint64_t 
 {
     weir_io_op_init(op, WEIR_IO_ALLOCATE, file, 0);
     op->off = off;
+    op->bytes = bytes;
+}
+
+/* truncate: 0 when the file is `bytes` long. */
+static inline void
+weir_io_op_truncate(struct weir_io_op *op, int32_t file, uint64_t bytes)
+{
+    weir_io_op_init(op, WEIR_IO_TRUNCATE, file, 0);
     op->bytes = bytes;
 }
 

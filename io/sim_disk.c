@@ -456,6 +456,11 @@ weir_sim_disk(struct weir_sim *world, struct weir_io_op *op)
         return disk_write(world, op, handle);
     case WEIR_IO_SYNC:
         return 0;
+    case WEIR_IO_TRUNCATE:
+        if (op->bytes < handle->file->bytes) {
+            cut_file(world, handle->file, op->bytes);
+        }
+        return grow(world, handle->file, op->bytes) < op->bytes ? -ENOSPC : 0;
     case WEIR_IO_ALLOCATE:
         return grow(world, handle->file, op->off + op->bytes) < op->off + op->bytes ? -ENOSPC : 0;
     case WEIR_IO_STAT:

@@ -125,6 +125,7 @@ uring_submit(struct weir_io *io, struct weir_io_op *op)
     switch ((enum weir_io_verb)op->verb) {
     case WEIR_IO_STAT: /* the verbs that io_uring lacks, or lacks half of (statfs) */
     case WEIR_IO_LIST:
+    case WEIR_IO_TRUNCATE:
         put_aside(uring, op);
         return;
     case WEIR_IO_LISTEN:

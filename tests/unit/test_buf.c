@@ -413,7 +413,8 @@ struct fighter {
     uint32_t round_cnt;
 };
 
-/* Takes what it can get, its promised two at least, marks each, looks whether a mark was changed, gives all back. */
+/* Takes what it can get, its promised two at least, marks each, looks whether a mark was changed,
+ * gives all back. */
 static void *
 fight(void *arg)
 {

@@ -133,6 +133,18 @@ t_flags_of_open_hold(void **state)
     weir_io_op_stat(&op, dir, "f", &st);
     assert_int_equal(perform(place, &op), 0);
     assert_int_equal(st.bytes, 5000);
+    weir_io_op_truncate(&op, file, 7);
+    assert_int_equal(weir_io_perform(place->io, &op), 0);
+    weir_io_op_stat(&op, dir, "f", &st);
+    assert_int_equal(weir_io_perform(place->io, &op), 0);
+    assert_int_equal(st.bytes, 7);
+    weir_io_op_read(&op, file, in, 1, 0);
+    weir_io_settle(place->io, &op); /* never submitted: nothing to do */
+    assert_int_equal(op.state, WEIR_IO_IDLE);
+    weir_io_op_timer(&op, INT64_MAX);
+    assert_true(weir_io_submit(place->io, &op));
+    weir_io_settle(place->io, &op);
+    assert_int_equal(op.result, WEIR_ECANCELED);
     assert_int_equal(st.type, WEIR_IO_FILE);
     assert_true(st.free_bytes > 0);
     close_file(place, file);
