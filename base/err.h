@@ -96,7 +96,9 @@ enum weir_exit {
         "see the first cause in the message")                                                      \
     X(ECANCELED, 1602, FAILED, "the job was canceled", "cancel was asked for", "start it again")   \
     X(EILLEGAL, 1603, SOFTWARE, "a step is not legal in this state", "a defect of the caller",     \
-        "report it, with the command that shows it")
+        "report it, with the command that shows it")                                               \
+    X(ERUNNING, 1604, CONFIG, "a job of this name is running already", "it was started twice",     \
+        "give this one another name (--name), or stop the other")
 
 enum weir_err {
 #define WEIR_ERR_ENUM(sym, num, exit, text, cause, fix) WEIR_##sym = -(num),
