@@ -21,11 +21,22 @@ ring_wait(void)
 #endif
 }
 
+typedef uint64_t ring_words __attribute__((vector_size(32), aligned(8), may_alias));
+
+/* Wide stores, for all rings alike. A line that the other core holds is waited for by each of its
+ * stores, and the store buffer ends after some 64 of them: with eight 8-byte stores to a line, 64
+ * bytes at batch 32 written in place took 42 ns a message where two 32-byte stores took 26 (this VM
+ * while its cores were far apart), and the peers that copy hid it behind their copy. */
 RING_INLINE void
 ring_fill(void *msg, uint64_t seq, uint32_t bytes)
 {
     uint64_t *words = (uint64_t *)msg;
-    for (uint32_t w = 0; w < bytes / 8; w++) {
+    uint32_t w = 0;
+    const ring_words steps = {0, 1, 2, 3};
+    for (; w + 4 <= bytes / 8; w += 4) {
+        *(ring_words *)(void *)(words + w) = steps + (seq + w);
+    }
+    for (; w < bytes / 8; w++) {
         words[w] = seq + w;
     }
 }
