@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two commands measured in turn on one host: A B B A, the ratio of each pair, and its bootstrap interval."""
+import json
+import os
+import platform
+import random
+import shlex
+import statistics
+import subprocess
+
+RESAMPLES = 10000
+CONFIDENCE = 0.95
+# A ping-pong over two lines takes 65 to 130 ns where the two virtual CPUs are near, over 500 where they are far.
+FAR_NS = 250
+
+
+class Refused(Exception):
+    """A measurement that is no result: a command failed, or the answers differ."""
+
+
+def run_command(command, cpus=None):
+    """The JSON line of one run."""
+    argv = shlex.split(command)
+    if cpus is not None:
+        argv = ["taskset", "-c", cpus] + argv
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Refused("%s: exit %d: %s" % (command, done.returncode, done.stderr.strip()[-300:]))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if len(lines) != 1:
+        raise Refused("%s: %d JSON lines where one is due" % (command, len(lines)))
+    line = json.loads(lines[0])
+    if not line.get("ns_per_event", 0) > 0:
+        raise Refused("%s: no ns_per_event" % command)
+    return line
+
+
+def bootstrap(ratios, seed=1):
+    """(median, low, high): the percentile interval of the median over resampled pairs."""
+    rng = random.Random(seed)
+    medians = sorted(statistics.median(rng.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    cut = (1 - CONFIDENCE) / 2
+    return statistics.median(ratios), medians[int(cut * RESAMPLES)], medians[int((1 - cut) * RESAMPLES) - 1]
+
+
+def placement(probe):
+    """Where the two virtual CPUs stand now: near or far; None without a probe."""
+    if probe is None:
+        return None
+    return "far" if run_command(probe)["ns_per_event"] > FAR_NS else "near"
+
+
+def check_answers(ours, peer, same_answer):
+    if same_answer and (ours.get("checksum"), ours.get("rows")) != (peer.get("checksum"), peer.get("rows")):
+        raise Refused(
+            "answers differ: %s rows %s, checksum %s; %s rows %s, checksum %s"
+            % (ours["name"], ours.get("rows"), ours.get("checksum"), peer["name"], peer.get("rows"), peer.get("checksum"))
+        )
+
+
+def measure(ours, peer, pairs, same_answer=True, cpus=None, probe=None, say=lambda text: None):
+    """Run A B B A until there are enough pairs; returns what the history keeps of them.
+
+    With a probe each A B B A is bracketed by it; one that began and ended in different placements is left out, and
+    of the others only the more frequent placement counts.
+    """
+    run_command(ours, cpus)  # the first run of each finds cold files and tables: it does not count
+    run_command(peer, cpus)
+    taken = []
+    rounds = 0
+    place = placement(probe)
+    while len([1 for t in taken if t[0] != "mixed"]) * 2 < pairs and rounds < 3 * pairs:
+        a, b = run_command(ours, cpus), run_command(peer, cpus)
+        b2, a2 = run_command(peer, cpus), run_command(ours, cpus)
+        check_answers(a, b, same_answer)
+        check_answers(a2, b2, same_answer)
+        after = placement(probe)
+        taken.append((place if place == after else "mixed", [(a, b), (a2, b2)]))
+        place = after
+        rounds += 1
+        say("%d of %d pairs" % (2 * len(taken), pairs))
+    return summarise(taken, pairs)
+
+
+def summarise(taken, pairs):
+    places = [place for place, _ in taken if place != "mixed"]
+    if not places:
+        raise Refused("the two CPUs moved in every round: no pair of one placement")
+    place = max(set(places), key=places.count)
+    kept = [pair for where, both in taken if where == place for pair in both]
+    if len(kept) < min(pairs, 10) // 2:
+        raise Refused("only %d pairs of one placement (%s)" % (len(kept), place))
+    ratios = [b["ns_per_event"] / a["ns_per_event"] for a, b in kept]
+    middle, low, high = bootstrap(ratios)
+    return {
+        "ratio": round(middle, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "pairs": len(kept),
+        "ours_ns": round(statistics.median(a["ns_per_event"] for a, _ in kept), 4),
+        "peer_ns": round(statistics.median(b["ns_per_event"] for _, b in kept), 4),
+        "ratios": [round(r, 4) for r in ratios],
+        "events": kept[0][0].get("events"),
+        "checksum": kept[0][0].get("checksum"),
+        "placement": place,
+    }
+
+
+def best_peer(lines, wanted):
+    """Of a suite's lines at one point, (ours, the fastest peer's)."""
+    at_point = [line for line in lines if all(line.get(key) == value for key, value in wanted.items())]
+    ours = [line for line in at_point if line["ring"] == "weir"]
+    peers = [line for line in at_point if line["ring"] != "weir"]
+    if not ours or not peers:
+        raise Refused("no line for %s" % wanted)
+    return ours[0], min(peers, key=lambda line: line["ns"])
+
+
+def summarise_point(lines, wanted):
+    """What the history keeps of one point of a suite; the ratio is the best peer's time over ours."""
+    ours, peer = best_peer(lines, wanted)
+    ratios = [1 / r for r in peer["ratios"]]
+    middle, low, high = bootstrap(ratios)
+    return {
+        "ratio": round(middle, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "pairs": 2 * len(ratios),
+        "ours_ns": ours["ns"],
+        "peer_ns": peer["ns"],
+        "peer": peer["ring"],
+        "ratios": [round(r, 4) for r in ratios],
+    }
+
+
+def run_suite(command, probe):
+    """The lines of a program that pairs by itself, and the placement that it ran in."""
+    before = placement(probe)
+    done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Refused("%s: exit %d: %s" % (command, done.returncode, done.stderr.strip()[-300:]))
+    after = placement(probe)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return lines, before if before == after else "mixed"
+
+
+def read_text(path, default="unknown"):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return default
+
+
+def steal_ticks():
+    """(stolen, all) clock ticks of the host so far."""
+    fields = [int(f) for f in read_text("/proc/stat").splitlines()[0].split()[1:9]]
+    return fields[7], sum(fields)
+
+
+def chosen(text):
+    """The value in brackets of a kernel's list of choices."""
+    return text[text.find("[") + 1 : text.find("]")] if "[" in text else text
+
+
+def git(root, *args):
+    done = subprocess.run(["git", "-C", root, *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.strip()
+
+
+def fingerprint(root):
+    """What a reader must know of the host before comparing a figure with another."""
+    cpuinfo = read_text("/proc/cpuinfo")
+    model = next((l.split(":", 1)[1].strip() for l in cpuinfo.splitlines() if l.startswith("model name")), "unknown")
+    memory = read_text("/proc/meminfo").split("\n")
+    kib = {line.split(":")[0]: line.split()[1] for line in memory if ":" in line}
+    clock = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    return {
+        "cpu": model,
+        "cpus": os.cpu_count(),
+        "hypervisor": " hypervisor" in cpuinfo,
+        "memory_gib": round(int(kib.get("MemTotal", 0)) / (1 << 20), 1),
+        "kernel": platform.release(),
+        "thp": chosen(read_text("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "huge_pages_2m": int(kib.get("HugePages_Total", 0)),
+        "clock_source": read_text(clock),
+        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none"),
+        "mitigations_off": "mitigations=off" in read_text("/proc/cmdline"),
+        "load": round(os.getloadavg()[0], 2),
+        "commit": git(root, "rev-parse", "--short=12", "HEAD") or "unknown",
+        "dirty": bool(git(root, "status", "--porcelain", "--untracked-files=no")),
+    }

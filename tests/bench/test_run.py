@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The bench runner: order of runs, intervals, refusals, histories, table and plots, over programs that pretend."""
+import json
+import os
+import stat
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+sys.dont_write_bytecode = True
+import figures  # noqa: E402
+import paired  # noqa: E402
+import report  # noqa: E402
+import svg  # noqa: E402
+
+PRETEND = """#!/bin/sh
+echo "$1" >>%(log)s
+echo '{"name":"'$1'","ns_per_event":'$2',"events":5,"rows":1,"checksum":"'$3'"}'
+"""
+
+
+class Runner(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.log = os.path.join(self.folder.name, "log")
+        self.program = os.path.join(self.folder.name, "pretend")
+        with open(self.program, "w", encoding="ascii") as file:
+            file.write(PRETEND % {"log": self.log})
+        os.chmod(self.program, stat.S_IRWXU)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def command(self, name, ns, checksum="aa"):
+        return "%s %s %s %s" % (self.program, name, ns, checksum)
+
+    def test_runs_alternate_and_the_first_of_each_does_not_count(self):
+        row = paired.measure(self.command("A", 2), self.command("B", 1), 4)
+        with open(self.log, encoding="ascii") as file:
+            self.assertEqual(file.read().split(), ["A", "B"] + ["A", "B", "B", "A"] * 2)
+        self.assertEqual((row["ratio"], row["low"], row["high"], row["pairs"]), (0.5, 0.5, 0.5, 4))
+        self.assertEqual((row["ours_ns"], row["peer_ns"]), (2, 1))
+
+    def test_answers_that_differ_are_no_result(self):
+        with self.assertRaisesRegex(paired.Refused, "answers differ"):
+            paired.measure(self.command("A", 2), self.command("B", 1, "bb"), 2)
+        paired.measure(self.command("A", 2), self.command("B", 1, "bb"), 2, same_answer=False)
+
+    def test_commands_that_fail_or_say_nothing_are_no_result(self):
+        for command in ("false", "true", "echo {}", "echo '{\"ns_per_event\": 0}'"):
+            with self.assertRaises(paired.Refused):
+                paired.run_command(command)
+
+    def test_pairs_of_moved_cpus_are_left_out(self):
+        near, far = self.command("P", 100), self.command("P", 500)
+        self.assertEqual((paired.placement(near), paired.placement(far)), ("near", "far"))
+        pair = [({"ns_per_event": 1.0, "events": 1}, {"ns_per_event": 1.0})] * 2
+        odd = [({"ns_per_event": 1.0, "events": 1}, {"ns_per_event": 9.0})] * 2
+        row = paired.summarise([("near", pair)] * 5 + [("mixed", odd), ("far", odd)], 10)
+        self.assertEqual((row["placement"], row["pairs"], row["ratio"], row["high"]), ("near", 10, 1.0, 1.0))
+        with self.assertRaisesRegex(paired.Refused, "moved"):
+            paired.summarise([("mixed", pair)], 10)
+
+    def test_interval_holds_the_median_and_narrows_with_pairs(self):
+        few, many = [0.8, 0.9, 1.0, 1.1], [0.8, 0.9, 1.0, 1.1] * 20
+        middle, low, high = paired.bootstrap(few)
+        self.assertTrue(low <= middle <= high)
+        _, low_many, high_many = paired.bootstrap(many)
+        self.assertLess(high_many - low_many, high - low)
+        self.assertEqual(paired.bootstrap(few), paired.bootstrap(few))
+
+    def test_suites_are_compared_with_their_best_peer(self):
+        lines = [
+            {"test": "t", "bytes": 8, "ring": "weir", "ns": 2.0, "ratios": [1.0]},
+            {"test": "t", "bytes": 8, "ring": "slow", "ns": 9.0, "ratios": [0.2]},
+            {"test": "t", "bytes": 8, "ring": "fast", "ns": 4.0, "ratios": [0.5, 0.5]},
+            {"test": "t", "bytes": 64, "ring": "fast", "ns": 1.0, "ratios": [5.0]},
+        ]
+        row = paired.summarise_point(lines, {"test": "t", "bytes": 8})
+        self.assertEqual((row["peer"], row["ratio"], row["ours_ns"]), ("fast", 2.0, 2.0))
+        with self.assertRaises(paired.Refused):
+            paired.summarise_point(lines, {"bytes": 64})
+
+    def test_fingerprint_names_the_host(self):
+        host = paired.fingerprint(ROOT)
+        for key in ("cpu", "kernel", "thp", "huge_pages_2m", "clock_source", "commit"):
+            self.assertIn(key, host)
+        json.dumps(host)
+
+
+class Report(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.figures = [
+            figures.Figure("good", "good <one>", "a", "b", "kernel", 0.8, 0.6),
+            figures.Figure("short", "short", "a", "b", "kernel", 0.8, 0.6),
+            figures.Figure("bad", "bad", "a", "b", "kernel", 0.8, 0.6),
+            figures.Figure("never", "never", "a", "b", "kernel", 0.8),
+        ]
+        for name, ratio in (("good", 0.5), ("good", 0.9), ("short", 0.7), ("bad", 0.5)):
+            report.append_history(self.folder.name, {
+                "name": name, "ratio": ratio, "low": ratio - 0.05, "high": ratio + 0.05, "ours_ns": 2.0, "peer": "kernel",
+                "peer_ns": 1.5, "host": paired.fingerprint(ROOT)})
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def test_table_shows_the_latest_of_each_and_says_how_it_stands(self):
+        table = report.table(self.folder.name, self.figures)
+        self.assertIn("| good <one> | 2.00 ns (500 M/s) | kernel: 1.50 ns (667 M/s) | **0.90** (0.85 to 0.95)", table)
+        self.assertRegex(table, r"\| short .*\| short \|")
+        self.assertRegex(table, r"\| bad .*\| below the bar of 0.60 \|")
+        self.assertNotIn("never", table)
+
+    def test_table_takes_its_place_and_nothing_else(self):
+        text = "before\n%s\nold\n%s\nafter\n" % (report.BEGIN, report.END)
+        once = report.put_between_marks(text, "new\n")
+        self.assertTrue(once.startswith("before\n") and once.endswith("after\n") and "old" not in once)
+        self.assertEqual(report.put_between_marks(once, "new\n"), once)
+        with self.assertRaises(ValueError):
+            report.put_between_marks("no marks", "new\n")
+
+    def test_plots_are_well_formed(self):
+        plots = os.path.join(self.folder.name, "plots")
+        report.write_plots(self.folder.name, plots, self.figures)
+        self.assertEqual(sorted(os.listdir(plots)), ["good.svg", "ratios.svg"])
+        for name in os.listdir(plots):
+            root = xml.etree.ElementTree.parse(os.path.join(plots, name)).getroot()
+            self.assertTrue(root.tag.endswith("svg"))
+        self.assertEqual(svg.ticks(1.0)[0], 0)
+
+    def test_rows_of_the_project_are_sound(self):
+        names = [figure.name for figure in figures.FIGURES]
+        self.assertEqual(len(names), len(set(names)))
+        for figure in figures.FIGURES:
+            self.assertLessEqual(figure.bar, figure.goal)
+            words = {name: "x" for name in figure.inputs()}
+            figure.ours.format(build="b", **words)
+            figure.peer.format(build="b", **words)
+
+
+if __name__ == "__main__":
+    unittest.main()
