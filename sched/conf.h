@@ -110,6 +110,8 @@ enum weir_conf_syntax {
     X(IO_ENGINE, "io.engine", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto uring posix",            \
         "how files and sockets are read and written; auto: io_uring where the host "               \
         "allows it")                                                                               \
+    X(PLUGINS_DIR, "plugins.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                         \
+        "directory of the jobs that are called by name; by default the installation's")            \
     X(LOG_FORMAT, "log.format", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto human logfmt json",    \
         "form of the log on stderr; auto: human on a terminal, else logfmt")                       \
     X(LOG_LEVEL, "log.level", CHOICE, ANY, PLAIN, "", 0, 0, "info", "error warning info debug",    \

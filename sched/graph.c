@@ -81,6 +81,22 @@ weir_env_set_parallelism(struct weir_env *env, uint32_t parallelism)
     env->parallelism = parallelism;
 }
 
+int
+weir_env_set_operator_parallelism(struct weir_env *env, const char *name, uint32_t parallelism)
+{
+    const char *names[WEIR_GRAPH_NODE_CNT_MAX];
+    for (uint32_t i = 0; i < env->node_cnt; i++) {
+        names[i] = env->node[i].name;
+        if (strcmp(names[i], name) == 0) {
+            env->node[i].parallelism = parallelism;
+            return 0;
+        }
+    }
+    const char *near = weir_opt_nearest(name, names, env->node_cnt);
+    return weir_err_push(WEIR_EGRAPH, "there is no operator %s%s%s%s", name,
+        near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
 uint32_t
 weir_env_parallelism(const struct weir_env *env)
 {

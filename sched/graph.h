@@ -58,6 +58,10 @@ WEIR_API void weir_env_declare(struct weir_env *env, const struct weir_opt *para
 WEIR_API WEIR_MUST_USE int
 weir_env_set_param(struct weir_env *env, const char *name, const char *text);
 WEIR_API void weir_env_set_parallelism(struct weir_env *env, uint32_t parallelism);
+/* weir_env_set_operator_parallelism - that of one operator, over what the job said; once the graph
+ * is built. WEIR_EGRAPH: no such operator, with the nearest name. */
+WEIR_API WEIR_MUST_USE int
+weir_env_set_operator_parallelism(struct weir_env *env, const char *name, uint32_t parallelism);
 WEIR_API uint32_t weir_env_parallelism(const struct weir_env *env);
 WEIR_API const char *weir_env_job_name(const struct weir_env *env);
 /* weir_env_rename - the job's name where the job or the user gives a better one; copied. */

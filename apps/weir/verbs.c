@@ -5,11 +5,14 @@
 #include "base/base.h"
 
 const struct weir_verb *const weir_verbs[] = {
-    &weir_verb_completion,
+    &weir_verb_run,
+    &weir_verb_plan,
+    &weir_verb_validate,
+    &weir_verb_topo,
+    &weir_verb_explain,
     &weir_verb_config_defaults,
     &weir_verb_config_show,
-    &weir_verb_explain,
-    &weir_verb_topo,
     &weir_verb_version,
+    &weir_verb_completion,
 };
 const size_t weir_verbs_cnt = WEIR_ARRAY_CNT(weir_verbs);

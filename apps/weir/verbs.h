@@ -9,7 +9,10 @@ extern const struct weir_verb weir_verb_completion;
 extern const struct weir_verb weir_verb_config_defaults;
 extern const struct weir_verb weir_verb_config_show;
 extern const struct weir_verb weir_verb_explain;
+extern const struct weir_verb weir_verb_plan;
+extern const struct weir_verb weir_verb_run;
 extern const struct weir_verb weir_verb_topo;
+extern const struct weir_verb weir_verb_validate;
 extern const struct weir_verb weir_verb_version;
 
 #endif

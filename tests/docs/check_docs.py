@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_docs.py [--write] WEIR-BINARY: the documents say what the program does.
 
-Three checks over README.md, CHANGELOG.md and docs/*.md, each a TAP case:
+Four checks over README.md, CHANGELOG.md and docs/*.md, each a TAP case:
 - what stands between `<!-- output of: COMMAND -->` and `<!-- end -->` is what COMMAND prints
   (--write puts it there; a COMMAND with --markdown as it is, any other as a text block);
 - every command block (```sh) runs and exits 0, or as its info string says: ```sh exits=78. Blocks
   marked ```sh by-hand (long, or for another machine) are only looked at. A block runs in a folder
   of its own that shows the repository's files, with weir in the PATH;
+- the keys of docs/report.md are those of the report of a real run;
 - every verb of `weir -h` has its help in docs/cli.md, and every link to a file of ours is good.
 """
+import json
 import os
 import pathlib
 import re
@@ -110,6 +112,29 @@ def check_verbs(weir, env, tap):
         tap.case(f"cli.md: has weir {verb} -h", error)
 
 
+def keys_of(value, path=""):
+    """Paths of all leaves; the plan is one leaf, it has a document of its own."""
+    if isinstance(value, dict) and path != "plan":
+        return {k for name, v in value.items() for k in keys_of(v, f"{path}.{name}" if path else name)}
+    if isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        return {k for v in value for k in keys_of(v, path + "[]")}
+    return {path}
+
+
+def check_report(weir, env, tap):
+    with tempfile.TemporaryDirectory(prefix="weir-docs-") as name:
+        report = pathlib.Path(name) / "report.json"
+        result = shell(f"{weir} run nexmark -p events=gen:1000,seed=1 --name docs --report {report}",
+                       name, env)
+        found = keys_of(json.loads(report.read_text())) if result.returncode == 0 else set()
+    text = (ROOT / "docs/report.md").read_text()
+    documented = set(re.findall(r"^\| `([^`]+)` \|", text, re.M))
+    error = "\n".join([result.stderr] if not found else
+                      [f"{k} is not documented" for k in sorted(found - documented)] +
+                      [f"{k} is documented only" for k in sorted(documented - found)])
+    tap.case("report.md: keys of a report", error)
+
+
 def main(args):
     write = "--write" in args
     weir = pathlib.Path(args[-1]).resolve()
@@ -122,6 +147,7 @@ def main(args):
             if not write:
                 check_blocks(path, text, env, tap)
         check_verbs(weir, env, tap)
+        check_report(weir, env, tap)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/weir/job.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apps/weir/configure.h"
+#include "base/base.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+#define PATH_BYTES 4096
+#define JOB_CNT_MAX 256
+
+/* The directory of this program, without a slash at its end. */
+static bool
+program_dir(char buf[PATH_BYTES])
+{
+    ssize_t bytes = readlink("/proc/self/exe", buf, PATH_BYTES - 1);
+    if (bytes <= 0) {
+        return false;
+    }
+    buf[bytes] = '\0';
+    char *slash = strrchr(buf, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    return slash != NULL;
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t text_bytes = strlen(text);
+    size_t end_bytes = strlen(end);
+    return text_bytes > end_bytes && strcmp(text + text_bytes - end_bytes, end) == 0;
+}
+
+/* Writes dir + below + "/name.so"; 1, or 0 where that is too long to be a path. */
+static size_t
+pattern(char buf[PATH_BYTES], const char *dir, const char *below, const char *name)
+{
+    int n = snprintf(buf, PATH_BYTES, "%s%s/%s.so", dir, below, name);
+    return n > 0 && n < PATH_BYTES ? 1 : 0;
+}
+
+/* Patterns of files that may be called by name: the directory of the configuration, or else that of
+ * the installation and, for a program run from its build folder, those of its neighbours. */
+static size_t
+job_patterns(const struct weir_conf *conf, const char *name, char patterns[2][PATH_BYTES])
+{
+    char program[PATH_BYTES];
+    const char *set = weir_conf_text(conf, WEIR_CONF_PLUGINS_DIR);
+    if (set[0] != '\0') {
+        return pattern(patterns[0], set, "", name);
+    }
+    if (!program_dir(program)) {
+        return 0;
+    }
+    size_t cnt = pattern(patterns[0], program, "/" WEIR_PLUGIN_DIR, name);
+    return cnt + (ends_with(program, "/weir") ? pattern(patterns[cnt], program, "/../*", name) : 0);
+}
+
+/* All files of the patterns; the caller frees them with globfree(). */
+static size_t
+job_files(const struct weir_conf *conf, const char *name, glob_t *ret_files)
+{
+    char patterns[2][PATH_BYTES];
+    size_t cnt = job_patterns(conf, name, patterns);
+    memset(ret_files, 0, sizeof *ret_files);
+    for (size_t i = 0; i < cnt; i++) {
+        (void)glob(patterns[i], i > 0 ? GLOB_APPEND : 0, NULL, ret_files);
+    }
+    return ret_files->gl_pathc;
+}
+
+static int
+refuse_name(const struct weir_conf *conf, const char *name)
+{
+    char texts[JOB_CNT_MAX][WEIR_JOB_NAME_BYTES];
+    const char *names[JOB_CNT_MAX];
+    char listed[256] = "";
+    glob_t files;
+    size_t cnt = weir_min_u64(job_files(conf, "*", &files), JOB_CNT_MAX);
+    size_t used = 0;
+    for (size_t i = 0; i < cnt; i++) {
+        const char *base = strrchr(files.gl_pathv[i], '/') + 1;
+        (void)snprintf(texts[i], sizeof texts[i], "%.*s", (int)strcspn(base, "."), base);
+        names[i] = texts[i];
+        int n =
+            snprintf(listed + used, sizeof listed - used, "%s%s", used > 0 ? ", " : "", texts[i]);
+        used = weir_min_u64(used + (n > 0 ? (size_t)n : 0), sizeof listed - 1);
+    }
+    globfree(&files);
+    const char *near = weir_opt_nearest(name, names, cnt);
+    if (near != NULL) {
+        return weir_err_push(
+            WEIR_ENOINPUT, "there is no job called %s; did you mean %s?", name, near);
+    }
+    return weir_err_push(WEIR_ENOINPUT, "there is no job called %s; there is: %s", name,
+        cnt > 0 ? listed : "none; a file is named by its path, ./job.so");
+}
+
+static bool
+is_yaml(const char *job)
+{
+    return ends_with(job, ".yaml") || ends_with(job, ".yml");
+}
+
+/* job.so, ./job.so -> job; what a name may not hold becomes '-'. */
+static void
+name_of(const char *job, char name[WEIR_JOB_NAME_BYTES])
+{
+    const char *slash = strrchr(job, '/');
+    const char *base = slash != NULL ? slash + 1 : job;
+    (void)snprintf(name, WEIR_JOB_NAME_BYTES, "%.*s", (int)strcspn(base, "."), base);
+    for (char *at = name; *at != '\0'; at++) {
+        bool good = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+                    (*at >= '0' && *at <= '9') || *at == '_' || *at == '-';
+        *at = good ? *at : '-';
+    }
+    if (name[0] == '\0') {
+        (void)snprintf(name, WEIR_JOB_NAME_BYTES, "job");
+    }
+}
+
+static int
+open_file(const struct weir_conf *conf, const char *job, struct weir_jobfile **ret_file)
+{
+    if (strchr(job, '/') != NULL || ends_with(job, ".so")) {
+        return weir_jobfile_open(job, ret_file);
+    }
+    if (strpbrk(job, "*?[\\") != NULL) {
+        return weir_err_push(WEIR_ENOINPUT, "there is no job called %s", job);
+    }
+    glob_t files;
+    int err = job_files(conf, job, &files) > 0 ? weir_jobfile_open(files.gl_pathv[0], ret_file)
+                                               : refuse_name(conf, job);
+    globfree(&files);
+    return err;
+}
+
+int
+weir_job_arg_open(
+    const struct weir_args *args, const char *topology_xml, struct weir_job_arg *ret_job)
+{
+    const char *job = args->arg[0];
+    memset(ret_job, 0, sizeof *ret_job);
+    if (is_yaml(job)) {
+        return weir_err_push(WEIR_EJOB, "%s: a pipeline in YAML cannot be run yet", job);
+    }
+    int err = weir_configure(args, &ret_job->conf);
+    if (err == 0) {
+        name_of(job, ret_job->name);
+        err = open_file(ret_job->conf, job, &ret_job->file);
+    }
+    if (err == 0) {
+        const struct weir_launch_options options = {
+            .conf = ret_job->conf,
+            .file = ret_job->file,
+            .name = ret_job->name,
+            .topology_xml = topology_xml,
+        };
+        err = weir_launch_open(&options, &ret_job->launch);
+    }
+    return err;
+}
+
+void
+weir_job_arg_close(struct weir_job_arg *job)
+{
+    weir_launch_close(job->launch);
+    weir_jobfile_close(job->file);
+    weir_conf_close(job->conf);
+}
+
+int
+weir_job_arg_help(const struct weir_args *args)
+{
+    struct weir_conf *conf = NULL;
+    struct weir_jobfile *file = NULL;
+    int err = weir_configure(args, &conf);
+    if (err == 0) {
+        err = open_file(conf, args->arg[0], &file);
+    }
+    if (err == 0) {
+        const struct weir_opt *params = weir_jobfile_params(file);
+        size_t cnt = 0;
+        while (params != NULL && params[cnt].name != NULL) {
+            cnt++;
+        }
+        (void)printf("%s takes %s parameters, each as -p NAME=VALUE%s\n", args->arg[0],
+            cnt > 0 ? "these" : "no", cnt > 0 ? ":\n" : ".");
+        weir_opt_help(stdout, params, cnt);
+    }
+    weir_jobfile_close(file);
+    weir_conf_close(conf);
+    return err;
+}

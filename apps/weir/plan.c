@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plan.c: `weir plan`: what would run where, why, and with how much memory. */
+#include <stdio.h>
+
+#include "apps/weir/configure.h"
+#include "apps/weir/job.h"
+#include "apps/weir/verbs.h"
+#include "base/err.h"
+
+static int
+plan_run(const struct weir_args *args)
+{
+    struct weir_job_arg job;
+    int err = weir_job_arg_open(args, weir_cli_value(args, "topology"), &job);
+    if (err == 0) {
+        err = weir_launch_plan(job.launch, false);
+    }
+    if (err == 0) {
+        const struct weir_plan *plan = weir_launch_plan_of(job.launch);
+        err = weir_cli_has(args, "json") ? weir_plan_json(plan, stdout)
+                                         : weir_plan_print(plan, stdout);
+    }
+    weir_job_arg_close(&job);
+    return err;
+}
+
+static const struct weir_flag plan_flags[] = {
+    WEIR_CONFIGURE_FLAGS,
+    {"topology", 0, "FILE", "plan for a host that hwloc recorded (lstopo FILE.xml)"},
+    {"json", 0, NULL, "print JSON"},
+};
+
+const struct weir_verb weir_verb_plan = {
+    .name = "plan",
+    .args = "JOB",
+    .text = "say what a run would place where, why, and with how much memory",
+    .examples = "weir plan nexmark -p query=q1\n"
+                "weir plan nexmark -p query=q1 --set placement.cut=all\n"
+                "weir plan ./job.so -f weir.yaml --json\n",
+    .notes = WEIR_CONFIGURE_NOTES,
+    .flags = plan_flags,
+    .flag_cnt = WEIR_ARRAY_CNT(plan_flags),
+    .arg_cnt_min = 1,
+    .arg_cnt_max = 1,
+    .run = plan_run,
+    .help_more = weir_job_arg_help,
+};

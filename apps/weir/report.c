@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/weir/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "apps/weir/vcs.h"
+#include "apps/weir/watch.h"
+#include "base/err.h"
+
+static double
+wall_s(const struct weir_run_result *result)
+{
+    return (double)result->wall_ns / (double)WEIR_SEC_NS;
+}
+
+static double
+rate_per_s(const struct weir_run_result *result, uint64_t rows)
+{
+    return result->wall_ns > 0 ? (double)rows / wall_s(result) : 0;
+}
+
+static json_t *
+vertices_json(const struct weir_run_result *result)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < weir_job_operator_cnt(result->job); i++) {
+        struct weir_job_operator_sum sum;
+        weir_job_operator(result->job, i, &sum);
+        json_array_append_new(list,
+            json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", sum.name, "records_in",
+                (json_int_t)sum.rows_in, "records_out", (json_int_t)sum.rows_out, "records_late",
+                (json_int_t)sum.rows_late, "records_bad", (json_int_t)sum.rows_bad));
+    }
+    return list;
+}
+
+static json_t *
+departures_json(const struct weir_run_result *result)
+{
+    json_t *list = json_array();
+    const char *text;
+    for (uint32_t i = 0; (text = weir_job_fallback_at(result->job, i)) != NULL; i++) {
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+/* "model name" of the first CPU. */
+static void
+cpu_model(char *buf, size_t bytes)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    buf[0] = '\0';
+    while (file != NULL && buf[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+            line[strcspn(line, "\n")] = '\0';
+            (void)snprintf(buf, bytes, "%s", colon + 2);
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+}
+
+static json_t *
+host_json(const struct weir_run_result *result)
+{
+    struct utsname name;
+    char model[256];
+    char cpus[WEIR_CPUSET_TEXT_BYTES];
+    const struct weir_cgroup *cgroup = weir_launch_cgroup(result->launch);
+    memset(&name, 0, sizeof name);
+    (void)uname(&name);
+    cpu_model(model, sizeof model);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f}", "name", name.nodename, "kernel",
+        name.release, "cpu", model, "cpus", weir_cpuset_print(&cgroup->cpus, cpus, sizeof cpus),
+        "memory_bytes", (json_int_t)cgroup->memory_bytes, "cpu_quota", cgroup->cpu_quota);
+}
+
+static json_t *
+plan_json(const struct weir_run_result *result)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    json_t *doc = NULL;
+    FILE *file = open_memstream(&text, &bytes);
+    if (file != NULL) {
+        int err = weir_plan_json(weir_launch_plan_of(result->launch), file);
+        if (fclose(file) == 0 && err == 0) {
+            doc = json_loadb(text, bytes, 0, NULL);
+        }
+    }
+    free(text);
+    return doc != NULL ? doc : json_null();
+}
+
+static json_t *
+report_json(const struct weir_run_result *result)
+{
+    struct weir_watch_totals totals =
+        weir_watch_totals(result->job, weir_launch_plan_of(result->launch));
+    const char *state = result->err == 0 ? (result->stopped ? "stopped" : "finished") : "failed";
+    json_t *doc = json_object();
+    json_object_set_new(doc, "job", json_string(weir_launch_name(result->launch)));
+    json_object_set_new(doc, "state", json_string(state));
+    json_object_set_new(doc, "error", result->err == 0 ? json_null() : json_string(result->why));
+    json_object_set_new(doc, "wall_s", json_real(wall_s(result)));
+    json_object_set_new(doc, "records_in", json_integer((json_int_t)totals.rows_in));
+    json_object_set_new(doc, "records_out", json_integer((json_int_t)totals.rows_out));
+    json_object_set_new(doc, "records_late", json_integer((json_int_t)totals.rows_late));
+    json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
+    json_object_set_new(doc, "rate_per_s", json_real(rate_per_s(result, totals.rows_in)));
+    json_object_set_new(doc, "vertices", vertices_json(result));
+    json_object_set_new(doc, "restored_checkpoint", json_null());
+    json_object_set_new(doc, "checkpoints", json_array());
+    json_object_set_new(doc, "departures", departures_json(result));
+    json_object_set_new(doc, "plan", plan_json(result));
+    json_object_set_new(doc, "host", host_json(result));
+    json_object_set_new(
+        doc, "weir", json_pack("{s:s, s:s}", "version", WEIR_VERSION, "commit", WEIR_COMMIT));
+    return doc;
+}
+
+int
+weir_report_write(const struct weir_run_result *result, const char *path)
+{
+    json_t *doc = report_json(result);
+    if (strcmp(path, "-") == 0) {
+        weir_cli_print_json(doc);
+        return 0;
+    }
+    FILE *file = fopen(path, "we");
+    int err = file == NULL ? weir_err_errno(errno, "the report %s", path) : 0;
+    if (err == 0 && (json_dumpf(doc, file, JSON_INDENT(2)) != 0 || fputc('\n', file) == EOF)) {
+        err = weir_err_errno(errno, "the report %s", path);
+    }
+    if (file != NULL && fclose(file) != 0 && err == 0) {
+        err = weir_err_errno(errno, "the report %s", path);
+    }
+    json_decref(doc);
+    return err;
+}
+
+void
+weir_report_print(const struct weir_run_result *result)
+{
+    struct weir_watch_totals totals =
+        weir_watch_totals(result->job, weir_launch_plan_of(result->launch));
+    (void)fprintf(stderr,
+        "%s %s: %" PRIu64 " records in, %" PRIu64 " out, %.2f s, %.2f M records/s\n",
+        weir_launch_name(result->launch), result->stopped ? "stopped" : "finished", totals.rows_in,
+        totals.rows_out, wall_s(result), rate_per_s(result, totals.rows_in) / 1e6);
+    if (totals.rows_late > 0 || totals.rows_bad > 0) {
+        (void)fprintf(stderr, "  %" PRIu64 " records late, %" PRIu64 " malformed and skipped\n",
+            totals.rows_late, totals.rows_bad);
+    }
+}

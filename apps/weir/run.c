@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c: `weir run`: plan a job, run it to its end, and say what it did. */
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/weir/configure.h"
+#include "apps/weir/job.h"
+#include "apps/weir/report.h"
+#include "apps/weir/verbs.h"
+#include "apps/weir/watch.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+#define WHY_BYTES 2048
+
+/* What the host did not give: said once, at the start. */
+static void
+print_departures(const struct weir_job *job)
+{
+    const char *text;
+    for (uint32_t i = 0; (text = weir_job_fallback_at(job, i)) != NULL; i++) {
+        (void)fprintf(stderr, "weir: warning: %s\n", text);
+    }
+}
+
+/* Runs the wired job; the error's context is kept for the caller to print, and copied for the
+ * report. */
+static int
+run_job(const struct weir_args *args, struct weir_launch *launch, struct weir_job *job)
+{
+    char why[WHY_BYTES] = "";
+    struct weir_watch *watch = NULL;
+    struct weir_run_result result = {.job = job, .launch = launch, .why = why};
+    int err = weir_watch_start(job, weir_launch_plan_of(launch), &watch);
+    if (err != 0) {
+        return err;
+    }
+    struct weir_clock clock;
+    weir_clock_init_os(&clock);
+    int64_t start_ns = weir_clock_ns_cold(&clock);
+    result.err = weir_job_run(job);
+    result.wall_ns = weir_clock_ns_cold(&clock) - start_ns;
+    uint32_t interrupt_cnt = weir_watch_stop(watch);
+    result.stopped = interrupt_cnt > 0;
+    weir_err_save(why, sizeof why);
+    err = result.err;
+    if (err == WEIR_ECANCELED && interrupt_cnt > 1) {
+        weir_err_clear();
+        err = WEIR_EXIT_INTERRUPTED;
+    }
+    if (result.err == 0) {
+        weir_report_print(&result);
+    }
+    const char *report = weir_cli_value(args, "report");
+    if (report != NULL) {
+        int report_err = weir_report_write(&result, report);
+        err = err == 0 ? report_err : err;
+    }
+    return err;
+}
+
+static int
+run_run(const struct weir_args *args)
+{
+    struct weir_job_arg arg;
+    struct weir_job *job = NULL;
+    const char *restore = weir_cli_value(args, "restore");
+    if (restore != NULL && strcmp(restore, "none") != 0) {
+        return weir_err_push(
+            WEIR_ECONFIG, "--restore=%s: checkpoints are not there yet in this version", restore);
+    }
+    weir_watch_block();
+    int err = weir_job_arg_open(args, NULL, &arg);
+    if (err == 0) {
+        err = weir_launch_plan(arg.launch, true);
+    }
+    if (err == 0) {
+        err = weir_launch_job(arg.launch, &job);
+    }
+    if (err == 0) {
+        print_departures(job);
+        err = run_job(args, arg.launch, job);
+    }
+    weir_job_delete(job);
+    weir_job_arg_close(&arg);
+    return err;
+}
+
+static const struct weir_flag run_flags[] = {
+    WEIR_CONFIGURE_FLAGS,
+    {"report", 0, "FILE", "write what the run did as JSON (docs/report.md); - for stdout"},
+    {"restore", 0, "WHICH", "none; checkpoints are not there yet"},
+};
+
+const struct weir_verb weir_verb_run = {
+    .name = "run",
+    .args = "JOB",
+    .text = "run a job: a path to a .so, or a name in the plug-in directory",
+    .examples = "weir run nexmark -p query=q1 -p events=gen:100000,seed=1\n"
+                "weir run nexmark -h                    # the parameters of this job\n"
+                "weir run ./job.so -f weir.yaml --report report.json\n"
+                "weir run nexmark --set parallelism=2 --set placement.cut=all\n",
+    .notes = WEIR_CONFIGURE_NOTES "TERM and INT stop the sources and finish what is in flight; a "
+                                  "second one cancels. USR1 prints\n"
+                                  "the counters of every operator.\n",
+    .flags = run_flags,
+    .flag_cnt = WEIR_ARRAY_CNT(run_flags),
+    .arg_cnt_min = 1,
+    .arg_cnt_max = 1,
+    .run = run_run,
+    .help_more = weir_job_arg_help,
+};
