@@ -9,14 +9,14 @@
  *
  *     struct spread { int64_t least, most; };
  *     static inline void spread_init(struct spread *acc) {...}
- *     static inline void spread_add(struct spread *acc, const struct bid *in, const char *heap) {...}
- *     static inline void spread_merge(struct spread *acc, const struct spread *from) {...}
+ *     static inline void spread_add(struct spread *acc, const struct bid *in, const char *heap)
+ *     {...} static inline void spread_merge(struct spread *acc, const struct spread *from) {...}
  *     static inline void spread_result(const struct spread *acc, struct spread_row *out) {...}
  *     WEIR_AGGREGATE(spread, bid, struct spread, spread_row)          -> spread_agg
  *
  * Where there is an inverse, WEIR_AGGREGATE_INVERTIBLE also takes spread_subtract(acc, from), which
- * undoes a merge exactly; sliding windows are cheaper then. The functions are inlined into loops over
- * a batch: nothing is called per record.
+ * undoes a merge exactly; sliding windows are cheaper then. The functions are inlined into loops
+ * over a batch: nothing is called per record.
  *
  * result() sets the fields of the output row that nobody else does: those of the key and of the
  * window are there already (window.h). It may set inline strings only.
@@ -32,7 +32,8 @@
 
 WEIR_C_BEGIN
 
-/* Accumulators lie in table entries (table.h), of which the operators keep 8 bytes for themselves. */
+/* Accumulators lie in table entries (table.h), of which the operators keep 8 bytes for
+ * themselves. */
 #define WEIR_AGGREGATE_ACC_BYTES_MAX 248
 
 struct weir_aggregate;
@@ -90,9 +91,9 @@ struct weir_aggregate {
 };
 
 WEIR_API struct weir_aggregate weir_aggregate_count(void);
-/* weir_aggregate_sum, _min, _max, _avg - over a field of type i32, i64, f64, decimal, and for min and
- * max also ts and time. Sums of integers wrap. An average is an f64, or a number of the input's type
- * rounded towards zero, as the output field says. */
+/* weir_aggregate_sum, _min, _max, _avg - over a field of type i32, i64, f64, decimal, and for min
+ * and max also ts and time. Sums of integers wrap. An average is an f64, or a number of the input's
+ * type rounded towards zero, as the output field says. */
 WEIR_API struct weir_aggregate weir_aggregate_sum(const char *field);
 WEIR_API struct weir_aggregate weir_aggregate_min(const char *field);
 WEIR_API struct weir_aggregate weir_aggregate_max(const char *field);
@@ -101,7 +102,8 @@ WEIR_API struct weir_aggregate weir_aggregate_avg(const char *field);
 /* weir_aggregate_resolve - fit an aggregate to its input and the output field of its result.
  *
  * Shape:   out_field is NULL for one of the user's own.
- * Errors:  WEIR_EGRAPH: no such field, or types that do not go together; nullable fields are refused.
+ * Errors:  WEIR_EGRAPH: no such field, or types that do not go together; nullable fields are
+ *          refused.
  */
 WEIR_API WEIR_MUST_USE int weir_aggregate_resolve(struct weir_aggregate *agg,
     const struct weir_schema *in_schema, const struct weir_field *out_field);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* table.h: keyed state: fixed-size values by key, in the pages of a state arena.
  *
- * For each key group of the subtask a table is an extendible hash over bucket pages; the key groups'
- * directories stand side by side with one common depth:
+ * For each key group of the subtask a table is an extendible hash over bucket pages; the key
+ * groups' directories stand side by side with one common depth:
  *
  *     hash 63..32  x max_parallelism  =  key group . fraction        (one multiplication)
  *     directory[its leading bits] -> bucket                          (one shift, one load)
@@ -73,8 +73,8 @@ WEIR_STATIC_ASSERT(sizeof(struct weir_bucket) == WEIR_LINE_BYTES, "a bucket head
 
 struct weir_table {
     struct weir_arena *arena;
-    /* The directory: 2^depth words a key group, each a bucket's reference with its size_idx in the two
-     * low bits, which references of whole lines have free; 0 is no bucket. */
+    /* The directory: 2^depth words a key group, each a bucket's reference with its size_idx in the
+     * two low bits, which references of whole lines have free; 0 is no bucket. */
     uint32_t dir;
     uint32_t depth;
     uint32_t next_dir; /* the directory of twice the size while it is being filled, else 0 */

@@ -204,8 +204,8 @@ hit(uint32_t kind, uint32_t val_off, uint32_t val_bytes, const char *key, void *
     return false;
 }
 
-/* The value of a key of plain words that lies behind its full home group, without a look at the cold
- * header line; NULL: not decided here. */
+/* The value of a key of plain words that lies behind its full home group, without a look at the
+ * cold header line; NULL: not decided here. */
 static __attribute__((noinline)) void *
 further(const struct weir_table *t, const struct table_key *key)
 {

@@ -4,9 +4,9 @@
  *     (job graph, topology, options, effective cpuset, budget)  ->  vertices, subtasks, stages,
  *                                                                   cores, edges, memory per node
  *
- * The planner is a pure function: it asks the machine nothing, and the same input gives the same plan.
- * The command that prints a plan, the one that runs it and the tests with recorded hosts call the
- * same function. Every decision carries its reason in words.
+ * The planner is a pure function: it asks the machine nothing, and the same input gives the same
+ * plan. The command that prints a plan, the one that runs it and the tests with recorded hosts call
+ * the same function. Every decision carries its reason in words.
  *
  * A vertex is a connected piece of the graph whose subtasks run side by side: operators of equal
  * parallelism joined by edges on which subtask i talks to subtask i only (forward, or anything
@@ -64,7 +64,8 @@ struct weir_plan_operator {
     bool can_split; /* the chain may be cut after it */
 };
 
-/* Output `output` of operator `from` feeds input `input` of operator `to`; indices into operators. */
+/* Output `output` of operator `from` feeds input `input` of operator `to`; indices into
+ * operators. */
 struct weir_plan_link {
     uint32_t from;
     uint32_t to;
@@ -125,7 +126,8 @@ struct weir_plan_options {
 #define WEIR_PLAN_CORE_BYTES (UINT64_C(1) << 20)
 /* A task's own records: nodes, views, cursors, counters. */
 #define WEIR_PLAN_TASK_BYTES (UINT64_C(64) << 10)
-/* A tenth of the budget stays with the process: code, heap, configuration, the kernel's page tables. */
+/* A tenth of the budget stays with the process: code, heap, configuration, the kernel's page
+ * tables. */
 #define WEIR_PLAN_RESERVE_PARTS 10
 
 /* Cores of another running job. */
@@ -199,8 +201,8 @@ struct weir_plan_edge {
     const char *reason;
 };
 
-/* In the order of edge, producer, consumer. prod_idx counts the channels of the producer's partition,
- * cons_idx those of the consumer's gate input. */
+/* In the order of edge, producer, consumer. prod_idx counts the channels of the producer's
+ * partition, cons_idx those of the consumer's gate input. */
 struct weir_plan_channel {
     uint32_t edge;
     uint32_t from_stage;
@@ -258,8 +260,8 @@ struct weir_plan {
 
 /* weir_plan_make - plan a graph on a host.
  *
- * Errors:  WEIR_EGRAPH: no operator, a cycle, an operator without a place in it, a forward link between
- *          different parallelisms; both ends are named.
+ * Errors:  WEIR_EGRAPH: no operator, a cycle, an operator without a place in it, a forward link
+ *          between different parallelisms; both ends are named.
  *          WEIR_EPLAN: cores that are not there, not ours, or held; names that no vertex has; a cut
  *          where none is possible; parallelism above its bounds.
  *          WEIR_EBUDGET: more memory than the budget or than a node has, with the split.
@@ -272,9 +274,9 @@ WEIR_API void weir_plan_close(struct weir_plan *plan);
 
 /* weir_plan_core_list - the CPUs that a placement expression names on a host.
  *
- * Shape:   terms joined by commas: "auto" | "2" | "2-9" | "0-15:2/4" | "numa:1" | "l3:0" | "socket:0" |
- *          "die:2" | "near:nic:ens3f0", each with an "h" behind it to add SMT siblings. *ret_named
- *          holds those given by number, of which the user is sure.
+ * Shape:   terms joined by commas: "auto" | "2" | "2-9" | "0-15:2/4" | "numa:1" | "l3:0" |
+ *          "socket:0" | "die:2" | "near:nic:ens3f0", each with an "h" behind it to add SMT
+ *          siblings. *ret_named holds those given by number, of which the user is sure.
  * Errors:  WEIR_EPLAN, with the term and what there is instead.
  */
 WEIR_API WEIR_MUST_USE int weir_plan_core_list(const char *text, const struct weir_plan_host *host,

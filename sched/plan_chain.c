@@ -17,8 +17,8 @@ weir_plan_priv_pointwise(const struct plan_build *build, const struct weir_plan_
     return from == to && (from == 1 || link->partitioner == WEIR_PLAN_FORWARD);
 }
 
-/* Kahn's order of groups (of operators, each its own group, to begin with); the lowest first that is
- * free, so that the order is the same every time. Returns how many could be ordered. */
+/* Kahn's order of groups (of operators, each its own group, to begin with); the lowest first that
+ * is free, so that the order is the same every time. Returns how many could be ordered. */
 static uint32_t
 order_groups(
     const struct plan_build *build, const uint32_t *group, uint32_t *waiting, uint32_t *ret_order)
@@ -244,8 +244,8 @@ name_operators(struct plan_build *build, const uint32_t *operators, uint32_t cnt
     return weir_plan_priv_text(build->plan, "%s", text);
 }
 
-/* Number the groups in their own topological order, within[] telling what they are counted in: all of
- * them for vertices, their vertex for stages. ret_cnt[within] counts them. */
+/* Number the groups in their own topological order, within[] telling what they are counted in: all
+ * of them for vertices, their vertex for stages. ret_cnt[within] counts them. */
 static int
 number_groups(struct plan_build *build, const uint32_t *group, const uint32_t *within,
     uint32_t *ret_number, uint32_t *ret_cnt)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes per stage, node and purpose; the budget.
  *
- * Rings lie with their consumer, which polls them; buffers with their producer, whose pool they come
- * from. State gets what it must have at least, and then shares what the budget leaves.
+ * Rings lie with their consumer, which polls them; buffers with their producer, whose pool they
+ * come from. State gets what it must have at least, and then shares what the budget leaves.
  */
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stages onto cores.
  *
- * A greedy walk: the stages that the user bound most tightly first, then the heavy ones, then subtask
- * by subtask, so that the stages of one pipeline follow each other. Each takes the CPU that is least
- * loaded; among those the one whose hardware thread suits the SMT policy, then the nearest to the
- * stages that it talks to, then the first in the order of the machine. With no neighbour placed, the
- * L3 that fits the stages to come most closely.
+ * A greedy walk: the stages that the user bound most tightly first, then the heavy ones, then
+ * subtask by subtask, so that the stages of one pipeline follow each other. Each takes the CPU that
+ * is least loaded; among those the one whose hardware thread suits the SMT policy, then the nearest
+ * to the stages that it talks to, then the first in the order of the machine. With no neighbour
+ * placed, the L3 that fits the stages to come most closely.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -218,8 +218,8 @@ read_pools(struct place *place)
     return err;
 }
 
-/* The option entry of each stage: the one that names an operator of it; else the only one that names
- * its vertex at all. */
+/* The option entry of each stage: the one that names an operator of it; else the only one that
+ * names its vertex at all. */
 static int
 find_entries(struct place *place)
 {
@@ -302,8 +302,8 @@ smt_score(const struct place *place, uint32_t idx)
     return beside_load == (place->build->options->smt == WEIR_PLAN_SMT_ONLY) ? 0 : 1;
 }
 
-/* Free CPUs of the pool that share the L3 of idx, against the stages still to come: the smallest group
- * that takes them all is best, then the largest. */
+/* Free CPUs of the pool that share the L3 of idx, against the stages still to come: the smallest
+ * group that takes them all is best, then the largest. */
 static uint32_t
 fit_score(const struct place *place, const struct pool *pool, uint32_t idx)
 {

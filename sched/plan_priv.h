@@ -57,9 +57,11 @@ struct plan_build {
     const char **decisions;
 };
 
-/* weir_plan_priv_alloc - zeroed memory that lives as long as the plan; NULL with WEIR_ENOMEM pushed. */
+/* weir_plan_priv_alloc - zeroed memory that lives as long as the plan; NULL with WEIR_ENOMEM
+ * pushed. */
 void *weir_plan_priv_alloc(struct weir_plan *plan, size_t cnt, size_t bytes);
-/* weir_plan_priv_text - formatted text that lives as long as the plan; a fixed one without memory. */
+/* weir_plan_priv_text - formatted text that lives as long as the plan; a fixed one without
+ * memory. */
 const char *weir_plan_priv_text(struct weir_plan *plan, const char *fmt, ...) WEIR_PRINTF(2, 3);
 /* weir_plan_priv_decide - add a decision about the whole job. */
 void weir_plan_priv_decide(struct plan_build *build, const char *fmt, ...) WEIR_PRINTF(2, 3);

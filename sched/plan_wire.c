@@ -79,7 +79,8 @@ stage_of(const struct plan_build *build, uint32_t op_idx, uint32_t subtask)
 }
 
 /* The producers [*ret_from, return value) that consumer `to` of `to_cnt` listens to.
- * Source: rescale as Flink's pointwise distribution; all others reach every consumer, because events
+ * Source: rescale as Flink's pointwise distribution; all others reach every consumer, because
+ *         events
  * do even where records do not (global). */
 static uint32_t
 producers_of(enum weir_plan_partitioner partitioner, uint32_t from_cnt, uint32_t to,

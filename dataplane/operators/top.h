@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* top.h: the best rows of each window, over all keys.
  *
- * Rows come from windows and carry the end of theirs in a field. The operator keeps the best of each
- * window until the watermark passes the window's end, then emits them, best first, unchanged.
+ * Rows come from windows and carry the end of theirs in a field. The operator keeps the best of
+ * each window until the watermark passes the window's end, then emits them, best first, unchanged.
  *
  * Rows whose window has already been emitted are late: they leave by output 1.
  *

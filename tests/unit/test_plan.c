@@ -125,8 +125,8 @@ t_T147_forward_between_unequal_parallelisms_is_refused(void **state)
     fixture_host_close(&host);
 }
 
-/* a feeds b and c, c feeds b too, and c is never fused: b cannot join a, or the stage of a and b would
- * wait for c, which waits for it. */
+/* a feeds b and c, c feeds b too, and c is never fused: b cannot join a, or the stage of a and b
+ * would wait for c, which waits for it. */
 static void
 t_fusing_never_closes_a_cycle_of_stages(void **state)
 {
