@@ -233,7 +233,6 @@ further(const struct weir_table *t, const struct table_key *key)
 
 /* Rows [from, from + cnt) of one chunk. kind and val_bytes are constants where this is expanded. */
 static inline __attribute__((always_inline)) int
-/* lint: allow parameters: it is expanded in place, nothing is passed */
 resolve_chunk(struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t cnt,
     uint32_t kind, uint32_t val_bytes, bool may_move)
 {

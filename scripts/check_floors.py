@@ -53,7 +53,7 @@ LIBRARIES = [
     ("libfyaml.h", ["sched/yaml.c"]),
     ("simdjson.h", ["apps/*/json_simd.cc", "dataplane/operators/json_simd.cc"]),
     ("zstd.h", ["io/unpack.c"]),
-    ("jansson.h", ["apps/weir/*", "sched/report.c"]),
+    ("jansson.h", ["apps/weir/*", "sched/*_json.c", "sched/report.c"]),
     ("sanitizer/*.h", ["base/region*", "io/buf*"]),
 ]
 

@@ -45,7 +45,6 @@ add_4(uint64_t *sum, uint64_t mul, struct weir_lane lane, const uint32_t *rows, 
 }
 
 static void
-/* lint: allow parameters: the columns and sums of one field */
 add_str(uint64_t *sum, uint64_t mul, struct weir_lane lane, const char *heap, const uint32_t *rows,
     uint32_t cnt)
 {

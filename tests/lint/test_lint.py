@@ -216,11 +216,14 @@ class Style(Tree):
 
     def test_parameters(self):
         self.say("int\nweir_a(int a, int b, int c, int d, int e, int f)\n{\n}\n", "parameters")
+        self.say("static int\na(" + "int a, " * 7 + "int h)\n{\n}\n", "parameters")
+        self.quiet("static int\na(" + "int a, " * 6 + "int g)\n{\n}\n")
         self.quiet("int\nweir_a(int a, int (*b)(int, int, int), int c, int d, int e)\n{\n}\n")
 
     def test_prefixes(self):
         self.say("static int\nweir_a(void)\n{\n}\n", "prefix")
         self.say("int\nring_a(void)\n{\n}\n", "prefix")
+        self.quiet("#define INLINE static inline\nINLINE int\nring_a(void)\n{\n}\n")
         self.quiet("static int\nring_a(void)\n{\n}\n\nint\nweir_a(void)\n{\n}\n")
 
     def test_names(self):
