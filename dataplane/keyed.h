@@ -23,7 +23,8 @@ WEIR_C_BEGIN
 
 /* Rows worked on together: their keys, hashes and value pointers stay in L1. */
 #define WEIR_KEYED_ROW_CNT_MAX 256
-/* The most that the texts of one packed key, or of one stored key that is looked up again, may take. */
+/* The most that the texts of one packed key, or of one stored key that is looked up again, may
+ * take. */
 #define WEIR_KEYED_TEXT_BYTES_MAX 65536
 
 struct weir_keyed {
@@ -51,20 +52,21 @@ WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struc
 /* weir_keyed_load - keys and hashes of selected rows [from, from + cnt) of view into rows.
  *
  * Shape:   cnt in [1, WEIR_KEYED_ROW_CNT_MAX].
- * Returns: rows loaded, at least 1: fewer where packed keys fill the text. Errors: WEIR_EDATA: a key
- *          is longer than that.
+ * Returns: rows loaded, at least 1: fewer where packed keys fill the text. Errors: WEIR_EDATA: a
+ *          key is longer than that.
  * Owner:   strings borrow from the view.
  */
 WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,
     const struct weir_view *view, uint32_t from, uint32_t cnt, struct weir_keyed_rows *rows);
 
-/* weir_keyed_load_stored - the same for keys as weir_table_scan gave them, to look them up in another
- * table of the same keys. */
+/* weir_keyed_load_stored - the same for keys as weir_table_scan gave them, to look them up in
+ * another table of the same keys. */
 WEIR_API WEIR_MUST_USE int
 weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *table,
     const uint64_t *stored, uint32_t cnt, struct weir_keyed_rows *rows);
 
-/* weir_keyed_resolve - weir_table_resolve() of rows [from, rows.cnt), knowing the key of no fields. */
+/* weir_keyed_resolve - weir_table_resolve() of rows [from, rows.cnt), knowing the key of no
+ * fields. */
 WEIR_API WEIR_MUST_USE int weir_keyed_resolve(const struct weir_keyed *keyed,
     struct weir_table *table, struct weir_keyed_rows *rows, uint32_t from);
 

@@ -122,8 +122,8 @@ table_slot_words(
                       : words[WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
 }
 
-/* Whether one more entry goes into the bucket. A bucket that waits for a larger directory may fill to
- * its last slot. */
+/* Whether one more entry goes into the bucket. A bucket that waits for a larger directory may fill
+ * to its last slot. */
 static inline bool
 table_has_room(const struct weir_table *t, const struct weir_bucket *bucket)
 {

@@ -96,8 +96,8 @@ struct weir_task_counts {
     uint64_t rows_late;
     uint64_t rows_bad;
 };
-/* weir_task_publish - show the counts of now to other threads; the polling core calls it rarely. The
- * end of the task publishes them for good. */
+/* weir_task_publish - show the counts of now to other threads; the polling core calls it rarely.
+ * The end of the task publishes them for good. */
 WEIR_API void weir_task_publish(struct weir_task *task);
 /* weir_task_counts - of node `node`; any thread. */
 WEIR_API struct weir_task_counts weir_task_counts(const struct weir_task *task, uint32_t node);

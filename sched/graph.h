@@ -9,12 +9,12 @@
  *         return weir_env_check(env);
  *     }
  *
- * Calls return streams, never errors: the first error stays in the environment, with the operator it
- * belongs to, and every later call does nothing. A stream is one output of one operator (or a union of
- * several) and how its rows are to be dealt out to the next one.
+ * Calls return streams, never errors: the first error stays in the environment, with the operator
+ * it belongs to, and every later call does nothing. A stream is one output of one operator (or a
+ * union of several) and how its rows are to be dealt out to the next one.
  *
- * Owner:   streams, copies of confs and all else live as long as the environment; types, schemas and
- *          names are borrowed and outlive it.
+ * Owner:   streams, copies of confs and all else live as long as the environment; types, schemas
+ *          and names are borrowed and outlive it.
  * Thread:  the one that builds the job; the graph is read-only once it is planned.
  * Source:  Flink's DataStream API, flattened to C.
  */
@@ -34,11 +34,11 @@ struct weir_stream;
 
 /* ---- parameters ---- */
 
-/* Parameters are rows of base/opt.h; the table ends with a NULL name. A job's own table is the symbol
- * `weir_job_params`, so that `weir run JOB -h` prints it without running the job. */
+/* Parameters are rows of base/opt.h; the table ends with a NULL name. A job's own table is the
+ * symbol `weir_job_params`, so that `weir run JOB -h` prints it without running the job. */
 
-/* weir_param - the text of a parameter: as given, else its default. Unknown names are an error of the
- * environment, and "" comes back. */
+/* weir_param - the text of a parameter: as given, else its default. Unknown names are an error of
+ * the environment, and "" comes back. */
 WEIR_API const char *weir_param(struct weir_env *env, const char *name);
 /* weir_param_number - the parsed value: a count, bytes, nanoseconds, or a choice's index. */
 WEIR_API int64_t weir_param_number(struct weir_env *env, const char *name);
@@ -53,8 +53,8 @@ WEIR_API WEIR_MUST_USE int weir_env_new(const char *job_name, struct weir_env **
 WEIR_API void weir_env_delete(struct weir_env *env);
 /* weir_env_declare - the parameters that the job takes; borrowed. */
 WEIR_API void weir_env_declare(struct weir_env *env, const struct weir_opt *params);
-/* weir_env_set_param - give a parameter; the texts are copied. WEIR_ECONFIG: no such parameter, with
- * the nearest name. */
+/* weir_env_set_param - give a parameter; the texts are copied. WEIR_ECONFIG: no such parameter,
+ * with the nearest name. */
 WEIR_API WEIR_MUST_USE int
 weir_env_set_param(struct weir_env *env, const char *name, const char *text);
 WEIR_API void weir_env_set_parallelism(struct weir_env *env, uint32_t parallelism);
@@ -93,8 +93,8 @@ struct weir_operator_conf {
     uint32_t parallelism; /* 0: the job's */
 };
 
-/* weir_operator - an operator over one or more streams, the stream of its main output. A sink gives a
- * stream too, which nothing may read. */
+/* weir_operator - an operator over one or more streams, the stream of its main output. A sink gives
+ * a stream too, which nothing may read. */
 WEIR_API struct weir_stream *weir_operator(
     struct weir_stream *const *inputs, uint32_t input_cnt, const struct weir_operator_conf *conf);
 /* weir_side - side output `idx` (from 1) of the operator that made the stream. */
@@ -121,7 +121,8 @@ WEIR_API struct weir_stream *weir_partition_custom(struct weir_stream *in, weir_
 
 /* weir_parallelism - subtasks of the operator that made the stream. */
 WEIR_API struct weir_stream *weir_parallelism(struct weir_stream *stream, uint32_t parallelism);
-/* weir_stream_schema, weir_stream_key, weir_stream_env - for operators built on top of these calls. */
+/* weir_stream_schema, weir_stream_key, weir_stream_env - for operators built on top of these
+ * calls. */
 WEIR_API const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
 /* weir_stream_key - the resolved key of a keyed stream, or NULL. */
 WEIR_API const struct weir_key *weir_stream_key(const struct weir_stream *stream);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job.h: a planned graph made real on this host, run to its end, and told about.
  *
- *   graph + plan  ->  weir_job_new: regions, rings, buffers, arenas, tasks     (all memory, then sealed)
+ *   graph + plan  ->  weir_job_new: regions, rings, buffers, arenas, tasks     (all memory, then
+ *                 sealed)
  *                 ->  weir_job_run: cores poll the tasks until all have ended
  *                 ->  weir_job_report_*: counters, times, causes
  *

@@ -3,9 +3,9 @@
  *
  *     open  ->  held  ->  (plan)  ->  take  ...run...  close
  *
- * A job has a file, "<job>.cores", flocked while it runs; a file that nobody has locked is left over
- * from a crash and counts for nothing. From open to take the directory itself is locked, so that two
- * jobs that start at once do not plan for the same cores.
+ * A job has a file, "<job>.cores", flocked while it runs; a file that nobody has locked is left
+ * over from a crash and counts for nothing. From open to take the directory itself is locked, so
+ * that two jobs that start at once do not plan for the same cores.
  *
  * Thread:  one; cold. It may wait for another job that is between open and take.
  */
@@ -25,16 +25,16 @@ struct weir_lease_held {
 
 struct weir_lease;
 
-/* weir_lease_dir - the run-time directory: /run/weir for root, XDG_RUNTIME_DIR/weir or /tmp/weir-<uid>
- * for a plain user. Returns buf. */
+/* weir_lease_dir - the run-time directory: /run/weir for root, XDG_RUNTIME_DIR/weir or
+ * /tmp/weir-<uid> for a plain user. Returns buf. */
 WEIR_API const char *weir_lease_dir(char *buf, size_t buf_bytes);
 
 /* weir_lease_open - claim the name of a job and lock the directory.
  *
  * Shape:   dir NULL: the run-time directory, made where it is missing. job is a file name: letters,
  *          digits, '.', '_', '-', not starting with a dot.
- * Errors:  WEIR_ERUNNING when a job of this name runs; WEIR_EINVAL for the name; WEIR_EPERM and the like
- *          for a directory that cannot be used, or belongs to another user.
+ * Errors:  WEIR_ERUNNING when a job of this name runs; WEIR_EINVAL for the name; WEIR_EPERM and the
+ *          like for a directory that cannot be used, or belongs to another user.
  */
 WEIR_API WEIR_MUST_USE int
 weir_lease_open(const char *dir, const char *job, struct weir_lease **ret_lease);
@@ -46,7 +46,8 @@ weir_lease_open(const char *dir, const char *job, struct weir_lease **ret_lease)
  */
 WEIR_API uint32_t weir_lease_held(const struct weir_lease *lease, struct weir_lease_held *held);
 
-/* weir_lease_take - say which cores this job holds, and unlock the directory. Again: replaces them. */
+/* weir_lease_take - say which cores this job holds, and unlock the directory. Again: replaces
+ * them. */
 WEIR_API WEIR_MUST_USE int
 weir_lease_take(struct weir_lease *lease, const struct weir_cpuset *cpus);
 

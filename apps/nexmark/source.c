@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two sources of Nexmark rows.
  *
- * The generator fills rows into its output; the log hands on rows of the mapped file, uncopied. Both
- * deal blocks of events to their subtasks in turn, so that all advance through event time together.
- * A rate gives event n its intended time, start + n / rate: it is emitted no earlier, and its latency
- * counts from there whenever it is emitted.
+ * The generator fills rows into its output; the log hands on rows of the mapped file, uncopied.
+ * Both deal blocks of events to their subtasks in turn, so that all advance through event time
+ * together. A rate gives event n its intended time, start + n / rate: it is emitted no earlier, and
+ * its latency counts from there whenever it is emitted.
  */
 #include "apps/nexmark/source.h"
 

@@ -2,8 +2,10 @@
 /* bench_kernels: run a hand-written kernel over a mapped file; one JSON line on stdout.
  *
  *     bench_kernels q5 events.log
- *     bench_kernels ysb ads.bin gen:1000000,record=78     (the same specification that made the file)
- *     bench_kernels words words.txt 10000                 (window in ms; 0 or none: the whole input)
+ *     bench_kernels ysb ads.bin gen:1000000,record=78     (the same specification that made the
+ *                                                         file)
+ *     bench_kernels words words.txt 10000                 (window in ms; 0 or none: the whole
+ *                                                         input)
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* q3: people of OR, ID and CA joined with auctions of category 10, whichever came first; both sides grow. */
+/* q3: people of OR, ID and CA joined with auctions of category 10, whichever came first; both sides
+ *     grow. */
 #include <stdlib.h>
 
 #include "bench/nexmark/kernels.h"

@@ -72,8 +72,8 @@ collect(struct q5 *q, int64_t end, struct pane **ret_panes, uint32_t *ret_best)
     return pane_cnt;
 }
 
-/* A winner has a fifth of the best pane's best count in one of the panes: the counts are scanned for
- * that, and few keys are looked up. */
+/* A winner has a fifth of the best pane's best count in one of the panes: the counts are scanned
+ * for that, and few keys are looked up. */
 static void
 fire(struct q5 *q, int64_t end)
 {

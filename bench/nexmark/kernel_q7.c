@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* q7: the bids at the highest price of a window of 10 s; a bid exactly at its end counts as one too,
+/* q7: the bids at the highest price of a window of 10 s; a bid exactly at its end counts as one
+ *     too,
  * but does not raise the price. */
 #include "bench/nexmark/windows.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* q8: people who came in a window of 10 s and opened an auction in it; one row a person, name and window. */
+/* q8: people who came in a window of 10 s and opened an auction in it; one row a person, name and
+ *     window. */
 #include "bench/nexmark/keyset.h"
 #include "bench/nexmark/windows.h"
 

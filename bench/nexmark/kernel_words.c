@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Word count: words split on white space, counted per window of lines (line n is at n ms, from 1), or in
- * all. Rows: window_start, window_end, word, count; without a window word, count. */
+/* Word count: words split on white space, counted per window of lines (line n is at n ms, from 1),
+ * or in all. Rows: window_start, window_end, word, count; without a window word, count. */
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kernels.h: each query as one would write it by hand: the measure of what an engine costs.
  *
- * One core, plain C, no batches, no operators; but the whole query: any 64-bit id, event time with the
- * watermark 4 s behind, records out of order and late ones by the rule of the engine, ties, and the
- * same checksum of the same rows (dataplane/row_hash.h). A kernel that would take less than that is no
- * measure. Built with the flags of the engine. Answers are compared with plain Python in the tests.
+ * One core, plain C, no batches, no operators; but the whole query: any 64-bit id, event time with
+ * the watermark 4 s behind, records out of order and late ones by the rule of the engine, ties, and
+ * the same checksum of the same rows (dataplane/row_hash.h). A kernel that would take less than
+ * that is no measure. Built with the flags of the engine. Answers are compared with plain Python in
+ * the tests.
  *
- * Limits: the tables of a window are of fixed size (KERNEL_PANE_SLOTS_LG2 and its like); a kernel that
+ * Limits: the tables of a window are of fixed size (KERNEL_PANE_SLOTS_LG2 and its like); a kernel
+ *         that
  * runs out of room says so and has no result.
  */
 #ifndef WEIR_BENCH_NEXMARK_KERNELS_H
@@ -58,13 +60,15 @@ struct kernel {
     const char *input; /* log, ysb or words */
 };
 
-/* All kernels; the last has no name. `read` only sums all records' words: the floor of the others. */
+/* All kernels; the last has no name. `read` only sums all records' words: the floor of the
+ * others. */
 extern const struct kernel kernels[];
 
 kernel_fn kernel_read, kernel_q0, kernel_q1, kernel_q2, kernel_q3, kernel_q5, kernel_q7, kernel_q8;
 kernel_fn kernel_ysb, kernel_words;
 
-/* Records ahead whose payloads are fetched by kernels that read text: found best in 8, 16, 32, 64. */
+/* Records ahead whose payloads are fetched by kernels that read text: found best in 8, 16, 32,
+ * 64. */
 #define KERNEL_AHEAD 32
 
 /* kernel_fetch - bring the first lines of a record's payload; harmless where the record lies. */

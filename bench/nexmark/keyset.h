@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyset.h: 64-bit keys of one window, numbered in the order they came, found through a small index.
+/* keyset.h: 64-bit keys of one window, numbered in the order they came, found through a small
+ * index.
  *
- * The numbers lead to dense arrays of the caller: keys that come in one time lie together there, and
- * a window's end scans what it has and no empty slots. Emptying costs the index alone, 64 KiB.
+ * The numbers lead to dense arrays of the caller: keys that come in one time lie together there,
+ * and a window's end scans what it has and no empty slots. Emptying costs the index alone, 64 KiB.
  */
 #ifndef WEIR_BENCH_NEXMARK_KEYSET_H
 #define WEIR_BENCH_NEXMARK_KEYSET_H
@@ -48,7 +49,8 @@ keyset_find(const struct keyset *set, int64_t key)
     }
 }
 
-/* keyset_add - the number of a key; that of a new one is the count before; KEYSET_NONE where it is full. */
+/* keyset_add - the number of a key; that of a new one is the count before; KEYSET_NONE where it is
+ * full. */
 static inline uint32_t
 keyset_add(struct keyset *set, int64_t key)
 {

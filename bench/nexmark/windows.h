@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* windows.h: the event-time part of a windowed kernel: which panes are kept, which windows fire when.
+/* windows.h: the event-time part of a windowed kernel: which panes are kept, which windows fire
+ * when.
  *
  * The watermark is the greatest time so far less KERNEL_LAG_MS. A window ending at E fires once the
- * watermark is at E - 1; so all windows ending at or before `fired_end`, a multiple of the pane, have
- * fired. Records come nearly in order: nearly all fall into [low, high), the newest pane, cut where
- * the next window is due. For these nothing but that range is looked at, and nothing is written.
+ * watermark is at E - 1; so all windows ending at or before `fired_end`, a multiple of the pane,
+ * have fired. Records come nearly in order: nearly all fall into [low, high), the newest pane, cut
+ * where the next window is due. For these nothing but that range is looked at, and nothing is
+ * written.
  */
 #ifndef WEIR_BENCH_NEXMARK_WINDOWS_H
 #define WEIR_BENCH_NEXMARK_WINDOWS_H
 
 #include "bench/nexmark/kernels.h"
 
-/* Kept at once, a power of two: a window of 10 s in panes of 2 s and a lag of 4 s need 9; in one pane, 4. */
+/* Kept at once, a power of two: a window of 10 s in panes of 2 s and a lag of 4 s need 9; in one
+ * pane, 4. */
 #define WINDOWS_PANES_MAX 16
 #define WINDOWS_WHOLE_MAX 4
 
@@ -49,8 +52,8 @@ windows_init(struct windows *w, int64_t pane_ms, int64_t window_ms)
     w->ring_mask = (pane_ms == window_ms ? WINDOWS_WHOLE_MAX : WINDOWS_PANES_MAX) - 1;
 }
 
-/* A record out of [low, high). Windows with ends in (*ret_from, *ret_to], a pane apart, are to fire now,
- * before the record is added: the caller fires, then calls windows_settle(). */
+/* A record out of [low, high). Windows with ends in (*ret_from, *ret_to], a pane apart, are to fire
+ * now, before the record is added: the caller fires, then calls windows_settle(). */
 static inline void
 windows_advance(struct windows *w, int64_t time_ms, int64_t *ret_from, int64_t *ret_to)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_ring: our ring and its peers in one run, one JSON line per (size, batch, ring).
  *
- *     bench_ring [--rounds N] [--ms N] [--cores A,B] [--size N] [--batch N] [--slots N] [--only NAME]
+ *     bench_ring [--rounds N] [--ms N] [--cores A,B] [--size N] [--batch N] [--slots N] [--only
+ *     NAME]
  *
  * A round measures every ring forward and then backward (A B C C B A), so that drift of the host
  * hits all alike; a ring's figure of the round is the mean of its two, and its ratio is ours over
