@@ -306,6 +306,7 @@ weir_stream_env(struct weir_stream *stream)
     return stream->env;
 }
 
+/* lint: allow parameters: a source has no stream to hang its schema on */
 struct weir_stream *
 weir_source(struct weir_env *env, const char *name, const struct weir_schema *schema,
     const struct weir_operator_type *type, const void *conf, size_t conf_bytes)

@@ -238,7 +238,7 @@ static void
 ring_consumer(void *arg, uint32_t channel)
 {
     const struct job_partition *partition = arg;
-    job_wake(partition->job, partition->core, partition->to_core[channel]);
+    weir_job_wake(partition->job, partition->core, partition->to_core[channel]);
 }
 
 static uint32_t

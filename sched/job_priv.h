@@ -52,7 +52,7 @@ struct weir_job {
     uint32_t fallback_cnt;
 };
 
-/* job_wake - core `from` has published something for core `to`. */
-void job_wake(struct weir_job *job, uint32_t from, uint32_t to);
+/* weir_job_wake - core `from` has published something for core `to`. */
+void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 
 #endif

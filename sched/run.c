@@ -17,7 +17,7 @@ ended(const struct weir_task *task)
 }
 
 void
-job_wake(struct weir_job *job, uint32_t from, uint32_t to)
+weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to)
 {
     (void)job;
     (void)from;

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_style [ROOT [FILE...]]: the rules of style that a script can see.
 
-Without files it reads all that git tracks or would track. A line is excused by a comment on it, or on
-the line before, of the form `lint: allow <rule>: <reason>`; the rule's name stands in each message.
+Without files it reads all that git tracks or would track. A line is excused by a comment on it or on
+one of the two before, of the form `lint: allow <rule>: <reason>`; messages end with the rule.
 """
 import pathlib
 import re
@@ -59,7 +59,7 @@ class File:
         self.problems = []
 
     def say(self, line, rule, what):
-        for near in (line, line - 1):
+        for near in (line, line - 1, line - 2):
             if 1 <= near <= len(self.lines):
                 excuse = ALLOW.search(self.lines[near - 1])
                 if excuse and excuse.group(1) == rule:
@@ -131,7 +131,9 @@ def check_own_door(file, root):
     door = file.path[:-2] + ".h"
     text = "\n".join(file.lines)
     includes = re.findall(r'^#include\s*[<"]([^>"]+)[>"]', text, re.M)
-    if file.path.endswith(".c") and (root / door).exists() and includes[:1] != [door]:
+    private = file.path[:-2] + "_priv.h"  # which includes the door
+    is_first = includes[:1] in ([door], [private])
+    if file.path.endswith(".c") and (root / door).exists() and not is_first:
         file.say(1, "door", f"the first include is not its own door {door}")
 
 
