@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_probe: the bare round trip of two cache lines between the two cores it may run on.
  *
- * The host moves virtual CPUs: the trip takes about 100 ns where they are near and 500 where they are
- * far. Figures that cross cores are bracketed by this.
+ * The host moves virtual CPUs: the trip takes about 100 ns where they are near and 500 where they
+ * are far. Figures that cross cores are bracketed by this.
  */
 #include <pthread.h>
 #include <sched.h>
