@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_cli.py WEIR JOBS-DIR: the command as a user meets it: exit codes, messages, signals."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+WEIR = pathlib.Path(sys.argv[1]).resolve()
+JOBS = pathlib.Path(sys.argv[2]).resolve()
+NOBODY = 65534
+TIMEOUT_S = 60
+
+
+class Cli(unittest.TestCase):
+    def setUp(self):
+        self.folder_owner = tempfile.TemporaryDirectory(prefix="weir-cli-")
+        self.addCleanup(self.folder_owner.cleanup)
+        self.folder = pathlib.Path(self.folder_owner.name)
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+        # Names of jobs are held per host: each test has its own.
+        self.name = f"t{os.getpid()}-{self.id().rsplit('.', 1)[1]}"[:60]
+
+    def weir(self, *args, code=0, **kwargs):
+        kwargs.setdefault("env", self.env)
+        result = subprocess.run([WEIR, *map(str, args)], cwd=self.folder, text=True, timeout=TIMEOUT_S,
+                                stdin=subprocess.DEVNULL, capture_output="stdout" not in kwargs,
+                                **kwargs)
+        self.assertEqual(result.returncode, code, f"{args}: {result.stdout}{result.stderr}")
+        return result
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    # --- the command line ---
+
+    def test_unknown_verb_is_refused_with_a_suggestion(self):
+        self.assertIn("did you mean 'explain'?", self.weir("explian", code=2).stderr)
+        self.assertIn("did you mean 'config show'?", self.weir("config", "shwo", code=2).stderr)
+        self.assertIn("a verb is missing", self.weir(code=2).stderr)
+
+    def test_unknown_flag_is_refused_with_a_suggestion(self):
+        self.assertIn("did you mean --report?", self.weir("run", "x", "--reprot", code=2).stderr)
+        self.assertIn("unknown flag -z", self.weir("run", "-z", code=2).stderr)
+        self.assertIn("wants a value", self.weir("run", "x", "--report", code=2).stderr)
+        self.assertIn("one argument too many", self.weir("plan", "a", "b", code=2).stderr)
+        self.assertIn("it wants JOB", self.weir("run", code=2).stderr)
+
+    def test_help_of_every_verb_begins_with_examples(self):
+        listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]
+        verbs = [re.split(r"\s{2,}", line.strip())[0] for line in listing.splitlines()]
+        self.assertGreaterEqual(len(verbs), 9)
+        for verb in verbs:
+            text = self.weir(*verb.split(), "-h").stdout
+            self.assertTrue(text.startswith("Examples:\n  "), verb)
+            self.assertIn("Usage:", text)
+
+    def test_json_is_json_and_data_goes_to_stdout(self):
+        for args in (["version"], ["topo"], ["explain"], ["config", "defaults"], ["config", "show"],
+                     ["validate"], ["plan", "nexmark"], ["validate", "nexmark"]):
+            result = self.weir(*args, "--json")
+            json.loads(result.stdout)
+            self.assertEqual(result.stderr, "")
+
+    def test_full_disk_behind_stdout_ends_in_74(self):
+        with open("/dev/full", "w") as full:
+            self.weir("config", "defaults", code=74, stdout=full, stderr=subprocess.DEVNULL)
+
+    # --- the configuration ---
+
+    def test_configuration_errors_show_place_caret_and_suggestion(self):
+        path = self.write("weir.yaml", "version: 1\nmemory:\n  bugdet: 1GiB\n")
+        text = self.weir("config", "show", code=78).stderr
+        self.assertIn("weir.yaml:3:3: unknown key 'memory.bugdet'; did you mean 'memory.budget'?", text)
+        self.assertIn("      bugdet: 1GiB\n      ^\n", text)
+        path.write_text("version: 1\nbuffers: {size: 65536}\n")
+        self.assertIn("weir.yaml:2:17: buffers.size is 65536", self.weir("validate", code=78).stderr)
+        path.write_text("version: 1\nparallelism: 100000\n")
+        self.assertIn("weir.yaml:2:14: parallelism is 100000", self.weir("plan", "nexmark", code=78).stderr)
+
+    def test_precedence_is_flag_environment_file_default(self):
+        self.write("weir.yaml", "version: 1\nring.slots: 16\nbatch.rows: 128\nbuffers.floating: 3\n")
+        env = dict(self.env, WEIR_RING__SLOTS="32", WEIR_BATCH__ROWS="256")
+        shown = json.loads(self.weir("config", "show", "--json", "--set", "ring.slots=8", env=env).stdout)
+        values = {row["key"]: (row["value"], row["origin"]) for row in shown}
+        self.assertEqual(values["ring.slots"], ("8", "--set"))
+        self.assertEqual(values["batch.rows"], ("256", "WEIR_BATCH__ROWS"))
+        self.assertEqual(values["buffers.floating"], ("3", "weir.yaml:4:19"))
+        self.assertEqual(values["parallelism"], ("1", "built-in"))
+
+    def test_defaults_are_a_configuration_that_changes_nothing(self):
+        self.write("weir.yaml", self.weir("config", "defaults").stdout)
+        written = json.loads(self.weir("config", "show", "--json").stdout)
+        (self.folder / "weir.yaml").unlink()
+        built_in = json.loads(self.weir("config", "show", "--json").stdout)
+        self.assertEqual([(r["key"], r["value"]) for r in written],
+                         [(r["key"], r["value"]) for r in built_in])
+
+    def test_missing_file_directory_and_permission_have_their_codes(self):
+        self.weir("config", "show", "-f", "no.yaml", code=66)
+        self.weir("config", "show", "-f", "/tmp", code=66)
+        path = self.write("secret.yaml", "version: 1\n")
+        path.chmod(0)
+        self.folder.chmod(0o755)
+        if os.geteuid() == 0:
+            def drop():
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+        else:
+            drop = None
+        text = self.weir("config", "show", "-f", "secret.yaml", code=77, preexec_fn=drop).stderr
+        self.assertIn("secret.yaml: Permission denied", text)
+
+    # --- jobs ---
+
+    def test_unknown_job_and_parameter_are_refused_with_a_suggestion(self):
+        self.assertIn("did you mean nexmark?", self.weir("run", "nexmrak", code=66).stderr)
+        self.assertIn("did you mean query?", self.weir("run", "nexmark", "-p", "qeury=q1", code=78).stderr)
+        self.weir("run", "./no.so", code=66)
+
+    def test_help_of_a_job_lists_its_parameters(self):
+        text = self.weir("run", "nexmark", "-h").stdout
+        self.assertIn("query=q0|", text)
+
+    def test_file_that_is_no_job_is_refused_before_its_code_runs(self):
+        # Their constructors end the process with 99.
+        self.assertIn("version 999999", self.weir("run", JOBS / "other_abi.so", code=78).stderr)
+        self.assertIn("weir_job_main", self.weir("validate", JOBS / "no_entry.so", code=78).stderr)
+        self.assertIn("which version", self.weir("plan", JOBS / "no_mark.so", code=78).stderr)
+        self.assertIn("no shared object", self.weir("run", self.write("a.so", "x" * 99), code=78).stderr)
+
+    def test_cores_that_are_not_there_are_refused(self):
+        self.weir("plan", "nexmark", "--set", "placement.cores=1000", code=78)
+        self.weir("plan", "nexmark", "--set", "memory.budget=16MiB", "--set", "parallelism=64",
+                  "--set", "placement.cut=all", code=1)
+
+    def test_run_counts_records_and_reports(self):
+        self.weir("run", "nexmark", "-p", "query=q0", "-p", "events=gen:50000,seed=7", "--name", self.name,
+                  "--report", "r.json")
+        report = json.loads((self.folder / "r.json").read_text())
+        self.assertEqual(report["job"], self.name)
+        self.assertEqual(report["state"], "finished")
+        self.assertEqual(report["records_in"], 50000)
+        self.assertEqual(report["records_out"], 46000)
+        self.assertEqual(report["records_late"], 0)
+
+    def test_report_that_cannot_be_written_is_an_error(self):
+        self.weir("run", "nexmark", "-p", "events=gen:100,seed=1", "--name", self.name, "--report",
+                  "/no/such/r.json", code=66)
+
+    # --- signals ---
+
+    def start_endless(self):
+        process = subprocess.Popen([WEIR, "run", "nexmark", "-p", "events=gen:100000000000,seed=1",
+                                    "--name", self.name, "--report", "r.json"], cwd=self.folder,
+                                   env=self.env, text=True, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        self.waits_for_signals(process)
+        while True:
+            # USR1 makes it print its state, the tasks last: until they run, ask again.
+            process.send_signal(signal.SIGUSR1)
+            for line in process.stderr:
+                if line.startswith("events"):
+                    state = line.split()[-1]
+                    if state.isalpha():
+                        break
+            else:
+                self.fail("it ended before it ran")
+            if state == "running":
+                return process
+
+    def waits_for_signals(self, process):
+        deadline = time.monotonic() + TIMEOUT_S
+        usr1 = 1 << (signal.SIGUSR1 - 1)
+        while time.monotonic() < deadline:
+            status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+            blocked = re.search(r"^SigBlk:\s*([0-9a-f]+)", status, re.M)
+            if int(blocked.group(1), 16) & usr1:
+                return
+            time.sleep(0.01)
+        self.fail("it never blocked its signals")
+
+    def test_term_stops_cleanly_with_0(self):
+        process = self.start_endless()
+        process.send_signal(signal.SIGTERM)
+        text = process.communicate(timeout=TIMEOUT_S)[1]
+        self.assertEqual(process.returncode, 0, text)
+        self.assertEqual(json.loads((self.folder / "r.json").read_text())["state"], "stopped")
+
+    def test_second_interrupt_cancels_with_0_or_130(self):
+        process = self.start_endless()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+        # The drain may have been over before the second one came.
+        self.assertIn(process.returncode, (0, 130))
+
+    def test_second_job_of_a_name_is_refused(self):
+        process = self.start_endless()
+        text = self.weir("run", "nexmark", "--name", self.name, code=78).stderr
+        self.assertIn(f"as process {process.pid}", text)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT_S)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
