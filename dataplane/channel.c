@@ -17,27 +17,31 @@ weir_channel_reclaim(struct weir_channel_out *out)
     uint64_t head = weir_ring_head_seq(&out->ring);
     while (out->flying_head != out->flying_tail &&
            out->flying[out->flying_head & FLYING_MASK].seq <= head) {
-        struct weir_channel_stock *stock = out->stock;
-        stock->free[stock->free_cnt] = out->flying[out->flying_head & FLYING_MASK].buf_idx;
-        stock->free_cnt++;
+        weir_buf_give(out->pool->arena, out->flying[out->flying_head & FLYING_MASK].buf_idx);
         out->flying_head++;
     }
 }
 
+/* Open a buffer, or a run of buf_cnt of them. False: busy. */
 static bool
-open_buf(struct weir_channel_out *out)
+open_buf(struct weir_channel_out *out, uint32_t buf_cnt)
 {
-    struct weir_channel_stock *stock = out->stock;
+    struct weir_buf_arena *arena = out->pool->arena;
     weir_channel_reclaim(out);
-    if (stock->free_cnt == 0 || out->flying_tail - out->flying_head == WEIR_CHANNEL_BUF_CNT_MAX) {
+    if (out->flying_tail - out->flying_head == WEIR_CHANNEL_BUF_CNT_MAX) {
         return false;
     }
-    stock->free_cnt--;
-    out->buf_idx = stock->free[stock->free_cnt];
-    out->buf = stock->base + (size_t)out->buf_idx * stock->buf_bytes;
+    out->buf_idx = buf_cnt == 1 ? weir_buf_take(out->pool, out->channel)
+                                : weir_buf_take_run(out->pool, out->channel, buf_cnt);
+    if (out->buf_idx == WEIR_BUF_NONE) {
+        return false;
+    }
+    out->buf = weir_buf_ptr(arena, out->buf_idx);
+    out->buf_bytes = buf_cnt * weir_buf_bytes(arena);
+    weir_buf_locate(arena, out->buf_idx, &out->region, &out->region_off);
     out->rows_off = 0;
     out->row_cnt = 0;
-    out->heap_end = stock->buf_bytes;
+    out->heap_end = out->buf_bytes;
     out->bufs++;
     return true;
 }
@@ -53,10 +57,16 @@ shut_buf(struct weir_channel_out *out)
     out->buf = NULL;
 }
 
-static uint32_t
-buf_off(const struct weir_channel_out *out)
+void
+weir_channel_close(struct weir_channel_out *out)
 {
-    return out->stock->region_off + out->buf_idx * out->stock->buf_bytes;
+    out->row_cnt = 0;
+    if (out->buf != NULL) {
+        shut_buf(out);
+    }
+    for (; out->flying_head != out->flying_tail; out->flying_head++) {
+        weir_buf_give(out->pool->arena, out->flying[out->flying_head & FLYING_MASK].buf_idx);
+    }
 }
 
 /* ---- publishing ---- */
@@ -88,11 +98,11 @@ weir_channel_flush(struct weir_channel_out *out)
         return 0;
     }
     struct weir_batch *slot = next_slot(out);
-    uint32_t rows_off = buf_off(out) + out->rows_off;
+    uint32_t rows_off = out->region_off + out->rows_off;
     uint32_t hidden = format->schema->row_bytes;
     slot->kind = WEIR_SLOT_BATCH;
     slot->flags = WEIR_BATCH_EXCLUSIVE;
-    slot->region = out->stock->region;
+    slot->region = out->region;
     slot->rows_off = rows_off;
     slot->row_cnt = out->row_cnt;
     slot->sel_off = WEIR_OFF_NONE;
@@ -100,8 +110,8 @@ weir_channel_flush(struct weir_channel_out *out)
     slot->time_off = WEIR_OFF_NONE;
     slot->kind_off = WEIR_OFF_NONE;
     slot->stride = (uint16_t)format->row_bytes;
-    slot->heap_region = out->stock->region;
-    slot->heap_off = buf_off(out);
+    slot->heap_region = out->region;
+    slot->heap_off = out->region_off;
     if (format->schema->time_idx >= 0) {
         slot->time_off = rows_off + format->schema->fields[format->schema->time_idx].off;
     } else if (format->has_time) {
@@ -271,6 +281,28 @@ rows_fit(const struct weir_channel_out *out, const struct weir_view *view, const
     return n;
 }
 
+/* The next row does not fit behind the slice: go on in another buffer, or in a run of them when the
+ * row is larger than one. 1 done, 0 busy, negative: larger than all buffers together. */
+static int
+more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t row)
+{
+    uint64_t bytes = (uint64_t)out->format->row_bytes + heap_bytes(out->format->schema, view, row);
+    uint64_t buf_bytes = weir_buf_bytes(out->pool->arena);
+    uint64_t buf_cnt = (bytes + buf_bytes - 1) / buf_bytes;
+    if (buf_cnt > out->pool->arena->buf_cnt) {
+        return weir_err_push(WEIR_EBUDGET,
+            "a row of %s takes %llu bytes, more than all %u buffers of %llu bytes; raise "
+            "buffers.size",
+            out->format->schema->name, (unsigned long long)bytes, out->pool->arena->buf_cnt,
+            (unsigned long long)buf_bytes);
+    }
+    if (weir_channel_flush(out) == 0) {
+        return 0;
+    }
+    shut_buf(out);
+    return buf_cnt == 1 || open_buf(out, (uint32_t)buf_cnt) ? 1 : 0;
+}
+
 int64_t
 weir_channel_append(
     struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
@@ -278,20 +310,18 @@ weir_channel_append(
     bool has_str = weir_schema_has_str(out->format->schema);
     uint32_t taken = 0;
     while (taken < cnt) {
-        if (out->buf == NULL && !open_buf(out)) {
+        if (out->buf == NULL && !open_buf(out, 1)) {
             break;
         }
         uint32_t n = rows_fit(out, view, rows + taken, cnt - taken, has_str);
         if (n == 0) {
-            if (out->rows_off == 0 && out->row_cnt == 0) {
-                return weir_err_push(WEIR_EBUDGET,
-                    "a row of %s needs more than a buffer of %u bytes; raise buffers.size",
-                    out->format->schema->name, out->stock->buf_bytes);
+            int rc = more_room(out, view, rows[taken]);
+            if (rc < 0) {
+                return rc;
             }
-            if (weir_channel_flush(out) == 0) {
+            if (rc == 0) {
                 break;
             }
-            shut_buf(out);
             continue;
         }
         if (out->row_cnt == 0) {
@@ -320,7 +350,7 @@ weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *
     if (out->buf != NULL && out->rows_off + sel_bytes > out->heap_end) {
         shut_buf(out);
     }
-    if (out->buf == NULL && !open_buf(out)) {
+    if (out->buf == NULL && !open_buf(out, 1)) {
         return 0;
     }
     const char *base = weir_region_table_ptr(regions, view->region, 0);
@@ -343,8 +373,8 @@ weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *
     slot->sel_off = WEIR_OFF_NONE;
     if (view->sel != NULL || cnt != view->row_cnt) {
         memcpy(out->buf + out->rows_off, rows, cnt * sizeof(uint16_t));
-        slot->aux_region = out->stock->region;
-        slot->sel_off = buf_off(out) + out->rows_off;
+        slot->aux_region = out->region;
+        slot->sel_off = out->region_off + out->rows_off;
         slot->sel_cnt = cnt;
         out->rows_off += sel_bytes;
     }

@@ -18,20 +18,10 @@
 #include "base/region.h"
 #include "base/ring.h"
 #include "dataplane/batch.h"
+#include "io/buf.h"
 
 /* Buffers that one channel may have in flight; a power of two. */
 #define WEIR_CHANNEL_BUF_CNT_MAX 64
-
-/* Where free buffers come from and go to; the producer's core owns it. */
-struct weir_channel_stock {
-    char *base;
-    uint32_t *free; /* indices */
-    uint32_t free_cnt;
-    uint32_t buf_cnt;
-    uint32_t buf_bytes;
-    uint16_t region;
-    uint32_t region_off; /* of base */
-};
 
 /* How rows lie in the channel's buffers: the row layout, with what the schema does not hold behind
  * the struct. Both ends know it. */
@@ -59,10 +49,14 @@ struct weir_doorbell;
 struct weir_channel_out {
     struct weir_ring_prod ring;
     const struct weir_channel_format *format;
-    struct weir_channel_stock *stock;
+    struct weir_buf_pool *pool;
+    uint16_t channel; /* its number in the pool */
     /* the open slice */
     char *buf; /* NULL: none */
     uint32_t buf_idx;
+    uint32_t buf_bytes; /* of a run, for an oversize row */
+    uint16_t region;
+    uint32_t region_off;
     uint32_t rows_off; /* of the slice's first row, in the buffer */
     uint32_t row_cnt;
     uint32_t heap_end;
@@ -99,6 +93,9 @@ WEIR_API int weir_channel_flush(struct weir_channel_out *out);
 WEIR_API int weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value);
 /* weir_channel_reclaim - give the buffers that the consumer is done with back to the stock. */
 WEIR_API void weir_channel_reclaim(struct weir_channel_out *out);
+
+/* weir_channel_close - give all buffers back; the consumer is done with them, or will never be. */
+WEIR_API void weir_channel_close(struct weir_channel_out *out);
 
 /* weir_channel_view - resolve a descriptor of rows at the consumer.
  *

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/nexmark/query.h"
 
+#include "apps/nexmark/q7.h"
+
 /* ---- rows of the answers ---- */
 
 #define BID(F) F(i64, auction) F(i64, bidder) F(i64, price) F(time, dateTime) F(str, extra)
@@ -89,12 +91,20 @@ build_q2(struct weir_stream *events)
         weir_filter(events, "is_chosen_bid", &is_chosen_bid_op), "to_short", &to_short_op);
 }
 
+/* q7: see q7.h. */
+static struct weir_stream *
+build_q7(struct weir_stream *events)
+{
+    return nexmark_q7(weir_filter(events, "is_bid", &is_bid_op));
+}
+
 #define BIDS (1u << NEXMARK_BID)
 
 static const struct nexmark_query queries[] = {
     {"q0", BIDS, build_q0},
     {"q1", BIDS, build_q1},
     {"q2", 0, build_q2},
+    {"q7", BIDS, build_q7},
 };
 
 const struct nexmark_query *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* job_priv.h: a job's parts, shared by job.c (making it) and run.c (running it). */
-#ifndef WEIR_SCHED_JOB_PRIV_H
-#define WEIR_SCHED_JOB_PRIV_H
+/* job_part.h: a job's parts, shared by job_wire.c (making it) and job_run.c (running it). */
+#ifndef WEIR_SCHED_JOB_PART_H
+#define WEIR_SCHED_JOB_PART_H
 
 #include "dataplane/arena.h"
+#include "io/buf.h"
 #include "sched/job.h"
 
 #define JOB_FALLBACK_CNT_MAX 32
@@ -30,6 +31,7 @@ struct job_partition {
     struct weir_job *job;
     uint32_t core;
     uint32_t *to_core;
+    struct weir_buf_pool pool;
 };
 
 struct weir_job {
@@ -41,6 +43,10 @@ struct weir_job {
     struct weir_region_table regions;
     struct weir_region *region; /* rings and buffers */
     uint16_t region_id;
+    struct weir_buf_arena buffers;
+    bool has_buffers;
+    struct job_partition **partition; /* all of them */
+    uint32_t partition_cnt;
     void **ring; /* by plan channel */
     struct weir_channel_format *format; /* by edge */
     struct job_stage *stage;

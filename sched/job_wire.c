@@ -9,8 +9,8 @@
 #include "dataplane/arena.h"
 #include "dataplane/keygroup.h"
 #include "io/io.h"
-#include "sched/graph_priv.h"
-#include "sched/job_priv.h"
+#include "sched/graph_node.h"
+#include "sched/job_part.h"
 
 /* ---- the planner's view of the graph ---- */
 
@@ -209,28 +209,22 @@ add_operators(struct build *b)
     b->node_cnt = b->planned->operator_cnt;
 }
 
+/* The partition's pool: each channel's own buffers, some to share, some to finish a slice. */
 static int
-add_stock(const struct build *b, struct weir_channel_stock *stock, uint32_t channel_cnt)
+open_pool(struct weir_job *job, struct job_partition *partition, uint32_t channel_cnt)
 {
-    struct weir_job *job = b->job;
     const struct weir_plan *plan = job->plan;
-    void *mem;
-    stock->buf_cnt = channel_cnt * plan->exclusive_cnt + plan->floating_cnt + plan->overdraft_cnt;
-    stock->buf_bytes = plan->buffer_bytes;
-    int rc = carve(
-        job, job->region, (uint64_t)stock->buf_cnt * stock->buf_bytes, "buffers", b->idx, &mem);
-    if (rc != 0) {
-        return rc;
+    const struct weir_buf_pool_config config = {
+        .required_cnt = channel_cnt * plan->exclusive_cnt,
+        .max_cnt = channel_cnt * plan->exclusive_cnt + plan->floating_cnt,
+        .channel_cnt = channel_cnt,
+        .overdraft_cnt_max = plan->overdraft_cnt,
+    };
+    int rc = weir_buf_pool_init(&partition->pool, &job->buffers, &config);
+    if (rc == 0) {
+        job->partition[job->partition_cnt++] = partition;
     }
-    stock->base = mem;
-    uint64_t pos = (uint64_t)((char *)mem - (char *)weir_region_base(job->region));
-    weir_region_table_locate(job->region_id, pos, &stock->region, &stock->region_off);
-    stock->free = job_alloc(job, stock->buf_cnt * sizeof(uint32_t));
-    for (uint32_t i = 0; i < stock->buf_cnt; i++) {
-        stock->free[i] = stock->buf_cnt - 1 - i;
-    }
-    stock->free_cnt = stock->buf_cnt;
-    return 0;
+    return rc;
 }
 
 /* Tell a consumer's core that a channel has something. */
@@ -282,9 +276,8 @@ add_partition(struct build *b, uint32_t edge)
     uint32_t cnt = channels_from(job->plan, edge, b->idx);
     struct job_partition *partition = job_alloc(job, sizeof *partition);
     struct weir_channel_out *channels = job_alloc(job, (cnt + 1) * sizeof *channels);
-    struct weir_channel_stock *stock = job_alloc(job, sizeof *stock);
     struct weir_chain_node_conf *node = &b->nodes[b->node_cnt];
-    int rc = add_stock(b, stock, cnt);
+    int rc = open_pool(job, partition, cnt);
     if (rc != 0) {
         return rc;
     }
@@ -305,7 +298,8 @@ add_partition(struct build *b, uint32_t edge)
         if (planned->edge == edge && planned->from_stage == b->idx) {
             struct weir_channel_out *out = &channels[planned->prod_idx];
             out->format = &job->format[edge];
-            out->stock = stock;
+            out->pool = &partition->pool;
+            out->channel = (uint16_t)planned->prod_idx;
             out->watermark = WEIR_TIME_MIN;
             partition->to_core[planned->prod_idx] = job->plan->stages[planned->to_stage].core;
             rc = weir_ring_prod_join(&out->ring, job->ring[c], sizeof(struct weir_batch));
@@ -456,6 +450,30 @@ open_rings(struct weir_job *job)
 }
 
 static int
+open_buffers(struct weir_job *job)
+{
+    const struct weir_plan *plan = job->plan;
+    uint64_t cnt = 0;
+    for (uint32_t e = 0; e < job->env->link_cnt; e++) {
+        cnt += plan->edges[e].kind == WEIR_PLAN_FUSED ? 0 : plan->edges[e].buffer_cnt;
+    }
+    if (cnt == 0) {
+        return 0;
+    }
+    const struct weir_buf_arena_config config = {
+        .region = job->region,
+        .owner = {.job = 1, .purpose = "buffers"},
+        .region_id = job->region_id,
+        .buf_bytes = plan->buffer_bytes,
+        .buf_cnt = (uint32_t)cnt,
+    };
+    job->partition = job_alloc(job, (plan->channel_cnt + 1) * sizeof *job->partition);
+    int rc = weir_buf_arena_init(&job->buffers, &config);
+    job->has_buffers = rc == 0;
+    return rc;
+}
+
+static int
 open_keygroups(struct weir_job *job)
 {
     uint32_t most = 1;
@@ -535,6 +553,9 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
         rc = open_rings(job);
     }
     if (rc == 0) {
+        rc = open_buffers(job);
+    }
+    if (rc == 0) {
         rc = open_cores(job);
     }
     for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
@@ -565,6 +586,18 @@ weir_job_delete(struct weir_job *job)
     }
     for (uint32_t c = 0; c < job->io_cnt; c++) {
         weir_io_close(job->core[c].io);
+    }
+    for (uint32_t p = 0; p < job->partition_cnt; p++) {
+        struct job_partition *partition = job->partition[p];
+        for (uint32_t c = 0; c < partition->conf.channel_cnt; c++) {
+            weir_channel_close(&partition->conf.channels[c]);
+        }
+        weir_buf_pool_close(&partition->pool);
+        weir_buf_pool_fini(&partition->pool);
+    }
+    if (job->has_buffers) {
+        weir_buf_arena_close(&job->buffers);
+        weir_buf_arena_fini(&job->buffers);
     }
     weir_region_close(job->region);
     weir_region_table_fini(&job->regions);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graph_priv.h: the graph as the job runner reads it. */
-#ifndef WEIR_SCHED_GRAPH_PRIV_H
-#define WEIR_SCHED_GRAPH_PRIV_H
+/* graph_node.h: the graph as planning and wiring read it. */
+#ifndef WEIR_SCHED_GRAPH_NODE_H
+#define WEIR_SCHED_GRAPH_NODE_H
 
 #include "sched/graph.h"
 

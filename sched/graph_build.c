@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sched/graph_priv.h"
+#include "sched/graph.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "dataplane/operators/watermark.h"
+#include "sched/graph_node.h"
 
 /* Memory of the graph, given back all at once. */
 struct weir_graph_block {
@@ -587,6 +588,19 @@ carry_times(struct weir_env *env)
     }
 }
 
+/* A stream that nobody dealt out goes forward where that is possible, else round robin. */
+static void
+settle_forward(struct weir_env *env)
+{
+    for (uint32_t l = 0; l < env->link_cnt; l++) {
+        struct weir_graph_link *link = &env->link[l];
+        if (link->partitioner == WEIR_PARTITION_FORWARD &&
+            env->node[link->from].parallelism != env->node[link->to].parallelism) {
+            link->partitioner = WEIR_PARTITION_REBALANCE;
+        }
+    }
+}
+
 static void
 check_whole(struct weir_env *env)
 {
@@ -603,6 +617,7 @@ check_whole(struct weir_env *env)
         }
     }
     carry_times(env);
+    settle_forward(env);
 }
 
 int

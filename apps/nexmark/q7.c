@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nexmark q7: for each window [s, e) of 10 s the bids at its highest price, and bids at time e
+ * exactly that have this price too.
+ *
+ *     window [0, 10): 3@1 s, 7@4 s, 7@9 s; bid 7@10 s   ->   7@4 s, 7@9 s, 7@10 s
+ *
+ * Two operators of one kind: every subtask picks the best of its own bids, and one picks among
+ * those. The highest price is that of the bids inside; a bid at the very end never raises it, it
+ * only joins.
+ *
+ * State: per window, in a table by its end: the highest price so far, the rows that have it, and
+ *        the
+ * rows at its end. Late rows (their window has fired) are dropped and counted.
+ *
+ * Source: the Nexmark suite's SQL, which joins bids back to the maximum with BETWEEN.
+ */
+#include "apps/nexmark/q7.h"
+
+#include "base/check.h"
+#include "dataplane/blob.h"
+#include "dataplane/table.h"
+
+#define WINDOW_MS (10 * WEIR_S)
+/* One bid, stored: these numbers, then the text. */
+struct stored {
+    int64_t auction;
+    int64_t bidder;
+    int64_t price;
+    int64_t time_ms;
+    uint32_t edge; /* it lies at the window's end */
+    uint32_t extra_bytes;
+};
+#define STORED_BYTES_MAX 65536
+
+/* A window's entry in the table. */
+struct pick {
+    int64_t max_price;
+    uint32_t has_max;
+    uint32_t inside_ref; /* blob of struct stored with texts, all at max_price; 0: none */
+    uint32_t edge_ref;
+};
+
+/* What goes from the pickers to the last one. */
+#define CANDIDATE(F) \
+    F(i64, auction)  \
+    F(i64, bidder)   \
+    F(i64, price) F(ts, dateTime) F(i64, window_end) F(i64, edge) F(time, at) F(str, extra)
+WEIR_SCHEMA(candidate, CANDIDATE)
+#define WINNER(F) F(i64, auction) F(i64, price) F(i64, bidder) F(ts, dateTime) F(str, extra)
+WEIR_SCHEMA(winner, WINNER)
+
+struct self {
+    struct weir_table *table;
+    int64_t first_end; /* least end in the table, INT64_MAX: none */
+    int64_t fired_ms; /* watermark up to which windows have fired */
+    /* the window that is being emitted */
+    bool emitting;
+    int64_t emit_end;
+    int64_t emit_price;
+    bool emit_has; /* some bid lies inside the window */
+    uint32_t emit_at;
+    uint32_t emit_bytes;
+    /* the window that the rows at hand fall into: a row of it needs one comparison */
+    int64_t near_end;
+    int64_t near_price;
+    char rows[STORED_BYTES_MAX];
+};
+
+static int
+q7_open(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    const struct weir_table_spec spec = {
+        .state_id = 0, .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick)};
+    self->first_end = INT64_MAX;
+    self->fired_ms = WEIR_TIME_MIN;
+    self->near_end = INT64_MIN;
+    return weir_table_take(op->env->arena, &spec, 0, &self->table);
+}
+
+/* The picks of a subtask are its own, whatever key group their window would hash to: all go to the
+ * first group that the subtask owns. */
+static uint64_t
+hash_of(const struct weir_operator *op, int64_t end)
+{
+    const struct weir_arena_spec *spec = &op->env->arena->spec;
+    uint64_t high =
+        (((uint64_t)spec->groups.first << 32) + spec->max_parallelism - 1) / spec->max_parallelism;
+    return high << 32 | (weir_hash_u64((uint64_t)end) & UINT32_MAX);
+}
+
+static int
+find_or_make(struct weir_operator *op, int64_t end, struct pick **ret_pick)
+{
+    struct self *self = op->self;
+    uint64_t hash = hash_of(op, end);
+    void *val;
+    bool made;
+    struct weir_table_rows row = {
+        .hash = &hash, .key = (const char *)&end, .key_stride = sizeof end, .cnt = 1};
+    int rc = weir_table_find_or_make(self->table, &row, &val, &made);
+    if (rc == 0) {
+        *ret_pick = val;
+        self->first_end = weir_min_i64(self->first_end, end);
+    }
+    return rc;
+}
+
+/* Put a row behind those of a blob; `fresh` drops what is there. */
+static int
+append(struct self *self, struct weir_arena *arena, uint32_t group, bool fresh,
+    const struct stored *row, const char *extra, uint32_t *ref)
+{
+    uint64_t had = fresh || *ref == 0 ? 0 : weir_blob_bytes(arena, *ref);
+    uint64_t all = had + sizeof *row + row->extra_bytes;
+    if (all > sizeof self->rows) {
+        return weir_err_push(
+            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+    }
+    if (had > 0) {
+        weir_blob_read(arena, *ref, self->rows);
+    }
+    memcpy(self->rows + had, row, sizeof *row);
+    memcpy(self->rows + had + sizeof *row, extra, row->extra_bytes);
+    uint32_t old = *ref;
+    const struct weir_slice text = {self->rows, (uint32_t)all};
+    int rc = weir_blob_put(arena, group, text, ref);
+    if (rc == 0 && old != 0) {
+        weir_blob_give(arena, old);
+    }
+    return rc;
+}
+
+static int
+add(struct weir_operator *op, int64_t end, const struct stored *row, const char *extra)
+{
+    struct self *self = op->self;
+    struct weir_arena *arena = op->env->arena;
+    struct pick *pick;
+    int rc = find_or_make(op, end, &pick);
+    if (rc != 0) {
+        return rc;
+    }
+    uint32_t group = weir_table_group_of(self->table, hash_of(op, end));
+    if (row->edge != 0) {
+        return append(self, arena, group, false, row, extra, &pick->edge_ref);
+    }
+    if (pick->has_max != 0 && row->price < pick->max_price) {
+        return 0;
+    }
+    bool fresh = pick->has_max == 0 || row->price > pick->max_price;
+    rc = append(self, arena, group, fresh, row, extra, &pick->inside_ref);
+    if (rc == 0) {
+        pick->max_price = row->price;
+        pick->has_max = 1;
+        self->near_end = end;
+        self->near_price = row->price;
+    }
+    return rc;
+}
+
+static int64_t
+end_of(int64_t time_ms)
+{
+    int64_t rest = time_ms % WINDOW_MS;
+    return weir_add_sat(time_ms - (rest < 0 ? rest + WINDOW_MS : rest), WINDOW_MS);
+}
+
+/* ---- the pickers: bids in ---- */
+
+static int
+pick_row(struct weir_operator *op, const struct weir_view *in, const struct nexmark_row *row,
+    int64_t done_ms)
+{
+    struct stored stored = {row->id, row->other, row->price, row->at, 0, 0};
+    uint32_t bytes = 0;
+    const char *extra = "";
+    if (row->payload.bytes >= NEXMARK_BID_HEAD_BYTES) {
+        const char *payload = in->heap + row->payload.u.off;
+        memcpy(&bytes, payload + NEXMARK_LENGTHS_OFF, sizeof bytes);
+        bytes = weir_min_u32(bytes, row->payload.bytes - NEXMARK_BID_HEAD_BYTES);
+        extra = payload + NEXMARK_BID_HEAD_BYTES;
+    }
+    stored.extra_bytes = bytes;
+    int64_t end = end_of(row->at);
+    int rc = 0;
+    if (end - 1 <= done_ms) {
+        op->rows_late++;
+    } else {
+        rc = add(op, end, &stored, extra);
+    }
+    if (rc == 0 && end - WINDOW_MS == row->at && row->at - 1 > done_ms) {
+        stored.edge = 1;
+        rc = add(op, row->at, &stored, extra);
+    }
+    return rc;
+}
+
+static int64_t
+pick_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    int64_t done_ms = weir_max_i64(self->fired_ms, in->watermark);
+    (void)input;
+    (void)out;
+    (void)now_ns;
+    for (uint32_t i = cursor; i < in->cnt; i++) {
+        const struct nexmark_row *row =
+            (const struct nexmark_row *)(const void *)(in->rows +
+                                                       (size_t)in->stride * weir_view_row(in, i));
+        /* Inside the window of the last winner, below its price, and not on an edge: nothing to
+         * do. */
+        bool near = row->at > self->near_end - WINDOW_MS && row->at < self->near_end &&
+                    self->near_end - 1 > done_ms;
+        if (near && row->price < self->near_price) {
+            continue;
+        }
+        int rc = pick_row(op, in, row, done_ms);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return in->cnt - cursor;
+}
+
+/* ---- firing ---- */
+
+static int
+begin_window(struct weir_operator *op, int64_t end)
+{
+    struct self *self = op->self;
+    struct weir_arena *arena = op->env->arena;
+    uint64_t hash = hash_of(op, end);
+    struct pick *pick = weir_table_find(self->table, hash, &end, NULL);
+    WEIR_CHECK(pick != NULL, "a window's entry is gone");
+    uint64_t inside = pick->inside_ref != 0 ? weir_blob_bytes(arena, pick->inside_ref) : 0;
+    uint64_t edge = pick->edge_ref != 0 ? weir_blob_bytes(arena, pick->edge_ref) : 0;
+    if (inside + edge > sizeof self->rows) {
+        return weir_err_push(
+            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+    }
+    if (inside > 0) {
+        weir_blob_read(arena, pick->inside_ref, self->rows);
+    }
+    if (edge > 0) {
+        weir_blob_read(arena, pick->edge_ref, self->rows + inside);
+    }
+    self->emit_has = pick->has_max != 0;
+    self->emit_price = self->emit_has ? pick->max_price : INT64_MIN;
+    self->emit_bytes = (uint32_t)(inside + edge);
+    self->emit_at = 0;
+    self->emit_end = end;
+    self->emitting = true;
+    weir_blob_give(arena, pick->inside_ref);
+    weir_blob_give(arena, pick->edge_ref);
+    (void)weir_table_delete(self->table, hash, &end, NULL);
+    if (self->near_end == end) {
+        self->near_end = INT64_MIN;
+    }
+    return 0;
+}
+
+static int64_t
+least_end(const struct self *self)
+{
+    struct weir_table_cursor cursor = {0};
+    int64_t ends[32];
+    void *vals[32];
+    int64_t least = INT64_MAX;
+    for (;;) {
+        uint32_t cnt = weir_table_scan(self->table, &cursor, 32, ends, vals);
+        if (cnt == 0) {
+            return least;
+        }
+        for (uint32_t i = 0; i < cnt; i++) {
+            least = weir_min_i64(least, ends[i]);
+        }
+    }
+}
+
+/* Emit rows of the open window while there is room. Returns whether it is done. */
+static bool
+emit_window(struct self *self, struct weir_out *out, bool last)
+{
+    while (self->emit_at < self->emit_bytes) {
+        struct stored row;
+        memcpy(&row, self->rows + self->emit_at, sizeof row);
+        const char *extra = self->rows + self->emit_at + sizeof row;
+        bool wanted = last ? row.price == self->emit_price && self->emit_has
+                           : row.edge == 0 || row.price >= self->emit_price;
+        if (wanted && !weir_out_room(out, 1, row.extra_bytes)) {
+            return false;
+        }
+        if (wanted && last) {
+            struct winner *to = winner_emit(out);
+            to->auction = row.auction;
+            to->price = row.price;
+            to->bidder = row.bidder;
+            to->dateTime = row.time_ms;
+            weir_str_set_bytes(out, &to->extra, extra, row.extra_bytes);
+        } else if (wanted) {
+            struct candidate *to = candidate_emit(out);
+            to->auction = row.auction;
+            to->bidder = row.bidder;
+            to->price = row.price;
+            to->dateTime = row.time_ms;
+            to->window_end = self->emit_end;
+            to->edge = row.edge;
+            to->at = self->emit_end - 1;
+            weir_str_set_bytes(out, &to->extra, extra, row.extra_bytes);
+        }
+        self->emit_at += (uint32_t)sizeof row + row.extra_bytes;
+    }
+    self->emitting = false;
+    return true;
+}
+
+static int
+fire(struct weir_operator *op, int64_t watermark, struct weir_out *out, bool last)
+{
+    struct self *self = op->self;
+    for (;;) {
+        if (self->emitting && !emit_window(self, out, last)) {
+            return WEIR_AGAIN;
+        }
+        if (self->first_end == INT64_MAX || self->first_end - 1 > watermark) {
+            break;
+        }
+        int rc = begin_window(op, self->first_end);
+        if (rc != 0) {
+            return rc;
+        }
+        self->first_end = least_end(self);
+    }
+    self->fired_ms = watermark;
+    return WEIR_DONE;
+}
+
+static int
+pick_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    (void)now_ns;
+    return fire(op, watermark, out, false);
+}
+
+static const struct weir_operator_type pick_type = {
+    .name = "q7_pick",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .open = q7_open,
+    .process = pick_process,
+    .watermark = pick_watermark,
+};
+
+/* ---- the last one: candidates in ---- */
+
+static int64_t
+choose_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    (void)input;
+    (void)out;
+    (void)now_ns;
+    for (uint32_t i = cursor; i < in->cnt; i++) {
+        struct candidate copy;
+        uint32_t idx = weir_view_row(in, i);
+        if (in->stride != 0) {
+            memcpy(&copy, in->rows + (size_t)in->stride * idx, sizeof copy);
+        } else {
+            candidate_load(in->rows, in->cap, idx, &copy);
+        }
+        struct weir_slice extra = weir_str_slice(&copy.extra, in->heap);
+        const struct stored stored = {
+            copy.auction, copy.bidder, copy.price, copy.dateTime, (uint32_t)copy.edge, extra.bytes};
+        int rc = add(op, copy.window_end, &stored, extra.ptr);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return in->cnt - cursor;
+}
+
+static int
+choose_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    (void)now_ns;
+    return fire(op, watermark, out, true);
+}
+
+static const struct weir_operator_type choose_type = {
+    .name = "q7_choose",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .open = q7_open,
+    .process = choose_process,
+    .watermark = choose_watermark,
+};
+
+struct weir_stream *
+nexmark_q7(struct weir_stream *bids)
+{
+    const struct weir_operator_conf pick = {.name = "pick",
+        .type = &pick_type,
+        .out_schema = {candidate_schema()},
+        .uses_time = true,
+        .keeps_state = true};
+    const struct weir_operator_conf choose = {.name = "choose",
+        .type = &choose_type,
+        .out_schema = {winner_schema()},
+        .uses_time = true,
+        .keeps_state = true,
+        .parallelism = 1};
+    struct weir_stream *picked = weir_operator(&bids, 1, &pick);
+    picked = weir_partition(picked, WEIR_PARTITION_GLOBAL);
+    return weir_operator(&picked, 1, &choose);
+}
