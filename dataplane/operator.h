@@ -65,8 +65,8 @@ struct weir_operator_type {
     int (*watermark)(
         struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns);
     /* Sources: emit what there is. WEIR_AGAIN: there is more; WEIR_WAIT: nothing now; WEIR_DONE:
-     *          the
-     * end of the data. An emitted watermark (weir_out_watermark) follows the rows of the call. */
+     * the end of the data. An emitted watermark (weir_out_watermark) follows the rows of the
+     * call. */
     int (*poll)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
     /* The operator's input has gone idle, or is active again. WEIR_WAIT: call again. NULL: no
      * care. */

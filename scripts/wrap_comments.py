@@ -37,6 +37,15 @@ def goes_on(line, prefix, text_before):
     return not starts_entry and not text_before.endswith(":")
 
 
+def continued(after, line, rest):
+    """The indent of after where it goes on with line's paragraph: hanging below a label, or plain."""
+    plain = INSIDE.match(line).group(1).replace("/*", " *")
+    for prefix in (prefix_of(line), plain):
+        if goes_on(after, prefix, rest):
+            return prefix
+    return None
+
+
 def wrap(lines):
     out = []
     in_comment = False
@@ -56,8 +65,8 @@ def wrap(lines):
                 out.append(body[:cut].rstrip())
                 if closes:
                     lines[i] = f"{prefix}{rest} */"
-                elif i + 1 < len(lines) and goes_on(lines[i + 1], prefix, rest):
-                    lines[i + 1] = f"{prefix}{rest} {INSIDE.match(lines[i + 1]).group(2)}"
+                elif i + 1 < len(lines) and (into := continued(lines[i + 1], line, rest)):
+                    lines[i + 1] = f"{into}{rest} {INSIDE.match(lines[i + 1]).group(2)}"
                     i += 1
                 else:
                     lines[i] = f"{prefix}{rest}"

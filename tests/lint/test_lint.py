@@ -259,6 +259,11 @@ class Wrap(Tree):
         self.assertEqual(self.wrap(f"/*\n * Returns: {long}the last\n * Errors:  none.\n */\n"),
                          f"/*\n * Returns: {long}the\n *          last\n * Errors:  none.\n */\n")
 
+    def test_a_label_whose_text_does_not_hang(self):
+        long = "word " * 17
+        self.assertEqual(self.wrap(f"/*\n * Returns: {long}the last\n * of all.\n */\n"),
+                         f"/*\n * Returns: {long}the\n * last of all.\n */\n")
+
     def test_a_comment_behind_code_goes_above(self):
         code = "    int a" + "a" * 60 + ";"
         note = "/* " + "word " * 8 + "*/"
