@@ -92,6 +92,25 @@ begin(struct weir_json *json, const char *text)
 }
 
 static void
+t_entered_objects_have_the_same_limit(void **state)
+{
+    (void)state;
+    char text[65 * 5 + 1] = "";
+    for (int i = 0; i < 65; i++) {
+        memcpy(text + (size_t)i * 5, "{\"a\":", 6);
+    }
+    struct weir_json json;
+    struct weir_json_text key;
+    begin(&json, text);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(weir_json_enter(&json), 0);
+        assert_int_equal(weir_json_key(&json, &key), 1);
+    }
+    assert_int_equal(weir_json_enter(&json), WEIR_EDATA);
+    assert_int_equal(weir_json_column(&json), 64 * 5 + 1);
+}
+
+static void
 t_whole_numbers_reach_all_of_64_bits(void **state)
 {
     (void)state;
@@ -263,6 +282,7 @@ main(void)
         cmocka_unit_test(t_json_is_accepted),
         cmocka_unit_test(t_malformed_json_is_refused_at_its_column),
         cmocka_unit_test(t_nesting_has_a_limit),
+        cmocka_unit_test(t_entered_objects_have_the_same_limit),
         cmocka_unit_test(t_whole_numbers_reach_all_of_64_bits),
         cmocka_unit_test(t_decimals_are_exact),
         cmocka_unit_test(t_doubles_are_those_of_the_library),
