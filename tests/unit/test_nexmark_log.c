@@ -264,6 +264,23 @@ t_headers_that_lie_under_a_right_checksum_stay_inside_the_file(void **state)
     free(file.bytes);
 }
 
+/* The file of version 1, and with it the generator's stream of seed 1: both are formats. */
+static void
+t_the_golden_file_of_version_1_is_written_again(void **state)
+{
+    (void)state;
+    static uint8_t golden[65536];
+    struct file file;
+    FILE *from = fopen(WEIR_TEST_DATA "/nexmark/log-v1.log", "rb");
+    assert_non_null(from);
+    size_t bytes = fread(golden, 1, sizeof golden, from);
+    (void)fclose(from);
+    generate(&file, 100, 100);
+    assert_int_equal(bytes, file.end);
+    assert_memory_equal(golden, file.bytes, bytes);
+    free(file.bytes);
+}
+
 static void
 t_records_that_lie_have_no_payload(void **state)
 {
@@ -291,6 +308,7 @@ main(void)
         cmocka_unit_test(t_a_writer_is_refused_past_its_room_and_passes_errors_on),
         cmocka_unit_test(t_every_cut_and_every_flipped_header_byte_is_refused),
         cmocka_unit_test(t_headers_that_lie_under_a_right_checksum_stay_inside_the_file),
+        cmocka_unit_test(t_the_golden_file_of_version_1_is_written_again),
         cmocka_unit_test(t_records_that_lie_have_no_payload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
