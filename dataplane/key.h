@@ -11,6 +11,8 @@
 
 #include "dataplane/batch.h"
 
+WEIR_C_BEGIN
+
 #define WEIR_KEY_FIELD_CNT_MAX 4
 
 /* The fields of a key by name; resolved against the schema when the graph is built. */
@@ -56,5 +58,7 @@ WEIR_API void weir_key_hash(const struct weir_key *key, const struct weir_view *
  * each in 8 or 16 bytes; strings refer to the view's heap. */
 WEIR_API void weir_key_load(
     const struct weir_key *key, const struct weir_view *view, uint32_t row, void *ret_key);
+
+WEIR_C_END
 
 #endif

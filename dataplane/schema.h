@@ -17,6 +17,8 @@
 
 #include "dataplane/types.h"
 
+WEIR_C_BEGIN
+
 enum weir_type {
     WEIR_TYPE_BOOL,
     WEIR_TYPE_I32,
@@ -139,5 +141,7 @@ struct weir_out;
     {                                                                                        \
         return (struct name *)weir_out_row(out);                                             \
     }
+
+WEIR_C_END
 
 #endif

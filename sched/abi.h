@@ -15,8 +15,8 @@
 
 #ifndef WEIR_SCHED_ABI_NO_MARK
 WEIR_C_BEGIN
-extern const uint32_t weir_job_abi;
-__attribute__((weak, visibility("default"))) const uint32_t weir_job_abi = WEIR_JOB_ABI;
+extern const uint32_t weir_job_abi __attribute__((weak, visibility("default")));
+const uint32_t weir_job_abi = WEIR_JOB_ABI;
 WEIR_C_END
 #endif
 

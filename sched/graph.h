@@ -24,7 +24,9 @@
 #include "base/opt.h"
 #include "dataplane/function.h"
 #include "dataplane/key.h"
-#include "dataplane/partition.h"
+#include "dataplane/partitioner.h"
+
+WEIR_C_BEGIN
 
 struct weir_env;
 struct weir_stream;
@@ -127,5 +129,7 @@ WEIR_API const struct weir_schema *weir_stream_schema(const struct weir_stream *
 /* weir_stream_key - the resolved key of a keyed stream, or NULL. */
 WEIR_API const struct weir_key *weir_stream_key(const struct weir_stream *stream);
 WEIR_API struct weir_env *weir_stream_env(struct weir_stream *stream);
+
+WEIR_C_END
 
 #endif

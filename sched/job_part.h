@@ -4,6 +4,7 @@
 #define WEIR_SCHED_JOB_PART_H
 
 #include "dataplane/arena.h"
+#include "dataplane/partition.h"
 #include "io/buf.h"
 #include "sched/job.h"
 

@@ -5,6 +5,8 @@
 
 #include "dataplane/operator.h"
 
+WEIR_C_BEGIN
+
 /* What the sink leaves behind at its close; several subtasks add up. */
 struct weir_discard_result {
     uint64_t rows;
@@ -17,5 +19,7 @@ struct weir_discard_conf {
 };
 
 extern WEIR_API const struct weir_operator_type weir_discard_type;
+
+WEIR_C_END
 
 #endif

@@ -5,11 +5,15 @@
 
 #include "dataplane/operator.h"
 
+WEIR_C_BEGIN
+
 struct weir_watermark_conf {
     int64_t lag_ms; /* the watermark is the greatest time so far less this */
     int64_t interval_ms; /* event time between two watermarks, at least; 0: after every batch */
 };
 
 extern WEIR_API const struct weir_operator_type weir_watermark_type;
+
+WEIR_C_END
 
 #endif
