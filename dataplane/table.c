@@ -5,15 +5,14 @@
 
 #include "dataplane/table_priv.h"
 
-/* A bucket grows or splits at 13/16 of its slots: above, ever more keys lie outside of their home
+/* A bucket grows or splits at 12/16 of its slots: above, ever more keys lie outside of their home
  * group; below, pages are wasted. Measured with bench_state at 10^4 to 10^7 keys. */
-#define FILL_NUM 13
+#define FILL_NUM 12
 #define FILL_DEN 16
 /* A bucket size with fewer groups than this is left out: it would fill unevenly. */
 #define GROUP_CNT_MIN 3
 #define SIZE_PAGE (WEIR_TABLE_SIZE_CNT - 1)
-/* Words of a directory that one batch copies into the next one: some 2 us. Smaller directories are
- * doubled at once. */
+/* Smaller directories are doubled at once: some 2 us. */
 #define DIR_STEP_WORDS 4096
 
 static const uint16_t size_lines[WEIR_TABLE_SIZE_CNT] = {7, 21, 64};
@@ -204,8 +203,8 @@ dir_set(struct weir_table *t, const struct weir_bucket *bucket, uint32_t ref)
     }
 }
 
-static void
-dir_fill(struct weir_table *t, uint32_t word_cnt)
+void
+weir_table_dir_step(struct weir_table *t, uint32_t word_cnt)
 {
     uint32_t all = t->arena->spec.groups.cnt << t->depth;
     uint32_t end = weir_min_u32(all - t->next_done, word_cnt) + t->next_done;
@@ -224,12 +223,6 @@ dir_fill(struct weir_table *t, uint32_t word_cnt)
     }
 }
 
-void
-weir_table_dir_step(struct weir_table *t)
-{
-    dir_fill(t, DIR_STEP_WORDS);
-}
-
 /* Begin to double the directory, or finish what was begun. */
 static int
 dir_double(struct weir_table *t, bool finish)
@@ -240,7 +233,7 @@ dir_double(struct weir_table *t, bool finish)
             return err;
         }
     }
-    dir_fill(t, finish ? UINT32_MAX : DIR_STEP_WORDS);
+    weir_table_dir_step(t, finish ? UINT32_MAX : DIR_STEP_WORDS);
     return 0;
 }
 

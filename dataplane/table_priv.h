@@ -136,7 +136,7 @@ table_has_room(const struct weir_table *t, const struct weir_bucket *bucket)
 /* Give the hash's bucket room for one more entry: a first bucket, a larger one, or a split.
  * Only the first of these is done where entries were handed out. */
 int weir_table_grow(struct weir_table *t, uint64_t hash);
-/* Go on with filling the larger directory; bounded. */
-void weir_table_dir_step(struct weir_table *t);
+/* Go on with filling the larger directory by up to word_cnt words of the present one. */
+void weir_table_dir_step(struct weir_table *t, uint32_t word_cnt);
 
 #endif
