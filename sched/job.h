@@ -16,6 +16,7 @@
 
 #include "base/region.h"
 #include "dataplane/task.h"
+#include "sched/core.h"
 #include "sched/graph.h"
 #include "sched/plan.h"
 
@@ -67,5 +68,16 @@ WEIR_API void
 weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum);
 /* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
 WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
+
+/* weir_job_core_times - how a core of the plan has spent its time; false under the seeded
+ * poller. */
+WEIR_API bool
+weir_job_core_times(const struct weir_job *job, uint32_t core, struct weir_core_times *ret_times);
+/* weir_job_poll_gap_ns - the longest time between two polls of any core. */
+WEIR_API int64_t weir_job_poll_gap_ns(const struct weir_job *job);
+/* weir_job_departure_at - where the host did not keep to the plan while the job ran, in words, and
+ * how often that was seen; NULL past the end. After weir_job_run. */
+WEIR_API const char *
+weir_job_departure_at(const struct weir_job *job, uint32_t idx, uint32_t *ret_seen_cnt);
 
 #endif

@@ -35,6 +35,8 @@ struct job_partition {
     struct weir_buf_pool pool;
 };
 
+struct job_run;
+
 struct weir_job {
     struct weir_env *env;
     const struct weir_plan *plan;
@@ -53,6 +55,7 @@ struct weir_job {
     struct job_stage *stage;
     struct job_core *core;
     uint32_t io_cnt;
+    struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
     const char *fallback[JOB_FALLBACK_CNT_MAX];
@@ -61,5 +64,11 @@ struct weir_job {
 
 /* weir_job_wake - core `from` has published something for core `to`. */
 void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
+/* weir_job_wake_all - a request was left for the tasks: no core may sleep over it. */
+void weir_job_wake_all(struct weir_job *job);
+/* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
+ * made. */
+int weir_job_open_run(struct weir_job *job);
+void weir_job_close_run(struct weir_job *job);
 
 #endif

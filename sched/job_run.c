@@ -1,29 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job_run.c: who polls a job's tasks, until all have ended. */
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <time.h>
+
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/rng.h"
 #include "io/io.h"
 #include "sched/job_part.h"
+#include "sched/poller.h"
+#include "sched/watch.h"
 
-/* Operator steps a task may do in one poll. */
+/* Operator steps a task may do in one poll of the seeded poller. */
 #define STEP_CNT 16
-/* Polls of each task without work after which all of them are taken to be idle. */
-#define IDLE_POLLS 8
+/* How often the host is looked at while the job runs. */
+#define WATCH_S 1
 
-static bool
-ended(const struct weir_task *task)
-{
-    enum weir_task_state state = weir_task_state(task);
-    return state == WEIR_TASK_FINISHED || state == WEIR_TASK_CANCELED || state == WEIR_TASK_FAILED;
-}
+struct job_run {
+    struct weir_clock clock;
+    struct weir_core **cores; /* by plan core */
+    uint32_t core_cnt;
+    uint32_t started_cnt;
+    sem_t left; /* posted by each core that has ended */
+    struct weir_watch watch;
+};
 
 void
 weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to)
 {
-    (void)job;
-    (void)from;
-    (void)to;
+    if (job->run != NULL) {
+        weir_core_mark(job->run->cores[from], to);
+    }
+}
+
+void
+weir_job_wake_all(struct weir_job *job)
+{
+    for (uint32_t c = 0; job->run != NULL && c < job->run->core_cnt; c++) {
+        weir_core_wake(job->run->cores[c]);
+    }
 }
 
 /* The first failure in the order of stages; canceled tasks have no cause of their own. */
@@ -45,51 +61,232 @@ job_error(struct weir_job *job)
     return 0;
 }
 
+/* One task's failure ends the job. */
+static void
+task_ended(void *arg, struct weir_task *task)
+{
+    if (weir_task_state(task) == WEIR_TASK_FAILED) {
+        weir_job_request((struct weir_job *)arg, WEIR_TASK_REQUEST_CANCEL);
+    }
+}
+
 /* One thread polls the tasks in an order drawn from the seed. */
 static int
 run_seeded(struct weir_job *job)
 {
-    struct weir_rng rng;
-    struct weir_io *io = job->core[0].io;
-    uint32_t cnt = job->plan->stage_cnt;
-    uint32_t open_cnt = cnt;
-    int64_t now_ns = 0;
-    weir_rng_init(&rng, job->options.seed);
-    int rc = weir_io_start(io);
+    struct weir_task **tasks = weir_env_alloc(job->env, job->plan->stage_cnt * sizeof(void *));
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        tasks[s] = job->stage[s].task;
+    }
+    const struct weir_poller_conf conf = {
+        .seed = job->options.seed,
+        .tasks = tasks,
+        .task_cnt = job->plan->stage_cnt,
+        .io = job->core[0].io,
+        .step_cnt_max = STEP_CNT,
+        .ended_fn = task_ended,
+        .arg = job,
+    };
+    int rc = weir_io_start(job->core[0].io);
+    if (rc == 0) {
+        rc = weir_poller_run(&conf);
+    }
+    return rc != 0 ? rc : job_error(job);
+}
+
+static void
+core_left(void *arg)
+{
+    struct weir_job *job = (struct weir_job *)arg;
+    (void)sem_post(&job->run->left);
+}
+
+/* Cores that feed stages of core c, each once; those whose sleep ends when c has made room. */
+static uint32_t
+list_upstream(struct weir_job *job, uint32_t c, uint32_t *ret_cores)
+{
+    const struct weir_plan *plan = job->plan;
+    bool *fed = weir_env_alloc(job->env, plan->core_cnt);
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < plan->channel_cnt; i++) {
+        uint32_t from = plan->stages[plan->channels[i].from_stage].core;
+        uint32_t to = plan->stages[plan->channels[i].to_stage].core;
+        if (to == c && from != c && !fed[from]) {
+            fed[from] = true;
+            ret_cores[cnt] = from;
+            cnt++;
+        }
+    }
+    return cnt;
+}
+
+static bool
+has_source(const struct weir_plan *plan, uint32_t c)
+{
+    for (uint32_t i = 0; i < plan->cores[c].stage_cnt; i++) {
+        const struct weir_plan_stage *stage = &plan->stages[plan->cores[c].stages[i]];
+        for (uint32_t k = 0; k < stage->operator_cnt; k++) {
+            if (plan->graph->operators[stage->operators[k]].kind == WEIR_PLAN_SOURCE) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static int
+open_core(struct weir_job *job, uint32_t c)
+{
+    const struct weir_plan_core *planned = &job->plan->cores[c];
+    uint32_t *upstream = weir_env_alloc(job->env, job->plan->core_cnt * sizeof *upstream);
+    struct weir_task **tasks =
+        weir_env_alloc(job->env, (planned->stage_cnt + 1) * sizeof(struct weir_task *));
+    for (uint32_t i = 0; i < planned->stage_cnt; i++) {
+        tasks[i] = job->stage[planned->stages[i]].task;
+    }
+    const struct weir_core_conf conf = {
+        .idx = c,
+        .core_cnt = job->plan->core_cnt,
+        .cpu = planned->cpu,
+        .idle = planned->idle,
+        .io = job->core[c].io,
+        .clock = &job->run->clock,
+        .tasks = tasks,
+        .task_cnt = planned->stage_cnt,
+        .upstream = upstream,
+        .upstream_cnt = list_upstream(job, c, upstream),
+        .has_source = has_source(job->plan, c),
+        .ended_fn = task_ended,
+        .left_fn = core_left,
+        .arg = job,
+    };
+    return weir_core_new(&conf, &job->run->cores[c]);
+}
+
+int
+weir_job_open_run(struct weir_job *job)
+{
+    if (job->options.poller == WEIR_JOB_SEEDED) {
+        return 0;
+    }
+    struct job_run *run = calloc(1, sizeof *run);
+    if (run == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "the cores of job %s", weir_env_job_name(job->env));
+    }
+    (void)sem_init(&run->left, 0, 0);
+    weir_clock_init_real(&run->clock);
+    run->cores = weir_env_alloc(job->env, job->plan->core_cnt * sizeof(struct weir_core *));
+    job->run = run;
+    int rc = 0;
+    for (uint32_t c = 0; c < job->plan->core_cnt && rc == 0; c++) {
+        rc = open_core(job, c);
+        run->core_cnt += rc == 0;
+    }
+    for (uint32_t c = 0; c < run->core_cnt; c++) {
+        weir_core_meet(run->cores[c], run->cores);
+    }
+    return rc;
+}
+
+void
+weir_job_close_run(struct weir_job *job)
+{
+    if (job->run == NULL) {
+        return;
+    }
+    for (uint32_t c = 0; c < job->run->core_cnt; c++) {
+        weir_core_delete(job->run->cores[c]);
+    }
+    (void)sem_destroy(&job->run->left);
+    free(job->run);
+    job->run = NULL;
+}
+
+static void
+look_around(struct weir_job *job)
+{
+    struct job_run *run = job->run;
+    weir_watch_steal(&run->watch, run->cores, run->core_cnt);
+    for (uint32_t c = 0; c < run->core_cnt; c++) {
+        weir_watch_core(&run->watch, run->cores[c]);
+    }
+    weir_watch_region(&run->watch, job->region, "of channels");
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        if (job->stage[s].state != NULL) {
+            weir_watch_region(&run->watch, job->stage[s].state, job->plan->stages[s].name);
+        }
+    }
+}
+
+/* Until every started core has left; meanwhile see whether the host keeps to the plan. */
+static void
+wait_for_cores(struct weir_job *job)
+{
+    for (uint32_t left = 0; left < job->run->started_cnt;) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += WATCH_S;
+        if (sem_timedwait(&job->run->left, &until) == 0) {
+            left++;
+        } else if (errno == ETIMEDOUT) {
+            look_around(job);
+        }
+    }
+    for (uint32_t c = 0; c < job->run->started_cnt; c++) {
+        weir_core_join(job->run->cores[c]);
+    }
+}
+
+static int
+run_threads(struct weir_job *job)
+{
+    struct job_run *run = job->run;
+    int rc = 0;
+    for (uint32_t c = 0; c < run->core_cnt && rc == 0; c++) {
+        rc = weir_core_start(run->cores[c]);
+        run->started_cnt += rc == 0;
+    }
     if (rc != 0) {
-        return rc;
+        weir_job_request(job, WEIR_TASK_REQUEST_CANCEL);
+    } else {
+        look_around(job); /* a job shorter than the interval is looked at once, too */
     }
-    bool *is_ended = weir_env_alloc(job->env, cnt);
-    uint32_t idle_cnt = 0;
-    while (open_cnt > 0) {
-        uint32_t s = (uint32_t)weir_rng_below(&rng, cnt);
-        struct weir_task *task = job->stage[s].task;
-        now_ns += (int64_t)weir_rng_below(&rng, WEIR_US);
-        (void)weir_io_poll(io, now_ns);
-        enum weir_task_poll did =
-            weir_task_poll(task, 1 + (uint32_t)weir_rng_below(&rng, STEP_CNT), now_ns);
-        if (!is_ended[s] && ended(task)) {
-            is_ended[s] = true;
-            open_cnt--;
-            if (weir_task_state(task) == WEIR_TASK_FAILED) {
-                weir_job_request(job, WEIR_TASK_REQUEST_CANCEL);
-            }
-        }
-        idle_cnt = did == WEIR_POLL_BUSY ? 0 : idle_cnt + 1;
-        /* Nothing runs: either the outside is awaited, or time itself, which is simulated. */
-        if (idle_cnt > IDLE_POLLS * cnt) {
-            if (weir_io_flying_cnt(io) > 0) {
-                weir_io_wait(io, WEIR_MS, -1);
-            }
-            now_ns += WEIR_MS;
-            idle_cnt = 0;
-        }
-    }
-    return job_error(job);
+    wait_for_cores(job);
+    return rc != 0 ? rc : job_error(job);
 }
 
 int
 weir_job_run(struct weir_job *job)
 {
-    return run_seeded(job);
+    return job->run == NULL ? run_seeded(job) : run_threads(job);
+}
+
+bool
+weir_job_core_times(const struct weir_job *job, uint32_t core, struct weir_core_times *ret_times)
+{
+    if (job->run == NULL || core >= job->run->core_cnt) {
+        return false;
+    }
+    weir_core_times(job->run->cores[core], ret_times);
+    return true;
+}
+
+int64_t
+weir_job_poll_gap_ns(const struct weir_job *job)
+{
+    int64_t gap_ns = 0;
+    for (uint32_t c = 0; job->run != NULL && c < job->run->core_cnt; c++) {
+        gap_ns = weir_max_i64(gap_ns, weir_core_poll_gap_ns(job->run->cores[c]));
+    }
+    return gap_ns;
+}
+
+const char *
+weir_job_departure_at(const struct weir_job *job, uint32_t idx, uint32_t *ret_seen_cnt)
+{
+    if (job->run == NULL || idx >= job->run->watch.departure_cnt) {
+        return NULL;
+    }
+    *ret_seen_cnt = job->run->watch.departures[idx].seen_cnt;
+    return job->run->watch.departures[idx].text;
 }

@@ -564,6 +564,9 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     for (uint32_t s = 0; s < plan->stage_cnt && rc == 0; s++) {
         rc = build_stage(job, s);
     }
+    if (rc == 0) {
+        rc = weir_job_open_run(job);
+    }
     if (rc != 0) {
         weir_job_delete(job);
         return rc;
@@ -580,6 +583,7 @@ weir_job_delete(struct weir_job *job)
     if (job == NULL) {
         return;
     }
+    weir_job_close_run(job);
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_task_delete(job->stage[s].task);
         weir_region_close(job->stage[s].state);
@@ -610,6 +614,7 @@ weir_job_request(struct weir_job *job, enum weir_task_request request)
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_task_request(job->stage[s].task, request);
     }
+    weir_job_wake_all(job);
 }
 
 /* ---- looking ---- */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/poller.h"
+
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "io/io.h"
+
+/* How far time goes on from one poll to the next. */
+#define POLL_NS_MAX WEIR_US
+/* How long to wait for a real file or socket before asking the tasks again. */
+#define WAIT_NS WEIR_MS
+/* The longest jump is some twelve days. */
+#define JUMP_LG2_MAX 30
+
+struct poller {
+    const struct weir_poller_conf *conf;
+    struct weir_rng rng;
+    struct weir_task **open; /* the first open_cnt have not ended */
+    uint32_t open_cnt;
+    uint32_t idle_cnt; /* polls since something was done */
+    uint32_t stuck_cnt;
+    int64_t now_ns;
+};
+
+static int
+say_stuck(const struct poller *poller)
+{
+    for (uint32_t i = poller->open_cnt; i-- > 0;) {
+        (void)weir_err_push(WEIR_EILLEGAL, "task %s waits, in state %s",
+            weir_task_name(poller->open[i]),
+            weir_task_state_name(weir_task_state(poller->open[i])));
+    }
+    return weir_err_push(WEIR_EILLEGAL, "no task can go on, and nothing will happen by itself");
+}
+
+/* Nobody had anything to do: wait for what is real, then let time jump. */
+static int
+pass_time(struct poller *poller)
+{
+    struct weir_io *io = poller->conf->io;
+    poller->idle_cnt = 0;
+    poller->stuck_cnt++;
+    if (io == NULL || weir_io_flying_cnt(io) == 0) {
+        /* A source may wait for a time that it alone knows: jump, further every time. */
+        poller->now_ns += WAIT_NS << weir_min_u32(poller->stuck_cnt, JUMP_LG2_MAX);
+        return poller->stuck_cnt > WEIR_POLLER_STUCK_ROUND_CNT ? say_stuck(poller) : 0;
+    }
+    int64_t due_ns = weir_io_due_ns(io);
+    if (due_ns != INT64_MAX) {
+        poller->now_ns = weir_max_i64(poller->now_ns, due_ns);
+    } else {
+        weir_io_wait(io, WAIT_NS, -1);
+    }
+    poller->stuck_cnt = 0;
+    return 0;
+}
+
+static void
+poll_one(struct poller *poller)
+{
+    const struct weir_poller_conf *conf = poller->conf;
+    uint32_t at = (uint32_t)weir_rng_below(&poller->rng, poller->open_cnt);
+    uint32_t step_cnt = 1 + (uint32_t)weir_rng_below(&poller->rng, conf->step_cnt_max);
+    struct weir_task *task = poller->open[at];
+    poller->now_ns += (int64_t)weir_rng_below(&poller->rng, (uint64_t)POLL_NS_MAX);
+    uint32_t io_cnt = conf->io != NULL ? weir_io_poll(conf->io, poller->now_ns) : 0;
+    enum weir_task_poll did = weir_task_poll(task, step_cnt, poller->now_ns);
+    if (did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE || io_cnt > 0) {
+        poller->idle_cnt = 0;
+        poller->stuck_cnt = 0;
+    } else {
+        poller->idle_cnt++;
+    }
+    if (did == WEIR_POLL_DONE) {
+        poller->open_cnt--;
+        poller->open[at] = poller->open[poller->open_cnt];
+        if (conf->ended_fn != NULL) {
+            conf->ended_fn(conf->arg, task);
+        }
+    }
+}
+
+int
+weir_poller_run(const struct weir_poller_conf *conf)
+{
+    struct poller poller = {.conf = conf, .open_cnt = conf->task_cnt, .now_ns = conf->start_ns};
+    poller.open = (struct weir_task **)calloc(conf->task_cnt + 1, sizeof *poller.open);
+    if (poller.open == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "the poller's list of tasks");
+    }
+    for (uint32_t i = 0; i < conf->task_cnt; i++) {
+        poller.open[i] = conf->tasks[i];
+    }
+    weir_rng_init(&poller.rng, conf->seed);
+    int err = 0;
+    while (err == 0 && poller.open_cnt > 0) {
+        poll_one(&poller);
+        /* In 8 polls per task, a random order has asked each but a few in ten thousand. */
+        if (poller.idle_cnt > 8 * poller.open_cnt) {
+            err = pass_time(&poller);
+        }
+    }
+    free(poller.open);
+    return err;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* poller.h: one thread that polls all tasks in an order drawn from a seed, under a simulated clock.
+ *
+ * The same seed and the same input give the same order of polls, slices and times. Where nothing
+ * can go on, time jumps to the next thing that happens by itself.
+ *
+ * Thread:  the caller's, until all tasks have ended.
+ */
+#ifndef WEIR_SCHED_POLLER_H
+#define WEIR_SCHED_POLLER_H
+
+#include "dataplane/task.h"
+
+struct weir_io;
+
+/* Polls in a row without progress after which a job whose world is simulated too cannot go on:
+ * enough for the random order to have asked every task many times. */
+#define WEIR_POLLER_STUCK_ROUND_CNT 64
+
+struct weir_poller_conf {
+    uint64_t seed;
+    int64_t start_ns;
+    struct weir_task *const *tasks; /* borrowed */
+    uint32_t task_cnt;
+    struct weir_io *io; /* of all tasks; started; may be NULL */
+    uint32_t step_cnt_max; /* operator steps of a poll, drawn from 1 to this */
+    /* A task has ended. */
+    void (*ended_fn)(void *arg, struct weir_task *task);
+    void *arg;
+};
+
+/* weir_poller_run - poll until all tasks have ended.
+ *
+ * Errors:  WEIR_EILLEGAL when no task can go on and nothing will happen by itself (a defect of the
+ *          job or of ours: the names of the waiting tasks are in the context); WEIR_ENOMEM.
+ *          What made tasks fail is theirs to tell.
+ */
+WEIR_API WEIR_MUST_USE int weir_poller_run(const struct weir_poller_conf *conf);
+
+#endif

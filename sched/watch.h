@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* watch.h: whether the host keeps to the plan while a job runs, read back from /proc.
+ *
+ * Pinning (is each core's thread allowed on its CPU alone, and is it there), memory (do a region's
+ * pages lie on its node), and time that the hypervisor took. A departure is said once, and counted
+ * as often as it is seen.
+ *
+ * Thread:  one, not a core: it makes system calls. Call it every second or so.
+ */
+#ifndef WEIR_SCHED_WATCH_H
+#define WEIR_SCHED_WATCH_H
+
+#include "base/region.h"
+#include "sched/core.h"
+
+#define WEIR_WATCH_DEPARTURE_CNT_MAX 64
+#define WEIR_WATCH_TEXT_BYTES 256
+
+struct weir_watch_departure {
+    char text[WEIR_WATCH_TEXT_BYTES];
+    uint32_t seen_cnt;
+};
+
+struct weir_watch {
+    uint32_t departure_cnt;
+    struct weir_watch_departure departures[WEIR_WATCH_DEPARTURE_CNT_MAX];
+    uint64_t steal_ticks[WEIR_CPUSET_CPU_CNT_MAX]; /* per CPU, as last read */
+    bool has_ticks;
+};
+
+/* weir_watch_core - look at a running core; one that has left is passed over. */
+WEIR_API void weir_watch_core(struct weir_watch *watch, const struct weir_core *core);
+/* weir_watch_region - look at a sample of a region's pages. name is for the message. */
+WEIR_API void
+weir_watch_region(struct weir_watch *watch, const struct weir_region *region, const char *name);
+/* weir_watch_steal - tell cores what the hypervisor took from their CPUs since the last call. */
+WEIR_API void
+weir_watch_steal(struct weir_watch *watch, struct weir_core *const *cores, uint32_t core_cnt);
+
+#endif
