@@ -127,24 +127,47 @@ gen_person(uint64_t random, uint64_t last)
     return last + 1 - active + gen_below(random, active + PERSON_LEAD);
 }
 
-static inline void
-gen_bid(const struct nexmark_gen *gen, uint64_t number, struct nexmark_event *e)
+/* What all bids of one epoch draw from. */
+struct bid_range {
+    uint64_t epoch;
+    uint64_t hot; /* auction */
+    uint64_t least; /* the first of the cold ones, and how many */
+    uint64_t cnt;
+    uint64_t hot_bidder;
+    uint64_t least_bidder;
+    uint64_t bidder_cnt;
+};
+
+static inline struct bid_range
+gen_bid_range(uint64_t epoch)
 {
-    uint64_t epoch = number / NEXMARK_EPOCH_EVENTS;
+    struct bid_range range;
+    uint64_t last = epoch * 3 + 2;
+    uint64_t active = weir_min_u64(epoch + 1, ACTIVE_PEOPLE);
+    range.epoch = epoch;
+    range.hot = last - last % HOT_EVERY;
+    range.least = last > IN_FLIGHT_AUCTIONS ? last - IN_FLIGHT_AUCTIONS : 0;
+    range.cnt = last - range.least + 1 + AUCTION_LEAD;
+    range.hot_bidder = epoch - epoch % HOT_EVERY + 1;
+    range.least_bidder = epoch + 1 - active;
+    range.bidder_cnt = active + PERSON_LEAD;
+    return range;
+}
+
+static inline void
+gen_bid(const struct nexmark_gen *gen, const struct bid_range *range, uint64_t number,
+    struct nexmark_event *e)
+{
     uint64_t r1 = gen_word(gen->key, number, 0);
     uint64_t r2 = gen_word(gen->key, number, 1);
-    uint64_t last = epoch * 3 + 2;
-    uint64_t least = last > IN_FLIGHT_AUCTIONS ? last - IN_FLIGHT_AUCTIONS : 0;
-    uint64_t cold = least + gen_below(r1 >> 32, last - least + 1 + AUCTION_LEAD);
-    uint64_t hot = last - last % HOT_EVERY;
-    uint64_t cold_bidder = gen_person(r2 >> 32, epoch);
-    uint64_t hot_bidder = epoch - epoch % HOT_EVERY + 1;
+    uint64_t cold = range->least + gen_below(r1 >> 32, range->cnt);
+    uint64_t cold_bidder = range->least_bidder + gen_below(r2 >> 32, range->bidder_cnt);
     /* The draws of both cases are made, and one is taken: a coin that a predictor cannot learn. */
     uint64_t take_hot = 0 - (r1 & 1);
     uint64_t take_hot_bidder = 0 - (uint64_t)((r1 & 6) != 0);
     e->kind = NEXMARK_BID;
-    e->id_or_auction = NEXMARK_FIRST_ID + (int64_t)((hot & take_hot) | (cold & ~take_hot));
-    e->seller_or_bidder = gen->bidder_first + (int64_t)((hot_bidder & take_hot_bidder) |
+    e->id_or_auction = NEXMARK_FIRST_ID + (int64_t)((range->hot & take_hot) | (cold & ~take_hot));
+    e->seller_or_bidder = gen->bidder_first + (int64_t)((range->hot_bidder & take_hot_bidder) |
                                                         (cold_bidder & ~take_hot_bidder));
     e->initial_bid_or_price = gen_price(gen, (uint32_t)r2);
     e->expires_ms = 0;
@@ -174,14 +197,21 @@ gen_rare(const struct nexmark_gen *gen, uint64_t number, struct nexmark_event *e
     e->category = 10 + (int64_t)gen_below(r1, 5);
 }
 
+/* The event of that number; the range is kept from one call to the next, and made anew per
+ * epoch. */
 static inline void
-gen_event(const struct nexmark_gen *gen, uint64_t number, int64_t time_ms, struct nexmark_event *e)
+gen_event(const struct nexmark_gen *gen, struct bid_range *io_range, uint64_t number,
+    int64_t time_ms, struct nexmark_event *e)
 {
+    uint64_t epoch = number / NEXMARK_EPOCH_EVENTS;
+    if (WEIR_UNLIKELY(epoch != io_range->epoch)) {
+        *io_range = gen_bid_range(epoch);
+    }
     e->payload_bytes = 0;
     e->payload_off = 0;
     e->time_ms = time_ms;
-    if (number % NEXMARK_EPOCH_EVENTS > 3) {
-        gen_bid(gen, number, e);
+    if (WEIR_LIKELY(number - epoch * NEXMARK_EPOCH_EVENTS > 3)) {
+        gen_bid(gen, io_range, number, e);
     } else {
         gen_rare(gen, number, e);
     }
@@ -193,12 +223,13 @@ nexmark_gen_fill(
 {
     uint64_t rate = gen->opts.event_rate;
     int64_t base = gen->opts.base_time_ms;
+    struct bid_range range = gen_bid_range(first / NEXMARK_EPOCH_EVENTS);
     if (gen->opts.group_events > 1) {
         for (size_t i = 0; i < cnt; i++) {
             uint64_t number = nexmark_gen_number(gen, first + i);
             uint64_t seconds = number / rate;
             uint64_t ms = seconds * 1000 + (number - seconds * rate) * 1000 / rate;
-            gen_event(gen, number, base + (int64_t)ms, &ret_events[i]);
+            gen_event(gen, &range, number, base + (int64_t)ms, &ret_events[i]);
         }
         return;
     }
@@ -208,7 +239,7 @@ nexmark_gen_fill(
     uint64_t ms = seconds * 1000 + parts / rate;
     uint64_t rem = parts % rate;
     for (size_t i = 0; i < cnt; i++) {
-        gen_event(gen, first + i, base + (int64_t)ms, &ret_events[i]);
+        gen_event(gen, &range, first + i, base + (int64_t)ms, &ret_events[i]);
         rem += gen->step_rem;
         ms += gen->step_ms + (rem >= rate);
         rem -= rem >= rate ? rate : 0;
@@ -306,16 +337,22 @@ text_words(struct text_out *out, uint32_t bytes)
     text_end(out);
 }
 
+/* A number below 10^10, two digits a step; the copy is of a fixed size, what is too much of it is
+ * covered by what follows. */
 static inline void
 text_put_number(struct text_out *out, uint64_t value)
 {
-    char digits[20];
-    uint32_t cnt = 0;
-    do {
-        digits[sizeof digits - 1 - cnt++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    text_put(out, digits + sizeof digits - cnt, cnt);
+    char digits[32] = "";
+    uint32_t at = 10;
+    for (uint32_t rest = 5; rest > 0 && (value != 0 || at == 10); rest--) {
+        uint32_t pair = (uint32_t)(value % 100);
+        value /= 100;
+        digits[--at] = (char)('0' + pair % 10);
+        digits[--at] = (char)('0' + pair / 10);
+    }
+    at += digits[at] == '0' && at < 9;
+    memcpy(out->payload + out->at, digits + at, 16);
+    out->at += 10 - at;
 }
 
 static inline void
