@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "dataplane/rank.h"
+
 /* Accumulators. `cnt` is there for the averages only. */
 struct acc_int {
     int64_t value;
@@ -16,18 +18,18 @@ struct acc_real {
     int64_t cnt;
 };
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* ---- one value ---- */
 
 /* Sums wrap: unsigned arithmetic, so that it is defined. */
-ALWAYS_INLINE int64_t
+static ALWAYS_INLINE int64_t
 add_wrap(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 int_add(uint32_t kind, void *acc_ptr, int64_t value)
 {
     struct acc_int *acc = acc_ptr;
@@ -51,7 +53,7 @@ int_add(uint32_t kind, void *acc_ptr, int64_t value)
     }
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 real_add(uint32_t kind, void *acc_ptr, double value)
 {
     struct acc_real *acc = acc_ptr;
@@ -85,7 +87,7 @@ unit_of(const struct weir_aggregate *agg)
     return unit;
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 put_int(const struct weir_aggregate *agg, char *row, int64_t value)
 {
     if (agg->out.bytes == 8) {
@@ -96,7 +98,7 @@ put_int(const struct weir_aggregate *agg, char *row, int64_t value)
     }
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 int_result(const struct weir_aggregate *agg, const void *acc_ptr, double unit, char *row)
 {
     const struct acc_int *acc = acc_ptr;
@@ -110,7 +112,7 @@ int_result(const struct weir_aggregate *agg, const void *acc_ptr, double unit, c
     }
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 real_result(const struct weir_aggregate *agg, const void *acc_ptr, char *row)
 {
     const struct acc_real *acc = acc_ptr;
@@ -123,7 +125,7 @@ real_result(const struct weir_aggregate *agg, const void *acc_ptr, char *row)
 
 /* ---- loops over a batch ---- */
 
-ALWAYS_INLINE int64_t
+static ALWAYS_INLINE int64_t
 load_int(const char *at, uint32_t bytes)
 {
     int64_t value;
@@ -136,7 +138,7 @@ load_int(const char *at, uint32_t bytes)
     return narrow;
 }
 
-ALWAYS_INLINE double
+static ALWAYS_INLINE double
 load_real(const char *at)
 {
     double value;
@@ -144,7 +146,7 @@ load_real(const char *at)
     return value;
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 update_ints(const struct weir_aggregate *agg, uint32_t kind, uint32_t bytes, void *const *acc,
     const struct weir_aggregate_rows *rows)
 {
@@ -162,7 +164,7 @@ update_ints(const struct weir_aggregate *agg, uint32_t kind, uint32_t bytes, voi
     }
 }
 
-ALWAYS_INLINE void
+static ALWAYS_INLINE void
 update_reals(const struct weir_aggregate *agg, uint32_t kind, void *const *acc,
     const struct weir_aggregate_rows *rows)
 {
@@ -371,16 +373,12 @@ rank_int(
     }
 }
 
-/* The bits of a double as a number in the same order; both zeros are one. */
 static void
 rank_real(
     const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc, uint32_t cnt, int64_t *ret_rank)
 {
     for (uint32_t i = 0; i < cnt; i++) {
-        double value = ((const struct acc_real *)acc[i])->value + 0.0;
-        int64_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        ret_rank[i] = bits ^ (int64_t)((uint64_t)(bits >> 63) >> 1);
+        ret_rank[i] = weir_rank_real(((const struct acc_real *)acc[i])->value);
     }
 }
 

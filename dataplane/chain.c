@@ -54,6 +54,7 @@ struct node {
     struct weir_out out[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     struct weir_view empty[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* each output's view before a call */
     uint32_t out_cnt;
+    uint64_t reach; /* the nodes behind it, as bits */
     const char *name;
 };
 
@@ -180,6 +181,21 @@ node_init(struct node *node, const struct weir_chain_node_conf *conf,
     return 0;
 }
 
+/* Nodes are in topological order, so those behind a node are known before it. */
+static void
+find_reach(struct weir_chain *chain)
+{
+    for (uint32_t i = chain->node_cnt; i-- > 0;) {
+        struct node *node = &chain->nodes[i];
+        for (uint32_t o = 0; o < node->out_cnt; o++) {
+            for (uint32_t e = 0; e < node->outputs[o].edge_cnt; e++) {
+                uint32_t to = node->outputs[o].edges[e].node;
+                node->reach |= UINT64_C(1) << to | chain->nodes[to].reach;
+            }
+        }
+    }
+}
+
 int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain)
 {
@@ -211,6 +227,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         memset(chain->mem[i], 0, bytes);
         rc = node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
     }
+    find_reach(chain);
 out:
     if (rc != 0) {
         weir_chain_close(chain);
@@ -537,42 +554,50 @@ step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     return rc;
 }
 
+/* Whether a node still holds rows, which may lie in the buffer of any node before it. */
+static bool
+holds_rows(const struct node *node)
+{
+    return (node->pend & PEND_BATCH) != 0 || (node->emit & EMIT_ROWS) != 0;
+}
+
 int
 weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns)
 {
-    uint64_t stuck =
-        0; /* nodes that cannot go on in this call, until a deeper one makes progress */
+    /* Nodes that cannot go on in this call until a deeper one makes progress, and those of them
+     * that hold rows: what is before them must not make new ones over those. */
+    uint64_t stuck = 0;
+    uint64_t held = 0;
     chain->blocked = UINT32_MAX;
     while ((chain->work & ~stuck) != 0) {
         uint32_t idx = 63 - (uint32_t)__builtin_clzll(chain->work & ~stuck);
+        uint64_t bit = UINT64_C(1) << idx;
         struct node *node = &chain->nodes[idx];
+        int rc = WEIR_AGAIN;
         if (node->emit != 0) {
-            if (!emit_all(chain, node)) {
-                stuck |= UINT64_C(1) << idx;
-                continue;
+            rc = emit_all(chain, node) ? WEIR_AGAIN : WEIR_WAIT;
+        } else if ((node->reach & held) != 0) {
+            rc = WEIR_WAIT;
+        } else {
+            if (step_cnt == 0) {
+                return WEIR_AGAIN;
             }
-            stuck = 0;
-            if (node->pend == 0) {
-                chain->work &= ~(UINT64_C(1) << idx);
-            }
-            continue;
+            step_cnt--;
+            rc = step(chain, idx, now_ns);
+            chain->blocked = rc == WEIR_WAIT ? idx : chain->blocked;
         }
-        if (step_cnt == 0) {
-            return WEIR_AGAIN;
-        }
-        step_cnt--;
-        int rc = step(chain, idx, now_ns);
         if (rc < 0) {
             return rc;
         }
         if (rc == WEIR_WAIT) {
-            stuck |= UINT64_C(1) << idx;
-            chain->blocked = idx;
+            stuck |= bit;
+            held |= holds_rows(node) ? bit : 0;
             continue;
         }
         stuck = 0;
+        held = 0;
         if (node->pend == 0 && node->emit == 0) {
-            chain->work &= ~(UINT64_C(1) << idx);
+            chain->work &= ~bit;
         }
     }
     return chain->work == 0 ? WEIR_DONE : WEIR_WAIT;

@@ -279,6 +279,32 @@ weir_keyed_resolve(const struct weir_keyed *keyed, struct weir_table *table,
 
 /* ---- back into rows ---- */
 
+int
+weir_keyed_match(const struct weir_keyed *keyed, const char *const *as,
+    const struct weir_schema *out_schema, const struct weir_field **ret_to)
+{
+    const struct weir_key *key = &keyed->key;
+    for (uint32_t p = 0; p < WEIR_KEY_FIELD_CNT_MAX; p++) {
+        ret_to[p] = NULL;
+    }
+    for (uint32_t p = 0; p < key->field_cnt; p++) {
+        int idx = weir_schema_field(out_schema, as[p] != NULL ? as[p] : key->field[p]);
+        if (idx < 0) {
+            continue;
+        }
+        const struct weir_field *field = &out_schema->fields[idx];
+        const struct weir_field *part = &key->part[p];
+        bool is_time = part->type == WEIR_TYPE_TIME && field->type == WEIR_TYPE_TS;
+        if (!is_time && (part->type != field->type || part->scale != field->scale)) {
+            return weir_err_push(WEIR_EGRAPH, "the key field %s is a %s, but %s of %s is a %s",
+                key->field[p], weir_type_name(part->type), field->name, out_schema->name,
+                weir_type_name(field->type));
+        }
+        ret_to[p] = field;
+    }
+    return 0;
+}
+
 uint32_t
 weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored)
 {

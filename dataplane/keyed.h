@@ -73,6 +73,15 @@ WEIR_API WEIR_MUST_USE int weir_keyed_resolve(const struct weir_keyed *keyed,
 /* weir_keyed_heap_bytes - what the strings of a stored key take of an output's heap. */
 WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored);
 
+/* weir_keyed_match - the fields of an output that take the key's, NULL where there is none.
+ *
+ * Shape:   as[i] is the name of key field i in the output, NULL: as in the input; ret_to has room
+ *          for WEIR_KEY_FIELD_CNT_MAX.
+ * Errors:  WEIR_EGRAPH: another type.
+ */
+WEIR_API WEIR_MUST_USE int weir_keyed_match(const struct weir_keyed *keyed, const char *const *as,
+    const struct weir_schema *out_schema, const struct weir_field **ret_to);
+
 /* Where the fields of a key go. */
 struct weir_keyed_row {
     const struct weir_field *const *to; /* by key field; NULL: not wanted; types are the key's */

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From panes to windows. For each window that the watermark has passed, in order:
+ *
+ *     enter   panes whose first window this is are merged into the running result
+ *     emit    the running result, a row a key (window_emit.c)
+ *     leave   panes whose last window this was are taken out of it
+ *
+ * so an entry of a pane is looked at a fixed number of times, however many windows it belongs to.
+ * Windows without rows are never visited: with nothing entered, the next one is that of the
+ * earliest pane.
+ *
+ * SUBTRACT: one running table. Behind each accumulator stands the number of panes with that key; at
+ * zero the key goes.
+ *
+ * STACKS, where nothing can be subtracted: the entered panes are a queue cut in two. The back has
+ * one table into which new panes are merged. The front has one table too, the result over all its
+ * panes; each of their own entries holds what is left for its key once that pane is gone (`rest`,
+ * and in the 8 bytes behind it whether there is any). So to leave is to copy. When the front is
+ * used up, the back is turned into one, newest pane first. A pane that came late and must leave
+ * before one that is in the queue already stands aside (a stray) and is merged at each firing.
+ *
+ * All steps are cut into slices: watermark() answers WEIR_AGAIN after WINDOW_SLICE_ENTRIES entries.
+ *
+ * Source: two stacks as in Tangwongsan, Hirzel, Schneider, "Low-latency sliding-window aggregation
+ * in worst-case constant time" (2017), here per key: the front stack's aggregates lie in the panes.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "dataplane/operators/window_priv.h"
+
+/* Buckets freed, and entries that they are taken for, in a slice. */
+#define GIVE_BUCKETS 8
+#define GIVE_COST 256
+/* What a step costs at least, so that steps over nothing are bounded too. */
+#define STEP_COST 16
+
+/* ---- one slice of a pane against another table ---- */
+
+struct slice {
+    struct weir_table *from;
+    struct weir_table *to;
+    uint32_t cnt;
+    uint64_t key[2 * WINDOW_BLOCK];
+    void *val[WINDOW_BLOCK];
+};
+
+static uint64_t *
+tail_of(const struct window_self *self, void *val)
+{
+    return (uint64_t *)(void *)((char *)val + self->plan.acc_bytes);
+}
+
+static const uint64_t *
+slice_key(const struct window_self *self, const struct slice *slice, uint32_t i)
+{
+    return &slice->key[i * (self->plan.keyed.stride / sizeof(uint64_t))];
+}
+
+/* Merge entries [at, at + got), their keys loaded, into `to`. */
+static int
+slice_merge(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    struct weir_keyed_rows *rows = &self->rows;
+    uint32_t done = 0;
+    while (done < got) {
+        uint32_t made_at = rows->rows.made_cnt;
+        int cnt = weir_keyed_resolve(&self->plan.keyed, slice->to, rows, done);
+        if (cnt < 0) {
+            return cnt;
+        }
+        weir_window_init_made(agg, rows, made_at);
+        agg->merge(agg, rows->val + done, slice->val + at + done, (uint32_t)cnt);
+        if (self->plan.mode == WINDOW_SUBTRACT) {
+            for (uint32_t i = 0; i < (uint32_t)cnt; i++) {
+                ++*tail_of(self, rows->val[done + i]);
+            }
+        }
+        done += (uint32_t)cnt;
+    }
+    return 0;
+}
+
+static void
+slice_delete(struct window_self *self, struct slice *slice, const uint16_t *gone, uint32_t cnt)
+{
+    const struct weir_keyed_rows *rows = &self->rows;
+    for (uint32_t i = 0; i < cnt; i++) {
+        const char *key = rows->rows.key + (size_t)rows->rows.key_stride * gone[i];
+        bool was = weir_table_delete(slice->to, rows->hash[gone[i]], key, rows->rows.heap);
+        WEIR_CHECK(was, "a key that leaves a window is not in it");
+    }
+}
+
+static int
+slice_subtract(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    struct weir_keyed_rows *rows = &self->rows;
+    uint16_t gone[WINDOW_BLOCK];
+    uint32_t gone_cnt = 0;
+    weir_table_find_rows(slice->to, &rows->rows);
+    for (uint32_t i = 0; i < got; i++) {
+        WEIR_CHECK(rows->val[i] != NULL, "a key that leaves a window is not in it");
+        weir_table_touch(slice->to, rows->val[i]);
+        gone[gone_cnt] = (uint16_t)i;
+        gone_cnt += --*tail_of(self, rows->val[i]) == 0;
+    }
+    agg->subtract(agg, rows->val, slice->val + at, got);
+    slice_delete(self, slice, gone, gone_cnt);
+    return 0;
+}
+
+/* STACKS: the key's result becomes what the pane's entry holds as rest. */
+static int
+slice_leave(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    struct weir_keyed_rows *rows = &self->rows;
+    uint16_t gone[WINDOW_BLOCK];
+    uint32_t gone_cnt = 0;
+    weir_table_find_rows(slice->to, &rows->rows);
+    for (uint32_t i = 0; i < got; i++) {
+        WEIR_CHECK(rows->val[i] != NULL, "a key that leaves a window is not in it");
+        if (*tail_of(self, slice->val[at + i]) == 0) {
+            gone[gone_cnt++] = (uint16_t)i;
+        } else {
+            weir_table_touch(slice->to, rows->val[i]);
+            memcpy(rows->val[i], slice->val[at + i], self->plan.acc_bytes);
+        }
+    }
+    slice_delete(self, slice, gone, gone_cnt);
+    return 0;
+}
+
+/* STACKS: put the pane in front of those that are turned already: what the front table holds for a
+ * key is the rest once this pane is gone. */
+static void
+turn_entry(struct window_self *self, struct slice *slice, void *entry, void *front, bool is_made)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    uint64_t whole[WEIR_TABLE_VAL_BYTES_MAX / sizeof(uint64_t)];
+    void *acc = whole;
+    weir_table_touch(slice->from, entry);
+    memcpy(whole, entry, self->plan.acc_bytes);
+    *tail_of(self, entry) = !is_made;
+    if (!is_made) {
+        agg->merge(agg, &acc, &front, 1);
+        memcpy(entry, front, self->plan.acc_bytes);
+    }
+    memcpy(front, whole, self->plan.acc_bytes);
+}
+
+static int
+slice_turn(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    struct weir_keyed_rows *rows = &self->rows;
+    uint32_t done = 0;
+    while (done < got) {
+        uint32_t made = rows->rows.made_cnt;
+        int cnt = weir_keyed_resolve(&self->plan.keyed, slice->to, rows, done);
+        if (cnt < 0) {
+            return cnt;
+        }
+        for (uint32_t i = done; i < done + (uint32_t)cnt; i++) {
+            bool is_made = made < rows->rows.made_cnt && rows->made[made] == i;
+            made += is_made;
+            turn_entry(self, slice, slice->val[at + i], rows->val[i], is_made);
+        }
+        done += (uint32_t)cnt;
+    }
+    return 0;
+}
+
+typedef int(slice_fn)(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got);
+
+/* The next entries of `from` against `to`. Returns how many, 0 when all are done. */
+static int
+slice_step(struct window_self *self, slice_fn *fn, struct weir_table *from, struct weir_table *to)
+{
+    struct slice slice;
+    slice.from = from;
+    slice.to = to;
+    slice.cnt = weir_table_scan(from, &self->fire.cursor, WINDOW_BLOCK, slice.key, slice.val);
+    self->entries_seen += slice.cnt;
+    uint32_t at = 0;
+    while (at < slice.cnt) {
+        int got = weir_keyed_load_stored(
+            &self->plan.keyed, from, slice_key(self, &slice, at), slice.cnt - at, &self->rows);
+        int err = got < 0 ? got : fn(self, &slice, at, (uint32_t)got);
+        if (err < 0) {
+            return err;
+        }
+        at += (uint32_t)got;
+    }
+    return (int)slice.cnt;
+}
+
+/* ---- phases: each returns what it cost, or an error ---- */
+
+static void
+go_to(struct window_self *self, enum window_phase phase)
+{
+    struct window_fire *fire = &self->fire;
+    fire->phase = phase;
+    fire->pane = WINDOW_PANE_NONE;
+    memset(&fire->cursor, 0, sizeof fire->cursor);
+}
+
+static void
+give_later(struct window_self *self, struct weir_table **table)
+{
+    if (*table != NULL) {
+        self->fire.give[self->fire.give_cnt++] = *table;
+        *table = NULL;
+    }
+}
+
+/* Take a pane that is done with out of the operator; its table is freed in slices. */
+static void
+pane_done(struct window_self *self, uint32_t pane)
+{
+    struct weir_table *table = self->panes.pane[pane].table;
+    give_later(self, &table);
+    weir_window_pane_drop(&self->panes, pane);
+    self->fire.pane = WINDOW_PANE_NONE;
+    memset(&self->fire.cursor, 0, sizeof self->fire.cursor);
+}
+
+static bool
+queue_is_empty(const struct window_panes *panes)
+{
+    return panes->queue_from == panes->queue_to;
+}
+
+static struct window_pane *
+queue_at(struct window_panes *panes, uint32_t at, uint32_t *ret_pane)
+{
+    *ret_pane = panes->queue[at & panes->mask];
+    return &panes->pane[*ret_pane];
+}
+
+/* The next window with rows that the watermark has passed. */
+static bool
+next_window(struct window_self *self, int64_t watermark)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    int64_t k;
+    if (panes->entered.cnt > 0 || !queue_is_empty(panes)) {
+        k = fire->k + 1;
+    } else if (panes->pending.cnt > 0) {
+        k = panes->pending.entry[0].key;
+    } else {
+        return false;
+    }
+    if (!weir_window_grid_due(&self->plan.grid, k, watermark)) {
+        return false;
+    }
+    fire->k = k;
+    return true;
+}
+
+static void
+emit_from(struct window_self *self, enum window_phase phase)
+{
+    struct window_fire *fire = &self->fire;
+    struct weir_table *source[WINDOW_SOURCE_CNT] = {self->running, self->back, self->strays};
+    fire->source_cnt = 0;
+    for (uint32_t i = 0; i < WINDOW_SOURCE_CNT; i++) {
+        if (source[i] != NULL) {
+            fire->source[fire->source_cnt++] = source[i];
+        }
+    }
+    go_to(self, phase);
+    weir_window_chunk_rewind(self);
+    fire->best_cnt = 0;
+    fire->candidate_cnt = 0;
+    fire->candidate_at = 0;
+    fire->is_full = false;
+}
+
+static void
+all_entered(struct window_self *self)
+{
+    if (self->plan.mode == WINDOW_STACKS && self->panes.entered.cnt > 0) {
+        self->fire.step = 0;
+        go_to(self, WINDOW_STRAYS);
+    } else {
+        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+    }
+}
+
+/* Take the next pane that enters with this window. Returns false when there is none left. */
+static bool
+pane_enters(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    if (panes->pending.cnt == 0 || panes->pending.entry[0].key > self->fire.k) {
+        return false;
+    }
+    self->fire.pane = weir_minheap_pop(&panes->pending).idx;
+    return true;
+}
+
+/* STACKS: whether the pane leaves before one of the queue. */
+static bool
+is_stray(struct window_panes *panes, uint32_t pane)
+{
+    uint32_t last;
+    return !queue_is_empty(panes) &&
+           queue_at(panes, panes->queue_to - 1, &last)->leave > panes->pane[pane].leave;
+}
+
+static int
+enter(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    bool is_subtract = self->plan.mode == WINDOW_SUBTRACT;
+    if (fire->pane == WINDOW_PANE_NONE && !pane_enters(self)) {
+        all_entered(self);
+        return 0;
+    }
+    struct weir_table *from = panes->pane[fire->pane].table;
+    if (self->plan.mode == WINDOW_SINGLE) {
+        self->running = from;
+        weir_window_pane_drop(panes, fire->pane);
+        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+        return 0;
+    }
+    if (!is_subtract && is_stray(panes, fire->pane)) {
+        weir_window_heap_push(panes, &panes->entered, fire->pane);
+        go_to(self, WINDOW_ENTER);
+        return 0;
+    }
+    struct weir_table **to = is_subtract ? &self->running : &self->back;
+    if (*to == NULL) {
+        int err = weir_window_table_take(self, is_subtract, 0, to);
+        if (err < 0) {
+            return err;
+        }
+    }
+    int cost = slice_step(self, slice_merge, from, *to);
+    if (cost == 0) {
+        if (is_subtract) {
+            weir_window_heap_push(panes, &panes->entered, fire->pane);
+        } else {
+            panes->queue[panes->queue_to++ & panes->mask] = fire->pane;
+        }
+        go_to(self, WINDOW_ENTER);
+    }
+    return cost;
+}
+
+static int
+strays(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    if (fire->step == panes->entered.cnt) {
+        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+        return 0;
+    }
+    if (self->strays == NULL) {
+        int err = weir_window_table_take(self, false, 0, &self->strays);
+        if (err < 0) {
+            return err;
+        }
+    }
+    struct weir_table *from = panes->pane[panes->entered.entry[fire->step].idx].table;
+    int cost = slice_step(self, slice_merge, from, self->strays);
+    if (cost == 0) {
+        fire->step++;
+        memset(&fire->cursor, 0, sizeof fire->cursor);
+    }
+    return cost;
+}
+
+static int
+look(struct window_self *self)
+{
+    int cost = weir_window_chunk_next(self);
+    if (cost <= 0) {
+        if (cost == 0) {
+            self->fire.phase = WINDOW_EMIT;
+            weir_window_chunk_rewind(self);
+        }
+        return cost;
+    }
+    weir_window_top_look(self);
+    return cost;
+}
+
+/* Returns the cost; *ret_full: the output is. */
+static int
+emit(struct window_self *self, struct weir_out *out, bool *ret_full)
+{
+    struct window_fire *fire = &self->fire;
+    int rc = weir_window_chunk_emit(self, out);
+    if (rc != WEIR_DONE) {
+        *ret_full = rc == WEIR_AGAIN;
+        return rc < 0 ? rc : 0;
+    }
+    int cost;
+    if (self->plan.top_cnt > 0 && !fire->is_full) {
+        weir_window_top_next(self);
+        cost = (int)fire->chunk_cnt;
+    } else {
+        cost = weir_window_chunk_next(self);
+        if (cost > 0 && self->plan.top_cnt > 0) {
+            weir_window_top_choose(self);
+        }
+    }
+    if (cost == 0) {
+        go_to(self, WINDOW_LEAVE);
+    }
+    return cost;
+}
+
+static int
+leave_subtract(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    if (fire->pane == WINDOW_PANE_NONE) {
+        if (panes->entered.cnt == 0 || panes->entered.entry[0].key > fire->k) {
+            if (panes->entered.cnt == 0) {
+                give_later(self, &self->running);
+            }
+            go_to(self, WINDOW_GIVE);
+            return 0;
+        }
+        fire->pane = weir_minheap_pop(&panes->entered).idx;
+        if (panes->entered.cnt == 0) {
+            /* The last one: the table goes with it. */
+            pane_done(self, fire->pane);
+            return 0;
+        }
+    }
+    int cost = slice_step(self, slice_subtract, panes->pane[fire->pane].table, self->running);
+    if (cost == 0) {
+        pane_done(self, fire->pane);
+    }
+    return cost;
+}
+
+/* Free what only this window needed, and strays that have had their last. */
+static void
+leave_aside(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    give_later(self, &self->strays);
+    while (panes->entered.cnt > 0 && panes->entered.entry[0].key <= self->fire.k) {
+        pane_done(self, weir_minheap_pop(&panes->entered).idx);
+    }
+}
+
+static int
+leave_stacks(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    if (fire->pane == WINDOW_PANE_NONE) {
+        leave_aside(self);
+        if (queue_is_empty(panes) ||
+            queue_at(panes, panes->queue_from, &fire->pane)->leave > fire->k) {
+            if (queue_is_empty(panes)) {
+                give_later(self, &self->running);
+                give_later(self, &self->back);
+            }
+            go_to(self, WINDOW_GIVE);
+            return 0;
+        }
+    }
+    if (panes->queue_from == panes->queue_turn) {
+        give_later(self, &self->running);
+        fire->step = panes->queue_to;
+        go_to(self, WINDOW_TURN);
+        return weir_window_table_take(self, false, 0, &self->running);
+    }
+    int cost = slice_step(self, slice_leave, panes->pane[fire->pane].table, self->running);
+    if (cost == 0) {
+        panes->queue_from++;
+        pane_done(self, fire->pane);
+    }
+    return cost;
+}
+
+static int
+leave(struct window_self *self)
+{
+    switch (self->plan.mode) {
+    case WINDOW_SINGLE:
+        give_later(self, &self->running);
+        go_to(self, WINDOW_GIVE);
+        return 0;
+    case WINDOW_SUBTRACT:
+        return leave_subtract(self);
+    default:
+        return leave_stacks(self);
+    }
+}
+
+static int
+turn(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct window_fire *fire = &self->fire;
+    if (fire->step == panes->queue_turn) {
+        panes->queue_turn = panes->queue_to;
+        give_later(self, &self->back);
+        go_to(self, WINDOW_LEAVE);
+        return 0;
+    }
+    uint32_t pane;
+    struct weir_table *from = queue_at(panes, fire->step - 1, &pane)->table;
+    int cost = slice_step(self, slice_turn, from, self->running);
+    if (cost == 0) {
+        fire->step--;
+        memset(&fire->cursor, 0, sizeof fire->cursor);
+    }
+    return cost;
+}
+
+static int
+give(struct window_self *self)
+{
+    struct window_fire *fire = &self->fire;
+    if (fire->give_cnt == 0) {
+        go_to(self, WINDOW_NEXT);
+        return 0;
+    }
+    int rc = weir_table_give(fire->give[fire->give_cnt - 1], GIVE_BUCKETS);
+    if (rc == WEIR_DONE) {
+        fire->give_cnt--;
+    }
+    return rc < 0 ? rc : GIVE_COST;
+}
+
+static int
+step(struct window_self *self, struct weir_out *out, bool *ret_full)
+{
+    switch (self->fire.phase) {
+    case WINDOW_ENTER:
+        return enter(self);
+    case WINDOW_STRAYS:
+        return strays(self);
+    case WINDOW_LOOK:
+        return look(self);
+    case WINDOW_EMIT:
+        return emit(self, out, ret_full);
+    case WINDOW_LEAVE:
+        return leave(self);
+    case WINDOW_TURN:
+        return turn(self);
+    default:
+        return give(self);
+    }
+}
+
+int
+weir_window_fire(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    struct window_self *self = op->self;
+    int left = WINDOW_SLICE_ENTRIES;
+    bool is_full = false;
+    (void)now_ns;
+    while (left > 0 && !is_full) {
+        if (self->fire.phase == WINDOW_NEXT) {
+            if (!next_window(self, watermark)) {
+                self->frontier = weir_max_i64(self->frontier, watermark);
+                return WEIR_DONE;
+            }
+            go_to(self, WINDOW_ENTER);
+        }
+        int cost = step(self, &out[0], &is_full);
+        if (cost < 0) {
+            return cost;
+        }
+        left -= cost > STEP_COST ? cost : STEP_COST;
+    }
+    return WEIR_AGAIN;
+}
