@@ -288,6 +288,19 @@ partition_flush(struct weir_operator *op)
     return rc;
 }
 
+/* A producer that did not finish tells its consumers, as far as there is room: they are canceled,
+ * and the cause stays here. */
+static void
+partition_close(struct weir_operator *op, bool clean)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    for (uint32_t c = 0; !clean && c < conf->channel_cnt; c++) {
+        if (weir_channel_event(&conf->channels[c], WEIR_SLOT_FAILED, 0) == 1) {
+            conf->ring_fn(conf->ring_arg, c);
+        }
+    }
+}
+
 const struct weir_operator_type weir_partition_type = {
     .name = "partition",
     .self_bytes = sizeof(struct self),
@@ -298,4 +311,5 @@ const struct weir_operator_type weir_partition_type = {
     .finish = partition_finish,
     .status = partition_status,
     .flush = partition_flush,
+    .close = partition_close,
 };

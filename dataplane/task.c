@@ -17,9 +17,13 @@ struct weir_task {
     uint32_t source_open_cnt;
     uint32_t sources[WEIR_CHAIN_NODE_CNT_MAX];
     bool source_ended[WEIR_CHAIN_NODE_CNT_MAX];
+    bool begun; /* polled since its operators are open */
+    bool producer_failed; /* a channel said so: this task is canceled, the cause is there */
     bool flushed; /* nothing was taken in since the last flush */
     enum weir_task_request seen;
     struct weir_gate_item item;
+    int64_t begin_ns;
+    int64_t end_ns;
     int error;
     char cause[WEIR_TASK_CAUSE_BYTES];
     /* writer: the polling core; read by others */
@@ -159,7 +163,7 @@ cancel(struct weir_task *task)
 /* Operators are closed before the state says finished: a failure to close is a failure of the task,
  * and who sees `finished` may count on what the sinks wrote. */
 static enum weir_task_poll
-finish(struct weir_task *task)
+finish(struct weir_task *task, int64_t now_ns)
 {
     int rc = weir_chain_flush(task->chain);
     if (rc < 0) {
@@ -168,6 +172,7 @@ finish(struct weir_task *task)
     if (rc == WEIR_WAIT) {
         return WEIR_POLL_BACKPRESSURED;
     }
+    task->end_ns = now_ns;
     close_chain(task);
     (void)move_to(task, WEIR_TASK_FINISHED);
     return WEIR_POLL_DONE;
@@ -213,6 +218,9 @@ take_from_gates(struct weir_task *task)
         case WEIR_SLOT_BATCH:
             task->held_gate = g;
             weir_chain_offer(task->chain, tg->node, tg->channel, &task->item.view);
+            return true;
+        case WEIR_SLOT_FAILED:
+            task->producer_failed = true;
             return true;
         case WEIR_SLOT_END:
             if (tg->gate.open_cnt == 0) {
@@ -261,10 +269,10 @@ take_from_sources(struct weir_task *task, int64_t now_ns)
 }
 
 static enum weir_task_poll
-out_of_input(struct weir_task *task)
+out_of_input(struct weir_task *task, int64_t now_ns)
 {
     if (weir_chain_ended(task->chain)) {
-        return finish(task);
+        return finish(task, now_ns);
     }
     if (task->flushed) {
         return WEIR_POLL_IDLE;
@@ -300,11 +308,14 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         if (took == 0 && task->source_open_cnt > 0) {
             took = take_from_sources(task, now_ns);
         }
+        if (task->producer_failed) {
+            return cancel(task);
+        }
         if (took < 0) {
             return fail(task, took);
         }
         if (took == 0) {
-            enum weir_task_poll idle = out_of_input(task);
+            enum weir_task_poll idle = out_of_input(task, now_ns);
             return did == WEIR_POLL_BUSY && idle == WEIR_POLL_IDLE ? did : idle;
         }
         task->flushed = false;
@@ -332,6 +343,10 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         task->seen = request;
         stop_sources(task, request == WEIR_TASK_REQUEST_DRAIN);
     }
+    if (!task->begun) {
+        task->begun = true;
+        task->begin_ns = now_ns;
+    }
     return run(task, step_cnt, now_ns);
 }
 
@@ -354,6 +369,18 @@ const char *
 weir_task_cause(const struct weir_task *task)
 {
     return task->cause;
+}
+
+int64_t
+weir_task_begin_ns(const struct weir_task *task)
+{
+    return task->begin_ns;
+}
+
+int64_t
+weir_task_end_ns(const struct weir_task *task)
+{
+    return task->end_ns;
 }
 
 const char *

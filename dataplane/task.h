@@ -87,6 +87,10 @@ WEIR_API bool weir_task_legal(enum weir_task_state from, enum weir_task_state to
 /* weir_task_error, weir_task_cause - of a failed task; read after its state says so. */
 WEIR_API int weir_task_error(const struct weir_task *task);
 WEIR_API const char *weir_task_cause(const struct weir_task *task);
+/* weir_task_begin_ns, weir_task_end_ns - when all its operators were open, and when the last of
+ * them had finished, before they were closed; by the poller's clock, after the task's end. */
+WEIR_API int64_t weir_task_begin_ns(const struct weir_task *task);
+WEIR_API int64_t weir_task_end_ns(const struct weir_task *task);
 WEIR_API const char *weir_task_name(const struct weir_task *task);
 
 /* What an operator of the task has counted, as last published. */

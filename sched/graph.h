@@ -44,7 +44,8 @@ struct weir_stream;
 WEIR_API const char *weir_param(struct weir_env *env, const char *name);
 /* weir_param_number - the parsed value: a count, bytes, nanoseconds, or a choice's index. */
 WEIR_API int64_t weir_param_number(struct weir_env *env, const char *name);
-/* weir_param_ms - a duration in the unit of event time; an error where it is no whole number. */
+/* weir_param_ms - a duration in the unit of event time; an error where it is no whole number. A
+ * word in its place (none, auto) is WEIR_OPT_WORD. */
 WEIR_API int64_t weir_param_ms(struct weir_env *env, const char *name);
 /* weir_param_given - whether the user gave it. */
 WEIR_API bool weir_param_given(const struct weir_env *env, const char *name);

@@ -226,6 +226,9 @@ int64_t
 weir_param_ms(struct weir_env *env, const char *name)
 {
     int64_t ns = weir_param_number(env, name);
+    if (ns == WEIR_OPT_WORD) {
+        return ns;
+    }
     if (ns % WEIR_MS != 0) {
         weir_env_fail(env, WEIR_ECONFIG, "parameter %s is %s: event time goes in milliseconds",
             name, weir_param(env, name));

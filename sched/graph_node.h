@@ -44,6 +44,9 @@ struct weir_stream {
 #define WEIR_GRAPH_PARAM_CNT_MAX 64
 
 struct weir_graph_block;
+struct weir_discard_result;
+
+#define WEIR_GRAPH_DISCARD_CNT_MAX 16
 
 struct weir_env {
     const char *job_name;
@@ -58,6 +61,8 @@ struct weir_env {
     struct weir_graph_param given[WEIR_GRAPH_PARAM_CNT_MAX];
     uint32_t given_cnt;
     struct weir_graph_block *blocks;
+    struct weir_discard_result *discard[WEIR_GRAPH_DISCARD_CNT_MAX]; /* by sink, then subtask */
+    uint32_t discard_cnt;
     struct weir_stream dead; /* what calls return after the first error */
 };
 

@@ -66,6 +66,8 @@ struct weir_job_operator_sum {
 WEIR_API uint32_t weir_job_operator_cnt(const struct weir_job *job);
 WEIR_API void
 weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum);
+/* weir_job_wall_ns - from when all operators were open until the last task ended. */
+WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
 /* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
 WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
 

@@ -655,6 +655,18 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
     }
 }
 
+int64_t
+weir_job_wall_ns(const struct weir_job *job)
+{
+    int64_t begin_ns = INT64_MIN;
+    int64_t end_ns = INT64_MIN;
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        begin_ns = weir_max_i64(begin_ns, weir_task_begin_ns(job->stage[s].task));
+        end_ns = weir_max_i64(end_ns, weir_task_end_ns(job->stage[s].task));
+    }
+    return end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
+
 const char *
 weir_job_fallback_at(const struct weir_job *job, uint32_t idx)
 {

@@ -8,72 +8,15 @@
  */
 #include "apps/nexmark/source.h"
 
+#include "apps/gen/feed.h"
 #include "base/region.h"
 #include "io/io.h"
-
-/* Events of one block; the log's rows of one batch lie within one. */
-#define BLOCK_EVENTS 4096
-
-/* Which positions of the stream a subtask emits, and when. */
-struct feed {
-    uint64_t event_cnt;
-    uint64_t block; /* this subtask's next block */
-    uint32_t block_at;
-    int64_t start_ns; /* of the schedule; 0: not begun */
-    int64_t rate;
-};
-
-/* The next run of positions due now: its first, and how many, at most `most`. 0: none now. */
-static uint32_t
-feed_next(struct feed *feed, uint32_t most, int64_t now_ns, uint64_t *ret_first)
-{
-    uint64_t first = feed->block * BLOCK_EVENTS + feed->block_at;
-    uint64_t left = first < feed->event_cnt ? feed->event_cnt - first : 0;
-    uint64_t cnt = weir_min_u64(weir_min_u64(left, BLOCK_EVENTS - feed->block_at), most);
-    if (feed->rate > 0 && cnt > 0) {
-        feed->start_ns = feed->start_ns == 0 ? now_ns : feed->start_ns;
-        weir_u128 due = (weir_u128)(uint64_t)(now_ns - feed->start_ns) * (uint64_t)feed->rate;
-        uint64_t due_cnt = (uint64_t)(due / (uint64_t)WEIR_SEC_NS) + 1;
-        cnt = due_cnt > first ? weir_min_u64(cnt, due_cnt - first) : 0;
-    }
-    *ret_first = first;
-    return (uint32_t)cnt;
-}
-
-static int64_t
-feed_intended_ns(const struct feed *feed, uint64_t position)
-{
-    if (feed->rate == 0) {
-        return 0;
-    }
-    return feed->start_ns +
-           (int64_t)((weir_u128)position * (uint64_t)WEIR_SEC_NS / (uint64_t)feed->rate);
-}
-
-static void
-feed_advance(struct feed *feed, uint32_t cnt, uint32_t subtask_cnt)
-{
-    feed->block_at += cnt;
-    if (feed->block_at == BLOCK_EVENTS) {
-        feed->block_at = 0;
-        feed->block += subtask_cnt;
-    }
-}
-
-static int
-feed_status(const struct feed *feed, uint32_t emitted)
-{
-    if (feed->block * BLOCK_EVENTS + feed->block_at >= feed->event_cnt) {
-        return WEIR_DONE;
-    }
-    return emitted > 0 ? WEIR_AGAIN : WEIR_WAIT;
-}
 
 /* ---- generated ---- */
 
 struct gen_self {
     struct nexmark_gen gen;
-    struct feed feed;
+    struct gen_feed feed;
 };
 
 static int
@@ -117,7 +60,7 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct gen_self *self = op->self;
     const struct nexmark_source_conf *conf = op->conf;
     uint64_t first;
-    uint32_t cnt = feed_next(&self->feed, out->row_cap, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->feed, out->row_cap, now_ns, &first);
     struct nexmark_event *rows = (struct nexmark_event *)(void *)out->view.rows;
     nexmark_gen_fill(&self->gen, first, cnt, rows);
     if (conf->payload_kinds != 0) {
@@ -125,9 +68,9 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     }
     out->view.row_cnt = cnt;
     out->view.cnt = cnt;
-    out->view.intended_ns = feed_intended_ns(&self->feed, first);
-    feed_advance(&self->feed, cnt, op->env->subtask_cnt);
-    return feed_status(&self->feed, cnt);
+    out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
+    gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    return gen_feed_status(&self->feed, cnt);
 }
 
 const struct weir_operator_type nexmark_gen_type = {
@@ -143,7 +86,7 @@ const struct weir_operator_type nexmark_gen_type = {
 struct log_self {
     struct nexmark_log log;
     struct weir_io_map map;
-    struct feed feed;
+    struct gen_feed feed;
     uint16_t record_id; /* region ids of the two sections */
     uint16_t payload_id;
     bool registered;
@@ -179,15 +122,23 @@ log_open(struct weir_operator *op)
     return rc;
 }
 
-/* The file is trusted in nothing: a payload that is going to be read lies within its section. */
+/* The file is trusted in nothing: a payload that is going to be read lies within its section. Those
+ * wanted are fetched here, a batch ahead of the operator that reads them: each is a miss of its
+ * own. */
 static int
-check_payloads(const struct log_self *self, const struct nexmark_event *rows, uint32_t cnt)
+check_payloads(
+    const struct log_self *self, uint32_t kinds, const struct nexmark_event *rows, uint32_t cnt)
 {
     uint64_t room = self->log.payload_bytes;
     bool bad = false;
     for (uint32_t i = 0; i < cnt; i++) {
         bad |= rows[i].payload_off > room || rows[i].payload_bytes > room - rows[i].payload_off ||
                rows[i].kind >= NEXMARK_KIND_CNT;
+        if ((kinds >> (rows[i].kind & 31) & 1) != 0) {
+            const uint8_t *payload = self->log.payloads + rows[i].payload_off;
+            __builtin_prefetch(payload);
+            __builtin_prefetch(payload + WEIR_LINE_BYTES);
+        }
     }
     return bad ? weir_err_push(WEIR_EFORMAT, "event log: a record names a payload outside the file")
                : 0;
@@ -200,12 +151,12 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     const struct nexmark_source_conf *conf = op->conf;
     struct weir_view *view = &out->view;
     uint64_t first;
-    uint32_t cnt = feed_next(&self->feed, out->row_cap, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->feed, out->row_cap, now_ns, &first);
     if (cnt == 0) {
-        return feed_status(&self->feed, 0);
+        return gen_feed_status(&self->feed, 0);
     }
     const struct nexmark_event *rows = self->log.records + first;
-    int rc = conf->payload_kinds != 0 ? check_payloads(self, rows, cnt) : 0;
+    int rc = conf->payload_kinds != 0 ? check_payloads(self, conf->payload_kinds, rows, cnt) : 0;
     if (rc != 0) {
         return weir_err_push(rc, "%s", conf->path);
     }
@@ -218,9 +169,9 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->heap = (char *)(uintptr_t)self->log.payloads;
     view->heap_region = self->payload_id;
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
-    view->intended_ns = feed_intended_ns(&self->feed, first);
-    feed_advance(&self->feed, cnt, op->env->subtask_cnt);
-    return feed_status(&self->feed, cnt);
+    view->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    return gen_feed_status(&self->feed, cnt);
 }
 
 static void
