@@ -109,8 +109,8 @@ def summarise(taken, pairs):
 def best_peer(lines, wanted):
     """Of a suite's lines at one point, (ours, the fastest peer's)."""
     at_point = [line for line in lines if all(line.get(key) == value for key, value in wanted.items())]
-    ours = [line for line in at_point if line["ring"] == "weir"]
-    peers = [line for line in at_point if line["ring"] != "weir"]
+    ours = [line for line in at_point if line["ring"] == "weir_ring"]
+    peers = [line for line in at_point if line["ring"] != "weir_ring"]
     if not ours or not peers:
         raise Refused("no line for %s" % wanted)
     return ours[0], min(peers, key=lambda line: line["ns"])

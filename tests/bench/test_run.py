@@ -75,7 +75,7 @@ class Runner(unittest.TestCase):
 
     def test_suites_are_compared_with_their_best_peer(self):
         lines = [
-            {"test": "t", "bytes": 8, "ring": "weir", "ns": 2.0, "ratios": [1.0]},
+            {"test": "t", "bytes": 8, "ring": "weir_ring", "ns": 2.0, "ratios": [1.0]},
             {"test": "t", "bytes": 8, "ring": "slow", "ns": 9.0, "ratios": [0.2]},
             {"test": "t", "bytes": 8, "ring": "fast", "ns": 4.0, "ratios": [0.5, 0.5]},
             {"test": "t", "bytes": 64, "ring": "fast", "ns": 1.0, "ratios": [5.0]},
