@@ -227,7 +227,7 @@ weir_json_unescape(const struct weir_json_text *text, char *to)
     while (p < end) {
         const char *slash = (const char *)memchr(p, '\\', (size_t)(end - p));
         size_t plain = (size_t)((slash == NULL ? end : slash) - p);
-        memcpy(to, p, plain);
+        memmove(to, p, plain); /* `to` may be the text itself: it never overtakes p */
         to += plain;
         p += plain;
         if (slash == NULL) {

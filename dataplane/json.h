@@ -136,7 +136,7 @@ WEIR_MUST_USE WEIR_API int weir_json_end(struct weir_json *json);
 
 /* weir_json_unescape - the bytes that a text value of this scanner stands for.
  *
- * Shape:   to has room for text->bytes; nothing becomes longer.
+ * Shape:   to has room for text->bytes; nothing becomes longer. It may be text->ptr itself.
  * Returns: the bytes written.
  */
 WEIR_API size_t weir_json_unescape(const struct weir_json_text *text, char *to);

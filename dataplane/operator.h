@@ -80,6 +80,8 @@ struct weir_operator_type {
     int (*finish)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
     /* Clean end is true where finish() was done: a file sink publishes only then. */
     void (*close)(struct weir_operator *op, bool clean);
+    /* Sources with side outputs: the schema of output 1 and up. */
+    const struct weir_schema *(*side_schema)(uint32_t output);
 };
 
 /* One operator of one subtask; the stage owns it. */

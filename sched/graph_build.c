@@ -327,6 +327,10 @@ weir_source(struct weir_env *env, const char *name, const struct weir_schema *sc
     }
     node->out_schema[0] = schema;
     node->timed[0] = schema->time_idx >= 0;
+    for (uint32_t i = 1; i < type->output_cnt && type->side_schema != NULL; i++) {
+        node->out_schema[i] = type->side_schema(i);
+        node->timed[i] = node->out_schema[i]->time_idx >= 0;
+    }
     return stream_of(env, node, 0);
 }
 

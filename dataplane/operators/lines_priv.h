@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lines_priv.h: the bytes of one input after the other, in one stretch of memory.
+ *
+ *     buf  [ done | at ...unread... end | a read flies here | free ]  cap
+ *
+ * The consumer moves `at` and looks no further than `end`. weir_lines_feed_step reads ahead behind
+ * `end`, so that the next block comes in while the last one is worked on; what is unread moves to
+ * the front only when the consumer says that nothing refers to it.
+ */
+#ifndef WEIR_DATAPLANE_OPERATORS_LINES_PRIV_H
+#define WEIR_DATAPLANE_OPERATORS_LINES_PRIV_H
+
+#include "dataplane/operators/lines.h"
+#include "io/io.h"
+#include "io/unpack.h"
+
+#define LINES_BLOCK_BYTES (256 * WEIR_KIB)
+/* The buffer is worked through in a window of so many blocks, to stay in the cache. */
+#define LINES_WINDOW_BLOCK_CNT 4
+#define LINES_FILE_CNT_MAX (UINT32_C(1) << 20)
+
+enum lines_feed_step {
+    LINES_FEED_OPEN, /* no input is open: open the next one */
+    LINES_FEED_OPENING,
+    LINES_FEED_LOOKING, /* what is it: a file or a stream */
+    LINES_FEED_CONNECTING,
+    LINES_FEED_PAUSING, /* before the next try to connect */
+    LINES_FEED_READING,
+    LINES_FEED_CLOSING,
+    LINES_FEED_END, /* no input is left */
+};
+
+struct lines_feed {
+    const struct weir_lines_conf *conf;
+    struct weir_io *io;
+    struct weir_io_op op;
+    enum lines_feed_step step;
+    bool is_busy; /* op is due to be submitted */
+    int32_t handle;
+    struct weir_io_stat st;
+    /* inputs of this subtask */
+    char **paths;
+    uint32_t path_cnt;
+    uint32_t path_idx; /* the next to open */
+    const char *path; /* the open one, for messages */
+    bool is_socket;
+    bool is_stream; /* read in turn, not by offset */
+    uint32_t try_cnt; /* connections tried in a row without a byte */
+    uint64_t read_off;
+    bool is_first; /* what kind of input it is was not told by its first bytes yet: take none */
+    bool is_read; /* its end was read */
+    bool is_ended; /* all of it is in the buffer */
+    /* bytes */
+    char *buf;
+    size_t cap;
+    size_t at;
+    size_t end;
+    size_t block_bytes;
+    /* packed input */
+    struct weir_unpack *unpack;
+    char *packed;
+    size_t packed_at;
+    size_t packed_end;
+    bool is_packed;
+};
+
+/* weir_lines_feed_open - find the inputs and allocate; blocks. weir_lines_feed_close - accepts half
+ * of it. */
+int weir_lines_feed_open(struct lines_feed *feed, const struct weir_operator *op);
+void weir_lines_feed_close(struct lines_feed *feed);
+
+/* weir_lines_feed_step - go on as far as is possible without waiting.
+ *
+ * may_move: nothing refers to bytes of the buffer. Returns: WEIR_AGAIN when there are new bytes, or
+ * the input has ended (is_ended); WEIR_WAIT; WEIR_DONE when no input is left; or an error.
+ */
+int weir_lines_feed_step(struct lines_feed *feed, bool may_move, int64_t now_ns);
+/* weir_lines_feed_next - the consumer is done with the ended input: go on to the next. */
+void weir_lines_feed_next(struct lines_feed *feed);
+
+#endif
