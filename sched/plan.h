@@ -287,11 +287,13 @@ WEIR_API const char *weir_plan_partitioner_name(enum weir_plan_partitioner parti
 WEIR_API const char *weir_plan_idle_name(enum weir_plan_idle idle);
 WEIR_API const char *weir_plan_purpose_name(enum weir_plan_purpose purpose);
 
-/* weir_plan_print - the plan as text for a person; _json - as one JSON document (docs/report.md).
+/* weir_plan_print - the plan as text for a person; _json - as one JSON document (docs/report.md);
+ * _svg - as a picture: cores, caches and nodes, with the stages on them and the edges between.
  *
  * Errors:  WEIR_EIO, WEIR_ENOMEM.
  */
 WEIR_API WEIR_MUST_USE int weir_plan_print(const struct weir_plan *plan, FILE *to);
 WEIR_API WEIR_MUST_USE int weir_plan_json(const struct weir_plan *plan, FILE *to);
+WEIR_API WEIR_MUST_USE int weir_plan_svg(const struct weir_plan *plan, FILE *to);
 
 #endif

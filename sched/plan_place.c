@@ -85,20 +85,22 @@ choose_housekeeping(struct place *place)
         weir_plan_priv_decide(build, "housekeeping on CPU %s: placement.housekeeping", text);
         return 0;
     }
-    build->housekeeping = host->effective;
+    struct weir_cpuset free_cpus = host->effective;
+    weir_cpuset_without(&free_cpus, &build->held);
+    build->housekeeping = free_cpus;
     weir_cpuset_without(&build->housekeeping, &place->topo->isolated);
     if (weir_cpuset_cnt(&build->housekeeping) > 0 &&
-        !weir_cpuset_equal(&build->housekeeping, &host->effective)) {
+        !weir_cpuset_equal(&build->housekeeping, &free_cpus)) {
         weir_plan_priv_decide(build, "housekeeping on CPU %s: those that are not isolated",
             weir_cpuset_print(&build->housekeeping, list, sizeof list));
         return 0;
     }
-    build->housekeeping = host->effective;
-    uint32_t first = weir_cpuset_next(&host->effective, 0);
+    build->housekeeping = weir_cpuset_cnt(&free_cpus) > 0 ? free_cpus : host->effective;
+    uint32_t first = weir_cpuset_next(&build->housekeeping, 0);
     struct weir_cpuset core;
     weir_topo_siblings(place->topo, first, &core);
-    weir_cpuset_and(&core, &host->effective);
-    if (weir_cpuset_cnt(&host->effective) < HOUSEKEEPING_CORE_CNT_MIN * weir_cpuset_cnt(&core)) {
+    weir_cpuset_and(&core, &build->housekeeping);
+    if (weir_cpuset_cnt(&free_cpus) < HOUSEKEEPING_CORE_CNT_MIN * weir_cpuset_cnt(&core)) {
         weir_plan_priv_decide(build,
             "housekeeping on CPU %s, beside the stages: fewer than %d cores to choose from",
             weir_cpuset_print(&build->housekeeping, list, sizeof list), HOUSEKEEPING_CORE_CNT_MIN);

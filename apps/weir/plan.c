@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c: `weir plan`: what would run where, why, and with how much memory. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "apps/weir/configure.h"
 #include "apps/weir/job.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
+
+static int
+write_picture(const struct weir_plan *plan, const char *path)
+{
+    FILE *to = fopen(path, "we");
+    if (to == NULL) {
+        return weir_err_errno(errno, "write the picture %s", path);
+    }
+    int err = weir_plan_svg(plan, to);
+    if (fclose(to) != 0 && err == 0) {
+        err = weir_err_errno(errno, "write the picture %s", path);
+    }
+    return err;
+}
 
 static int
 plan_run(const struct weir_args *args)
@@ -19,6 +34,10 @@ plan_run(const struct weir_args *args)
         const struct weir_plan *plan = weir_launch_plan_of(job.launch);
         err = weir_cli_has(args, "json") ? weir_plan_json(plan, stdout)
                                          : weir_plan_print(plan, stdout);
+        const char *picture = weir_cli_value(args, "svg");
+        if (err == 0 && picture != NULL) {
+            err = write_picture(plan, picture);
+        }
     }
     weir_job_arg_close(&job);
     return err;
@@ -27,6 +46,7 @@ plan_run(const struct weir_args *args)
 static const struct weir_flag plan_flags[] = {
     WEIR_CONFIGURE_FLAGS,
     {"topology", 0, "FILE", "plan for a host that hwloc recorded (lstopo FILE.xml)"},
+    {"svg", 0, "FILE", "draw cores, caches, nodes, stages and edges into a picture"},
     {"json", 0, NULL, "print JSON"},
 };
 
@@ -35,7 +55,7 @@ const struct weir_verb weir_verb_plan = {
     .args = "JOB",
     .text = "say what a run would place where, why, and with how much memory",
     .examples = "weir plan nexmark -p query=q1\n"
-                "weir plan nexmark -p query=q1 --set placement.cut=all\n"
+                "weir plan nexmark -p query=q1 --set placement.cut=all --svg plan.svg\n"
                 "weir plan ./job.so -f weir.yaml --json\n",
     .notes = WEIR_CONFIGURE_NOTES,
     .flags = plan_flags,

@@ -122,6 +122,34 @@ compare(const char *path, const char *text)
     }
 }
 
+/* Every stage has its box, every tag is closed, and WEIR_PICTURES=DIR keeps the files for the
+ * eye. */
+static void
+check_picture(const struct weir_plan *plan, const char *name)
+{
+    char *text = NULL;
+    size_t text_bytes = 0;
+    FILE *to = open_memstream(&text, &text_bytes);
+    assert_int_equal(weir_plan_svg(plan, to), 0);
+    (void)fclose(to);
+    uint32_t stage_cnt = 0;
+    for (const char *at = text; (at = strstr(at, "class=\"stage\"")) != NULL; at++) {
+        stage_cnt++;
+    }
+    assert_int_equal(stage_cnt, plan->stage_cnt);
+    assert_non_null(strstr(text, "</svg>"));
+    assert_null(strstr(text, "nan"));
+    if (getenv("WEIR_PICTURES") != NULL) {
+        char path[512];
+        (void)snprintf(path, sizeof path, "%s/%s.svg", getenv("WEIR_PICTURES"), name);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        (void)fputs(text, f);
+        (void)fclose(f);
+    }
+    free(text);
+}
+
 static void
 check_golden(const struct golden *golden)
 {
@@ -157,6 +185,7 @@ check_golden(const struct golden *golden)
     }
     compare(path, text);
     free(text);
+    check_picture(plan, golden->name);
     weir_plan_close(plan);
     fixture_host_close(&host);
 }
