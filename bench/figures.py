@@ -76,9 +76,30 @@ def kernel_rows():
         )
 
 
+STATE = "{build}/bench/bench_state --point "
+
+
+def state_rows():
+    """One update of keyed state, beside a table that never grows and has no pages, and a packaged map."""
+    peers = (("flat", "flat table", 0.80), ("robin", "tsl::robin_map", 1.0), ("std", "std::unordered_map", 1.0))
+    for keys in (100, 10_000, 1_000_000, 10_000_000):
+        for draw in ("uniform", "zipf"):
+            for peer, peer_name, goal in peers:
+                yield Figure(
+                    "state-%s-%d-%s" % (peer, keys, draw),
+                    "state update, %d keys, %s" % (keys, draw),
+                    STATE + "weir %d %s" % (keys, draw),
+                    STATE + "%s %d %s" % (peer, keys, draw),
+                    peer_name,
+                    goal,
+                    full=peer == "std" or draw == "zipf" or keys == 100,
+                )
+
+
 FIGURES = [
     *engine_rows(),
     *kernel_rows(),
+    *state_rows(),
     Figure("json-lines", "JSON lines to records", JSON + " weir {lines}", JSON + " simdjson {lines}", "simdjson", 1.0),
 ]
 
