@@ -57,8 +57,9 @@ class Kernels(unittest.TestCase):
         self.check_spec("gen:30000,seed=4,event_rate=500,group=1000,base=-7777777,quirk=1")
 
     def test_generated_log_with_late_events(self):
-        """Groups of 30 s: far behind the watermark's 4 s."""
-        self.check_spec("gen:20000,seed=5,event_rate=100,group=3000")
+        """Groups of 30 s and 75 s: far behind the watermark's 4 s, and beyond all panes that are kept."""
+        self.check_spec("gen:12000,seed=5,event_rate=100,group=3000")
+        self.check_spec("gen:12000,seed=6,event_rate=40,group=3000")
 
     def test_generated_log_with_gaps_of_many_windows(self):
         self.check_spec("gen:20000,seed=6,event_rate=1")
