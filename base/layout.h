@@ -45,11 +45,10 @@ weir_layout_add_array(struct weir_layout *lay, uint64_t cnt, uint64_t item_bytes
 {
     WEIR_CHECK(weir_is_pow2(align), "alignment %llu", (unsigned long long)align);
     uint64_t bytes;
-    uint64_t off;
     uint64_t end_off;
+    /* end_off is under 2^47 here and align at most 2^63: this sum cannot wrap. */
+    uint64_t off = weir_align_up(lay->end_off, align);
     bool is_over = __builtin_mul_overflow(cnt, item_bytes, &bytes);
-    is_over |= __builtin_add_overflow(lay->end_off, align - 1, &off);
-    off &= ~(align - 1);
     is_over |= __builtin_add_overflow(off, bytes, &end_off);
     if (is_over || end_off > WEIR_LAYOUT_BYTES_MAX) {
         lay->is_over = true;

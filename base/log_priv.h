@@ -7,8 +7,9 @@
 
 #define LOG_FROM_BYTES 32
 #define LOG_JOB_BYTES 64
-/* A line written out: each byte of text as a six-byte escape at worst, and its fields. */
-#define LOG_WRITTEN_BYTES (WEIR_LOG_TEXT_BYTES * 6 + 512)
+/* A line written out: each byte of what others give as a six-byte escape at worst, and the rest:
+ * names of fields, time, level, code and two counts. */
+#define LOG_WRITTEN_BYTES ((WEIR_LOG_TEXT_BYTES + LOG_FROM_BYTES + LOG_JOB_BYTES) * 6 + 256)
 
 struct log_line {
     int64_t utc_ns;

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/log_priv.h"
 
-/* A buffer that is filled up to its end and no further. */
+/* A buffer of LOG_WRITTEN_BYTES. */
 struct out {
     char *buf;
     size_t bytes;
@@ -14,10 +15,9 @@ struct out {
 static void
 put_bytes(struct out *out, const char *text, size_t bytes)
 {
-    if (bytes <= LOG_WRITTEN_BYTES - out->bytes) {
-        memcpy(out->buf + out->bytes, text, bytes);
-        out->bytes += bytes;
-    }
+    WEIR_CHECK(bytes <= LOG_WRITTEN_BYTES - out->bytes, "a line of the log is too long");
+    memcpy(out->buf + out->bytes, text, bytes);
+    out->bytes += bytes;
 }
 
 static void

@@ -238,7 +238,7 @@ obeys_rule(const struct weir_opt *opt, const char *text, int64_t number, char *w
 {
     static const char *const wanted[WEIR_OPT_RULE_CNT] = {
         [WEIR_OPT_POW2] = "a power of two", [WEIR_OPT_X64] = "a multiple of 64"};
-    bool is_good = opt->rule == WEIR_OPT_POW2  ? number > 0 && weir_is_pow2((uint64_t)number)
+    bool is_good = opt->rule == WEIR_OPT_POW2  ? weir_is_pow2((uint64_t)number)
                    : opt->rule == WEIR_OPT_X64 ? number % 64 == 0
                                                : true;
     if (!is_good) {
@@ -319,7 +319,6 @@ parse_number(const struct weir_opt *opt, const char *text, struct weir_opt_value
     struct opt_digits digits;
     int64_t factor = 1;
     int64_t number = 0;
-    int64_t part = 0;
     read_digits(text, &digits);
     if (digits.used == 0) {
         return not_a(opt, text, why);
@@ -328,10 +327,10 @@ parse_number(const struct weir_opt *opt, const char *text, struct weir_opt_value
     if (err != 0) {
         return err;
     }
-    /* fraction < 10^9 and factor < 2^47: their product may pass 2^63, so it is checked too. */
+    /* fraction < 10^9 and factor < 2^47: their product may pass 2^63. */
+    weir_u128 part = (weir_u128)digits.fraction * (uint64_t)factor;
     bool is_over = digits.is_over | __builtin_mul_overflow(digits.whole, factor, &number);
-    is_over |= __builtin_mul_overflow(digits.fraction, factor, &part);
-    if (!is_over && part % digits.scale != 0) {
+    if (!is_over && part % (uint64_t)digits.scale != 0) {
         (void)snprintf(why, WEIR_OPT_WHY_BYTES, "is %.64s, and must be a whole number of %s", text,
             opt->type == WEIR_OPT_SIZE       ? "bytes"
             : opt->type == WEIR_OPT_DURATION ? "nanoseconds"
@@ -339,7 +338,7 @@ parse_number(const struct weir_opt *opt, const char *text, struct weir_opt_value
                                              : "units");
         return WEIR_ECONFIG;
     }
-    is_over |= __builtin_add_overflow(number, part / digits.scale, &number);
+    is_over |= __builtin_add_overflow(number, (int64_t)(part / (uint64_t)digits.scale), &number);
     number = digits.is_negative ? -number : number;
     is_over |= number < opt->least || number > opt->most;
     err = in_range(opt, text, is_over, (double)opt->least, why);

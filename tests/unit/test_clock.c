@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
-#include "tests/unit/test.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/test.h"
 
 static int64_t
 kernel_ns(clockid_t id)
@@ -69,6 +74,26 @@ t_simulated_clock_moves_only_when_moved(void **state)
 }
 
 static void
+t_a_step_back_ends_the_program(void **state)
+{
+    (void)state;
+    struct weir_clock clock;
+    weir_clock_init_sim(&clock, 100, 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        /* The message is the check's own; the parent looks at how it ended. */
+        (void)freopen("/dev/null", "w", stderr);
+        (void)signal(SIGABRT, SIG_DFL);
+        weir_clock_set(&clock, 99);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void
 t_utc_text_has_microseconds_rounded_down(void **state)
 {
     (void)state;
@@ -88,6 +113,7 @@ main(void)
         cmocka_unit_test(t_real_clock_does_not_go_back_and_stays_near_the_kernels),
         cmocka_unit_test(t_os_clock_is_the_kernels),
         cmocka_unit_test(t_simulated_clock_moves_only_when_moved),
+        cmocka_unit_test(t_a_step_back_ends_the_program),
         cmocka_unit_test(t_utc_text_has_microseconds_rounded_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

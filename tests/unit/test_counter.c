@@ -103,6 +103,18 @@ t_the_page_has_a_family_a_row_and_a_sample_a_set(void **state)
 }
 
 static void
+t_control_bytes_are_escaped_in_json(void **state)
+{
+    (void)state;
+    static const struct weir_counter_label label = {"task", "a\x01z"};
+    struct owner owner;
+    owner_init(&owner, &label, 1);
+    char *text = printed(&owner.set, 1, true);
+    assert_non_null(strstr(text, "{\"task\":\"a\\u0001z\",\"numRecordsIn\":0,"));
+    free(text);
+}
+
+static void
 t_no_labels_and_no_sets_are_fine(void **state)
 {
     (void)state;
@@ -166,6 +178,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_readers_see_what_was_published_and_nothing_before),
         cmocka_unit_test(t_the_page_has_a_family_a_row_and_a_sample_a_set),
+        cmocka_unit_test(t_control_bytes_are_escaped_in_json),
         cmocka_unit_test(t_no_labels_and_no_sets_are_fine),
         cmocka_unit_test(t_a_reader_beside_the_owner_never_sees_a_value_go_back),
         cmocka_unit_test(t_a_full_disk_is_reported),

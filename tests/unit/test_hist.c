@@ -77,6 +77,20 @@ t_shares_are_those_of_the_sorted_values(void **state)
     }
 }
 
+/* i / 100.0 * 100 is a little more than i for some i: a rank must not slip to the next record. */
+static void
+t_a_share_that_names_a_record_gets_that_record(void **state)
+{
+    (void)state;
+    weir_hist_init(&hist_a);
+    for (uint64_t i = 1; i <= 100; i++) {
+        weir_hist_record(&hist_a, i);
+    }
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_int_equal(weir_hist_ns_at(&hist_a, (double)i / 100.0), i);
+    }
+}
+
 static void
 t_merged_is_as_if_recorded_in_one(void **state)
 {
@@ -192,6 +206,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_every_value_lies_in_a_cell_of_its_own_size),
         cmocka_unit_test(t_shares_are_those_of_the_sorted_values),
+        cmocka_unit_test(t_a_share_that_names_a_record_gets_that_record),
         cmocka_unit_test(t_merged_is_as_if_recorded_in_one),
         cmocka_unit_test(t_an_empty_histogram_says_zero),
         cmocka_unit_test(t_values_over_the_range_are_counted_and_the_maximum_is_exact),

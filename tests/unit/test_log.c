@@ -111,14 +111,32 @@ t_text_cannot_forge_a_line_or_break_the_encoding(void **state)
         "{\"ts\":\"2025-11-21T09:53:00.123456Z\",\"level\":\"warning\",\"from\":\"core 3\","
         "\"job\":\"q5\",\"code\":\"WEIR-1302\",\"msg\":\"a\\n\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd|"
         "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|\xf0\x9f\x98\x80\"}\n");
-    char text[WEIR_LOG_TEXT_BYTES];
-    char buf[LOG_WRITTEN_BYTES];
-    memset(text, 1, sizeof text);
-    struct log_line line = {.text_bytes = sizeof text};
-    memcpy(line.text, text, sizeof text);
-    size_t bytes = weir_log_priv_write(&line, WEIR_LOG_JSON, "", "", buf);
-    assert_true(bytes > 6 * sizeof text && bytes <= sizeof buf);
-    assert_memory_equal(buf + bytes - 3, "\"}\n", 3);
+    check_written("\xe0\x80\x80|\xf0\x80\x80\x80|\xe2\x82", WEIR_LOG_LOGFMT,
+        "ts=2025-11-21T09:53:00.123456Z level=warning from=\"core 3\" job=q5 code=WEIR-1302 "
+        "msg=\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+        "\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\"\n");
+}
+
+static void
+t_the_longest_line_fits_its_buffer(void **state)
+{
+    (void)state;
+    static char buf[LOG_WRITTEN_BYTES];
+    char from[LOG_FROM_BYTES] = "";
+    char job[LOG_JOB_BYTES] = "";
+    struct log_line line = {.utc_ns = INT64_MIN,
+        .left_out_cnt = UINT32_MAX,
+        .lost_cnt = UINT32_MAX,
+        .code = UINT16_MAX,
+        .level = WEIR_LOG_WARNING,
+        .text_bytes = sizeof line.text};
+    memset(line.text, 1, sizeof line.text);
+    memset(from, 1, sizeof from - 1);
+    memset(job, 1, sizeof job - 1);
+    for (int format = WEIR_LOG_HUMAN; format < WEIR_LOG_FORMAT_CNT; format++) {
+        size_t bytes = weir_log_priv_write(&line, (enum weir_log_format)format, from, job, buf);
+        assert_true(bytes > 6 * sizeof line.text && buf[bytes - 1] == '\n');
+    }
 }
 
 static void
@@ -191,6 +209,8 @@ t_a_full_lane_loses_lines_and_says_how_many(void **state)
     assert_non_null(strstr(world.text, "error c: line 63\n"));
     weir_log(WEIR_LOG_ERROR, 0, "there is room again");
     assert_non_null(strstr(world_text(), "there is room again [6 before it lost]\n"));
+    weir_log(WEIR_LOG_ERROR, 0, "and said only once");
+    assert_non_null(strstr(world_text(), "and said only once\n"));
     world_close();
 }
 
@@ -313,6 +333,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_a_line_in_three_formats),
         cmocka_unit_test(t_text_cannot_forge_a_line_or_break_the_encoding),
+        cmocka_unit_test(t_the_longest_line_fits_its_buffer),
         cmocka_unit_test(t_a_thread_without_a_lane_writes_at_once),
         cmocka_unit_test(t_lines_of_a_lane_come_out_in_order_and_signed),
         cmocka_unit_test(t_one_place_may_say_so_much_and_the_rest_is_counted),

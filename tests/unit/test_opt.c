@@ -66,6 +66,8 @@ t_good_values_are_taken(void **state)
     assert_true(number_of("parallelism", "auto") == WEIR_OPT_WORD);
     assert_int_equal(number_of("budget", "1.5GiB"), 1536 << 20);
     assert_int_equal(number_of("budget", "16384KiB"), 16 << 20);
+    assert_true(number_of("budget", "0.500000000TiB") == INT64_C(512) << 30);
+    assert_true(number_of("budget", "1023.5TiB") == (INT64_C(1) << 50) - (INT64_C(1) << 39));
     assert_int_equal(number_of("buffer", "4096B"), 4096);
     assert_int_equal(number_of("flush", "250us"), 250000);
     assert_int_equal(number_of("flush", "0ns"), 0);
@@ -277,6 +279,8 @@ t_nearest_finds_slips_and_leaves_strangers_alone(void **state)
     memset(word, 'p', sizeof word - 1);
     word[sizeof word - 1] = '\0';
     assert_null(weir_opt_nearest(word, names, WEIR_ARRAY_CNT(names)));
+    const char *const long_name = word;
+    assert_null(weir_opt_nearest("plan", &long_name, 1));
 }
 
 static void

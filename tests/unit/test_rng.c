@@ -57,18 +57,23 @@ t_bounded_draws_stay_in_bounds_and_reach_both_ends(void **state)
     struct weir_rng rng;
     weir_rng_init(&rng, 1);
     uint32_t hit[10] = {0};
+    bool reached[7] = {false};
     for (int i = 0; i < 10000; i++) {
         uint64_t below = weir_rng_below(&rng, 10);
         assert_true(below < 10);
         hit[below]++;
         int64_t between = weir_rng_between(&rng, -3, 3);
         assert_true(between >= -3 && between <= 3);
+        reached[between + 3] = true;
         double unit = weir_rng_unit(&rng);
         assert_true(unit >= 0.0 && unit < 1.0);
     }
     /* 1,000 each are due; seven standard deviations are 210. */
     for (size_t i = 0; i < WEIR_ARRAY_CNT(hit); i++) {
         assert_in_range(hit[i], 790, 1210);
+    }
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(reached); i++) {
+        assert_true(reached[i]);
     }
     assert_int_equal(weir_rng_between(&rng, INT64_MIN, INT64_MIN), INT64_MIN);
     assert_true(weir_rng_scale(UINT64_MAX, 10) == 9 && weir_rng_scale(0, 10) == 0);
