@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "dataplane/valve.h"
 
+#define CLOSE_WHY_BYTES 512
+
 /* What a node has yet to do with its input, in the order in which it is done. */
 enum pend {
     PEND_BATCH = 1,
@@ -230,7 +232,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
     find_reach(chain);
 out:
     if (rc != 0) {
-        weir_chain_close(chain);
+        (void)weir_chain_close(chain); /* nothing was opened */
         return rc;
     }
     *ret_chain = chain;
@@ -242,11 +244,8 @@ weir_chain_open(struct weir_chain *chain)
 {
     for (uint32_t i = chain->node_cnt; i-- > 0;) {
         struct node *node = &chain->nodes[i];
-        if (node->op.type->open == NULL) {
-            continue;
-        }
         node->opened = true;
-        int rc = node->op.type->open(&node->op);
+        int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
         if (rc != 0) {
             return weir_err_push(rc, "operator %s failed in open", node->name);
         }
@@ -254,24 +253,43 @@ weir_chain_open(struct weir_chain *chain)
     return 0;
 }
 
-void
+/* Close all operators; the context left behind is the first error's alone. */
+static int
+close_operators(struct weir_chain *chain)
+{
+    char why[CLOSE_WHY_BYTES];
+    int first = 0;
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        struct node *node = &chain->nodes[i];
+        if (!node->opened || node->op.type->close == NULL) {
+            continue;
+        }
+        int rc = node->op.type->close(&node->op, node->finished);
+        if (rc < 0 && first == 0) {
+            first = weir_err_push(rc, "operator %s failed in close", node->name);
+            weir_err_save(why, sizeof why);
+        }
+    }
+    if (first != 0) {
+        weir_err_clear();
+        return weir_err_push(first, "%s", why);
+    }
+    return 0;
+}
+
+int
 weir_chain_close(struct weir_chain *chain)
 {
     if (chain == NULL) {
-        return;
+        return 0;
     }
-    for (uint32_t i = 0; chain->nodes != NULL && i < chain->node_cnt; i++) {
-        struct node *node = &chain->nodes[i];
-        if (node->op.type != NULL && node->op.type->close != NULL &&
-            (node->opened || node->op.type->open == NULL)) {
-            node->op.type->close(&node->op, node->finished);
-        }
-    }
+    int rc = chain->nodes != NULL ? close_operators(chain) : 0;
     for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
         free(chain->mem[i]);
     }
     free(chain->nodes);
     free(chain);
+    return rc;
 }
 
 /* ---- hand over to consumers ---- */

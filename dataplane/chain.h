@@ -64,8 +64,10 @@ WEIR_API WEIR_MUST_USE int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain);
 /* weir_chain_open - open the operators, tail first. On an error those opened stay open: close. */
 WEIR_API WEIR_MUST_USE int weir_chain_open(struct weir_chain *chain);
-/* weir_chain_close - close every operator whose open was entered, then free all. Accepts NULL. */
-WEIR_API void weir_chain_close(struct weir_chain *chain);
+/* weir_chain_close - close every operator whose open was entered, then free all. Accepts NULL.
+ * 0, or the first error of an operator, named in the context; the others are closed all the
+ * same. */
+WEIR_API int weir_chain_close(struct weir_chain *chain);
 
 /* weir_chain_run - do up to `step_cnt` steps of unfinished work.
  *

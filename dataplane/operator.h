@@ -78,8 +78,10 @@ struct weir_operator_type {
     /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write
      * is still under way. */
     int (*finish)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
-    /* Clean end is true where finish() was done: a file sink publishes only then. */
-    void (*close)(struct weir_operator *op, bool clean);
+    /* Give back all that open() took, whatever goes wrong meanwhile. Clean is true where finish()
+     * was
+     * done: a file sink publishes only then. An error fails the task, unless it failed before. */
+    int (*close)(struct weir_operator *op, bool clean);
     /* Sources with side outputs: the schema of output 1 and up. */
     const struct weir_schema *(*side_schema)(uint32_t output);
 };

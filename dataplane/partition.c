@@ -290,7 +290,7 @@ partition_flush(struct weir_operator *op)
 
 /* A producer that did not finish tells its consumers, as far as there is room: they are canceled,
  * and the cause stays here. */
-static void
+static int
 partition_close(struct weir_operator *op, bool clean)
 {
     const struct weir_partition_conf *conf = op->conf;
@@ -299,6 +299,7 @@ partition_close(struct weir_operator *op, bool clean)
             conf->ring_fn(conf->ring_arg, c);
         }
     }
+    return 0;
 }
 
 const struct weir_operator_type weir_partition_type = {

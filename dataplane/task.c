@@ -123,17 +123,20 @@ void
 weir_task_delete(struct weir_task *task)
 {
     if (task != NULL) {
-        weir_chain_close(task->chain);
+        if (weir_chain_close(task->chain) != 0) {
+            weir_err_clear(); /* the task ended otherwise, and has no one left to tell */
+        }
         free(task);
     }
 }
 
-static void
+static int
 close_chain(struct weir_task *task)
 {
     weir_task_publish(task);
-    weir_chain_close(task->chain);
+    int rc = weir_chain_close(task->chain);
     task->chain = NULL;
+    return rc;
 }
 
 /* The one place where a task fails: the first cause is kept, operators are closed at once. */
@@ -143,7 +146,9 @@ fail(struct weir_task *task, int error)
     task->error = error;
     weir_err_save(task->cause, sizeof task->cause);
     weir_err_clear();
-    close_chain(task);
+    if (task->chain != NULL && close_chain(task) != 0) {
+        weir_err_clear(); /* a consequence of the first cause, or at least not the first */
+    }
     (void)move_to(task, WEIR_TASK_FAILED); /* ignored from canceling, as Flink's */
     if (!ended(weir_task_state(task))) {
         (void)move_to(task, WEIR_TASK_CANCELED);
@@ -155,7 +160,9 @@ static enum weir_task_poll
 cancel(struct weir_task *task)
 {
     (void)move_to(task, WEIR_TASK_CANCELING);
-    close_chain(task);
+    if (close_chain(task) != 0) {
+        weir_err_clear(); /* canceling drops causes, as Flink's */
+    }
     (void)move_to(task, WEIR_TASK_CANCELED);
     return WEIR_POLL_DONE;
 }
@@ -173,7 +180,10 @@ finish(struct weir_task *task, int64_t now_ns)
         return WEIR_POLL_BACKPRESSURED;
     }
     task->end_ns = now_ns;
-    close_chain(task);
+    rc = close_chain(task);
+    if (rc != 0) {
+        return fail(task, rc);
+    }
     (void)move_to(task, WEIR_TASK_FINISHED);
     return WEIR_POLL_DONE;
 }

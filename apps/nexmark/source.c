@@ -174,7 +174,7 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return gen_feed_status(&self->feed, cnt);
 }
 
-static void
+static int
 log_close(struct weir_operator *op, bool clean)
 {
     struct log_self *self = op->self;
@@ -187,6 +187,7 @@ log_close(struct weir_operator *op, bool clean)
         }
     }
     weir_io_unmap(&self->map);
+    return 0;
 }
 
 const struct weir_operator_type nexmark_log_type = {

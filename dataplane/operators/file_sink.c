@@ -497,7 +497,7 @@ close_handle(struct sink *sink, int32_t handle)
     }
 }
 
-static void
+static int
 sink_close(struct weir_operator *op, bool clean)
 {
     struct sink *sink = op->self;
@@ -515,6 +515,7 @@ sink_close(struct weir_operator *op, bool clean)
     }
     free(sink->bufs[0]);
     free(sink->bufs[1]);
+    return 0;
 }
 
 const struct weir_operator_type weir_file_sink_type = {

@@ -355,13 +355,14 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return err == WEIR_AGAIN || fed == WEIR_AGAIN || feed->at != at ? WEIR_AGAIN : WEIR_WAIT;
 }
 
-static void
+static int
 lines_close(struct weir_operator *op, bool clean)
 {
     struct self *self = op->self;
     (void)clean; /* it only reads */
     weir_lines_feed_close(&self->feed);
     free(self->decoder);
+    return 0;
 }
 
 static const struct weir_schema *

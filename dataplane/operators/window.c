@@ -208,13 +208,14 @@ window_open(struct weir_operator *op)
     return 0;
 }
 
-static void
+static int
 window_close(struct weir_operator *op, bool clean)
 {
     struct window_self *self = op->self;
     (void)clean;
     free(self->mem);
     self->mem = NULL;
+    return 0;
 }
 
 /* ---- rows in ---- */

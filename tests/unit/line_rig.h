@@ -124,7 +124,7 @@ rig_turn(struct rig *rig)
 static WEIR_UNUSED void
 rig_close(struct rig *rig)
 {
-    weir_chain_close(rig->chain);
+    assert_int_equal(weir_chain_close(rig->chain), 0);
     rig->chain = NULL;
 }
 
