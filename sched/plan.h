@@ -129,6 +129,7 @@ struct weir_plan_options {
 /* A tenth of the budget stays with the process: code, heap, configuration, the kernel's page
  * tables. */
 #define WEIR_PLAN_RESERVE_PARTS 10
+#define WEIR_PLAN_RESERVE_BYTES_MAX (UINT64_C(256) << 20)
 
 /* Cores of another running job. */
 struct weir_plan_held {

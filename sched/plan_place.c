@@ -21,6 +21,8 @@ struct pool {
     struct weir_cpuset cpus;
     struct weir_cpuset named;
     const char *said;
+    uint32_t left_cnt; /* stages that choose from it and have no place yet */
+    uint64_t left_weight;
 };
 
 struct place {
@@ -259,8 +261,8 @@ find_entries(struct place *place)
     return 0;
 }
 
-static const struct pool *
-pool_of(const struct place *place, uint32_t stage)
+static struct pool *
+pool_of(struct place *place, uint32_t stage)
 {
     uint32_t entry = place->entry_of[stage];
     bool own = entry != PLAN_NONE && place->entries[entry].said != NULL;
@@ -337,11 +339,11 @@ far_score(const struct place *place, uint32_t stage, uint32_t idx, uint32_t *ret
 
 /* The nearest neighbour that is placed already, for the reason. */
 static const char *
-place_reason(const struct place *place, uint32_t stage, uint32_t idx)
+place_reason(struct place *place, uint32_t stage, uint32_t idx)
 {
     struct plan_build *build = place->build;
     const struct weir_topo *topo = place->topo;
-    const struct pool *pool = pool_of(place, stage);
+    struct pool *pool = pool_of(place, stage);
     const char *said = pool != &place->job || weir_cpuset_cnt(&pool->named) > 0 ? pool->said : NULL;
     const char *lead = said != NULL ? weir_plan_priv_text(build->plan, "%s; ", said) : "";
     uint32_t best = PLAN_NONE;
@@ -370,17 +372,58 @@ place_reason(const struct place *place, uint32_t stage, uint32_t idx)
         weir_topo_distance_name(best_distance), build->stages[best].name);
 }
 
+/* The load up to which a CPU of the pool may be filled so that all the weight that is left finds
+ * room; 0 while each stage can have a CPU of its own. */
+static uint64_t
+fill_level(const struct place *place, const struct pool *pool)
+{
+    const struct weir_topo *topo = place->topo;
+    uint64_t low = 0;
+    uint64_t high = pool->left_weight;
+    uint32_t free_cnt = 0;
+    for (uint32_t i = 0; i < topo->cpu_cnt; i++) {
+        if (weir_cpuset_has(&pool->cpus, topo->cpu[i].cpu)) {
+            free_cnt += place->load[i] == 0;
+            high = weir_max_u64(high, place->load[i] + pool->left_weight);
+        }
+    }
+    if (pool->left_cnt <= free_cnt) {
+        return 0;
+    }
+    while (low < high) {
+        uint64_t level = (low + high) / 2;
+        uint64_t room = 0;
+        for (uint32_t i = 0; i < topo->cpu_cnt; i++) {
+            if (weir_cpuset_has(&pool->cpus, topo->cpu[i].cpu) && place->load[i] < level) {
+                room += level - place->load[i];
+            }
+        }
+        if (room >= pool->left_weight) {
+            high = level;
+        } else {
+            low = level + 1;
+        }
+    }
+    return low;
+}
+
 static void
 place_stage(struct place *place, uint32_t stage)
 {
     const struct weir_topo *topo = place->topo;
-    const struct pool *pool = pool_of(place, stage);
+    struct pool *pool = pool_of(place, stage);
+    uint32_t weight = place->build->stages[stage].weight;
+    uint64_t full = fill_level(place, pool);
     struct score best = {.load = UINT64_MAX};
     for (uint32_t i = 0; i < topo->cpu_cnt; i++) {
         if (!weir_cpuset_has(&pool->cpus, topo->cpu[i].cpu)) {
             continue;
         }
         struct score score = {.load = place->load[i], .idx = i};
+        if (full > 0) {
+            uint64_t after = place->load[i] + weight;
+            score.load = after > full ? after - full : 0;
+        }
         if (score.load > best.load) {
             continue;
         }
@@ -394,8 +437,10 @@ place_stage(struct place *place, uint32_t stage)
     }
     place->build->stages[stage].reason = place_reason(place, stage, best.idx);
     place->cpu_of[stage] = best.idx;
-    place->load[best.idx] += place->build->stages[stage].weight;
+    place->load[best.idx] += weight;
     place->placed_cnt++;
+    pool->left_cnt--;
+    pool->left_weight -= weight;
 }
 
 /* qsort has no argument of its own for the comparison; the key stands in each element. */
@@ -433,7 +478,9 @@ place_stages(struct place *place)
         return weir_err_push(WEIR_ENOMEM, "the plan's order of stages");
     }
     for (uint32_t s = 0; s < cnt; s++) {
-        const struct pool *pool = pool_of(place, s);
+        struct pool *pool = pool_of(place, s);
+        pool->left_cnt++;
+        pool->left_weight += build->stages[s].weight;
         turns[s].choice_cnt = pool == &place->job ? UINT32_MAX : weir_cpuset_cnt(&pool->cpus);
         turns[s].weight = build->stages[s].weight;
         turns[s].subtask = build->stages[s].subtask;
