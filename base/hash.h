@@ -52,7 +52,7 @@ weir_hash_mix_8(uint64_t word, uint64_t bytes)
 
 /* weir_hash_u64 - the hash of an integer key: that of its 8 bytes.
  *
- * Hot: about 1 ns in a batch loop (two multiplications, no load). Thread: any; it is pure.
+ * Hot: 1.0 ns in a batch loop (the library's call: 2.9 ns), bench_base. Thread: any; it is pure.
  */
 static inline uint64_t
 weir_hash_u64(uint64_t key)
@@ -92,7 +92,7 @@ weir_hash_join(uint64_t first, uint64_t second)
 /* weir_hash_bytes - the hash of a key of any length, 0 included.
  *
  * Shape:   key may be NULL when bytes is 0; no alignment is asked for.
- * Hot:     1 to 3 ns up to 16 bytes; a call beyond.
+ * Hot:     2 ns up to 16 bytes, 3 to 4 ns for 17 to 64 by a call (bench_base).
  */
 static inline uint64_t
 weir_hash_bytes(const void *key, size_t bytes)

@@ -86,7 +86,7 @@ weir_hist_cell_idx(uint64_t ns)
 
 /* weir_hist_record_n - count cnt records of the same latency.
  *
- * Thread:  the writer core. Hot: once per batch or marker; some ns, one cell's line.
+ * Thread:  the writer core. Hot: once per batch or marker; 3 ns, one cell's line.
  */
 static inline void
 weir_hist_record_n(struct weir_hist *hist, uint64_t ns, uint64_t cnt)
