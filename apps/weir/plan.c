@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c: `weir plan`: what would run where, why, and with how much memory. */
 #include <errno.h>
+#include <errno.h>
 #include <stdio.h>
 
 #include "apps/weir/configure.h"
@@ -23,9 +24,24 @@ write_picture(const struct weir_plan *plan, const char *path)
 }
 
 static int
+write_svg(const struct weir_plan *plan, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL) {
+        return weir_err_errno(errno, "the picture %s", path);
+    }
+    int err = weir_plan_svg(plan, file);
+    if (fclose(file) != 0 && err == 0) {
+        err = weir_err_errno(errno, "the picture %s", path);
+    }
+    return err;
+}
+
+static int
 plan_run(const struct weir_args *args)
 {
     struct weir_job_arg job;
+    const char *svg = weir_cli_value(args, "svg");
     int err = weir_job_arg_open(args, weir_cli_value(args, "topology"), &job);
     if (err == 0) {
         err = weir_launch_plan(job.launch, false);
@@ -34,6 +50,9 @@ plan_run(const struct weir_args *args)
         const struct weir_plan *plan = weir_launch_plan_of(job.launch);
         err = weir_cli_has(args, "json") ? weir_plan_json(plan, stdout)
                                          : weir_plan_print(plan, stdout);
+        if (err == 0 && svg != NULL) {
+            err = write_svg(plan, svg);
+        }
         const char *picture = weir_cli_value(args, "svg");
         if (err == 0 && picture != NULL) {
             err = write_picture(plan, picture);
@@ -45,6 +64,7 @@ plan_run(const struct weir_args *args)
 
 static const struct weir_flag plan_flags[] = {
     WEIR_CONFIGURE_FLAGS,
+    {"svg", 0, "FILE", "draw cores, caches, nodes, stages and edges into this picture, too"},
     {"topology", 0, "FILE", "plan for a host that hwloc recorded (lstopo FILE.xml)"},
     {"svg", 0, "FILE", "draw cores, caches, nodes, stages and edges into a picture"},
     {"json", 0, NULL, "print JSON"},

@@ -12,6 +12,7 @@
 #include "apps/weir/vcs.h"
 #include "apps/weir/watch.h"
 #include "base/err.h"
+#include "sched/core.h"
 
 static double
 wall_s(const struct weir_run_result *result)
@@ -40,11 +41,40 @@ vertices_json(const struct weir_run_result *result)
     return list;
 }
 
+/* Parts of each core's time, which add up to 1; empty under the seeded poller. */
+static json_t *
+cores_json(const struct weir_run_result *result)
+{
+    const struct weir_plan *plan = weir_launch_plan_of(result->launch);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < plan->core_cnt; i++) {
+        struct weir_core_times times;
+        if (weir_job_core_times(result->job, i, &times)) {
+            double all = 0;
+            for (uint32_t t = 0; t < WEIR_CORE_PART_CNT; t++) {
+                all += (double)times.ns[t];
+            }
+            json_t *core = json_pack("{s:i}", "cpu", (int)plan->cores[i].cpu);
+            for (uint32_t t = 0; t < WEIR_CORE_PART_CNT; t++) {
+                double part = all > 0 ? (double)times.ns[t] / all : 0;
+                json_object_set_new(
+                    core, weir_core_part_name((enum weir_core_part)t), json_real(part));
+            }
+            json_array_append_new(list, core);
+        }
+    }
+    return list;
+}
+
 static json_t *
 departures_json(const struct weir_run_result *result)
 {
     json_t *list = json_array();
     const char *text;
+    uint32_t seen_cnt = 0;
+    for (uint32_t i = 0; (text = weir_job_departure_at(result->job, i, &seen_cnt)) != NULL; i++) {
+        json_array_append_new(list, json_sprintf("%s (seen %u times)", text, seen_cnt));
+    }
     for (uint32_t i = 0; (text = weir_job_fallback_at(result->job, i)) != NULL; i++) {
         json_array_append_new(list, json_string(text));
     }
@@ -118,6 +148,9 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(doc, "records_late", json_integer((json_int_t)totals.rows_late));
     json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
     json_object_set_new(doc, "rate_per_s", json_real(rate_per_s(result, totals.rows_in)));
+    json_object_set_new(doc, "cores", cores_json(result));
+    json_object_set_new(
+        doc, "poll_gap_ns", json_integer((json_int_t)weir_job_poll_gap_ns(result->job)));
     json_object_set_new(doc, "vertices", vertices_json(result));
     json_object_set_new(doc, "restored_checkpoint", json_null());
     json_object_set_new(doc, "checkpoints", json_array());
@@ -149,6 +182,39 @@ weir_report_write(const struct weir_run_result *result, const char *path)
     return err;
 }
 
+static void
+print_cores(const struct weir_run_result *result)
+{
+    const struct weir_plan *plan = weir_launch_plan_of(result->launch);
+    for (uint32_t i = 0; i < plan->core_cnt; i++) {
+        struct weir_core_times times;
+        double all = 0;
+        if (!weir_job_core_times(result->job, i, &times)) {
+            return;
+        }
+        for (uint32_t t = 0; t < WEIR_CORE_PART_CNT; t++) {
+            all += (double)times.ns[t];
+        }
+        (void)fprintf(stderr, "  cpu %u:", plan->cores[i].cpu);
+        for (uint32_t t = 0; t < WEIR_CORE_PART_CNT && all > 0; t++) {
+            (void)fprintf(stderr, " %s %.0f %%", weir_core_part_name((enum weir_core_part)t),
+                100 * (double)times.ns[t] / all);
+        }
+        (void)fprintf(stderr, "\n");
+    }
+}
+
+/* Where the host did not keep to the plan. */
+static void
+print_departures(const struct weir_run_result *result)
+{
+    const char *text;
+    uint32_t seen_cnt = 0;
+    for (uint32_t i = 0; (text = weir_job_departure_at(result->job, i, &seen_cnt)) != NULL; i++) {
+        (void)fprintf(stderr, "  departure: %s (seen %u times)\n", text, seen_cnt);
+    }
+}
+
 void
 weir_report_print(const struct weir_run_result *result)
 {
@@ -158,8 +224,10 @@ weir_report_print(const struct weir_run_result *result)
         "%s %s: %" PRIu64 " records in, %" PRIu64 " out, %.2f s, %.2f M records/s\n",
         weir_launch_name(result->launch), result->stopped ? "stopped" : "finished", totals.rows_in,
         totals.rows_out, wall_s(result), rate_per_s(result, totals.rows_in) / 1e6);
+    print_cores(result);
     if (totals.rows_late > 0 || totals.rows_bad > 0) {
         (void)fprintf(stderr, "  %" PRIu64 " records late, %" PRIu64 " malformed and skipped\n",
             totals.rows_late, totals.rows_bad);
     }
+    print_departures(result);
 }

@@ -8,7 +8,6 @@
 #include "apps/weir/report.h"
 #include "apps/weir/verbs.h"
 #include "apps/weir/watch.h"
-#include "base/clock.h"
 #include "base/err.h"
 
 #define WHY_BYTES 2048
@@ -35,11 +34,8 @@ run_job(const struct weir_args *args, struct weir_launch *launch, struct weir_jo
     if (err != 0) {
         return err;
     }
-    struct weir_clock clock;
-    weir_clock_init_os(&clock);
-    int64_t start_ns = weir_clock_ns_cold(&clock);
     result.err = weir_job_run(job);
-    result.wall_ns = weir_clock_ns_cold(&clock) - start_ns;
+    result.wall_ns = weir_job_wall_ns(job);
     uint32_t interrupt_cnt = weir_watch_stop(watch);
     result.stopped = interrupt_cnt > 0;
     weir_err_save(why, sizeof why);

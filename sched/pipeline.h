@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline.h: a job in YAML alone: a source of CSV or JSON lines with a schema that the user
+ * declares, steps, a sink.
+ *
+ *     pipeline:
+ *       source:
+ *         path: bids.csv              # file, directory, -, tcp://host:port
+ *         format: csv                 # csv | json
+ *         header: true                # csv: the first line names the columns
+ *         separator: ","              # csv
+ *         on_error: fail              # fail | skip
+ *         time: at                    # the field that holds the event time
+ *         lag: 4s                     # how far watermarks stay behind it
+ *         schema:
+ *           auction: i64              # bool i32 i64 f64 decimal(SCALE) timestamp string
+ *           price: decimal(3)
+ *           at: timestamp
+ *           note: string?             # ?: may be null
+ *       ops:
+ *         - where: price >= 100.5 and note is not null
+ *         - select: [auction, price, at]
+ *         - window: {key: [auction], size: 10s, slide: 2s, count: num}
+ *       sink: {path: dear.csv}        # .json, .jsonl: JSON lines; else CSV
+ *
+ * A window takes one of count: NAME, sum|min|max|avg: {NAME: FIELD}; its rows are window_start,
+ * window_end, the key's fields, NAME. The parameters input and output stand for the two paths.
+ *
+ * Owner: what is parsed lives in the pipeline, which outlives every graph built from it.
+ */
+#ifndef WEIR_SCHED_PIPELINE_H
+#define WEIR_SCHED_PIPELINE_H
+
+#include "base/opt.h"
+#include "dataplane/key.h"
+#include "dataplane/operators/lines.h"
+#include "dataplane/operators/select.h"
+#include "dataplane/operators/where.h"
+#include "dataplane/operators/window.h"
+#include "sched/yaml.h"
+
+#define WEIR_PIPELINE_OP_CNT_MAX 32
+
+enum weir_pipeline_kind { WEIR_PIPELINE_WHERE, WEIR_PIPELINE_SELECT, WEIR_PIPELINE_WINDOW };
+
+struct weir_pipeline_op {
+    enum weir_pipeline_kind kind;
+    char name[24]; /* "where_1": the operator's name in the plan */
+    const struct weir_schema *out_schema;
+    union {
+        struct weir_where_conf where;
+        struct weir_select_conf select;
+        struct weir_window_conf window;
+    } conf;
+};
+
+struct weir_pipeline {
+    const char *input;
+    const char *output;
+    bool json;
+    struct weir_decode_csv_conf csv;
+    enum weir_on_error on_error;
+    const struct weir_schema *schema;
+    bool timed; /* the schema has a field of event time */
+    int64_t lag_ms;
+    uint32_t op_cnt;
+    struct weir_pipeline_op op[WEIR_PIPELINE_OP_CNT_MAX];
+    struct weir_opt params[3]; /* input, output, and the end */
+    void *blocks; /* memory of schemas and texts */
+};
+
+/* weir_pipeline_open - parse and check a `pipeline:` section of a file, which outlives it.
+ *
+ * Errors: WEIR_ECONFIG, with the place in the file.
+ */
+WEIR_API WEIR_MUST_USE int weir_pipeline_open(const struct weir_yaml *file,
+    const struct weir_yaml_node *section, struct weir_pipeline **ret_pipeline);
+WEIR_API void weir_pipeline_close(struct weir_pipeline *pipeline);
+
+#endif

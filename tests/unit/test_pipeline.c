@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/pipeline.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "tests/unit/test.h"
+
+#define SOURCE                                                                            \
+    "  source:\n    path: in.csv\n    time: at\n    lag: 4s\n    schema:\n"               \
+    "      auction: i64\n      ok: bool?\n      price: decimal(3)\n      at: timestamp\n" \
+    "      note: string?\n      part: i32\n      rate: f64\n"
+#define SINK "  sink: {path: out.csv}\n"
+
+static struct weir_yaml *yaml;
+
+static int
+open_text(const char *text, struct weir_pipeline **ret_pipeline)
+{
+    assert_int_equal(weir_yaml_parse("p.yaml", text, strlen(text), &yaml), 0);
+    const struct weir_yaml_node *section = weir_yaml_get(weir_yaml_root(yaml), "pipeline");
+    assert_non_null(section);
+    return weir_pipeline_open(yaml, section, ret_pipeline);
+}
+
+static struct weir_pipeline *
+accepted(const char *text)
+{
+    struct weir_pipeline *pipeline = NULL;
+    if (open_text(text, &pipeline) != 0) {
+        char message[1024];
+        weir_err_save(message, sizeof message);
+        fail_msg("refused: %s", message);
+    }
+    return pipeline;
+}
+
+static void
+done(struct weir_pipeline *pipeline)
+{
+    weir_pipeline_close(pipeline);
+    weir_yaml_close(yaml);
+    weir_err_clear();
+}
+
+static void
+refused(const char *text, const char *part)
+{
+    struct weir_pipeline *pipeline = NULL;
+    char message[1024];
+    weir_err_clear();
+    assert_int_equal(open_text(text, &pipeline), WEIR_ECONFIG);
+    weir_err_save(message, sizeof message);
+    if (strstr(message, part) == NULL) {
+        fail_msg("'%s' is not in: %s", part, message);
+    }
+    done(NULL);
+}
+
+static void
+t_declared_schema_is_laid_out_as_in_c(void **state)
+{
+    (void)state;
+    struct row {
+        uint64_t nulls;
+        int64_t auction;
+        uint8_t ok;
+        int64_t price;
+        int64_t at;
+        struct weir_str note;
+        int32_t part;
+        double rate;
+    };
+    struct weir_pipeline *p = accepted("pipeline:\n" SOURCE SINK);
+    assert_int_equal(weir_schema_check(p->schema), 0);
+    assert_int_equal(p->schema->row_bytes, sizeof(struct row));
+    assert_int_equal(p->schema->fields[1].off, offsetof(struct row, ok));
+    assert_int_equal(p->schema->fields[4].off, offsetof(struct row, note));
+    assert_int_equal(p->schema->fields[6].off, offsetof(struct row, rate));
+    assert_int_equal(p->schema->fields[2].type, WEIR_TYPE_DEC);
+    assert_int_equal(p->schema->fields[2].scale, 3);
+    assert_true(p->schema->has_nulls && p->schema->fields[1].nullable);
+    assert_int_equal(p->schema->time_idx, 3);
+    assert_int_equal(p->lag_ms, 4000);
+    assert_true(p->csv.has_header && p->csv.separator == ',' && !p->json);
+    assert_string_equal(p->params[0].def, "in.csv");
+    assert_string_equal(p->params[1].name, "output");
+    assert_null(p->params[2].name);
+    done(p);
+}
+
+static void
+t_condition_becomes_terms_of_the_fields_types(void **state)
+{
+    (void)state;
+    struct weir_pipeline *p = accepted(
+        "pipeline:\n" SOURCE SINK "  ops:\n    - where: price >= 100.5 and note = \"a b\" and ok "
+        "is not null and rate<1e3 and "
+        "at > '2024-01-01 00:00:00'\n    - where: ok == true and part != -7 and note is null\n");
+    const struct weir_where_conf *w = &p->op[0].conf.where;
+    assert_int_equal(p->op_cnt, 2);
+    assert_int_equal(w->term_cnt, 5);
+    assert_int_equal(w->term[0].field_idx, 2);
+    assert_int_equal(w->term[0].test, WEIR_WHERE_GE);
+    assert_int_equal(w->term[0].number, 100500);
+    assert_int_equal(w->term[1].text_bytes, 3);
+    assert_memory_equal(w->term[1].text, "a b", 3);
+    assert_int_equal(w->term[2].test, WEIR_WHERE_NOT_NULL);
+    assert_true(w->term[3].real == 1000.0);
+    assert_int_equal(w->term[4].number, INT64_C(1704067200000));
+    w = &p->op[1].conf.where;
+    assert_int_equal(w->term[0].number, 1);
+    assert_int_equal(w->term[1].number, -7);
+    assert_int_equal(w->term[1].test, WEIR_WHERE_NE);
+    assert_int_equal(w->term[2].test, WEIR_WHERE_NULL);
+    done(p);
+}
+
+static void
+t_steps_see_the_schema_that_the_one_before_left(void **state)
+{
+    (void)state;
+    struct weir_pipeline *p =
+        accepted("pipeline:\n" SOURCE SINK
+                 "  ops:\n    - select: {id: auction, cents: price}\n    - where: cents > 1\n"
+                 "    - window: {key: [id], size: 10s, slide: 2s, sum: {total: cents}}\n"
+                 "    - select: [window_end, total]\n");
+    assert_int_equal(p->op[0].out_schema->field_cnt, 2);
+    assert_string_equal(p->op[0].out_schema->fields[1].name, "cents");
+    assert_int_equal(p->op[0].conf.select.from[1], 2);
+    assert_int_equal(p->op[2].conf.window.span.size_ms, 10000);
+    assert_int_equal(p->op[2].conf.window.span.slide_ms, 2000);
+    const struct weir_schema *window = p->op[2].out_schema;
+    assert_int_equal(window->field_cnt, 4);
+    assert_string_equal(window->fields[2].name, "id");
+    assert_string_equal(window->fields[3].name, "total");
+    assert_int_equal(window->fields[3].scale, 3);
+    assert_int_equal(p->op[3].conf.select.from[0], 1);
+    done(p);
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - select: [auction]\n    - where: price > 1\n",
+        ":17:14: there is no field 'price' here");
+}
+
+static void
+t_mistakes_are_shown_with_their_place(void **state)
+{
+    (void)state;
+    refused("pipeline:\n" SOURCE, "a pipeline is a map with source: and sink:");
+    refused("pipeline:\n" SOURCE SINK "  opps: []\n", "unknown key 'opps'; did you mean 'ops'?");
+    refused("pipeline:\n" SOURCE "    formt: csv\n" SINK,
+        "unknown key 'formt'; did you mean 'format'?");
+    refused("pipeline:\n" SOURCE "    format: xml\n" SINK, "format is 'xml'");
+    refused("pipeline:\n" SOURCE "    separator: ab\n" SINK, "must be one character");
+    refused("pipeline:\n  source: {path: a}\n" SINK, "schema is missing");
+    refused("pipeline:\n  source: {path: a, schema: {x: int}}\n" SINK, "the type of x must be");
+    refused("pipeline:\n  source: {path: a, schema: {x: decimal}}\n" SINK, "the type of x must be");
+    refused(
+        "pipeline:\n  source: {path: a, schema: {x: decimal(19)}}\n" SINK, "the type of x must be");
+    refused("pipeline:\n  source: {path: a, schema: {x: i64??}}\n" SINK, "the type of x must be");
+    refused("pipeline:\n  source: {path: a, schema: {9x: i64}}\n" SINK, "begins with no digit");
+    refused("pipeline:\n  source: {path: a, time: t, schema: {x: i64}}\n" SINK,
+        "no field t to be the time");
+    refused(
+        "pipeline:\n  source: {path: a, time: x, schema: {x: i64}}\n" SINK, "must be a timestamp");
+    refused("pipeline:\n  source: {path: a, lag: 4s, schema: {x: i64}}\n" SINK,
+        "name its field as time");
+    refused("pipeline:\n" SOURCE "  sink: {}\n", "path is missing here");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - wher: a\n", "did you mean 'where'?");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: prise > 1\n",
+        ":16:14: there is no field 'prise' here; did you mean 'price'?");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: price > abc\n", ":16:22: ");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: price >\n", "a value to compare with");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: price ~ 1\n", "no meaning here");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: price > 1 or part = 2\n",
+        "`and`, or the end");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - where: note > 'a'\n", "= and != only");
+    refused(
+        "pipeline:\n" SOURCE SINK "  ops:\n    - where: note = 'a\n", "the quote is not closed");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - select: [part, part]\n", "is there twice");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - window: {size: 10s}\n", "one of count, sum");
+    refused(
+        "pipeline:\n" SOURCE SINK "  ops:\n    - window: {size: 10, count: n}\n", "needs its unit");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - window: {count: n}\n", "size is missing here");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - window: {size: 10s, sum: {n: note}}\n",
+        "this window cannot be");
+    refused("pipeline:\n  source: {path: a, schema: {x: i64}}\n" SINK
+            "  ops:\n    - window: {size: 10s, count: n}\n",
+        "windows need event time");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_declared_schema_is_laid_out_as_in_c),
+        cmocka_unit_test(t_condition_becomes_terms_of_the_fields_types),
+        cmocka_unit_test(t_steps_see_the_schema_that_the_one_before_left),
+        cmocka_unit_test(t_mistakes_are_shown_with_their_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
