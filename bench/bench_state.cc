@@ -133,7 +133,7 @@ class Weir {
     {
         weir_arena_spec spec = {"bench_state", GROUPS, {0, GROUPS}, 16};
         int err = weir_arena_init(&arena_, &spec, memory_.ptr(), bytes_);
-        weir_table_spec table = {1, WEIR_KEY_8, 8};
+        weir_table_spec table = {1, WEIR_KEY_8, 8, 0};
         if (err == 0) {
             err = weir_table_take(&arena_, &table, 0, &table_);
         }

@@ -308,7 +308,8 @@ weir_arena_rebuild(struct weir_arena *arena)
     for (uint32_t page = arena->page_fresh; page-- > 1;) {
         struct weir_slab *slab =
             (struct weir_slab *)weir_arena_ptr(arena, page * WEIR_ARENA_PAGE_REFS);
-        if (slab->kind == WEIR_PAGE_FREE) {
+        if (slab->kind == WEIR_PAGE_FREE || slab->kind == WEIR_PAGE_INDEX) {
+            slab->kind = WEIR_PAGE_FREE;
             arena->free_page[arena->free_cnt++] = page;
             continue;
         }

@@ -43,6 +43,7 @@ enum weir_page_kind {
     WEIR_PAGE_BUCKET, /* one bucket of 64 lines */
     WEIR_PAGE_SMALL, /* a slab of smaller buckets */
     WEIR_PAGE_BLOB, /* a slab of long values */
+    WEIR_PAGE_INDEX, /* part of an index that is made again: in no checkpoint, of no key group */
 };
 
 /* Block sizes of slabs: X(bytes). They divide the body, so nothing is lost at its end. */

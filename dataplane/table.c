@@ -41,7 +41,8 @@ static void
 shape(struct weir_table *t)
 {
     t->spec.val_bytes = (uint32_t)weir_max_u64(8, weir_align_up(t->spec.val_bytes, 8));
-    t->val_off = (t->spec.key_kind == WEIR_KEY_8 ? 8 : 16) * WEIR_TABLE_SLOT_CNT;
+    t->word_cnt = (t->spec.key_kind == WEIR_KEY_8 ? 1 : 2) + t->spec.tail_cnt;
+    t->val_off = t->word_cnt * (uint32_t)(sizeof(uint64_t) * WEIR_TABLE_SLOT_CNT);
     t->group_bytes = t->val_off + t->spec.val_bytes * WEIR_TABLE_SLOT_CNT;
     for (uint32_t s = 0; s < WEIR_TABLE_SIZE_CNT; s++) {
         uint32_t cnt = (uint32_t)(size_lines[s] - 1) * WEIR_LINE_BYTES / t->group_bytes;
@@ -55,7 +56,8 @@ int
 weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, int64_t ns,
     struct weir_table **ret_table)
 {
-    if (spec->key_kind >= WEIR_KEY_KIND_CNT || spec->val_bytes > WEIR_TABLE_VAL_BYTES_MAX) {
+    if (spec->key_kind >= WEIR_KEY_KIND_CNT || spec->val_bytes > WEIR_TABLE_VAL_BYTES_MAX ||
+        spec->tail_cnt > 2) {
         return weir_err_push(WEIR_EINVAL, "state %u: key kind %u, values of %u bytes (at most %d)",
             spec->state_id, spec->key_kind, spec->val_bytes, WEIR_TABLE_VAL_BYTES_MAX);
     }
@@ -107,7 +109,7 @@ texts_give(struct weir_table *t, const struct weir_bucket *bucket)
 {
     uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * WEIR_TABLE_SLOT_CNT;
     for (uint32_t slot = 0; slot < slot_cnt; slot++) {
-        uint64_t word[2];
+        uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
         table_slot_words(t, bucket, slot, word);
         if (table_slot_used(bucket, slot) && table_word_is_long(word)) {
             weir_blob_give(t->arena, (uint32_t)(word[1] >> 32));
@@ -265,19 +267,15 @@ entry_copy(const struct weir_table *t, const struct weir_bucket *from, uint32_t 
     }
     uint32_t to_slot =
         group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~table_group_used(to, group));
-    const uint64_t *src = table_group_at(t, from, slot / WEIR_TABLE_SLOT_CNT);
-    uint64_t *dst = table_group_at(t, to, group);
-    dst[to_slot % WEIR_TABLE_SLOT_CNT] = src[slot % WEIR_TABLE_SLOT_CNT];
-    if (t->spec.key_kind != WEIR_KEY_8) {
-        dst[4 + to_slot % WEIR_TABLE_SLOT_CNT] = src[4 + slot % WEIR_TABLE_SLOT_CNT];
-    }
-    memcpy(table_val_at(t, to, to_slot), table_val_at(t, from, slot), t->spec.val_bytes);
+    uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
+    table_slot_words(t, from, slot, word);
+    table_slot_set(t, to, to_slot, word, table_val_at(t, from, slot));
     to->used[to_slot / 64] |= UINT64_C(1) << (to_slot & 63);
     to->entry_cnt++;
 }
 
 uint64_t
-weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
+weir_table_stored_key_hash(const struct weir_table *t, const uint64_t *word)
 {
     switch (t->spec.key_kind) {
     case WEIR_KEY_8:
@@ -291,6 +289,15 @@ weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
         return (word[0] & ~(uint64_t)UINT32_MAX) | (word[1] & UINT32_MAX);
     }
     return weir_hash_bytes((const char *)word + sizeof(uint32_t), (uint32_t)word[0]);
+}
+
+uint64_t
+weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
+{
+    uint64_t hash = weir_table_stored_key_hash(t, word);
+    return t->spec.tail_cnt == 0 ? hash
+                                 : weir_table_hash_tail(hash, word + t->word_cnt - t->spec.tail_cnt,
+                                       t->spec.tail_cnt, t->arena->spec.max_parallelism);
 }
 
 /* One size up: the key group has a single bucket. */
@@ -308,7 +315,7 @@ bucket_enlarge(struct weir_table *t, const struct table_place *place)
     uint32_t slot_cnt = t->group_cnt[old->size_idx] * WEIR_TABLE_SLOT_CNT;
     for (uint32_t slot = 0; slot < slot_cnt; slot++) {
         if (table_slot_used(old, slot)) {
-            uint64_t word[2];
+            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             table_slot_words(t, old, slot, word);
             entry_copy(t, old, slot, weir_table_stored_hash(t, word), bucket);
         }
@@ -363,7 +370,7 @@ bucket_split(struct weir_table *t, const struct table_place *place)
     uint32_t slot_cnt = t->group_cnt[SIZE_PAGE] * WEIR_TABLE_SLOT_CNT;
     for (uint32_t slot = 0; slot < slot_cnt; slot++) {
         if (table_slot_used(old, slot)) {
-            uint64_t word[2];
+            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             table_slot_words(t, old, slot, word);
             uint64_t hash = weir_table_stored_hash(t, word);
             bool up = ((table_place_of(t, hash).fraction >> (31 - depth)) & 1) != 0;
@@ -484,8 +491,7 @@ uint32_t
 weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, uint32_t cnt,
     void *ret_key, void **ret_val)
 {
-    uint32_t key_bytes = t->spec.key_kind == WEIR_KEY_8 ? 8 : 16;
-    char *key = (char *)ret_key;
+    uint64_t *key = (uint64_t *)ret_key;
     uint32_t done = 0;
     while (done < cnt && cursor->group < t->arena->spec.groups.cnt) {
         uint32_t ref = cursor->fraction >> 32 == 0
@@ -507,10 +513,8 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
             }
             uint32_t slot = cursor->slot + (uint32_t)__builtin_ctzll(left);
             if (key != NULL) {
-                uint64_t words[2];
-                table_slot_words(t, bucket, slot, words);
-                memcpy(key, words, key_bytes);
-                key += key_bytes;
+                table_slot_words(t, bucket, slot, key);
+                key += t->word_cnt;
             }
             ret_val[done] = table_val_at(t, bucket, slot);
             done++;

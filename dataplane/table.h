@@ -39,6 +39,7 @@ WEIR_C_BEGIN
 
 #define WEIR_TABLE_VAL_BYTES_MAX 256
 #define WEIR_TABLE_SLOT_CNT 4 /* of a group */
+#define WEIR_TABLE_WORD_CNT_MAX 4 /* of a key with its tail */
 /* Rows whose lines are asked for together: enough misses in flight, few enough to stay in L1. */
 #define WEIR_TABLE_CHUNK 128
 
@@ -53,6 +54,9 @@ struct weir_table_spec {
     uint32_t state_id; /* whose state this is: for the snapshot, not looked at here */
     uint32_t key_kind; /* enum weir_key_kind */
     uint32_t val_bytes; /* rounded up to a multiple of 8, at least 8 */
+    /* Words that follow the key of this kind and are part of it, such as a namespace and a time: at
+     * most 2. The hashes that are passed in are those of the key alone. */
+    uint32_t tail_cnt;
 };
 
 /* The header line of a bucket; kind and key_group as in struct weir_slab. */
@@ -82,6 +86,7 @@ struct weir_table {
     struct weir_table_spec spec;
     uint32_t group_bytes; /* of a group of slots */
     uint32_t val_off; /* of the values in it */
+    uint32_t word_cnt; /* of a key with its tail */
     uint16_t group_cnt[WEIR_TABLE_SIZE_CNT + 1]; /* by bucket size, 0: size not used */
     uint16_t entry_cnt_max[WEIR_TABLE_SIZE_CNT];
     uint32_t table_idx;
@@ -156,6 +161,35 @@ WEIR_API WEIR_MUST_USE int weir_table_find_or_make(
 WEIR_API bool
 weir_table_delete(struct weir_table *table, uint64_t hash, const void *key, const char *heap);
 
+/* weir_table_delete_stored - remove the entry of a key as scan gave it. */
+WEIR_API bool weir_table_delete_stored(struct weir_table *table, const uint64_t *stored);
+/* weir_table_find_hashed - the stored words of an entry of this hash whose last word is `last`: for
+ * an index that keeps hashes in the place of keys. False when there is none. */
+WEIR_API bool weir_table_find_hashed(
+    const struct weir_table *table, uint64_t hash, uint64_t last, uint64_t *ret_stored);
+/* weir_table_stored_hash - the hash of a key as scan gave it. */
+WEIR_API uint64_t weir_table_stored_hash(const struct weir_table *table, const uint64_t *stored);
+/* weir_table_stored_key_hash - that of the key without its tail. */
+WEIR_API uint64_t weir_table_stored_key_hash(
+    const struct weir_table *table, const uint64_t *stored);
+
+/* weir_table_hash_tail - the hash of a key with its tail of cnt words: it stays in the key group of
+ * the key's own hash, and is spread over all of that group. Divides once. */
+static inline uint64_t
+weir_table_hash_tail(uint64_t hash, const uint64_t *tail, uint32_t cnt, uint32_t max_parallelism)
+{
+    uint64_t mixed = hash;
+    for (uint32_t i = 0; i < cnt; i++) {
+        mixed = weir_hash_join(mixed, weir_hash_u64(tail[i]));
+    }
+    uint64_t group = weir_hash_key_group(hash, max_parallelism);
+    /* The upper halves [first, first + width) belong to the group. */
+    uint64_t first = ((group << 32) + max_parallelism - 1) / max_parallelism;
+    uint64_t width = (UINT64_C(1) << 32) / max_parallelism;
+    uint64_t upper = first + (((mixed >> 32) * width) >> 32);
+    return upper << 32 | (mixed & UINT32_MAX);
+}
+
 /* Where a scan stands; zeroed by the caller at its start. */
 struct weir_table_cursor {
     uint64_t fraction;
@@ -165,7 +199,7 @@ struct weir_table_cursor {
 
 /* weir_table_scan - the next entries, in an order that depends only on what was inserted and how.
  *
- * Shape:   at most cnt; ret_key gets 8 or 16 bytes a key as stored (see weir_table_key_text for
+ * Shape:   at most cnt; ret_key gets word_cnt words a key as stored (see weir_table_key_text for
  *          strings), or is NULL.
  * Returns: entries; 0 at the end. The table's keys must stay as they are until the scan ends;
  *          values may be touched and written.

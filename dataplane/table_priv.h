@@ -13,7 +13,7 @@
  * lower half of its hash and reference of its bytes; the reference is 0 until it is stored. */
 struct table_key {
     uint64_t hash;
-    uint64_t word[2];
+    uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
     struct weir_slice text; /* of a long string, else ptr is NULL */
 };
 
@@ -92,14 +92,18 @@ table_word_is_long(const uint64_t *word)
 
 /* table_key_of - a key from the caller's form. Defined here because lookups inline it. */
 static inline struct table_key
-table_key_of(uint32_t kind, uint64_t hash, const void *key, const char *heap)
+table_key_of(const struct weir_table *t, uint64_t hash, const void *key, const char *heap)
 {
+    uint32_t kind = t->spec.key_kind;
     struct table_key k;
     k.hash = hash;
-    k.word[1] = 0;
     k.text.ptr = NULL;
     k.text.bytes = 0;
-    memcpy(k.word, key, kind == WEIR_KEY_8 ? 8 : 16);
+    memcpy(k.word, key, t->word_cnt * sizeof k.word[0]);
+    if (t->spec.tail_cnt > 0) {
+        k.hash = weir_table_hash_tail(hash, k.word + t->word_cnt - t->spec.tail_cnt,
+            t->spec.tail_cnt, t->arena->spec.max_parallelism);
+    }
     if (kind == WEIR_KEY_STR && table_word_is_long(k.word)) {
         struct weir_str str;
         memcpy(&str, key, sizeof str);
@@ -110,16 +114,27 @@ table_key_of(uint32_t kind, uint64_t hash, const void *key, const char *heap)
     return k;
 }
 
-/* The words of the key in a slot; the second is 0 where keys have one. */
+/* The words of the key in a slot. */
 static inline void
 table_slot_words(
     const struct weir_table *t, const struct weir_bucket *bucket, uint32_t slot, uint64_t *ret_word)
 {
     const uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
-    ret_word[0] = words[slot % WEIR_TABLE_SLOT_CNT];
-    ret_word[1] = t->spec.key_kind == WEIR_KEY_8
-                      ? 0
-                      : words[WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
+    for (uint32_t w = 0; w < t->word_cnt; w++) {
+        ret_word[w] = words[w * WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
+    }
+}
+
+/* Write key words and value of a slot. */
+static inline void
+table_slot_set(const struct weir_table *t, struct weir_bucket *bucket, uint32_t slot,
+    const uint64_t *word, const void *val)
+{
+    uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
+    for (uint32_t w = 0; w < t->word_cnt; w++) {
+        words[w * WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT] = word[w];
+    }
+    memcpy(table_val_at(t, bucket, slot), val, t->spec.val_bytes);
 }
 
 /* Whether one more entry goes into the bucket. A bucket that waits for a larger directory may fill

@@ -50,11 +50,17 @@ lane_of(
     uint32_t hits = match(words, key->word[0]) & used;
     while (hits != 0) {
         uint32_t lane = (uint32_t)__builtin_ctz(hits);
-        uint64_t second = t->spec.key_kind == WEIR_KEY_8 ? 0 : words[WEIR_TABLE_SLOT_CNT + lane];
-        if (key->text.ptr == NULL
-                ? second == key->word[1]
-                : (uint32_t)second == (uint32_t)key->word[1] &&
-                      weir_blob_equal(t->arena, (uint32_t)(second >> 32), key->text)) {
+        bool is_equal = true;
+        for (uint32_t w = 1; w < t->word_cnt; w++) {
+            uint64_t word = words[w * WEIR_TABLE_SLOT_CNT + lane];
+            if (w > 1 || key->text.ptr == NULL) {
+                is_equal &= word == key->word[w];
+            } else {
+                is_equal &= (uint32_t)word == (uint32_t)key->word[1] &&
+                            weir_blob_equal(t->arena, (uint32_t)(word >> 32), key->text);
+            }
+        }
+        if (is_equal) {
             return lane;
         }
         hits &= hits - 1;
@@ -104,7 +110,7 @@ static int
 entry_put(
     struct weir_table *t, struct weir_bucket *bucket, uint32_t slot, const struct table_key *key)
 {
-    uint64_t second = key->word[1];
+    uint64_t ref_word = 0;
     if (key->text.ptr != NULL) {
         uint32_t ref;
         uint32_t group = bucket->key_group - t->arena->spec.groups.first;
@@ -112,18 +118,16 @@ entry_put(
         if (err < 0) {
             return err;
         }
-        second |= (uint64_t)ref << 32;
+        ref_word = (uint64_t)ref << 32;
     }
     uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
     uint32_t lane = slot % WEIR_TABLE_SLOT_CNT;
     weir_arena_touch_line(t->arena, bucket);
-    weir_arena_touch_line(t->arena, &words[lane]);
     bucket->used[slot / 64] |= UINT64_C(1) << (slot & 63);
     bucket->entry_cnt++;
-    words[lane] = key->word[0];
-    if (t->spec.key_kind != WEIR_KEY_8) {
-        weir_arena_touch_line(t->arena, &words[WEIR_TABLE_SLOT_CNT + lane]);
-        words[WEIR_TABLE_SLOT_CNT + lane] = second;
+    for (uint32_t w = 0; w < t->word_cnt; w++) {
+        weir_arena_touch_line(t->arena, &words[w * WEIR_TABLE_SLOT_CNT + lane]);
+        words[w * WEIR_TABLE_SLOT_CNT + lane] = key->word[w] | (w == 1 ? ref_word : 0);
     }
     t->entry_cnt++;
     return 0;
@@ -366,6 +370,12 @@ hits_str(const struct weir_arena *arena, const struct stretch *rows, uint8_t *re
 static uint32_t
 hits_of(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
+    if (t->spec.tail_cnt > 0) { /* keys with tails come one by one, by way of make() */
+        for (uint32_t i = 0; i < rows->cnt; i++) {
+            ret_left[i] = (uint8_t)i;
+        }
+        return rows->cnt;
+    }
     switch (t->spec.key_kind) {
     case WEIR_KEY_8:
         return t->spec.val_bytes == 8 ? hits_8_8(t->arena, rows, ret_left)
@@ -392,7 +402,7 @@ resolve_chunk(
     for (uint32_t l = 0; l < left_cnt; l++) {
         uint32_t i = left[l];
         const char *key = stretch.key + stretch.key_stride * i;
-        struct table_key k = table_key_of(t->spec.key_kind, hash[i], key, rows->heap);
+        struct table_key k = table_key_of(t, hash[i], key, rows->heap);
         void *found = further(t, &k);
         if (found != NULL) {
             weir_table_touch(t, found);
@@ -445,11 +455,11 @@ weir_table_find_rows(const struct weir_table *t, struct weir_table_rows *rows)
         for (uint32_t i = 0; i < cnt; i++) {
             const char *key = rows->key + (size_t)(at + i) * rows->key_stride;
             char *found = (char *)val[i];
-            bool is_hit = hit(t->spec.key_kind, t->val_off, t->spec.val_bytes, key, &found);
+            bool is_hit = t->spec.tail_cnt == 0 &&
+                          hit(t->spec.key_kind, t->val_off, t->spec.val_bytes, key, &found);
             val[i] = found;
             if (!is_hit) {
-                struct table_key k =
-                    table_key_of(t->spec.key_kind, rows->hash[at + i], key, rows->heap);
+                struct table_key k = table_key_of(t, rows->hash[at + i], key, rows->heap);
                 val[i] = find(t, &k);
             }
         }
@@ -459,7 +469,7 @@ weir_table_find_rows(const struct weir_table *t, struct weir_table_rows *rows)
 void *
 weir_table_find(const struct weir_table *t, uint64_t hash, const void *key, const char *heap)
 {
-    struct table_key k = table_key_of(t->spec.key_kind, hash, key, heap);
+    struct table_key k = table_key_of(t, hash, key, heap);
     return find(t, &k);
 }
 
@@ -470,7 +480,7 @@ weir_table_find_or_make(
     if (WEIR_UNLIKELY(t->next_dir != 0)) {
         weir_table_dir_step(t, DIR_STEP_ROW_WORDS);
     }
-    struct table_key k = table_key_of(t->spec.key_kind, row->hash[0], row->key, row->heap);
+    struct table_key k = table_key_of(t, row->hash[0], row->key, row->heap);
     return make(t, &k, true, ret_val, ret_made);
 }
 
@@ -486,25 +496,16 @@ distance(uint32_t from, uint32_t to, uint32_t group_cnt)
 static void
 slot_move(struct weir_table *t, struct weir_bucket *bucket, uint32_t from, uint32_t to)
 {
-    uint64_t word[2];
+    uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
     table_slot_words(t, bucket, from, word);
-    uint64_t *words = table_group_at(t, bucket, to / WEIR_TABLE_SLOT_CNT);
-    words[to % WEIR_TABLE_SLOT_CNT] = word[0];
-    if (t->spec.key_kind != WEIR_KEY_8) {
-        words[WEIR_TABLE_SLOT_CNT + to % WEIR_TABLE_SLOT_CNT] = word[1];
-    }
-    memcpy(table_val_at(t, bucket, to), table_val_at(t, bucket, from), t->spec.val_bytes);
+    table_slot_set(t, bucket, to, word, table_val_at(t, bucket, from));
 }
 
 static void
 slot_clear(struct weir_table *t, struct weir_bucket *bucket, uint32_t slot)
 {
-    uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
-    words[slot % WEIR_TABLE_SLOT_CNT] = 0;
-    if (t->spec.key_kind != WEIR_KEY_8) {
-        words[WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT] = 0;
-    }
-    memset(table_val_at(t, bucket, slot), 0, t->spec.val_bytes);
+    static const uint64_t zero[WEIR_TABLE_VAL_BYTES_MAX / sizeof(uint64_t)];
+    table_slot_set(t, bucket, slot, zero, zero);
     bucket->used[slot / 64] &= ~(UINT64_C(1) << (slot & 63));
 }
 
@@ -524,7 +525,7 @@ displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t
             if (((used >> lane) & 1) == 0) {
                 continue;
             }
-            uint64_t word[2];
+            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             table_slot_words(t, bucket, slot, word);
             uint32_t home = table_home(weir_table_stored_hash(t, word), group_cnt);
             if (distance(home, group, group_cnt) >= distance(hole_group, group, group_cnt)) {
@@ -538,24 +539,23 @@ displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t
     return SLOT_NONE;
 }
 
-bool
-weir_table_delete(struct weir_table *t, uint64_t hash, const void *key, const char *heap)
+static bool
+delete_key(struct weir_table *t, const struct table_key *key)
 {
-    struct table_key k = table_key_of(t->spec.key_kind, hash, key, heap);
-    struct table_place place = table_place_of(t, hash);
+    struct table_place place = table_place_of(t, key->hash);
     if (place.ref == 0) {
         return false;
     }
     struct weir_bucket *bucket = table_bucket_at(t, place.ref);
     uint32_t free_slot;
-    uint32_t hole = probe(t, bucket, &k, &free_slot);
+    uint32_t hole = probe(t, bucket, key, &free_slot);
     if (hole == SLOT_NONE) {
         return false;
     }
-    if (k.text.ptr != NULL) {
-        uint64_t word[2];
+    if (t->spec.key_kind == WEIR_KEY_STR) {
+        uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
         table_slot_words(t, bucket, hole, word);
-        weir_blob_give(t->arena, (uint32_t)(word[1] >> 32));
+        weir_blob_give(t->arena, table_word_is_long(word) ? (uint32_t)(word[1] >> 32) : 0);
     }
     weir_arena_touch_line(t->arena, bucket);
     for (;;) {
@@ -573,6 +573,52 @@ weir_table_delete(struct weir_table *t, uint64_t hash, const void *key, const ch
     bucket->entry_cnt--;
     t->entry_cnt--;
     return true;
+}
+
+bool
+weir_table_delete(struct weir_table *t, uint64_t hash, const void *key, const char *heap)
+{
+    struct table_key k = table_key_of(t, hash, key, heap);
+    return delete_key(t, &k);
+}
+
+bool
+weir_table_delete_stored(struct weir_table *t, const uint64_t *stored)
+{
+    struct table_key k;
+    k.hash = weir_table_stored_hash(t, stored);
+    k.text.ptr = NULL; /* the words are compared as they are, the reference among them */
+    memcpy(k.word, stored, t->word_cnt * sizeof k.word[0]);
+    return delete_key(t, &k);
+}
+
+bool
+weir_table_find_hashed(
+    const struct weir_table *t, uint64_t hash, uint64_t last, uint64_t *ret_stored)
+{
+    struct table_place place = table_place_of(t, hash);
+    const struct weir_bucket *bucket = table_bucket_at(t, place.ref);
+    uint32_t group_cnt = place.ref == 0 ? 0 : t->group_cnt[bucket->size_idx];
+    uint32_t group = table_home(hash, group_cnt);
+    for (uint32_t i = 0; i < group_cnt; i++) {
+        const uint64_t *words = table_group_at(t, bucket, group);
+        uint32_t used = table_group_used(bucket, group);
+        uint32_t lanes = match(words + (t->word_cnt - 1) * WEIR_TABLE_SLOT_CNT, last) & used;
+        for (; lanes != 0; lanes &= lanes - 1) {
+            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
+            uint32_t slot = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(lanes);
+            table_slot_words(t, bucket, slot, word);
+            if (weir_table_stored_hash(t, word) == hash) {
+                memcpy(ret_stored, word, t->word_cnt * sizeof word[0]);
+                return true;
+            }
+        }
+        if (used != 15) {
+            break;
+        }
+        group = group + 1 == group_cnt ? 0 : group + 1;
+    }
+    return false;
 }
 
 /* ---- hashes ---- */

@@ -44,7 +44,7 @@ world_close(struct world *w)
 static struct weir_table *
 table_of(struct world *w, uint32_t key_kind, uint32_t val_bytes)
 {
-    struct weir_table_spec spec = {7, key_kind, val_bytes};
+    struct weir_table_spec spec = {7, key_kind, val_bytes, 0};
     struct weir_table *t = NULL;
     assert_int_equal(weir_table_take(&w->arena, &spec, 0, &t), 0);
     return t;
@@ -518,7 +518,7 @@ t_many_small_tables_share_pages_and_give_them_back(void **state)
         /* A bucket of 448 bytes for each of some 70 key groups, not a page. */
         assert_true(weir_arena_used_bytes(&w.arena) / PANES < 40 * 1024);
         struct weir_table *t = NULL;
-        struct weir_table_spec spec = {7, WEIR_KEY_8, 8};
+        struct weir_table_spec spec = {7, WEIR_KEY_8, 8, 0};
         assert_int_equal(weir_table_take(&w.arena, &spec, 0, &t), 0);
         assert_int_equal(weir_table_take(&w.arena, &spec, 0, &t), WEIR_EBUDGET);
         weir_err_clear();
@@ -643,9 +643,9 @@ t_misuse_is_refused(void **state)
     struct world w;
     world_open(&w, UINT64_C(1) << 20, 4, 2);
     struct weir_table *t = NULL;
-    struct weir_table_spec wide = {1, WEIR_KEY_8, 257};
+    struct weir_table_spec wide = {1, WEIR_KEY_8, 257, 0};
     assert_int_equal(weir_table_take(&w.arena, &wide, 0, &t), WEIR_EINVAL);
-    struct weir_table_spec odd = {1, WEIR_KEY_KIND_CNT, 8};
+    struct weir_table_spec odd = {1, WEIR_KEY_KIND_CNT, 8, 0};
     assert_int_equal(weir_table_take(&w.arena, &odd, 0, &t), WEIR_EINVAL);
     struct weir_arena small;
     struct weir_arena_spec spec = {"small", 128, {0, 128}, 4};
