@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "dataplane/keyed.h"
 #include "dataplane/rank.h"
 
 /* Accumulators. `cnt` is there for the averages only. */
@@ -509,6 +510,34 @@ resolve_own(const struct weir_aggregate *agg, const struct weir_schema *in_schem
             agg->in_schema()->name, in_schema->name);
     }
     return 0;
+}
+
+int
+weir_aggregate_check_out(const struct weir_aggregate *agg, const struct weir_schema *out_schema)
+{
+    if (agg->kind == WEIR_AGGREGATE_OWN && agg->out_schema != NULL &&
+        weir_schema_fingerprint(agg->out_schema()) != weir_schema_fingerprint(out_schema)) {
+        return weir_err_push(WEIR_EGRAPH, "the aggregate %s makes rows of %s, not of %s", agg->name,
+            agg->out_schema()->name, out_schema->name);
+    }
+    return 0;
+}
+
+void
+weir_aggregate_init_made(
+    const struct weir_aggregate *agg, const struct weir_keyed_rows *rows, uint32_t made_at)
+{
+    void *acc[WEIR_KEYED_ROW_CNT_MAX];
+    uint32_t cnt = 0;
+    if (agg->init == NULL) {
+        return;
+    }
+    for (uint32_t i = made_at; i < rows->rows.made_cnt; i++) {
+        acc[cnt++] = rows->val[rows->made[i]];
+    }
+    if (cnt > 0) {
+        agg->init(agg, acc, cnt);
+    }
 }
 
 int

@@ -108,6 +108,16 @@ WEIR_API struct weir_aggregate weir_aggregate_avg(const char *field);
 WEIR_API WEIR_MUST_USE int weir_aggregate_resolve(struct weir_aggregate *agg,
     const struct weir_schema *in_schema, const struct weir_field *out_field);
 
+/* weir_aggregate_check_out - whether one of the user's own makes rows of this schema.
+ * WEIR_EGRAPH. */
+WEIR_API WEIR_MUST_USE int
+weir_aggregate_check_out(const struct weir_aggregate *agg, const struct weir_schema *out_schema);
+
+struct weir_keyed_rows;
+/* weir_aggregate_init_made - init the entries that a lookup has made, from the made_at-th on. */
+WEIR_API void weir_aggregate_init_made(
+    const struct weir_aggregate *agg, const struct weir_keyed_rows *rows, uint32_t made_at);
+
 WEIR_C_END
 
 /* WEIR_AGGREGATE_ROW - the input row `idx` of view as `in`, copied where the layout is columns. */

@@ -17,6 +17,7 @@
 #include "dataplane/function.h"
 #include "sched/abi.h"
 #include "sched/graph.h"
+#include "sched/table.h"
 
 WEIR_C_BEGIN
 /* weir_job_main - build the graph. 0, or what weir_env_check() said. */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "apps/nexmark/query.h"
-#include "dataplane/operators/discard.h"
 #include "sched/weir.h"
 
 const struct weir_opt weir_job_params[] = {
@@ -30,6 +29,6 @@ weir_job_main(struct weir_env *env)
     weir_env_rename(env, name);
     struct weir_stream *s = nexmark_source(env, query->payload_kinds);
     s = query->build(weir_watermarks(s, "watermark", 4 * WEIR_S));
-    weir_sink(s, "out", &weir_discard_type, NULL, 0);
+    weir_sink_table(s, "out", weir_param(env, "output"));
     return weir_env_check(env);
 }

@@ -8,9 +8,14 @@
  */
 #include "apps/nexmark/source.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "apps/gen/feed.h"
+#include "apps/nexmark/decode.h"
 #include "base/region.h"
 #include "io/io.h"
+#include "sched/table.h"
 
 /* ---- generated ---- */
 
@@ -201,22 +206,58 @@ const struct weir_operator_type nexmark_log_type = {
 
 /* ---- by parameters ---- */
 
+/* Whether a file is a mapped log; anything else that can be read is taken for lines. */
+static int
+is_log(const char *path, bool *ret_log)
+{
+    char head[sizeof NEXMARK_LOG_MAGIC] = {0};
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return weir_err_errno(errno, "open %s", path);
+    }
+    size_t bytes = fread(head, 1, sizeof head - 1, file);
+    int rc = ferror(file) != 0 ? weir_err_errno(errno, "read %s", path) : 0;
+    *ret_log = nexmark_log_is(head, bytes);
+    (void)fclose(file);
+    return rc;
+}
+
+static struct weir_stream *
+source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const char *path)
+{
+    bool log = false;
+    bool stream = strcmp(path, "-") == 0 || strncmp(path, "tcp://", 6) == 0;
+    int rc = stream ? 0 : is_log(path, &log);
+    if (rc != 0) {
+        weir_env_fail(env, rc, "parameter events");
+    }
+    if (log) {
+        conf->path = path;
+        return weir_source(
+            env, "events", nexmark_row_schema(), &nexmark_log_type, conf, sizeof *conf);
+    }
+    if (conf->rate != 0) {
+        weir_env_fail(
+            env, WEIR_ECONFIG, "parameter rate paces generated events and mapped logs, not lines");
+    }
+    const struct weir_lines_conf lines = {
+        .path = path, .refuse_directory = true, .decoder = &nexmark_decoder_type};
+    return weir_source_lines(env, "events", nexmark_row_schema(), &lines);
+}
+
 struct weir_stream *
 nexmark_source(struct weir_env *env, uint32_t payload_kinds)
 {
     const char *events = weir_param(env, "events");
     struct nexmark_source_conf conf = {
         .payload_kinds = payload_kinds, .rate = weir_param_number(env, "rate")};
-    const struct weir_operator_type *type = &nexmark_log_type;
-    if (strncmp(events, "gen:", 4) == 0) {
-        type = &nexmark_gen_type;
-        nexmark_gen_opts_default(&conf.gen);
-        int rc = nexmark_gen_parse(events, &conf.gen);
-        if (rc != 0) {
-            weir_env_fail(env, rc, "parameter events");
-        }
-    } else {
-        conf.path = events;
+    if (strncmp(events, "gen:", 4) != 0) {
+        return source_from_file(env, &conf, events);
     }
-    return weir_source(env, "events", nexmark_row_schema(), type, &conf, sizeof conf);
+    nexmark_gen_opts_default(&conf.gen);
+    int rc = nexmark_gen_parse(events, &conf.gen);
+    if (rc != 0) {
+        weir_env_fail(env, rc, "parameter events");
+    }
+    return weir_source(env, "events", nexmark_row_schema(), &nexmark_gen_type, &conf, sizeof conf);
 }

@@ -126,10 +126,9 @@ plan_init(struct window_plan *plan, const struct weir_window_conf *conf,
     if (err < 0) {
         return err;
     }
-    if (plan->agg.kind == WEIR_AGGREGATE_OWN && plan->agg.out_schema != NULL &&
-        weir_schema_fingerprint(plan->agg.out_schema()) != weir_schema_fingerprint(out)) {
-        return weir_err_push(WEIR_EGRAPH, "the aggregate %s makes rows of %s, not of %s",
-            plan->agg.name, plan->agg.out_schema()->name, out->name);
+    err = weir_aggregate_check_out(&plan->agg, out);
+    if (err < 0) {
+        return err;
     }
     err = weir_aggregate_resolve(&plan->agg, in, rest);
     if (err < 0) {
@@ -220,23 +219,6 @@ window_close(struct weir_operator *op, bool clean)
 
 /* ---- rows in ---- */
 
-void
-weir_window_init_made(
-    const struct weir_aggregate *agg, const struct weir_keyed_rows *rows, uint32_t made_at)
-{
-    void *acc[WEIR_KEYED_ROW_CNT_MAX];
-    uint32_t cnt = 0;
-    if (agg->init == NULL) {
-        return;
-    }
-    for (uint32_t i = made_at; i < rows->rows.made_cnt; i++) {
-        acc[cnt++] = rows->val[rows->made[i]];
-    }
-    if (cnt > 0) {
-        agg->init(agg, acc, cnt);
-    }
-}
-
 /* Rows that all belong to one pane, their keys loaded. */
 static int
 add_to_pane(struct window_self *self, struct window_place *place, struct weir_keyed_rows *keys,
@@ -257,7 +239,7 @@ add_to_pane(struct window_self *self, struct window_place *place, struct weir_ke
         if (got < 0) {
             return got;
         }
-        weir_window_init_made(agg, keys, made_at);
+        weir_aggregate_init_made(agg, keys, made_at);
         struct weir_aggregate_rows rows = {view, from + at, (uint32_t)got};
         agg->update(agg, keys->val + at, &rows);
         at += (uint32_t)got;

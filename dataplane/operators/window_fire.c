@@ -70,7 +70,7 @@ slice_merge(struct window_self *self, struct slice *slice, uint32_t at, uint32_t
         if (cnt < 0) {
             return cnt;
         }
-        weir_window_init_made(agg, rows, made_at);
+        weir_aggregate_init_made(agg, rows, made_at);
         agg->merge(agg, rows->val + done, slice->val + at + done, (uint32_t)cnt);
         if (self->plan.mode == WINDOW_SUBTRACT) {
             for (uint32_t i = 0; i < (uint32_t)cnt; i++) {

@@ -179,12 +179,6 @@ void weir_window_heap_push(struct window_panes *panes, struct weir_minheap *heap
 int weir_window_table_take(
     struct window_self *self, bool has_tail, int64_t ns, struct weir_table **ret_table);
 
-/* ---- window.c ---- */
-
-/* Init the entries that a lookup has made, from the made_at-th on. */
-void weir_window_init_made(
-    const struct weir_aggregate *agg, const struct weir_keyed_rows *rows, uint32_t made_at);
-
 /* ---- window_fire.c ---- */
 
 int

@@ -16,6 +16,17 @@ struct rig_text {
     size_t bytes;
 };
 
+/* Room for a text; never NULL. */
+static WEIR_UNUSED char *
+new_text(size_t bytes)
+{
+    char *text = malloc(bytes);
+    if (text == NULL) {
+        abort();
+    }
+    return text;
+}
+
 struct rig {
     struct place *place;
     struct weir_chain *chain;
@@ -164,7 +175,7 @@ get_text(struct place *place, const char *name)
         return NULL;
     }
     int32_t file = (int32_t)op.result;
-    char *text = malloc(RIG_TEXT_BYTES);
+    char *text = new_text(RIG_TEXT_BYTES);
     weir_io_op_read(&op, file, text, RIG_TEXT_BYTES - 1, 0);
     op.flags = WEIR_IO_WHOLE;
     int64_t bytes = perform(place, &op);

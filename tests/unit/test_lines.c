@@ -111,8 +111,8 @@ static void
 t_many_lines_come_in_order(void **state)
 {
     struct place *place = *state;
-    char *text = malloc(RIG_TEXT_BYTES);
-    char *expected = malloc(RIG_TEXT_BYTES);
+    char *text = new_text(RIG_TEXT_BYTES);
+    char *expected = new_text(RIG_TEXT_BYTES);
     size_t bytes = 0;
     size_t expected_bytes = 0;
     for (int i = 1; i <= 20000; i++) {
@@ -188,9 +188,9 @@ static void
 t_packed_files_are_known_by_their_bytes(void **state)
 {
     struct place *place = *state;
-    char *text = malloc(400000);
-    char *packed = malloc(500000);
-    char *expected = malloc(RIG_TEXT_BYTES);
+    char *text = new_text(400000);
+    char *packed = new_text(500000);
+    char *expected = new_text(RIG_TEXT_BYTES);
     size_t bytes = 0;
     size_t expected_bytes = 0;
     for (int i = 1; i <= 30000; i++) {
@@ -229,7 +229,7 @@ t_a_line_beyond_the_limit_is_refused_or_dropped(void **state)
 {
     struct place *place = *state;
     enum { LONG = 300000 };
-    char *text = malloc(LONG + 100);
+    char *text = new_text(LONG + 100);
     char *path = strdup(at(place, "f"));
     size_t head = strlen("one\n");
     memcpy(text, "one\n", head);

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The best rows of each window.
+ *
+ *     best 1 with ties:   (10:00 a 3) (10:00 b 5) (10:00 c 5) watermark 10:00   ->   b, c
+ *
+ * State: per window a list of rows, best first, in blocks of the state arena; each block is a row
+ * with its rank. Long strings of a row lie beside it as blobs. A row that cannot be among the best
+ * is never copied: one comparison.
+ *
+ * Watermarks: windows that they end are emitted first, earliest first.
+ *
+ * Lists that a better row has made worthless are freed a few blocks at a time.
+ */
+#include "dataplane/operators/top.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "dataplane/blob.h"
+#include "dataplane/minheap.h"
+#include "dataplane/rank.h"
+
+#define WINDOW_NONE UINT32_MAX
+#define HEAD_CNT 4096
+/* Blocks freed beside each row that is kept. */
+#define FREE_CNT 4
+
+/* A kept row; long strings in it hold a blob's reference for their offset. */
+struct kept {
+    uint32_t next; /* 0: the last */
+    uint32_t unused;
+    int64_t rank;
+    int64_t time;
+    char row[];
+};
+
+struct top_window {
+    int64_t end;
+    uint32_t first;
+    uint32_t last;
+    uint32_t cnt;
+    uint32_t next; /* of its hash chain, or of the free records */
+    int64_t least; /* once cnt rows are kept: what a row must have to count */
+};
+
+struct self {
+    struct weir_arena *arena;
+    const struct weir_field *end;
+    const struct weir_field *by;
+    uint32_t class_idx; /* of the blocks */
+    int64_t frontier;
+    struct top_window *window; /* [WEIR_TOP_WINDOW_CNT_MAX] */
+    uint32_t window_fresh;
+    uint32_t window_free;
+    uint32_t head[HEAD_CNT];
+    struct weir_minheap heap; /* windows by their end */
+    uint32_t at; /* the window of the last row */
+    uint32_t garbage; /* kept rows to free */
+};
+
+/* ---- open ---- */
+
+static int
+plan(struct self *self, const struct weir_top_conf *conf, const struct weir_schema *schema)
+{
+    const char *end_name = conf->end_field != NULL ? conf->end_field : "window_end";
+    int end = weir_schema_field(schema, end_name);
+    int by = conf->by_field == NULL ? -1 : weir_schema_field(schema, conf->by_field);
+    if (end < 0 || schema->fields[end].bytes != 8 || !weir_rank_takes(&schema->fields[end]) ||
+        schema->fields[end].type == WEIR_TYPE_F64) {
+        return weir_err_push(WEIR_EGRAPH, "the field %s of %s holds no end of a window: i64 or ts",
+            end_name, schema->name);
+    }
+    if (by < 0 || !weir_rank_takes(&schema->fields[by])) {
+        return weir_err_push(WEIR_EGRAPH, "the field %s of %s cannot rank: it must be a number",
+            conf->by_field == NULL ? "(none)" : conf->by_field, schema->name);
+    }
+    if (conf->cnt == 0) {
+        return weir_err_push(WEIR_EGRAPH, "the best 0 rows of a window");
+    }
+    if (schema->row_bytes > WEIR_TOP_ROW_BYTES_MAX) {
+        return weir_err_push(WEIR_EGRAPH, "a row of %s has %u bytes: at most %d can be kept",
+            schema->name, schema->row_bytes, WEIR_TOP_ROW_BYTES_MAX);
+    }
+    self->end = &schema->fields[end];
+    self->by = &schema->fields[by];
+    return 0;
+}
+
+int
+weir_top_check(const struct weir_top_conf *conf, const struct weir_schema *schema)
+{
+    struct self self;
+    return plan(&self, conf, schema);
+}
+
+static int
+top_open(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    self->arena = op->env->arena;
+    if (self->arena == NULL) {
+        return weir_err_push(WEIR_ESTATE, "a top was given no state pages");
+    }
+    int err = plan(self, op->conf, op->in_schema[0]);
+    if (err < 0) {
+        return err;
+    }
+    self->class_idx =
+        weir_arena_class_of((uint32_t)offsetof(struct kept, row) + op->in_schema[0]->row_bytes);
+    self->frontier = WEIR_TIME_MIN;
+    self->window_free = WINDOW_NONE;
+    self->at = WINDOW_NONE;
+    memset(self->head, 0xff, sizeof self->head);
+    self->window = calloc(WEIR_TOP_WINDOW_CNT_MAX, sizeof *self->window);
+    self->heap.entry = calloc(WEIR_TOP_WINDOW_CNT_MAX, sizeof *self->heap.entry);
+    if (self->window == NULL || self->heap.entry == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "the windows of a top");
+    }
+    return 0;
+}
+
+static int
+top_close(struct weir_operator *op, bool clean)
+{
+    struct self *self = op->self;
+    (void)clean;
+    free(self->window);
+    free(self->heap.entry);
+    self->window = NULL;
+    self->heap.entry = NULL;
+    return 0;
+}
+
+/* ---- windows ---- */
+
+static uint32_t *
+chain_of(struct self *self, int64_t end)
+{
+    return &self->head[weir_hash_u64((uint64_t)end) % HEAD_CNT];
+}
+
+static int
+window_of(struct self *self, int64_t end, struct top_window **ret_window)
+{
+    if (self->at != WINDOW_NONE && self->window[self->at].end == end) {
+        *ret_window = &self->window[self->at];
+        return 0;
+    }
+    uint32_t *head = chain_of(self, end);
+    uint32_t idx = *head;
+    while (idx != WINDOW_NONE && self->window[idx].end != end) {
+        idx = self->window[idx].next;
+    }
+    if (idx == WINDOW_NONE) {
+        if (self->window_free == WINDOW_NONE && self->window_fresh == WEIR_TOP_WINDOW_CNT_MAX) {
+            return weir_err_push(
+                WEIR_EBUDGET, "%d windows wait for their end at a time", WEIR_TOP_WINDOW_CNT_MAX);
+        }
+        idx = self->window_free != WINDOW_NONE ? self->window_free : self->window_fresh++;
+        if (idx == self->window_free) {
+            self->window_free = self->window[idx].next;
+        }
+        struct weir_minheap_entry entry = {end, 0, idx};
+        memset(&self->window[idx], 0, sizeof self->window[idx]);
+        self->window[idx].end = end;
+        self->window[idx].next = *head;
+        *head = idx;
+        weir_minheap_push(&self->heap, &entry);
+    }
+    self->at = idx;
+    *ret_window = &self->window[idx];
+    return 0;
+}
+
+static void
+window_drop(struct self *self, uint32_t idx)
+{
+    uint32_t *link = chain_of(self, self->window[idx].end);
+    while (*link != idx) {
+        WEIR_CHECK(*link != WINDOW_NONE, "window %u is in no chain", idx);
+        link = &self->window[*link].next;
+    }
+    *link = self->window[idx].next;
+    self->window[idx].next = self->window_free;
+    self->window_free = idx;
+    self->at = WINDOW_NONE;
+}
+
+/* ---- kept rows ---- */
+
+static struct kept *
+kept_at(const struct self *self, uint32_t ref)
+{
+    return weir_arena_ptr(self->arena, ref);
+}
+
+static uint32_t
+blob_of(const struct weir_field *field, const char *row)
+{
+    struct weir_str str;
+    if (field->type != WEIR_TYPE_STR) {
+        return 0;
+    }
+    memcpy(&str, row + field->off, sizeof str);
+    return str.bytes > WEIR_STR_INLINE_BYTES ? (uint32_t)str.u.off : 0;
+}
+
+static void
+kept_free(struct self *self, const struct weir_schema *schema, uint32_t ref)
+{
+    const struct kept *kept = kept_at(self, ref);
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        weir_blob_give(self->arena, blob_of(&schema->fields[f], kept->row));
+    }
+    weir_arena_block_give(self->arena, ref);
+}
+
+static void
+garbage_free(struct self *self, const struct weir_schema *schema, uint32_t cnt)
+{
+    while (self->garbage != 0 && cnt-- > 0) {
+        uint32_t ref = self->garbage;
+        self->garbage = kept_at(self, ref)->next;
+        kept_free(self, schema, ref);
+    }
+}
+
+/* Put a chain of kept rows, whose last one is `last`, where it is freed by and by. */
+static void
+garbage_add(struct self *self, uint32_t first, uint32_t last)
+{
+    struct kept *end = kept_at(self, last);
+    weir_arena_touch(self->arena, &end->next, sizeof end->next);
+    end->next = self->garbage;
+    self->garbage = first;
+}
+
+static int
+copy_text(struct self *self, const struct weir_view *in, struct weir_str *str)
+{
+    if (str->bytes <= WEIR_STR_INLINE_BYTES) {
+        return 0;
+    }
+    uint32_t ref;
+    int err = weir_blob_put(self->arena, 0, weir_str_slice(str, in->heap), &ref);
+    str->u.off = err < 0 ? 0 : ref;
+    return err;
+}
+
+/* Copy a row into a block. */
+static int
+kept_make(struct self *self, const struct weir_view *in, uint32_t row, uint32_t *ret_ref)
+{
+    const struct weir_schema *schema = in->schema;
+    int err = weir_arena_block_take(self->arena, 0, self->class_idx, ret_ref);
+    if (err < 0) {
+        return err;
+    }
+    struct kept *kept = kept_at(self, *ret_ref);
+    weir_arena_touch(self->arena, kept, (uint32_t)offsetof(struct kept, row) + schema->row_bytes);
+    kept->time = in->time != NULL ? weir_view_time(in, row) : 0;
+    if (schema->has_nulls) {
+        struct weir_lane lane = weir_view_lane(in, 0, sizeof(uint64_t));
+        memcpy(kept->row, lane.ptr + (size_t)lane.stride * row, sizeof(uint64_t));
+    }
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        const struct weir_field *field = &schema->fields[f];
+        struct weir_str str;
+        memcpy(kept->row + field->off, weir_view_at(in, field, row), field->bytes);
+        if (field->type != WEIR_TYPE_STR) {
+            continue;
+        }
+        memcpy(&str, kept->row + field->off, sizeof str);
+        err = copy_text(self, in, &str);
+        memcpy(kept->row + field->off, &str, sizeof str);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Link a row behind all that are as good, so that equal ones stay in order. */
+static void
+list_insert(struct self *self, struct top_window *window, uint32_t ref, int64_t rank)
+{
+    struct kept *kept = kept_at(self, ref);
+    kept->rank = rank;
+    kept->next = 0;
+    window->cnt++;
+    if (window->first == 0) {
+        window->first = ref;
+        window->last = ref;
+        return;
+    }
+    struct kept *last = kept_at(self, window->last);
+    if (last->rank >= rank) {
+        weir_arena_touch(self->arena, &last->next, sizeof last->next);
+        last->next = ref;
+        window->last = ref;
+        return;
+    }
+    uint32_t before = 0;
+    uint32_t at = window->first;
+    while (kept_at(self, at)->rank >= rank) {
+        before = at;
+        at = kept_at(self, at)->next;
+    }
+    kept->next = at;
+    if (before == 0) {
+        window->first = ref;
+    } else {
+        struct kept *link = kept_at(self, before);
+        weir_arena_touch(self->arena, &link->next, sizeof link->next);
+        link->next = ref;
+    }
+}
+
+/* Throw away what is no longer among the best: all behind the cnt-th, but for its equals where they
+ * count. What was kept behind it before were its predecessor's equals, so one look decides. */
+static void
+list_cut(struct self *self, const struct weir_top_conf *conf, struct top_window *window)
+{
+    if (window->cnt < conf->cnt) {
+        return;
+    }
+    uint32_t nth = window->first;
+    for (uint32_t i = 1; i < conf->cnt; i++) {
+        nth = kept_at(self, nth)->next;
+    }
+    struct kept *kept = kept_at(self, nth);
+    window->least = kept->rank;
+    if (kept->next == 0 || (conf->ties && kept_at(self, kept->next)->rank == kept->rank)) {
+        return;
+    }
+    garbage_add(self, kept->next, window->last);
+    weir_arena_touch(self->arena, &kept->next, sizeof kept->next);
+    kept->next = 0;
+    window->last = nth;
+    window->cnt = conf->cnt;
+}
+
+/* ---- rows in ---- */
+
+static int
+keep(struct weir_operator *op, struct top_window *window, const struct weir_view *in, uint32_t row,
+    int64_t rank)
+{
+    struct self *self = op->self;
+    uint32_t ref;
+    garbage_free(self, op->in_schema[0], FREE_CNT);
+    int err = kept_make(self, in, row, &ref);
+    if (err < 0) {
+        return err;
+    }
+    list_insert(self, window, ref, rank);
+    list_cut(self, op->conf, window);
+    return 0;
+}
+
+static int64_t
+top_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    const struct weir_top_conf *conf = op->conf;
+    struct weir_lane ends = weir_view_lane(in, self->end->off, self->end->bytes);
+    struct weir_lane by = weir_view_lane(in, self->by->off, self->by->bytes);
+    int64_t watermark = weir_max_i64(self->frontier, in->watermark);
+    uint32_t late_cnt = 0;
+    (void)input;
+    (void)now_ns;
+    for (uint32_t i = cursor; i < in->cnt; i++) {
+        uint32_t row = weir_view_row(in, i);
+        struct top_window *window = NULL;
+        int64_t end;
+        memcpy(&end, ends.ptr + (size_t)ends.stride * row, sizeof end);
+        if (weir_sub_sat(end, 1) <= watermark && watermark != WEIR_TIME_MIN) {
+            out[1].sel_buf[late_cnt++] = (uint16_t)row;
+            continue;
+        }
+        int err = window_of(self, end, &window);
+        if (err < 0) {
+            return err;
+        }
+        int64_t rank = weir_rank_field(self->by, by.ptr + (size_t)by.stride * row);
+        rank = conf->lowest ? ~rank : rank;
+        if (window->cnt >= conf->cnt &&
+            (rank < window->least || (rank == window->least && !conf->ties))) {
+            continue;
+        }
+        err = keep(op, window, in, row, rank);
+        if (err < 0) {
+            return err;
+        }
+    }
+    if (late_cnt > 0) {
+        op->rows_late += late_cnt;
+        weir_out_pass(&out[1], in, late_cnt);
+    }
+    return in->cnt - cursor;
+}
+
+/* ---- rows out ---- */
+
+static uint32_t
+heap_bytes(const struct weir_schema *schema, const char *row)
+{
+    uint32_t bytes = 0;
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        if (blob_of(&schema->fields[f], row) != 0) {
+            struct weir_str str;
+            memcpy(&str, row + schema->fields[f].off, sizeof str);
+            bytes += str.bytes;
+        }
+    }
+    return bytes;
+}
+
+static void
+put_row(const struct self *self, const struct kept *kept, struct weir_out *out)
+{
+    const struct weir_schema *schema = out->view.schema;
+    out->row_time = kept->time;
+    char *row = weir_out_row(out);
+    memcpy(row, kept->row, schema->row_bytes);
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        const struct weir_field *field = &schema->fields[f];
+        uint32_t blob = blob_of(field, kept->row);
+        if (blob != 0) {
+            struct weir_str str;
+            memcpy(&str, row + field->off, sizeof str);
+            out->heap_end -= str.bytes;
+            weir_blob_read(self->arena, blob, out->base + out->heap_end);
+            str.u.off = (uint64_t)(out->base + out->heap_end - out->view.heap);
+            memcpy(row + field->off, &str, sizeof str);
+        }
+    }
+}
+
+/* Emit what is left of a window. WEIR_AGAIN: the output is full. */
+static int
+window_emit(struct self *self, struct top_window *window, struct weir_out *out)
+{
+    const struct weir_schema *schema = out->view.schema;
+    while (window->first != 0) {
+        uint32_t ref = window->first;
+        const struct kept *kept = kept_at(self, ref);
+        if (!weir_out_room(out, 1, heap_bytes(schema, kept->row))) {
+            if (out->view.row_cnt == 0) {
+                return weir_err_push(WEIR_EBUDGET,
+                    "a buffer of %u bytes has no room for one row of %s; raise buffers.size",
+                    out->buf_bytes, schema->name);
+            }
+            return WEIR_AGAIN;
+        }
+        put_row(self, kept, out);
+        window->first = kept->next;
+        kept_free(self, schema, ref);
+    }
+    return WEIR_DONE;
+}
+
+static int
+top_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    (void)now_ns;
+    while (self->heap.cnt > 0 && (weir_sub_sat(self->heap.entry[0].key, 1) <= watermark ||
+                                     watermark == WEIR_WATERMARK_MAX)) {
+        int rc = window_emit(self, &self->window[self->heap.entry[0].idx], &out[0]);
+        if (rc != WEIR_DONE) {
+            return rc;
+        }
+        window_drop(self, weir_minheap_pop(&self->heap).idx);
+    }
+    garbage_free(self, op->in_schema[0], WEIR_BATCH_ROW_CNT_MAX);
+    if (self->garbage != 0) {
+        return WEIR_AGAIN;
+    }
+    self->frontier = weir_max_i64(self->frontier, watermark);
+    return WEIR_DONE;
+}
+
+const struct weir_operator_type weir_top_type = {
+    .name = "top",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .output_cnt = 2,
+    .open = top_open,
+    .process = top_process,
+    .watermark = top_watermark,
+    .close = top_close,
+};
