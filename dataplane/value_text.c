@@ -239,6 +239,26 @@ plain_number(const char *text, size_t bytes, char *to, size_t *ret_bytes)
     return true;
 }
 
+/* What nearly every number is: a sign and up to 18 digits. */
+static bool
+parse_short(const char *text, size_t bytes, int64_t *ret_value)
+{
+    size_t sign = bytes > 0 && (text[0] == '-' || text[0] == '+');
+    if (bytes == sign || bytes - sign > 18) {
+        return false;
+    }
+    int64_t value = 0;
+    for (size_t i = sign; i < bytes; i++) {
+        uint32_t digit = (uint32_t)(unsigned char)text[i] - '0';
+        if (digit > 9) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *ret_value = text[0] == '-' ? -value : value;
+    return true;
+}
+
 const char *
 weir_value_parse(const struct weir_field *field, const char *text, size_t bytes, char *to)
 {
@@ -254,18 +274,23 @@ weir_value_parse(const struct weir_field *field, const char *text, size_t bytes,
     }
     bool is_time = field->type == WEIR_TYPE_TS || field->type == WEIR_TYPE_TIME;
     int64_t ms;
+    if ((is_time || field->type == WEIR_TYPE_I64) && parse_short(text, bytes, &ms)) {
+        memcpy(to, &ms, sizeof ms);
+        return NULL;
+    }
     if (is_time && weir_time_parse(text, bytes, &ms)) {
         memcpy(to, &ms, sizeof ms);
         return NULL;
     }
-    char number[WEIR_JSON_NUMBER_BYTES_MAX + WEIR_JSON_SLACK_BYTES] = "";
+    char number[WEIR_JSON_NUMBER_BYTES_MAX + WEIR_JSON_SLACK_BYTES];
     size_t number_bytes;
     if (!plain_number(text, bytes, number, &number_bytes)) {
         return "a number of too many digits";
     }
     struct weir_json json;
     char value[sizeof(int64_t)];
-    weir_json_init(&json, number, number_bytes, sizeof number - number_bytes);
+    memset(number + number_bytes, 0, WEIR_JSON_SLACK_BYTES);
+    weir_json_init(&json, number, number_bytes, WEIR_JSON_SLACK_BYTES);
     int err = weir_value_read_json(field, &json, value);
     err = err == 0 ? weir_json_end(&json) : err;
     if (err != 0) {

@@ -339,6 +339,7 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     size_t at = feed->at;
     bool may_cut = feed->step == LINES_FEED_READING && !feed->is_first;
     int err = may_cut ? cut(op, out) : 0;
+    feed->is_starving = feed->at == at;
     err = err == 0 ? decode(op, out) : err;
     if (err < 0) {
         return err;
@@ -352,7 +353,9 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
         self->line_number = feed->is_socket ? self->line_number : 0;
         return WEIR_AGAIN;
     }
-    return err == WEIR_AGAIN || fed == WEIR_AGAIN || feed->at != at ? WEIR_AGAIN : WEIR_WAIT;
+    /* Waiting is for something that flies: else nobody would wake us. */
+    bool waits = err == 0 && fed == WEIR_WAIT && feed->at == at && feed->op.state == WEIR_IO_FLYING;
+    return waits ? WEIR_WAIT : WEIR_AGAIN;
 }
 
 static int

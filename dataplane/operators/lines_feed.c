@@ -350,15 +350,27 @@ unpack_more(struct lines_feed *feed)
     return 0;
 }
 
+/* Moves what is unread to the front: never more bytes than were consumed since the last time,
+ * unless there is no other room. */
 static void
 make_room(struct lines_feed *feed, bool may_move)
 {
+    size_t unread = feed->end - feed->at;
     bool is_late = feed->end + feed->block_bytes > LINES_WINDOW_BLOCK_CNT * feed->block_bytes;
-    if (may_move && feed->at > 0 && (is_late || feed->at == feed->end)) {
-        memmove(feed->buf, feed->buf + feed->at, feed->end - feed->at);
-        feed->end -= feed->at;
+    bool is_cheap = unread == 0 || (is_late && unread <= feed->at);
+    if (may_move && feed->at > 0 && (is_cheap || feed->cap - feed->end < feed->block_bytes)) {
+        memmove(feed->buf, feed->buf + feed->at, unread);
+        feed->end = unread;
         feed->at = 0;
     }
+}
+
+/* Reading ahead without a bound would only push lines out of the cache before they are worked
+ * on. */
+static bool
+wants_bytes(const struct lines_feed *feed)
+{
+    return feed->is_starving || feed->end - feed->at < LINES_AHEAD_BLOCK_CNT * feed->block_bytes;
 }
 
 /* Starts the next read where there is room for one; a busy io is asked again in the next step. */
@@ -424,11 +436,11 @@ step_reading(struct lines_feed *feed, bool may_move)
     if (feed->is_packed || !is_flying) {
         make_room(feed, may_move);
     }
-    if (feed->is_packed && !is_flying) {
+    if (feed->is_packed && !is_flying && wants_bytes(feed)) {
         err = unpack_more(feed);
         feed->is_ended = err == 0 && feed->is_ended;
     }
-    if (err == 0 && !is_flying && !feed->is_read) {
+    if (err == 0 && !is_flying && !feed->is_read && wants_bytes(feed)) {
         read_ahead(feed);
     }
     if (err != 0) {

@@ -17,6 +17,8 @@
 #define LINES_BLOCK_BYTES (256 * WEIR_KIB)
 /* The buffer is worked through in a window of so many blocks, to stay in the cache. */
 #define LINES_WINDOW_BLOCK_CNT 4
+/* Unread bytes, in blocks, up to which it reads on. */
+#define LINES_AHEAD_BLOCK_CNT 2
 #define LINES_FILE_CNT_MAX (UINT32_C(1) << 20)
 
 enum lines_feed_step {
@@ -50,6 +52,7 @@ struct lines_feed {
     bool is_first; /* what kind of input it is was not told by its first bytes yet: take none */
     bool is_read; /* its end was read */
     bool is_ended; /* all of it is in the buffer */
+    bool is_starving; /* writer: the consumer; what is unread is no whole line */
     /* bytes */
     char *buf;
     size_t cap;

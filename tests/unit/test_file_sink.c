@@ -70,10 +70,10 @@ assert_file(struct place *place, const char *name, const char *expected)
 static void
 many_lines(int cnt, char *text, char *expected)
 {
-    expected += sprintf(expected, "text,number\n");
+    expected += snprintf(expected, 32, "text,number\n");
     for (int i = 1; i <= cnt; i++) {
-        text += sprintf(text, "line %d\n", i);
-        expected += sprintf(expected, "line %d,%d\n", i, i);
+        text += snprintf(text, 32, "line %d\n", i);
+        expected += snprintf(expected, 32, "line %d,%d\n", i, i);
     }
 }
 

@@ -389,6 +389,31 @@ t_csv_follows_rfc_4180(void **state)
     free(path);
 }
 
+/* A quoted cell of many blocks: it must be read on although the buffer holds enough already. */
+static void
+t_a_line_of_many_blocks_is_read_to_its_end(void **state)
+{
+    struct place *place = *state;
+    enum { LONG = 100000 };
+    char *text = new_text(LONG + 100);
+    char *expected = new_text(LONG + 100);
+    memset(text, 'n', LONG + 100);
+    memcpy(text, "1,\"", 3);
+    for (int i = 100; i < LONG; i += 100) {
+        text[i] = '\n';
+    }
+    memcpy(text + LONG, "\"\n2,b\n", 7);
+    size_t bytes = LONG + 6;
+    char *path = strdup(at(place, "f"));
+    put_bytes(place, "f", text, bytes);
+    (void)sprintf(expected, "%.*s", (int)bytes, text);
+    struct weir_lines_conf lines = {.path = path, .decoder = &weir_decode_csv, .block_bytes = 1000};
+    assert_read(place, &lines, two_schema(), expected);
+    free(path);
+    free(text);
+    free(expected);
+}
+
 static void
 t_bad_csv_names_file_line_column_and_text(void **state)
 {
@@ -560,6 +585,7 @@ main(void)
         ON_ALL(t_bad_json_names_file_line_column_and_text),
         ON_ALL(t_bad_lines_are_skipped_or_go_to_the_side),
         ON_ALL(t_csv_follows_rfc_4180),
+        ON_ALL(t_a_line_of_many_blocks_is_read_to_its_end),
         ON_ALL(t_bad_csv_names_file_line_column_and_text),
         ON_ALL(t_a_socket_is_read_until_its_peer_closes),
         ON_ALL(t_a_refused_socket_and_an_early_end_leave_nothing_behind),
