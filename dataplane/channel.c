@@ -301,6 +301,10 @@ more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t r
     if (weir_channel_flush(out) == 0) {
         return 0;
     }
+    const uint16_t next = (uint16_t)row;
+    if (rows_fit(out, view, &next, 1, true) == 1) {
+        return 1; /* the slice had its batch_rows, the buffer has room for another */
+    }
     shut_buf(out);
     return buf_cnt == 1 || open_buf(out, (uint32_t)buf_cnt) ? 1 : 0;
 }
@@ -341,20 +345,23 @@ weir_channel_append(
     return taken;
 }
 
-int
-weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *regions,
-    const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
+/* Room in the open buffer for a selection of up to cnt rows: how many of them. 0: busy. */
+static uint32_t
+room_for_selection(struct weir_channel_out *out, uint32_t cnt)
 {
-    if (weir_channel_flush(out) == 0 || weir_ring_room_data(&out->ring, 1) == 0) {
-        return 0;
-    }
-    uint32_t sel_bytes = (uint32_t)weir_align_up(cnt * sizeof(uint16_t), 8);
-    if (out->buf != NULL && out->rows_off + sel_bytes > out->heap_end) {
+    uint32_t whole = weir_buf_bytes(out->pool->arena) / (uint32_t)sizeof(uint16_t);
+    cnt = weir_min_u32(cnt, whole);
+    if (out->buf != NULL && out->rows_off + cnt * sizeof(uint16_t) > out->heap_end) {
         shut_buf(out);
     }
-    if (out->buf == NULL && !open_buf(out, 1)) {
-        return 0;
-    }
+    return out->buf != NULL || open_buf(out, 1) ? cnt : 0;
+}
+
+/* One descriptor of foreign rows; its selection, where it has one, lies in the open buffer. */
+static void
+publish_foreign(struct weir_channel_out *out, const struct weir_region_table *regions,
+    const struct weir_view *view, const uint16_t *sel, uint32_t cnt)
+{
     const char *base = weir_region_table_ptr(regions, view->region, 0);
     struct weir_batch batch = descriptor(out, WEIR_SLOT_BATCH);
     batch.flags = (uint16_t)(view->flags & ~(uint32_t)WEIR_BATCH_EXCLUSIVE);
@@ -369,14 +376,30 @@ weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *
             ? (uint32_t)(view->heap - (char *)weir_region_table_ptr(regions, view->heap_region, 0))
             : 0;
     batch.intended_ns = view->intended_ns;
-    if (view->sel != NULL || cnt != view->row_cnt) {
-        memcpy(out->buf + out->rows_off, rows, cnt * sizeof(uint16_t));
+    if (sel != NULL) {
+        memcpy(out->buf + out->rows_off, sel, cnt * sizeof *sel);
         batch.aux_region = out->region;
         batch.sel_off = out->region_off + out->rows_off;
         batch.sel_cnt = cnt;
-        out->rows_off += sel_bytes;
+        out->rows_off += (uint32_t)weir_align_up(cnt * sizeof *sel, 8);
     }
     publish(out, &batch);
     out->rows += cnt;
-    return 1;
+}
+
+int64_t
+weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *regions,
+    const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
+{
+    bool selects = view->sel != NULL || cnt != view->row_cnt;
+    uint32_t sent = 0;
+    while (sent < cnt && weir_channel_flush(out) == 1 && weir_ring_room_data(&out->ring, 1) > 0) {
+        uint32_t n = selects ? room_for_selection(out, cnt - sent) : cnt;
+        if (n == 0) {
+            break;
+        }
+        publish_foreign(out, regions, view, selects ? rows + sent : NULL, n);
+        sent += n;
+    }
+    return sent;
 }

@@ -83,10 +83,11 @@ struct weir_channel_out {
  */
 WEIR_API int64_t weir_channel_append(
     struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt);
-/* weir_channel_pass - send rows of foreign memory without copying them. 1 sent, 0 busy. */
-WEIR_API int
-weir_channel_pass(struct weir_channel_out *out, const struct weir_region_table *regions,
-    const struct weir_view *view, const uint16_t *rows, uint32_t cnt);
+/* weir_channel_pass - send rows of foreign memory without copying them; a selection of them is
+ * copied, and goes in as many descriptors as it takes buffers. Returns: as weir_channel_append. */
+WEIR_API int64_t weir_channel_pass(struct weir_channel_out *out,
+    const struct weir_region_table *regions, const struct weir_view *view, const uint16_t *rows,
+    uint32_t cnt);
 /* weir_channel_flush - publish the open slice, if any. 1 done, 0 busy. */
 WEIR_API int weir_channel_flush(struct weir_channel_out *out);
 /* weir_channel_event - send an event behind all rows so far. 1 sent, 0 busy. */

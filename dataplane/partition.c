@@ -133,16 +133,31 @@ passes(const struct weir_view *in, const struct weir_channel_out *out)
 }
 
 static int64_t
+try_rows(struct weir_operator *op, struct weir_channel_out *out, const struct weir_view *in,
+    const uint16_t *rows, uint32_t cnt)
+{
+    if (passes(in, out)) {
+        return weir_channel_pass(out, op->env->regions, in, rows, cnt);
+    }
+    return weir_channel_append(out, in, rows, cnt);
+}
+
+/* A channel takes its own buffers back when it wants another. One that gets no rows for a while
+ * would keep what its consumer has long released, and the channels share one pool: before this one
+ * is called busy, all others are asked. */
+static int64_t
 send_rows(struct weir_operator *op, uint32_t channel, const struct weir_view *in,
     const uint16_t *rows, uint32_t cnt)
 {
     const struct weir_partition_conf *conf = op->conf;
     struct weir_channel_out *out = &conf->channels[channel];
-    int64_t taken;
-    if (passes(in, out)) {
-        taken = weir_channel_pass(out, op->env->regions, in, rows, cnt) == 1 ? cnt : 0;
-    } else {
-        taken = weir_channel_append(out, in, rows, cnt);
+    int64_t taken = try_rows(op, out, in, rows, cnt);
+    if (taken >= 0 && taken < cnt && conf->channel_cnt > 1) {
+        for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+            weir_channel_reclaim(&conf->channels[c]);
+        }
+        int64_t more = try_rows(op, out, in, rows + taken, cnt - (uint32_t)taken);
+        taken = more < 0 ? more : taken + more;
     }
     if (out->dirty) {
         out->dirty = false;
