@@ -121,6 +121,7 @@ keep_row(struct harness_out *out, const struct weir_view *in, uint32_t row)
     event->row = out->row_cnt++;
     event->time = in->time != NULL ? weir_view_time(in, row) : 0;
     event->row_kind = weir_view_kind(in, row);
+    event->watermark = in->watermark;
 }
 
 static int64_t

@@ -32,6 +32,7 @@ struct harness_event {
     int64_t time; /* of a row, where it has one; or the watermark */
     uint32_t row; /* index into rows */
     uint32_t row_kind;
+    int64_t watermark; /* of a row: of its channel before it */
 };
 
 struct harness_out {

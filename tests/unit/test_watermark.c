@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Watermarks from event times: which rows are late must not depend on how they fall into batches. */
+#include "dataplane/operators/watermark.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/harness.h"
+#include "tests/unit/test.h"
+
+#define STAMP(F) F(time, at) F(i64, seq)
+WEIR_SCHEMA(stamp, STAMP)
+
+static struct harness *
+harness_of(const struct weir_watermark_conf *conf, bool is_slow, uint64_t seed)
+{
+    struct harness_conf h;
+    memset(&h, 0, sizeof h);
+    h.type = &weir_watermark_type;
+    h.conf = conf;
+    h.in_schema[0] = stamp_schema();
+    h.out_schema[0] = stamp_schema();
+    h.is_slow = is_slow;
+    h.seed = seed;
+    return harness_new(&h);
+}
+
+static void
+feed(struct harness *h, const struct stamp *rows, uint32_t cnt, uint64_t seed)
+{
+    struct weir_rng rng;
+    weir_rng_init(&rng, seed);
+    for (uint32_t at = 0; at < cnt;) {
+        uint32_t most = seed % 2 == 0 ? 5 : 500;
+        uint32_t take = weir_min_u32(cnt - at, (uint32_t)weir_rng_between(&rng, 1, most));
+        harness_push(h, 0, rows + at, take);
+        at += take;
+    }
+    harness_watermark(h, 0, WEIR_WATERMARK_MAX);
+}
+
+/* All rows come, in order, each late exactly where the greatest time before it says so; and no
+ * watermark is above what the rows before it allow. */
+static void
+check(struct harness *h, const struct stamp *rows, uint32_t cnt, int64_t lag)
+{
+    int64_t max = WEIR_TIME_MIN;
+    int64_t told = WEIR_TIME_MIN;
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < h->out[0].event_cnt; i++) {
+        const struct harness_event *event = &h->out[0].event[i];
+        int64_t exact = max == WEIR_TIME_MIN ? WEIR_TIME_MIN : max - lag;
+        if (event->kind == HARNESS_WATERMARK) {
+            assert_true(event->time > told);
+            assert_true(event->time <= exact || event->time == WEIR_WATERMARK_MAX);
+            told = event->time;
+            continue;
+        }
+        const struct stamp *row = harness_row(h, 0, event->row);
+        assert_int_equal(event->kind, HARNESS_ROW);
+        assert_int_equal(row->seq, seen);
+        assert_int_equal(event->watermark, told);
+        assert_int_equal(row->at <= told, row->at <= exact);
+        assert_int_equal(row->at, rows[seen].at);
+        max = weir_max_i64(max, row->at);
+        seen++;
+    }
+    assert_int_equal(seen, cnt);
+    assert_int_equal(told, WEIR_WATERMARK_MAX);
+}
+
+static void
+t_lateness_does_not_depend_on_batch_sizes(void **state)
+{
+    (void)state;
+    enum { CNT = 5000 };
+    struct stamp *rows = calloc(CNT, sizeof *rows);
+    assert_non_null(rows);
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct weir_rng rng;
+        weir_rng_init(&rng, seed);
+        print_message("seed %llu\n", (unsigned long long)seed);
+        int64_t spread = weir_rng_between(&rng, 1, 60);
+        struct weir_watermark_conf conf = {
+            weir_rng_between(&rng, 0, 50), weir_rng_between(&rng, 0, 1) * 100};
+        for (uint32_t i = 0; i < CNT; i++) {
+            rows[i].at = (int64_t)i - 1000 - weir_rng_between(&rng, 0, spread);
+            rows[i].seq = i;
+        }
+        struct harness *h = harness_of(&conf, seed % 5 == 0, seed);
+        feed(h, rows, CNT, seed);
+        check(h, rows, CNT, conf.lag_ms);
+        harness_free(h);
+    }
+    free(rows);
+}
+
+static void
+t_watermarks_keep_their_distance(void **state)
+{
+    (void)state;
+    struct weir_watermark_conf conf = {0, 100};
+    struct harness *h = harness_of(&conf, false, 0);
+    for (int64_t i = 0; i < 1000; i++) {
+        struct stamp row = {i, i};
+        harness_push(h, 0, &row, 1);
+    }
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < h->out[0].event_cnt; i++) {
+        cnt += h->out[0].event[i].kind == HARNESS_WATERMARK;
+    }
+    assert_int_equal(cnt, 10);
+    harness_free(h);
+}
+
+static void
+t_watermarks_from_above_end_here(void **state)
+{
+    (void)state;
+    struct weir_watermark_conf conf = {5, 0};
+    struct harness *h = harness_of(&conf, false, 0);
+    harness_watermark(h, 0, 1000);
+    assert_int_equal(h->out[0].event_cnt, 0);
+    struct stamp row = {INT64_MIN + 2, 0};
+    harness_push(h, 0, &row, 1);
+    row.at = 100;
+    harness_push(h, 0, &row, 1);
+    harness_watermark(h, 0, WEIR_WATERMARK_MAX);
+    harness_end(h, 0);
+    /* The lag below the least time saturates: that is no watermark at all. */
+    assert_int_equal(h->out[0].event_cnt, 5);
+    assert_int_equal(h->out[0].event[0].kind, HARNESS_ROW);
+    assert_int_equal(h->out[0].event[1].kind, HARNESS_ROW);
+    assert_int_equal(h->out[0].event[2].time, 95);
+    assert_int_equal(h->out[0].event[3].time, WEIR_WATERMARK_MAX);
+    assert_int_equal(h->out[0].event[4].kind, HARNESS_END);
+    harness_free(h);
+}
+
+static void
+t_rows_without_a_time_are_refused(void **state)
+{
+    (void)state;
+    struct weir_watermark_conf conf = {5, 0};
+    struct harness *h = harness_of(&conf, false, 0);
+    struct stamp row = {1, 0};
+    struct weir_view view = harness_view_of(stamp_schema(), &row, 1);
+    view.time = NULL;
+    weir_chain_offer(h->chain, 0, 0, &view);
+    assert_int_equal(harness_run(h), WEIR_EGRAPH);
+    weir_err_clear();
+    harness_free(h);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_lateness_does_not_depend_on_batch_sizes),
+        cmocka_unit_test(t_watermarks_keep_their_distance),
+        cmocka_unit_test(t_watermarks_from_above_end_here),
+        cmocka_unit_test(t_rows_without_a_time_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
