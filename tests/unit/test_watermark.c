@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Watermarks from event times: which rows are late must not depend on how they fall into batches. */
+/* Watermarks from event times: which rows are late must not depend on how they fall into
+ * batches. */
 #include "dataplane/operators/watermark.h"
 
 #include <stdlib.h>
