@@ -75,11 +75,15 @@ build_graph(struct weir_launch *launch, const struct weir_launch_options *option
         return err;
     }
     weir_env_set_parallelism(launch->env, (uint32_t)parallelism);
-    if (weir_jobfile_params(options->file) != NULL) {
-        weir_env_declare(launch->env, weir_jobfile_params(options->file));
+    const struct weir_opt *params =
+        options->pipeline != NULL ? options->pipeline->params : weir_jobfile_params(options->file);
+    if (params != NULL) {
+        weir_env_declare(launch->env, params);
     }
     err = give_params(launch);
-    if (err == 0) {
+    if (err == 0 && options->pipeline != NULL) {
+        err = weir_pipeline_build(options->pipeline, launch->env);
+    } else if (err == 0) {
         err = weir_jobfile_main(options->file)(launch->env);
     }
     if (err == 0) {

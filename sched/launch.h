@@ -17,12 +17,14 @@
 #include "sched/conf.h"
 #include "sched/job.h"
 #include "sched/jobfile.h"
+#include "sched/pipeline.h"
 
 struct weir_launch;
 
 struct weir_launch_options {
     const struct weir_conf *conf;
-    const struct weir_jobfile *file;
+    const struct weir_jobfile *file; /* the job's code, or */
+    const struct weir_pipeline *pipeline; /* the job in YAML */
     const char *name; /* the job's name until the job or job.name gives a better one */
     const char *topology_xml; /* a recorded host to plan for, NULL: this one */
 };

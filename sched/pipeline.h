@@ -38,6 +38,8 @@
 #include "dataplane/operators/window.h"
 #include "sched/yaml.h"
 
+struct weir_env;
+
 #define WEIR_PIPELINE_OP_CNT_MAX 32
 
 enum weir_pipeline_kind { WEIR_PIPELINE_WHERE, WEIR_PIPELINE_SELECT, WEIR_PIPELINE_WINDOW };
@@ -75,5 +77,9 @@ struct weir_pipeline {
 WEIR_API WEIR_MUST_USE int weir_pipeline_open(const struct weir_yaml *file,
     const struct weir_yaml_node *section, struct weir_pipeline **ret_pipeline);
 WEIR_API void weir_pipeline_close(struct weir_pipeline *pipeline);
+
+/* weir_pipeline_build - its graph, as a job's weir_job_main would; parameters were declared. */
+WEIR_API WEIR_MUST_USE int
+weir_pipeline_build(const struct weir_pipeline *pipeline, struct weir_env *env);
 
 #endif

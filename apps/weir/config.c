@@ -201,7 +201,7 @@ static int
 show_run(const struct weir_args *args)
 {
     struct weir_conf *conf = NULL;
-    int err = weir_configure(args, &conf);
+    int err = weir_configure(args, NULL, &conf);
     if (err != 0) {
         return err;
     }

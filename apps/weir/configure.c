@@ -44,10 +44,15 @@ load_flags(const struct weir_args *args, struct weir_conf *conf)
 }
 
 int
-weir_configure(const struct weir_args *args, struct weir_conf **ret_conf)
+weir_configure(const struct weir_args *args, const char *job_file, struct weir_conf **ret_conf)
 {
     struct weir_conf *conf = NULL;
     const char *file = weir_cli_value(args, "file");
+    if (file != NULL && job_file != NULL) {
+        return weir_err_push(WEIR_EUSAGE,
+            "%s is the configuration file of its job: -f cannot name another", job_file);
+    }
+    file = job_file != NULL ? job_file : file;
     int err = weir_conf_new(&conf);
     if (err == 0 && access(WEIR_CONF_SYSTEM_FILE, F_OK) == 0) {
         err = weir_conf_load_file(conf, WEIR_CONF_SYSTEM_FILE, WEIR_CONF_SYSTEM);

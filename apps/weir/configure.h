@@ -24,7 +24,12 @@
     "file of -f or ./weir.yaml, " WEIR_CONF_SYSTEM_FILE                                            \
     ", built-in. `weir config defaults` lists the keys.\n"
 
-/* weir_configure - all layers in order, checked; hints go to stderr. The caller closes it. */
-WEIR_MUST_USE int weir_configure(const struct weir_args *args, struct weir_conf **ret_conf);
+/* weir_configure - all layers in order, checked; hints go to stderr. The caller closes it.
+ *
+ * Shape: job_file is the file of the job layer where the command line names it otherwise than by
+ *        -f, or NULL; both at once are refused.
+ */
+WEIR_MUST_USE int
+weir_configure(const struct weir_args *args, const char *job_file, struct weir_conf **ret_conf);
 
 #endif

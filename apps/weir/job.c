@@ -143,24 +143,43 @@ open_file(const struct weir_conf *conf, const char *job, struct weir_jobfile **r
     return err;
 }
 
+static int
+open_pipeline(const struct weir_conf *conf, const char *job, struct weir_pipeline **ret_pipeline)
+{
+    const struct weir_yaml *file = NULL;
+    const struct weir_yaml_node *section = weir_conf_pipeline(conf, &file);
+    if (section == NULL) {
+        return weir_err_push(WEIR_EJOB, "%s has no `pipeline:` in it", job);
+    }
+    return weir_pipeline_open(file, section, ret_pipeline);
+}
+
+/* Configuration and code of args->arg[0]; what was opened is in *ret_job also after an error. */
+static int
+open_job(const struct weir_args *args, struct weir_job_arg *ret_job)
+{
+    const char *job = args->arg[0];
+    bool yaml = is_yaml(job);
+    memset(ret_job, 0, sizeof *ret_job);
+    name_of(job, ret_job->name);
+    int err = weir_configure(args, yaml ? job : NULL, &ret_job->conf);
+    if (err != 0) {
+        return err;
+    }
+    return yaml ? open_pipeline(ret_job->conf, job, &ret_job->pipeline)
+                : open_file(ret_job->conf, job, &ret_job->file);
+}
+
 int
 weir_job_arg_open(
     const struct weir_args *args, const char *topology_xml, struct weir_job_arg *ret_job)
 {
-    const char *job = args->arg[0];
-    memset(ret_job, 0, sizeof *ret_job);
-    if (is_yaml(job)) {
-        return weir_err_push(WEIR_EJOB, "%s: a pipeline in YAML cannot be run yet", job);
-    }
-    int err = weir_configure(args, &ret_job->conf);
-    if (err == 0) {
-        name_of(job, ret_job->name);
-        err = open_file(ret_job->conf, job, &ret_job->file);
-    }
+    int err = open_job(args, ret_job);
     if (err == 0) {
         const struct weir_launch_options options = {
             .conf = ret_job->conf,
             .file = ret_job->file,
+            .pipeline = ret_job->pipeline,
             .name = ret_job->name,
             .topology_xml = topology_xml,
         };
@@ -173,6 +192,7 @@ void
 weir_job_arg_close(struct weir_job_arg *job)
 {
     weir_launch_close(job->launch);
+    weir_pipeline_close(job->pipeline);
     weir_jobfile_close(job->file);
     weir_conf_close(job->conf);
 }
@@ -180,14 +200,11 @@ weir_job_arg_close(struct weir_job_arg *job)
 int
 weir_job_arg_help(const struct weir_args *args)
 {
-    struct weir_conf *conf = NULL;
-    struct weir_jobfile *file = NULL;
-    int err = weir_configure(args, &conf);
+    struct weir_job_arg job;
+    int err = open_job(args, &job);
     if (err == 0) {
-        err = open_file(conf, args->arg[0], &file);
-    }
-    if (err == 0) {
-        const struct weir_opt *params = weir_jobfile_params(file);
+        const struct weir_opt *params =
+            job.pipeline != NULL ? job.pipeline->params : weir_jobfile_params(job.file);
         size_t cnt = 0;
         while (params != NULL && params[cnt].name != NULL) {
             cnt++;
@@ -196,7 +213,6 @@ weir_job_arg_help(const struct weir_args *args)
             cnt > 0 ? "these" : "no", cnt > 0 ? ":\n" : ".");
         weir_opt_help(stdout, params, cnt);
     }
-    weir_jobfile_close(file);
-    weir_conf_close(conf);
+    weir_job_arg_close(&job);
     return err;
 }

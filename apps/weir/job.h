@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* job.h: the JOB argument of run, plan and validate: a path, or a name in the plug-in directory. */
+/* job.h: the JOB argument of run, plan and validate: a path to a .so, a
+ * pipeline in YAML, or a name in the plug-in directory. */
 #ifndef WEIR_APPS_WEIR_JOB_H
 #define WEIR_APPS_WEIR_JOB_H
 
@@ -11,7 +12,8 @@
 /* A job with its configuration; zeroed at first. */
 struct weir_job_arg {
     struct weir_conf *conf;
-    struct weir_jobfile *file;
+    struct weir_jobfile *file; /* one of the two */
+    struct weir_pipeline *pipeline;
     struct weir_launch *launch;
     char name[WEIR_JOB_NAME_BYTES];
 };

@@ -91,9 +91,10 @@ static const struct weir_flag run_flags[] = {
 const struct weir_verb weir_verb_run = {
     .name = "run",
     .args = "JOB",
-    .text = "run a job: a path to a .so, or a name in the plug-in directory",
+    .text = "run a job: a path to a .so, a pipeline in YAML, or a name in the plug-in directory",
     .examples = "weir run nexmark -p query=q1 -p events=gen:100000,seed=1\n"
                 "weir run nexmark -h                    # the parameters of this job\n"
+                "weir run pipeline.yaml -p output=-\n"
                 "weir run ./job.so -f weir.yaml --report report.json\n"
                 "weir run nexmark --set parallelism=2 --set placement.cut=all\n",
     .notes = WEIR_CONFIGURE_NOTES "TERM and INT stop the sources and finish what is in flight; a "

@@ -23,7 +23,7 @@ validate_run(const struct weir_args *args)
 {
     if (args->arg_cnt == 0) {
         struct weir_conf *conf = NULL;
-        int err = weir_configure(args, &conf);
+        int err = weir_configure(args, NULL, &conf);
         if (err == 0) {
             print_valid(args, "the configuration");
         }

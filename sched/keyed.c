@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/keyed.h"
+
+/* All rows to the one subtask of the next operator, unless the stream has a key. */
+static struct weir_stream *
+keyed_or_whole(struct weir_stream *in, struct weir_key *ret_key, uint32_t *ret_parallelism)
+{
+    const struct weir_key *key = weir_stream_key(in);
+    if (key != NULL) {
+        *ret_key = *key;
+        *ret_parallelism = 0;
+        return in;
+    }
+    memset(ret_key, 0, sizeof *ret_key);
+    *ret_parallelism = 1;
+    return weir_partition(in, WEIR_PARTITION_GLOBAL);
+}
+
+struct weir_stream *
+weir_window(struct weir_stream *in, const char *name, const struct weir_window_conf *conf,
+    const struct weir_schema *out_schema)
+{
+    struct weir_window_conf window = *conf;
+    struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_window_type,
+        .conf = &window,
+        .conf_bytes = sizeof window,
+        .out_schema = {out_schema},
+        .uses_time = true,
+        .keeps_state = true,
+    };
+    in = keyed_or_whole(in, &window.key, &made.parallelism);
+    const struct weir_schema *schema = weir_stream_schema(in);
+    if (schema != NULL && weir_window_check(&window, schema, out_schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    return weir_operator(&in, 1, &made);
+}
+
+struct weir_stream *
+weir_top(struct weir_stream *in, const char *name, const struct weir_top_conf *conf)
+{
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_top_type,
+        .conf = conf,
+        .conf_bytes = sizeof *conf,
+        .keeps_state = true,
+        .parallelism = 1,
+    };
+    const struct weir_schema *schema = weir_stream_schema(in);
+    if (schema != NULL && weir_top_check(conf, schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    in = weir_partition(in, WEIR_PARTITION_GLOBAL);
+    return weir_operator(&in, 1, &made);
+}
+
+struct weir_stream *
+weir_reduce(struct weir_stream *in, const char *name, const struct weir_reduce_conf *conf,
+    const struct weir_schema *out_schema)
+{
+    struct weir_reduce_conf reduce = *conf;
+    struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_reduce_type,
+        .conf = &reduce,
+        .conf_bytes = sizeof reduce,
+        .out_schema = {out_schema},
+        .keeps_state = true,
+    };
+    in = keyed_or_whole(in, &reduce.key, &made.parallelism);
+    const struct weir_schema *schema = weir_stream_schema(in);
+    if (schema != NULL && weir_reduce_check(&reduce, schema, out_schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    return weir_operator(&in, 1, &made);
+}

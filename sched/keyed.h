@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keyed.h: graph calls for the operators that keep state: windows, tops, reduces.
+ *
+ *     s = weir_key_by(bids, WEIR_KEY(bid, auction));
+ *     s = weir_window(s, "count", &(struct weir_window_conf){.span = WEIR_SLIDE(10 * WEIR_S, 2 *
+ *     WEIR_S),
+ *         .aggregate = weir_aggregate_count()}, auction_count_schema());
+ *
+ * As in graph.h: streams come back, the first error stays in the environment, confs are copied. The
+ * key of a conf is the stream's: what stands there is not looked at.
+ */
+#ifndef WEIR_SCHED_KEYED_H
+#define WEIR_SCHED_KEYED_H
+
+#include "dataplane/operators/reduce.h"
+#include "dataplane/operators/top.h"
+#include "dataplane/operators/window.h"
+#include "sched/graph.h"
+
+WEIR_C_BEGIN
+
+/* weir_window - a keyed stream's windows; a stream without a key makes one window over all rows, in
+ * one subtask. Late rows are weir_side(stream, 1). */
+WEIR_API struct weir_stream *weir_window(struct weir_stream *in, const char *name,
+    const struct weir_window_conf *conf, const struct weir_schema *out_schema);
+
+/* weir_top - the best rows of each window over all subtasks; late rows are weir_side(stream, 1). */
+WEIR_API struct weir_stream *
+weir_top(struct weir_stream *in, const char *name, const struct weir_top_conf *conf);
+
+/* weir_reduce - a keyed stream's rolling aggregate: one row out for each row in. */
+WEIR_API struct weir_stream *weir_reduce(struct weir_stream *in, const char *name,
+    const struct weir_reduce_conf *conf, const struct weir_schema *out_schema);
+
+WEIR_C_END
+
+#endif

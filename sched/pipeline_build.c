@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline_build.c: a checked pipeline as a graph. */
+#include "base/err.h"
+#include "sched/keyed.h"
+#include "sched/pipeline.h"
+#include "sched/table.h"
+
+static struct weir_stream *
+add_op(struct weir_stream *in, const struct weir_pipeline_op *op)
+{
+    if (op->kind == WEIR_PIPELINE_WINDOW) {
+        const struct weir_window_conf *window = &op->conf.window;
+        if (window->key.field_cnt > 0) {
+            in = weir_key_by(in, window->key);
+        }
+        return weir_window(in, op->name, window, op->out_schema);
+    }
+    bool where = op->kind == WEIR_PIPELINE_WHERE;
+    const struct weir_operator_conf conf = {
+        .name = op->name,
+        .type = where ? &weir_where_type : &weir_select_type,
+        .conf = where ? (const void *)&op->conf.where : (const void *)&op->conf.select,
+        .conf_bytes = where ? sizeof op->conf.where : sizeof op->conf.select,
+        .out_schema = {op->out_schema},
+    };
+    return weir_operator(&in, 1, &conf);
+}
+
+int
+weir_pipeline_build(const struct weir_pipeline *pipeline, struct weir_env *env)
+{
+    const struct weir_lines_conf lines = {
+        .path = weir_param(env, "input"),
+        .decoder = pipeline->json ? &weir_decode_json : &weir_decode_csv,
+        .decoder_conf = pipeline->json ? NULL : &pipeline->csv,
+        .on_error = pipeline->on_error,
+    };
+    struct weir_stream *s = weir_source_lines(env, "source", pipeline->schema, &lines);
+    if (pipeline->timed) {
+        s = weir_watermarks(s, "watermark", pipeline->lag_ms);
+    }
+    for (uint32_t i = 0; i < pipeline->op_cnt; i++) {
+        s = add_op(s, &pipeline->op[i]);
+    }
+    weir_sink_table(s, "sink", weir_param(env, "output"));
+    return weir_env_check(env);
+}
