@@ -29,8 +29,9 @@
 #include "base/base.h"
 #include "base/clock.h"
 
-/* Lines a second of one place, per lane: enough to see what it is, too few to fill a disk. */
-#define WEIR_LOG_BURST 10
+/* Lines a second of one place, per lane: all that a host may lack at the start of a run, one by one
+ * (sched/job.h), and too few to fill a disk. */
+#define WEIR_LOG_BURST 32
 /* Bytes of one line's text; the rest is cut. One slot of a lane is 512 bytes. */
 #define WEIR_LOG_TEXT_BYTES 464
 /* Cores, the housekeeping threads and the helpers of one process. */

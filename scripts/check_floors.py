@@ -4,9 +4,9 @@
 
 Reads the `<floor>_units = [...]` list of each floor's meson.build and every #include of the floors.
 A file may include doors of lower floors, and units that stand above its own in its floor's list.
-A unit's files are x.h, x.c, x_*.c, x_priv.h, and everything in a folder named x; the longest unit
-name that fits wins. x_priv.h is for x's own files and its tests. Headers from outside are for the
-files named below.
+A door in `<floor>_installed = [...]` includes only doors that are installed too. A unit's files are
+x.h, x.c, x_*.c, x_priv.h, and everything in a folder named x; the longest unit name that fits wins.
+x_priv.h is for x's own files and its tests. Headers from outside are for the files named below.
 """
 import fnmatch
 import pathlib
@@ -67,19 +67,25 @@ EXCEPTIONS = {
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 
+def listed(text, name):
+    """The strings of `name = [...]` in a meson.build."""
+    found = re.search(rf"^{name}\s*=\s*\[(.*?)\]", text, re.S | re.M)
+    return re.findall(r"'([^']+)'", re.sub(r"#.*", "", found.group(1))) if found else []
+
+
 class Floor:
-    """One floor: its units in include order."""
+    """One floor: its units in include order, and those of its doors that are installed."""
 
     def __init__(self, root, name, problems):
         self.name = name
-        self.units = []
         build = root / name / "meson.build"
         text = build.read_text() if build.exists() else ""
-        found = re.search(rf"^{name}_units\s*=\s*\[(.*?)\]", text, re.S | re.M)
-        if found:
-            listed = re.findall(r"'([^']+)'", re.sub(r"#.*", "", found.group(1)))
-            # A private header may be listed for the reader; it belongs to its unit.
-            self.units = [unit for unit in listed if not unit.endswith("_priv")]
+        # A private header may be listed for the reader; it belongs to its unit.
+        self.units = [u for u in listed(text, f"{name}_units") if not u.endswith("_priv")]
+        self.installed = {f"{name}/{u}.h" for u in listed(text, f"{name}_installed")}
+        # Operators' doors are installed all of them: sched/installed/meson.build.
+        doors = [f for f in root.glob(f"{name}/operators/*.h") if not f.stem.endswith("_priv")]
+        self.installed |= {f.relative_to(root).as_posix() for f in doors}
         for unit in self.units:
             if self.units.count(unit) > 1:
                 problems.add(f"{name}/meson.build: unit '{unit}' is listed twice")
@@ -109,6 +115,8 @@ def check_priv(path, wanted, problems):
 def check_ours(path, wanted, floors, problems):
     floor = floors[path.split("/")[0]]
     to = wanted.split("/")[0]
+    if path in floor.installed and to in floors and wanted not in floors[to].installed:
+        problems.add(f"{path}: is installed and includes {wanted}, which is not")
     if to in ("tests", "bench"):
         problems.add(f"{path}: includes {wanted}; nothing includes tests or bench")
         return

@@ -2,6 +2,7 @@
 /* run.c: `weir run`: plan a job, run it to its end, and say what it did. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apps/weir/configure.h"
 #include "apps/weir/job.h"
@@ -9,17 +10,31 @@
 #include "apps/weir/verbs.h"
 #include "apps/weir/watch.h"
 #include "base/err.h"
+#include "base/log.h"
 
 #define WHY_BYTES 2048
 
 /* What the host did not give: said once, at the start. */
 static void
-print_departures(const struct weir_job *job)
+log_departures(const struct weir_job *job)
 {
     const char *text;
     for (uint32_t i = 0; (text = weir_job_fallback_at(job, i)) != NULL; i++) {
-        (void)fprintf(stderr, "weir: warning: %s\n", text);
+        weir_log(WEIR_LOG_WARNING, 0, "%s", text);
     }
+}
+
+static int
+start_log(const struct weir_job_arg *arg)
+{
+    /* The words of log.format and log.level stand in the order of the log's own names. */
+    struct weir_log_options options = {
+        .fd = STDERR_FILENO,
+        .format = (enum weir_log_format)weir_conf_i64(arg->conf, WEIR_CONF_LOG_FORMAT),
+        .level = (enum weir_log_level)weir_conf_i64(arg->conf, WEIR_CONF_LOG_LEVEL),
+        .job = weir_launch_name(arg->launch),
+    };
+    return weir_log_start(&options);
 }
 
 /* Runs the wired job; the error's context is kept for the caller to print, and copied for the
@@ -68,16 +83,20 @@ run_run(const struct weir_args *args)
     weir_watch_block();
     int err = weir_job_arg_open(args, NULL, &arg);
     if (err == 0) {
+        err = start_log(&arg);
+    }
+    if (err == 0) {
         err = weir_launch_plan(arg.launch, true);
     }
     if (err == 0) {
         err = weir_launch_job(arg.launch, &job);
     }
     if (err == 0) {
-        print_departures(job);
+        log_departures(job);
         err = run_job(args, arg.launch, job);
     }
     weir_job_delete(job);
+    weir_log_stop();
     weir_job_arg_close(&arg);
     return err;
 }

@@ -144,6 +144,14 @@ class Floors(Tree):
         self.put("base/topo.c", c('#include "base/ring_priv.h"\n'))
         self.floors_say("which is private to ring")
 
+    def test_an_installed_door_needs_its_doors_installed(self):
+        build = "base_units = ['err', 'ring', 'topo']\nbase_installed = ['ring']\n"
+        self.put("base/meson.build", build)
+        self.put("base/ring.h", h("base/ring.h", '#include "base/err.h"'))
+        self.floors_say("base/ring.h: is installed and includes base/err.h, which is not")
+        self.put("base/meson.build", build.replace("['ring']", "['err', 'ring']"))
+        self.assertEqual(self.run_check("check_floors.py"), (0, ""))
+
     def test_a_file_without_a_unit(self):
         self.put("base/extra.c", c(""))
         self.floors_say("base/extra.c: belongs to no unit")
