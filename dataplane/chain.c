@@ -650,8 +650,15 @@ weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
     }
     node->source_done = true;
     if (clean) {
-        node->emit |= EMIT_WATERMARK;
-        node->emit_watermark = WEIR_WATERMARK_MAX;
+        /* The watermark of an idle input counts for nothing: say first that it is active again, or
+         * the last windows would never fire. What is on its way out goes before what is pending. */
+        if (node->idle) {
+            node->idle = false;
+            node->emit |= EMIT_STATUS;
+            node->emit_idle = false;
+        }
+        node->pend |= PEND_WATERMARK;
+        node->pend_watermark = WEIR_WATERMARK_MAX;
     }
     node->pend |= PEND_FINISH;
     has_work(chain, idx);
@@ -672,6 +679,7 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     if (node->out[0].status != 0) {
         node->emit |= EMIT_STATUS;
         node->emit_idle = node->out[0].status == WEIR_SLOT_IDLE;
+        node->idle = node->emit_idle;
         node->out[0].status = 0;
     }
     bool emitted = collect_outs(node);
