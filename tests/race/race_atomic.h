@@ -32,6 +32,7 @@
 #define weir_fetch_add_rlx(p, v) ((__typeof__(*(p)))RACE_ACCESS(RACE_ADD, RACE_RLX, p, v, NULL))
 #define weir_fetch_add_sc(p, v) ((__typeof__(*(p)))RACE_ACCESS(RACE_ADD, RACE_SC, p, v, NULL))
 /* The expected value is a uint64_t wherever a unit under test swaps. */
+#define weir_cas_acq_rel(p, expected, v) (RACE_ACCESS(RACE_CAS, RACE_ACQ_REL, p, v, expected) != 0)
 #define weir_cas_rlx(p, expected, v) (RACE_ACCESS(RACE_CAS, RACE_RLX, p, v, expected) != 0)
 
 #endif
