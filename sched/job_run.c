@@ -10,7 +10,7 @@
 #include "io/io.h"
 #include "sched/job_part.h"
 #include "sched/poller.h"
-#include "sched/watch.h"
+#include "sched/departure.h"
 
 /* Operator steps a task may do in one poll of the seeded poller. */
 #define STEP_CNT 16
@@ -23,7 +23,7 @@ struct job_run {
     uint32_t core_cnt;
     uint32_t started_cnt;
     sem_t left; /* posted by each core that has ended */
-    struct weir_watch watch;
+    struct weir_departures departures;
 };
 
 void
@@ -206,14 +206,14 @@ static void
 look_around(struct weir_job *job)
 {
     struct job_run *run = job->run;
-    weir_watch_steal(&run->watch, run->cores, run->core_cnt);
+    weir_departure_steal(&run->departures, run->cores, run->core_cnt);
     for (uint32_t c = 0; c < run->core_cnt; c++) {
-        weir_watch_core(&run->watch, run->cores[c]);
+        weir_departure_core(&run->departures, run->cores[c]);
     }
-    weir_watch_region(&run->watch, job->region, "of channels");
+    weir_departure_region(&run->departures, job->region, "of channels");
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         if (job->stage[s].state != NULL) {
-            weir_watch_region(&run->watch, job->stage[s].state, job->plan->stages[s].name);
+            weir_departure_region(&run->departures, job->stage[s].state, job->plan->stages[s].name);
         }
     }
 }
@@ -284,9 +284,9 @@ weir_job_poll_gap_ns(const struct weir_job *job)
 const char *
 weir_job_departure_at(const struct weir_job *job, uint32_t idx, uint32_t *ret_seen_cnt)
 {
-    if (job->run == NULL || idx >= job->run->watch.departure_cnt) {
+    if (job->run == NULL || idx >= job->run->departures.cnt) {
         return NULL;
     }
-    *ret_seen_cnt = job->run->watch.departures[idx].seen_cnt;
-    return job->run->watch.departures[idx].text;
+    *ret_seen_cnt = job->run->departures.list[idx].seen_cnt;
+    return job->run->departures.list[idx].text;
 }

@@ -11,7 +11,7 @@
 #include "sched/graph.h"
 #include "sched/job.h"
 #include "sched/poller.h"
-#include "sched/watch.h"
+#include "sched/departure.h"
 #include "tests/unit/test.h"
 
 /* clang-format off */
@@ -371,16 +371,16 @@ static void
 t_a_changed_affinity_is_a_departure_said_once(void **state)
 {
     (void)state;
-    static struct weir_watch watch;
+    static struct weir_departures departures;
     struct weir_cgroup cgroup;
     assert_int_equal(weir_cgroup_read("", &cgroup), 0);
     struct alone alone;
     int cpu = (int)weir_cpuset_next(&cgroup.cpus, 0);
     open_alone(&alone, &endless, cpu);
     assert_int_equal(weir_core_start(alone.core), 0);
-    weir_watch_core(&watch, alone.core);
-    weir_watch_steal(&watch, &alone.core, 1);
-    assert_int_equal(watch.departure_cnt, 0);
+    weir_departure_core(&departures, alone.core);
+    weir_departure_steal(&departures, &alone.core, 1);
+    assert_int_equal(departures.cnt, 0);
     if (weir_cpuset_cnt(&cgroup.cpus) > 1) {
         cpu_set_t all;
         CPU_ZERO(&all);
@@ -390,11 +390,11 @@ t_a_changed_affinity_is_a_departure_said_once(void **state)
             }
         }
         assert_int_equal(sched_setaffinity(weir_core_tid(alone.core), sizeof all, &all), 0);
-        weir_watch_core(&watch, alone.core);
-        weir_watch_core(&watch, alone.core);
-        assert_int_equal(watch.departure_cnt, 1);
-        assert_int_equal(watch.departures[0].seen_cnt, 2);
-        assert_non_null(strstr(watch.departures[0].text, "somebody has changed its affinity"));
+        weir_departure_core(&departures, alone.core);
+        weir_departure_core(&departures, alone.core);
+        assert_int_equal(departures.cnt, 1);
+        assert_int_equal(departures.list[0].seen_cnt, 2);
+        assert_non_null(strstr(departures.list[0].text, "somebody has changed its affinity"));
     }
     close_alone(&alone);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sched/watch.h"
+#include "sched/departure.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,24 +14,24 @@
 /* Fields of /proc/<pid>/stat behind the name: the CPU that it last ran on is number 39 of all. */
 #define STAT_PROCESSOR_IDX 36
 
-static void WEIR_PRINTF(2, 3) depart(struct weir_watch *watch, const char *fmt, ...)
+static void WEIR_PRINTF(2, 3) depart(struct weir_departures *departures, const char *fmt, ...)
 {
-    char text[WEIR_WATCH_TEXT_BYTES];
+    char text[WEIR_DEPARTURE_TEXT_BYTES];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    for (uint32_t i = 0; i < watch->departure_cnt; i++) {
-        if (strcmp(watch->departures[i].text, text) == 0) {
-            watch->departures[i].seen_cnt++;
+    for (uint32_t i = 0; i < departures->cnt; i++) {
+        if (strcmp(departures->list[i].text, text) == 0) {
+            departures->list[i].seen_cnt++;
             return;
         }
     }
-    if (watch->departure_cnt < WEIR_WATCH_DEPARTURE_CNT_MAX) {
-        struct weir_watch_departure *departure = &watch->departures[watch->departure_cnt];
+    if (departures->cnt < WEIR_DEPARTURE_CNT_MAX) {
+        struct weir_departure *departure = &departures->list[departures->cnt];
         memcpy(departure->text, text, sizeof text);
         departure->seen_cnt = 1;
-        watch->departure_cnt++;
+        departures->cnt++;
     }
 }
 
@@ -76,7 +76,7 @@ read_processor(pid_t tid)
 }
 
 void
-weir_watch_core(struct weir_watch *watch, const struct weir_core *core)
+weir_departure_core(struct weir_departures *departures, const struct weir_core *core)
 {
     pid_t tid = weir_core_tid(core);
     int cpu = weir_core_cpu(core);
@@ -87,30 +87,33 @@ weir_watch_core(struct weir_watch *watch, const struct weir_core *core)
     }
     char text[96];
     if (weir_cpuset_cnt(&allowed) != 1 || !weir_cpuset_has(&allowed, (uint32_t)cpu)) {
-        depart(watch, "the thread of CPU %d may run on CPU %s: somebody has changed its affinity",
-            cpu, weir_cpuset_print(&allowed, text, sizeof text));
+        depart(departures,
+            "the thread of CPU %d may run on CPU %s: somebody has changed its affinity", cpu,
+            weir_cpuset_print(&allowed, text, sizeof text));
         return;
     }
     int processor = read_processor(tid);
     if (processor >= 0 && processor != cpu) {
-        depart(watch, "the thread of CPU %d was found on CPU %d", cpu, processor);
+        depart(departures, "the thread of CPU %d was found on CPU %d", cpu, processor);
     }
 }
 
 void
-weir_watch_region(struct weir_watch *watch, const struct weir_region *region, const char *name)
+weir_departure_region(
+    struct weir_departures *departures, const struct weir_region *region, const char *name)
 {
     uint32_t sampled = 0;
     int astray = weir_region_astray(region, &sampled);
     if (astray > 0) {
-        depart(watch, "memory %s: %d of %u pages looked at are not on node %d", name, astray,
+        depart(departures, "memory %s: %d of %u pages looked at are not on node %d", name, astray,
             sampled, weir_region_node(region));
     }
     weir_err_clear(); /* a kernel that does not tell is no departure */
 }
 
 void
-weir_watch_steal(struct weir_watch *watch, struct weir_core *const *cores, uint32_t core_cnt)
+weir_departure_steal(
+    struct weir_departures *departures, struct weir_core *const *cores, uint32_t core_cnt)
 {
     char line[LINE_BYTES];
     FILE *f = fopen("/proc/stat", "re");
@@ -125,15 +128,15 @@ weir_watch_steal(struct weir_watch *watch, struct weir_core *const *cores, uint3
             cpu >= WEIR_CPUSET_CPU_CNT_MAX) {
             continue;
         }
-        uint64_t more = ticks - watch->steal_ticks[cpu];
-        watch->steal_ticks[cpu] = ticks;
-        for (uint32_t i = 0; i < core_cnt && watch->has_ticks && more > 0; i++) {
+        uint64_t more = ticks - departures->steal_ticks[cpu];
+        departures->steal_ticks[cpu] = ticks;
+        for (uint32_t i = 0; i < core_cnt && departures->has_ticks && more > 0; i++) {
             if (weir_core_cpu(cores[i]) == (int)cpu) {
                 weir_core_steal(cores[i], (int64_t)more * tick_ns);
-                depart(watch, "the hypervisor takes time from CPU %u", cpu);
+                depart(departures, "the hypervisor takes time from CPU %u", cpu);
             }
         }
     }
-    watch->has_ticks = true;
+    departures->has_ticks = true;
     (void)fclose(f);
 }
