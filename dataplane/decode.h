@@ -16,6 +16,8 @@
 
 #include "dataplane/batch.h"
 
+WEIR_C_BEGIN
+
 /* A row per line: what the text decoder makes. */
 #define WEIR_LINE(F) F(str, text) F(i64, number)
 WEIR_SCHEMA(weir_line, WEIR_LINE)
@@ -73,5 +75,7 @@ extern WEIR_API const struct weir_decoder_type weir_decode_text;
 extern WEIR_API const struct weir_decoder_type weir_decode_csv;
 /* JSON: members by name in any order, others skipped, the last of one name counts; conf is NULL. */
 extern WEIR_API const struct weir_decoder_type weir_decode_json;
+
+WEIR_C_END
 
 #endif

@@ -12,6 +12,8 @@
 
 #include "dataplane/batch.h"
 
+WEIR_C_BEGIN
+
 enum weir_format { WEIR_FORMAT_CSV, WEIR_FORMAT_JSON, WEIR_FORMAT_CNT };
 
 /* weir_format_header - the line before all rows, or nothing.
@@ -34,5 +36,7 @@ struct weir_formatted {
  */
 WEIR_API struct weir_formatted weir_format_rows(
     enum weir_format format, const struct weir_view *view, uint32_t cursor, char *to, size_t room);
+
+WEIR_C_END
 
 #endif

@@ -17,6 +17,7 @@
 #include "dataplane/function.h"
 #include "sched/abi.h"
 #include "sched/graph.h"
+#include "sched/keyed.h"
 #include "sched/table.h"
 
 WEIR_C_BEGIN

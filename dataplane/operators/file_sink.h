@@ -17,6 +17,8 @@
 #include "dataplane/format.h"
 #include "dataplane/operator.h"
 
+WEIR_C_BEGIN
+
 #define WEIR_FILE_SINK_ROLL_BYTES_DEFAULT (128 * WEIR_MIB)
 #define WEIR_FILE_SINK_ROLL_NS_DEFAULT (60 * WEIR_SEC_NS)
 /* The longest path that a sink takes, so that names of parts fit behind it. */
@@ -34,5 +36,7 @@ struct weir_file_sink_conf {
 };
 
 extern WEIR_API const struct weir_operator_type weir_file_sink_type;
+
+WEIR_C_END
 
 #endif

@@ -7,6 +7,8 @@
 #include "dataplane/decode.h"
 #include "dataplane/operator.h"
 
+WEIR_C_BEGIN
+
 #define WEIR_LINES_BYTES_MAX_DEFAULT (16 * WEIR_MIB)
 #define WEIR_LINES_SAMPLE_CNT 4
 #define WEIR_LINES_SAMPLE_BYTES 320
@@ -51,5 +53,7 @@ struct weir_lines_conf {
 extern WEIR_API const struct weir_operator_type weir_lines_type;
 /* The same with side output 1, for WEIR_ON_ERROR_SIDE. */
 extern WEIR_API const struct weir_operator_type weir_lines_side_type;
+
+WEIR_C_END
 
 #endif
