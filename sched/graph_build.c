@@ -505,6 +505,11 @@ weir_union(struct weir_stream *a, struct weir_stream *b)
     if (out == NULL) {
         return &a->env->dead;
     }
+    if (b->env != a->env) {
+        weir_env_fail(a->env, WEIR_EGRAPH, "a union of %s with a stream of another job",
+            origin_node(a, 0)->name);
+        return &a->env->dead;
+    }
     for (uint32_t i = 0; i < b->origin_cnt; i++) {
         if (out->origin_cnt == WEIR_STREAM_ORIGIN_CNT_MAX) {
             weir_env_fail(
@@ -557,6 +562,10 @@ weir_partition_custom(struct weir_stream *in, weir_partition_fn *fn)
     struct weir_stream *out = copy_stream(in);
     if (out == NULL) {
         return &in->env->dead;
+    }
+    if (fn == NULL) {
+        weir_env_fail(in->env, WEIR_EGRAPH, "behind operator %s: a custom partitioner without one",
+            origin_node(in, 0)->name);
     }
     for (uint32_t i = 0; i < out->origin_cnt; i++) {
         out->origin[i].partitioner = WEIR_PARTITION_CUSTOM;
