@@ -253,17 +253,20 @@ weir_chain_open(struct weir_chain *chain)
     return 0;
 }
 
-/* Close all operators; the context left behind is the first error's alone. */
+/* Close the open operators, or all but those that lend memory; the context left behind is the first
+ * error's alone. */
 static int
-close_operators(struct weir_chain *chain)
+close_operators(struct weir_chain *chain, bool all)
 {
     char why[CLOSE_WHY_BYTES];
     int first = 0;
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
         struct node *node = &chain->nodes[i];
-        if (!node->opened || node->op.type->close == NULL) {
+        if (!node->opened || node->op.type->close == NULL ||
+            (node->op.type->lends_memory && !all)) {
             continue;
         }
+        node->opened = false;
         int rc = node->op.type->close(&node->op, node->finished);
         if (rc < 0 && first == 0) {
             first = weir_err_push(rc, "operator %s failed in close", node->name);
@@ -278,12 +281,18 @@ close_operators(struct weir_chain *chain)
 }
 
 int
+weir_chain_end(struct weir_chain *chain)
+{
+    return close_operators(chain, false);
+}
+
+int
 weir_chain_close(struct weir_chain *chain)
 {
     if (chain == NULL) {
         return 0;
     }
-    int rc = chain->nodes != NULL ? close_operators(chain) : 0;
+    int rc = chain->nodes != NULL ? close_operators(chain, true) : 0;
     for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
         free(chain->mem[i]);
     }

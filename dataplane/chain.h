@@ -64,6 +64,9 @@ WEIR_API WEIR_MUST_USE int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain);
 /* weir_chain_open - open the operators, tail first. On an error those opened stay open: close. */
 WEIR_API WEIR_MUST_USE int weir_chain_open(struct weir_chain *chain);
+/* weir_chain_end - close the operators, but those whose rows others may still read (lends_memory).
+ * The first error of a close. */
+WEIR_API int weir_chain_end(struct weir_chain *chain);
 /* weir_chain_close - close every operator whose open was entered, then free all. Accepts NULL.
  * 0, or the first error of an operator, named in the context; the others are closed all the
  * same. */

@@ -143,7 +143,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
     static const struct weir_function name##_op = {WEIR_FUNCTION_FILTER, in_type##_schema,         \
         in_type##_schema,                                                                          \
         {#name, 0, 1, 1, false, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL,   \
-            NULL, NULL}};                                                                          \
+            NULL, NULL, false}};                                                                   \
     static inline bool name##_row(const struct in_type *in, const char *heap WEIR_UNUSED)
 
 #define WEIR_MAP(name, in_type, out_type)                                                       \
@@ -199,7 +199,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
     static const struct weir_function name##_op = {WEIR_FUNCTION_MAP, in_type##_schema,         \
         out_type##_schema,                                                                      \
         {#name, 0, 1, 1, true, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL, \
-            NULL, NULL}};                                                                       \
+            NULL, NULL, false}};                                                                \
     static inline void name##_row(                                                              \
         const struct in_type *in, const char *heap WEIR_UNUSED, struct out_type *out)
 
@@ -245,7 +245,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
     static const struct weir_function name##_op = {WEIR_FUNCTION_FLATMAP, in_type##_schema,       \
         out_type##_schema,                                                                        \
         {#name, sizeof(struct name##_self), 1, 1, false, false, NULL, name##_process, NULL, NULL, \
-            NULL, NULL, NULL, NULL, NULL, NULL}};                                                 \
+            NULL, NULL, NULL, NULL, NULL, NULL, false}};                                          \
     static inline int name##_row(const struct in_type *in, const char *heap WEIR_UNUSED,          \
         pos_type *pos WEIR_UNUSED, struct weir_out *out)
 

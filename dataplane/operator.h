@@ -84,6 +84,9 @@ struct weir_operator_type {
     int (*close)(struct weir_operator *op, bool clean);
     /* Sources with side outputs: the schema of output 1 and up. */
     const struct weir_schema *(*side_schema)(uint32_t output);
+    /* A source whose rows lie in memory of its own (a mapped file): others may still read them when
+     * it has ended, so it is closed last, with the whole job. */
+    bool lends_memory;
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -134,9 +134,7 @@ static int
 close_chain(struct weir_task *task)
 {
     weir_task_publish(task);
-    int rc = weir_chain_close(task->chain);
-    task->chain = NULL;
-    return rc;
+    return weir_chain_end(task->chain);
 }
 
 /* The one place where a task fails: the first cause is kept, operators are closed at once. */

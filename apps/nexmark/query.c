@@ -2,6 +2,7 @@
 #include "apps/nexmark/query.h"
 
 #include "apps/nexmark/q7.h"
+#include "sched/keyed.h"
 
 /* ---- rows of the answers ---- */
 
@@ -91,6 +92,34 @@ build_q2(struct weir_stream *events)
         weir_filter(events, "is_chosen_bid", &is_chosen_bid_op), "to_short", &to_short_op);
 }
 
+/* q5: in each 10 s window sliding by 2 s, the auctions with the most bids. */
+#define BID_COUNT(F) F(i64, auction) F(i64, num) F(time, window_time) F(ts, window_end)
+WEIR_SCHEMA(bid_count, BID_COUNT)
+#define HOT_AUCTION(F) F(i64, auction) F(i64, num)
+WEIR_SCHEMA(hot_auction, HOT_AUCTION)
+
+WEIR_MAP(to_hot, bid_count, hot_auction)
+{
+    out->auction = in->auction;
+    out->num = in->num;
+}
+
+static struct weir_stream *
+build_q5(struct weir_stream *events)
+{
+    const struct weir_window_conf count = {
+        .span = WEIR_SLIDE(10 * WEIR_S, 2 * WEIR_S),
+        .aggregate = weir_aggregate_count(),
+        .key_as = {"auction"},
+        .top_cnt = 1,
+    };
+    const struct weir_top_conf most = {.by_field = "num", .cnt = 1, .ties = true};
+    struct weir_stream *s = weir_filter(events, "is_bid", &is_bid_op);
+    s = weir_key_by(s, WEIR_KEY(nexmark_row, id));
+    s = weir_window(s, "count", &count, bid_count_schema());
+    return weir_map(weir_top(s, "most", &most), "to_hot", &to_hot_op);
+}
+
 /* q7: see q7.h. */
 static struct weir_stream *
 build_q7(struct weir_stream *events)
@@ -104,6 +133,7 @@ static const struct nexmark_query queries[] = {
     {"q0", BIDS, build_q0},
     {"q1", BIDS, build_q1},
     {"q2", 0, build_q2},
+    {"q5", 0, build_q5},
     {"q7", BIDS, build_q7},
 };
 

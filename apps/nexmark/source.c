@@ -202,6 +202,7 @@ const struct weir_operator_type nexmark_log_type = {
     .open = log_open,
     .poll = log_poll,
     .close = log_close,
+    .lends_memory = true,
 };
 
 /* ---- by parameters ---- */

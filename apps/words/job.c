@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Word count over text: in all, or per window of event time.
+ *
+ *     weir run wordcount -p input=FILE -p output=counts.csv
+ *     weir run wordcount -p input=tcp://127.0.0.1:9999 -p window=10s -p slide=2s -p time=field -p
+ *     output=-
+ *
+ * Words are what stands between white space. Line n of the input is at n ms, or at the milliseconds
+ * with which it begins (time=field), which are no word then.
+ */
+#include "sched/weir.h"
+
+const struct weir_opt weir_job_params[] = {
+    {"input", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "-", "",
+        "a file, a directory, - for standard input, or tcp://host:port"},
+    {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "-", "",
+        "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
+    {"window", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 365 * 86400 * WEIR_SEC_NS, "none",
+        "none", "length of a window of event time; none counts the whole input"},
+    {"slide", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 365 * 86400 * WEIR_SEC_NS, "none",
+        "none", "a window begins so often; none: each where the last one ends"},
+    {"time", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "line", "line field",
+        "event time of a line: its number in milliseconds, or the number it begins with"},
+    {"lag", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", 0, 365 * 86400 * WEIR_SEC_NS, "0ms", "",
+        "how far the watermark stays behind the greatest time so far"},
+    {"on_error", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "fail", "fail skip",
+        "what becomes of a line that has no time: the job fails, or the line is skipped and "
+        "counted"},
+    {.name = NULL},
+};
+
+/* ---- the time of a line ---- */
+
+#define STAMPED(F) F(time, at) F(str, text)
+WEIR_SCHEMA(stamped, STAMPED)
+
+struct stamp_conf {
+    bool by_field;
+    bool skips;
+};
+
+struct stamp_self {
+    int64_t line_cnt;
+};
+
+/* The leading number of a line and where it ends. False: the line begins with none. */
+static bool
+leading_number(struct weir_slice text, int64_t *ret_number, uint32_t *ret_end)
+{
+    uint32_t at = 0;
+    int64_t number = 0;
+    while (at < text.bytes && (text.ptr[at] == ' ' || text.ptr[at] == '\t')) {
+        at++;
+    }
+    bool negative = at < text.bytes && text.ptr[at] == '-';
+    at += negative;
+    uint32_t begin = at;
+    for (; at < text.bytes && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++) {
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_sub_overflow(number, text.ptr[at] - '0', &number)) {
+            return false;
+        }
+    }
+    bool ends =
+        at == text.bytes || text.ptr[at] == ' ' || (text.ptr[at] >= '\t' && text.ptr[at] <= '\r');
+    if (at == begin || !ends || (!negative && number == INT64_MIN)) {
+        return false;
+    }
+    *ret_number = negative ? number : -number;
+    *ret_end = at;
+    return true;
+}
+
+static bool
+is_blank(struct weir_slice text)
+{
+    for (uint32_t i = 0; i < text.bytes; i++) {
+        if (text.ptr[i] != ' ' && !(text.ptr[i] >= '\t' && text.ptr[i] <= '\r')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct weir_str
+part(const struct weir_str *whole, const char *heap, uint32_t from)
+{
+    if (whole->bytes > WEIR_STR_INLINE_BYTES) {
+        return weir_str_part(whole, heap, from, whole->bytes - from);
+    }
+    return weir_str_inline(whole->head + from, whole->bytes - from);
+}
+
+/* Rows of out are columns: at, text; the texts stay where they lie. */
+static int64_t
+stamp_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
+{
+    struct stamp_self *self = op->self;
+    const struct stamp_conf *conf = op->conf;
+    struct weir_lane lines = weir_view_lane(in, in->schema->fields[0].off, sizeof(struct weir_str));
+    uint32_t cnt = weir_min_u32(in->cnt - cursor, out->row_cap);
+    uint32_t n = 0;
+    (void)input;
+    (void)now_ns;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct weir_str line;
+        struct stamped row;
+        memcpy(
+            &line, lines.ptr + (size_t)lines.stride * weir_view_row(in, cursor + i), sizeof line);
+        self->line_cnt++;
+        row.at = self->line_cnt;
+        row.text = line;
+        if (conf->by_field) {
+            uint32_t end;
+            struct weir_slice text = weir_str_slice(&line, in->heap);
+            if (is_blank(text)) {
+                continue;
+            }
+            if (!leading_number(text, &row.at, &end)) {
+                op->rows_bad++;
+                if (conf->skips) {
+                    continue;
+                }
+                return weir_err_push(WEIR_EDATA,
+                    "line %lld, column 1: no time in milliseconds: %.*s", (long long)self->line_cnt,
+                    (int)weir_min_u32(text.bytes, 80), text.ptr);
+            }
+            row.text = part(&line, in->heap, end);
+        }
+        stamped_store(out->view.rows, out->view.cap, n, &row);
+        n++;
+    }
+    weir_out_share_heap(out, in);
+    out->view.row_cnt = n;
+    out->view.cnt = n;
+    return cnt;
+}
+
+static const struct weir_operator_type stamp_type = {
+    .name = "stamp",
+    .self_bytes = sizeof(struct stamp_self),
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .columns = true,
+    .process = stamp_process,
+};
+
+/* ---- words ---- */
+
+#define WORD(F) F(str, word) F(time, at)
+WEIR_SCHEMA(word, WORD)
+
+struct at {
+    uint32_t byte;
+};
+
+WEIR_FLATMAP(split, stamped, word, struct at)
+{
+    uint32_t byte = pos->byte;
+    struct weir_slice text;
+    while (weir_str_token(heap, &in->text, &byte, &text)) {
+        if (!weir_out_room(out, 1, text.bytes)) {
+            return WEIR_AGAIN;
+        }
+        struct word *made = word_emit(out);
+        made->at = in->at;
+        weir_str_set_bytes(out, &made->word, text.ptr, text.bytes);
+        pos->byte = byte;
+    }
+    return WEIR_DONE;
+}
+
+/* ---- tables ---- */
+
+#define COUNTED(F) \
+    F(time, window_time) F(ts, window_start) F(ts, window_end) F(str, word) F(i64, count)
+WEIR_SCHEMA(counted, COUNTED)
+#define TOTAL(F) F(str, word) F(i64, count)
+WEIR_SCHEMA(total, TOTAL)
+#define WINDOWED(F) F(ts, window_start) F(ts, window_end) F(str, word) F(i64, count)
+WEIR_SCHEMA(windowed, WINDOWED)
+
+WEIR_MAP(to_total, counted, total)
+{
+    out->word = in->word;
+    out->count = in->count;
+}
+
+WEIR_MAP(to_windowed, counted, windowed)
+{
+    out->window_start = in->window_start;
+    out->window_end = in->window_end;
+    out->word = in->word;
+    out->count = in->count;
+}
+
+/* One window over all time: it fires with the MAX watermark, at the end of the input. */
+#define ALL_TIME_MS (INT64_C(1) << 62)
+
+int
+weir_job_main(struct weir_env *env)
+{
+    int64_t size_ms = weir_param_ms(env, "window");
+    int64_t slide_ms = weir_param_ms(env, "slide");
+    bool whole = size_ms == WEIR_OPT_WORD;
+    const struct weir_lines_conf lines = {
+        .path = weir_param(env, "input"), .decoder = &weir_decode_text};
+    const struct stamp_conf stamp = {
+        weir_param_number(env, "time") == 1, weir_param_number(env, "on_error") == 1};
+    const struct weir_operator_conf stamped = {.name = "stamp",
+        .type = &stamp_type,
+        .conf = &stamp,
+        .conf_bytes = sizeof stamp,
+        .out_schema = {stamped_schema()},
+        .parallelism = 1};
+    struct weir_window_conf count = {.aggregate = weir_aggregate_count()};
+    count.span = whole ? WEIR_TUMBLE(ALL_TIME_MS)
+                       : WEIR_SLIDE(size_ms, slide_ms == WEIR_OPT_WORD ? size_ms : slide_ms);
+    if (whole && slide_ms != WEIR_OPT_WORD) {
+        weir_env_fail(env, WEIR_ECONFIG, "parameter slide without window");
+    }
+    count.span.offset_ms = whole ? -ALL_TIME_MS / 2 : 0;
+    struct weir_stream *s = weir_source_lines(env, "lines", weir_line_schema(), &lines);
+    s = weir_operator(&s, 1, &stamped);
+    s = weir_parallelism(weir_watermarks(s, "watermark", weir_param_ms(env, "lag")), 1);
+    s = weir_flatmap(s, "split", &split_op);
+    s = weir_window(weir_key_by(s, WEIR_KEY(word, word)), "count", &count, counted_schema());
+    s = whole ? weir_map(s, "table", &to_total_op) : weir_map(s, "table", &to_windowed_op);
+    weir_sink_table(s, "out", weir_param(env, "output"));
+    return weir_env_check(env);
+}
