@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The joins in a real chain: both against pairs that are looked for one by one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/operators/join.h"
+#include "tests/unit/harness.h"
+#include "tests/unit/test.h"
+
+#define ORDER(F) F(i64, id) F(i64, customer) F(str, name) F(time, at)
+WEIR_SCHEMA(order, ORDER)
+#define PAYMENT(F) F(time, paid_at) F(i64, payer) F(i64, amount)
+WEIR_SCHEMA(payment, PAYMENT)
+#define PAID(F) F(i64, id) F(i64, amount) F(str, name) F(i64, start) F(time, at)
+WEIR_SCHEMA(paid, PAID)
+#define TAGGED(F) F(str, tag) F(i64, n) F(time, at)
+WEIR_SCHEMA(tagged, TAGGED)
+
+/* Pairs with an amount of 0 are refused. */
+WEIR_JOIN(pay, order, payment, paid)
+{
+    if (right != NULL && right->amount == 0) {
+        return false;
+    }
+    row->id = left->id;
+    row->amount = right != NULL ? right->amount : -1;
+    weir_join_text(out, &row->name, &left->name, at->left_heap);
+    row->start = at->window_start;
+    row->at = at->time;
+    return true;
+}
+
+WEIR_JOIN(same_tag, tagged, tagged, paid)
+{
+    row->id = left->n;
+    row->amount = right->n;
+    weir_join_text(out, &row->name, &right->tag, at->right_heap);
+    row->start = 0;
+    row->at = at->time;
+    return true;
+}
+
+static struct weir_join_conf
+conf_of(int64_t size, int64_t slide, bool semi)
+{
+    struct weir_join_conf conf;
+    memset(&conf, 0, sizeof conf);
+    conf.join = &pay_join;
+    conf.left_key = WEIR_KEY(order, customer);
+    conf.right_key = WEIR_KEY(payment, payer);
+    conf.span = weir_window_span_of(size, slide);
+    conf.semi = semi;
+    return conf;
+}
+
+static struct harness *
+open_join(const struct weir_operator_type *type, const struct weir_join_conf *conf, uint32_t rows)
+{
+    struct harness_conf hc;
+    memset(&hc, 0, sizeof hc);
+    hc.type = type;
+    hc.conf = conf;
+    hc.in_schema[0] = conf->join->left_schema();
+    hc.in_schema[1] = conf->join->right_schema();
+    hc.out_schema[0] = conf->join->out_schema();
+    if (type == &weir_window_join_type) {
+        hc.out_schema[1] = hc.in_schema[0];
+        hc.out_schema[2] = hc.in_schema[1];
+    }
+    hc.channel_cnt = 2;
+    hc.channel_input[1] = 1;
+    hc.batch_rows = rows;
+    hc.table_cnt_max = 8192;
+    return harness_new(&hc);
+}
+
+static void
+push_order(struct harness *h, int64_t id, int64_t customer, int64_t at)
+{
+    struct order o;
+    memset(&o, 0, sizeof o);
+    o.id = id;
+    o.customer = customer;
+    o.name = weir_str_inline("short", 5);
+    o.at = at;
+    harness_push(h, 0, &o, 1);
+}
+
+static void
+push_payment(struct harness *h, int64_t payer, int64_t amount, int64_t at)
+{
+    struct payment p;
+    memset(&p, 0, sizeof p);
+    p.payer = payer;
+    p.amount = amount;
+    p.paid_at = at;
+    harness_push(h, 1, &p, 1);
+}
+
+static void
+expect_pair(struct harness *h, uint32_t idx, int64_t id, int64_t amount, int64_t at)
+{
+    const struct paid *row = harness_row(h, 0, idx);
+    assert_int_equal(row->id, id);
+    assert_int_equal(row->amount, amount);
+    assert_int_equal(row->at, at);
+    struct weir_slice text = harness_text(h, 0, &row->name);
+    assert_true(text.bytes == 5 && memcmp(text.ptr, "short", 5) == 0);
+}
+
+static void
+t_rows_meet_whichever_side_comes_first(void **state)
+{
+    (void)state;
+    struct weir_join_conf conf = conf_of(0, 0, false);
+    struct harness *h = open_join(&weir_join_type, &conf, 0);
+    push_order(h, 1, 7, 100);
+    push_payment(h, 8, 50, 90);
+    assert_int_equal(h->out[0].row_cnt, 0);
+    push_payment(h, 7, 20, 110);
+    assert_int_equal(h->out[0].row_cnt, 1);
+    expect_pair(h, 0, 1, 20, 110);
+    push_payment(h, 7, 0, 111); /* refused by the function, kept all the same */
+    push_payment(h, 7, 30, 95);
+    push_order(h, 2, 8, 200);
+    push_order(h, 3, 7, 50);
+    assert_int_equal(h->out[0].row_cnt, 5);
+    expect_pair(h, 1, 1, 30, 100);
+    expect_pair(h, 2, 2, 50, 200);
+    expect_pair(h, 3, 3, 20, 110);
+    expect_pair(h, 4, 3, 30, 95);
+    harness_free(h);
+}
+
+static void
+t_a_row_with_many_partners_stops_where_the_output_is_full(void **state)
+{
+    (void)state;
+    enum { CNT = 3000 };
+    struct weir_join_conf conf = conf_of(0, 0, false);
+    struct harness *h = open_join(&weir_join_type, &conf, 7);
+    for (int64_t i = 0; i < CNT; i++) {
+        push_payment(h, 5, i + 1, 10);
+    }
+    push_order(h, 1, 5, 20);
+    push_order(h, 2, 5, 20);
+    assert_int_equal(h->out[0].row_cnt, 2 * CNT);
+    for (uint32_t i = 0; i < 2 * CNT; i++) {
+        expect_pair(h, i, i < CNT ? 1 : 2, i % CNT + 1, 20);
+    }
+    harness_free(h);
+}
+
+static void
+t_long_texts_as_keys_and_fields_come_out_whole(void **state)
+{
+    (void)state;
+    struct weir_join_conf conf;
+    memset(&conf, 0, sizeof conf);
+    conf.join = &same_tag_join;
+    conf.left_key = WEIR_KEY(tagged, tag);
+    conf.right_key = WEIR_KEY(tagged, tag);
+    struct harness *h = open_join(&weir_join_type, &conf, 0);
+    char heap[9000];
+    for (size_t i = 0; i < sizeof heap; i++) {
+        heap[i] = (char)('a' + i % 23);
+    }
+    for (uint32_t side = 0; side < 2; side++) {
+        for (uint32_t bytes = 1; bytes < sizeof heap; bytes = bytes * 3 + 1) {
+            struct tagged row;
+            memset(&row, 0, sizeof row);
+            row.n = bytes;
+            if (bytes <= WEIR_STR_INLINE_BYTES) {
+                row.tag = weir_str_inline(heap, bytes);
+            } else {
+                row.tag.bytes = bytes;
+                memcpy(row.tag.head, heap, sizeof row.tag.head);
+            }
+            struct weir_view view = harness_view_of(tagged_schema(), &row, 1);
+            view.heap = heap;
+            harness_push_view(h, side, &view);
+        }
+    }
+    uint32_t idx = 0;
+    for (uint32_t bytes = 1; bytes < sizeof heap; bytes = bytes * 3 + 1) {
+        const struct paid *row = harness_row(h, 0, idx++);
+        struct weir_slice text = harness_text(h, 0, &row->name);
+        assert_int_equal(row->id, bytes);
+        assert_int_equal(row->amount, bytes);
+        assert_int_equal(text.bytes, bytes);
+        assert_memory_equal(text.ptr, heap, bytes);
+    }
+    assert_int_equal(h->out[0].row_cnt, idx);
+    harness_free(h);
+}
+
+static void
+t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside(void **state)
+{
+    (void)state;
+    struct weir_join_conf conf = conf_of(1000, 1000, false);
+    struct harness *h = open_join(&weir_window_join_type, &conf, 0);
+    push_order(h, 1, 7, 999);
+    push_payment(h, 7, 20, 0);
+    push_payment(h, 7, 21, 1000); /* the next window */
+    push_order(h, 2, 7, 1500);
+    harness_watermark(h, 0, 1999);
+    assert_int_equal(h->out[0].row_cnt, 0); /* the other input is behind */
+    harness_watermark(h, 1, 998);
+    assert_int_equal(h->out[0].row_cnt, 0);
+    harness_watermark(h, 1, 999);
+    assert_int_equal(h->out[0].row_cnt, 1);
+    expect_pair(h, 0, 1, 20, 999);
+    push_payment(h, 7, 22, 999);
+    push_payment(h, 7, 23, 1999);
+    push_order(h, 3, 7, 1999); /* late by its own channel, though the window has not fired */
+    assert_int_equal(h->out[1].row_cnt, 1);
+    assert_int_equal(h->out[2].row_cnt, 1);
+    assert_int_equal(((const struct order *)harness_row(h, 1, 0))->id, 3);
+    assert_int_equal(((const struct payment *)harness_row(h, 2, 0))->amount, 22);
+    assert_int_equal(harness_operator(h)->rows_late, 2);
+    harness_watermark(h, 1, 5000);
+    assert_int_equal(h->out[0].row_cnt, 3);
+    assert_int_equal(((const struct paid *)harness_row(h, 0, 1))->start, 1000);
+    assert_int_equal(h->arena.table_cnt, 0);
+    assert_int_equal(weir_arena_used_bytes(&h->arena), 0);
+    harness_free(h);
+}
+
+static void
+t_semi_emits_each_left_row_once(void **state)
+{
+    (void)state;
+    struct weir_join_conf conf = conf_of(1000, 1000, true);
+    struct harness *h = open_join(&weir_window_join_type, &conf, 0);
+    push_order(h, 1, 7, 1);
+    push_order(h, 2, 7, 2);
+    push_order(h, 3, 8, 3);
+    for (int64_t i = 0; i < 10; i++) {
+        push_payment(h, 7, i, 500);
+        push_payment(h, 9, i, 500);
+    }
+    push_payment(h, 8, 1, 1500);
+    harness_watermark(h, 0, INT64_MAX);
+    harness_watermark(h, 1, INT64_MAX);
+    assert_int_equal(h->out[0].row_cnt, 2);
+    expect_pair(h, 0, 1, -1, 999);
+    expect_pair(h, 1, 2, -1, 999);
+    assert_int_equal(weir_arena_used_bytes(&h->arena), 0);
+    harness_free(h);
+}
+
+/* ---- against a model ---- */
+
+enum { ROWS = 500, KEYS = 6 };
+struct model_row {
+    int64_t key;
+    int64_t at;
+    int64_t n;
+    int64_t watermark; /* of its channel when it came */
+};
+struct model {
+    struct model_row row[2][ROWS];
+    uint32_t cnt[2];
+    uint64_t pairs;
+    uint64_t sum;
+    uint64_t late[2];
+};
+
+static int64_t
+floor_to(int64_t x, int64_t step)
+{
+    int64_t rest = x % step;
+    return x - (rest < 0 ? rest + step : rest);
+}
+
+static bool
+is_in(const struct model_row *row, int64_t start, int64_t size)
+{
+    return row->at >= start && row->at < start + size && start + size - 1 > row->watermark;
+}
+
+static uint64_t
+pair_hash(int64_t start, int64_t left, int64_t right)
+{
+    return weir_rng_mix((uint64_t)start * 31 + (uint64_t)left) +
+           weir_rng_mix((uint64_t)right * 17 + (uint64_t)start) * 3;
+}
+
+static void
+model_join(struct model *m, const struct weir_join_conf *conf)
+{
+    int64_t size = conf->span.size_ms;
+    int64_t slide = conf->span.slide_ms;
+    for (int64_t start = floor_to(-3000, slide); start < 12000; start += slide) {
+        for (uint32_t l = 0; l < m->cnt[0]; l++) {
+            const struct model_row *left = &m->row[0][l];
+            bool met = false;
+            for (uint32_t r = 0; r < m->cnt[1] && is_in(left, start, size); r++) {
+                const struct model_row *right = &m->row[1][r];
+                if (right->key != left->key || !is_in(right, start, size)) {
+                    continue;
+                }
+                if (!conf->semi || !met) {
+                    m->pairs++;
+                    m->sum += pair_hash(start, left->n, conf->semi ? -1 : right->n);
+                }
+                met = true;
+            }
+        }
+    }
+    for (uint32_t side = 0; side < 2; side++) {
+        for (uint32_t i = 0; i < m->cnt[side]; i++) {
+            const struct model_row *row = &m->row[side][i];
+            int64_t start = floor_to(row->at, slide);
+            m->late[side] += row->at < start + size && start + size - 1 <= row->watermark;
+        }
+    }
+}
+
+static void
+against_model(struct weir_rng *rng, int64_t size, int64_t slide, bool semi)
+{
+    struct weir_join_conf conf = conf_of(size, slide, semi);
+    struct harness *h = open_join(&weir_window_join_type, &conf, 5);
+    struct model *m = calloc(1, sizeof *m);
+    int64_t watermark[2] = {WEIR_TIME_MIN, WEIR_TIME_MIN};
+    int64_t now = 0;
+    while (m->cnt[0] < ROWS && m->cnt[1] < ROWS) {
+        uint32_t side = (uint32_t)weir_rng_below(rng, 2);
+        now += (int64_t)weir_rng_below(rng, 20);
+        if (weir_rng_chance(rng, 1, 10)) {
+            watermark[side] = weir_max_i64(watermark[side], now - weir_rng_between(rng, 0, 900));
+            harness_watermark(h, side, watermark[side]);
+            continue;
+        }
+        struct model_row *row = &m->row[side][m->cnt[side]++];
+        row->key = (int64_t)weir_rng_below(rng, KEYS);
+        row->at = now - weir_rng_between(rng, 0, 1500);
+        row->n = m->cnt[side];
+        row->watermark = watermark[side];
+        if (side == 0) {
+            push_order(h, row->n, row->key, row->at);
+        } else {
+            push_payment(h, row->key, row->n, row->at);
+        }
+    }
+    harness_watermark(h, 0, INT64_MAX);
+    harness_watermark(h, 1, INT64_MAX);
+    model_join(m, &conf);
+    assert_int_equal(h->out[0].row_cnt, m->pairs);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < h->out[0].row_cnt; i++) {
+        const struct paid *row = harness_row(h, 0, i);
+        assert_int_equal(row->at, row->start + size - 1);
+        sum += pair_hash(row->start, row->id, row->amount);
+    }
+    assert_int_equal(sum, m->sum);
+    assert_int_equal(h->out[1].row_cnt, m->late[0]);
+    assert_int_equal(h->out[2].row_cnt, m->late[1]);
+    assert_int_equal(weir_arena_used_bytes(&h->arena), 0);
+    free(m);
+    harness_free(h);
+}
+
+static void
+t_random_windows_agree_with_pairs_looked_for_one_by_one(void **state)
+{
+    (void)state;
+    const char *text = getenv("WEIR_SEED");
+    uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : 20250101;
+    printf("seed %llu\n", (unsigned long long)seed);
+    struct weir_rng rng;
+    weir_rng_init(&rng, seed);
+    static const int64_t spans[][2] = {
+        {1000, 1000}, {1000, 250}, {900, 600}, {300, 1000}, {1000, 100}, {7, 3}, {2000, 1999}};
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(spans); i++) {
+        against_model(&rng, spans[i][0], spans[i][1], false);
+        against_model(&rng, spans[i][0], spans[i][1], true);
+    }
+}
+
+static void
+t_what_does_not_go_together_is_refused(void **state)
+{
+    (void)state;
+    struct weir_join_conf conf = conf_of(1000, 1000, false);
+    assert_int_equal(weir_join_check(&conf, true), 0);
+    conf.span.size_ms = 0;
+    assert_int_equal(weir_join_check(&conf, true), WEIR_EGRAPH);
+    assert_int_equal(weir_join_check(&conf, false), 0);
+    conf.left_key = WEIR_KEY(order, name);
+    assert_int_equal(weir_join_check(&conf, false), WEIR_EGRAPH);
+    conf.left_key = WEIR_KEY2(order, name, id);
+    assert_int_equal(weir_join_check(&conf, false), WEIR_EGRAPH);
+    weir_err_clear();
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_rows_meet_whichever_side_comes_first),
+        cmocka_unit_test(t_a_row_with_many_partners_stops_where_the_output_is_full),
+        cmocka_unit_test(t_long_texts_as_keys_and_fields_come_out_whole),
+        cmocka_unit_test(t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside),
+        cmocka_unit_test(t_semi_emits_each_left_row_once),
+        cmocka_unit_test(t_random_windows_agree_with_pairs_looked_for_one_by_one),
+        cmocka_unit_test(t_what_does_not_go_together_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
