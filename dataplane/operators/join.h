@@ -29,7 +29,7 @@
 
 #include "dataplane/key.h"
 #include "dataplane/operator.h"
-#include "dataplane/operators/window.h"
+#include "dataplane/window_span.h"
 
 WEIR_C_BEGIN
 

@@ -27,27 +27,9 @@
 #include "dataplane/aggregate.h"
 #include "dataplane/key.h"
 #include "dataplane/operator.h"
+#include "dataplane/window_span.h"
 
 WEIR_C_BEGIN
-
-/* Windows begin at offset_ms + k * slide_ms for every integer k. */
-struct weir_window_span {
-    int64_t size_ms;
-    int64_t slide_ms; /* size_ms: tumbling; larger: rows between two windows are in none */
-    int64_t offset_ms;
-};
-
-static inline struct weir_window_span
-weir_window_span_of(int64_t size_ms, int64_t slide_ms)
-{
-    struct weir_window_span span;
-    span.size_ms = size_ms;
-    span.slide_ms = slide_ms;
-    span.offset_ms = 0;
-    return span;
-}
-#define WEIR_TUMBLE(size_ms) weir_window_span_of(size_ms, size_ms)
-#define WEIR_SLIDE(size_ms, slide_ms) weir_window_span_of(size_ms, slide_ms)
 
 /* The most that top_cnt may be: the ranks are kept in order while a window is looked through. */
 #define WEIR_WINDOW_TOP_CNT_MAX 256
