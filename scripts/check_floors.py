@@ -41,6 +41,7 @@ SYSTEM = re.compile(
 
 # Libraries: header pattern -> the files that may include it. A new library is one line here.
 LIBRARIES = [
+    ("weir/*", ["apps/examples/*"]),  # a stranger's view: what is installed
     ("stdatomic.h", ["base/atomic.h"]),
     ("xxhash.h", ["base/hash.c"]),
     ("isa-l/*.h", ["base/crc.c"]),

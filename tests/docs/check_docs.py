@@ -40,7 +40,12 @@ class Tap:
 
 
 def environment(weir, home):
+    """weir in the PATH, and an installed tree for pkg-config to find."""
+    top = pathlib.Path(home) / "installed"
+    subprocess.run(["meson", "install", "-C", weir.parents[2], "--no-rebuild", "--destdir", top],
+                   check=True, capture_output=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+    env.update(PKG_CONFIG_PATH=str(next(top.rglob("weir.pc")).parent), PKG_CONFIG_SYSROOT_DIR=str(top))
     env.update(PATH=f"{weir.parent}:{env['PATH']}", HOME=str(home), XDG_RUNTIME_DIR=str(home),
                COLUMNS="100", LC_ALL="C.UTF-8", NO_COLOR="1")
     return env
@@ -58,10 +63,11 @@ def view_of_repository(folder):
 
 
 def printed(command, env):
-    result = shell(command, "/tmp", env)
+    result = shell(command, ROOT, env)
     if result.returncode != 0:
         raise RuntimeError(f"{command} exits {result.returncode}: {result.stderr}")
-    return result.stdout if "--markdown" in command else f"```text\n{result.stdout}```\n"
+    language = "c" if command.endswith(".c") else "text"
+    return result.stdout if "--markdown" in command else f"```{language}\n{result.stdout}```\n"
 
 
 def check_outputs(path, text, env, tap, write):
