@@ -77,3 +77,52 @@ weir_reduce(struct weir_stream *in, const char *name, const struct weir_reduce_c
     }
     return weir_operator(&in, 1, &made);
 }
+
+static struct weir_stream *
+join_streams(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join_conf *conf, bool is_window)
+{
+    struct weir_env *env = weir_stream_env(left);
+    struct weir_join_conf made = *conf;
+    const struct weir_key *left_key = weir_stream_key(left);
+    const struct weir_key *right_key = weir_stream_key(right);
+    struct weir_stream *inputs[2] = {left, right};
+    if (weir_stream_schema(left) == NULL || weir_stream_schema(right) == NULL) {
+        return weir_stream_schema(left) == NULL ? left : right; /* an earlier error's */
+    }
+    if (left_key == NULL || right_key == NULL) {
+        weir_env_fail(env, WEIR_EGRAPH, "operator %s joins streams that have no key", name);
+    } else {
+        made.left_key = *left_key;
+        made.right_key = *right_key;
+        if (weir_join_check(&made, is_window) != 0) {
+            weir_env_fail(env, WEIR_EGRAPH, "operator %s", name);
+        }
+    }
+    const struct weir_operator_conf operator_conf = {
+        .name = name,
+        .type = is_window ? &weir_window_join_type : &weir_join_type,
+        .conf = &made,
+        .conf_bytes = sizeof made,
+        .out_schema = {conf->join->out_schema(), weir_stream_schema(left),
+            weir_stream_schema(right)},
+        .uses_time = is_window,
+        .keeps_state = true,
+    };
+    return weir_operator(inputs, 2, &operator_conf);
+}
+
+struct weir_stream *
+weir_join(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join *join)
+{
+    const struct weir_join_conf conf = {.join = join};
+    return join_streams(left, right, name, &conf, false);
+}
+
+struct weir_stream *
+weir_window_join(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join_conf *conf)
+{
+    return join_streams(left, right, name, conf, true);
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyed.h: graph calls for the operators that keep state: windows, tops, reduces.
+/* keyed.h: graph calls for the operators that keep state: windows, tops, reduces,
+ * joins.
  *
  *     s = weir_key_by(bids, WEIR_KEY(bid, auction));
  *     s = weir_window(s, "count", &(struct weir_window_conf){.span = WEIR_SLIDE(10 * WEIR_S, 2 *
@@ -12,6 +13,7 @@
 #ifndef WEIR_SCHED_KEYED_H
 #define WEIR_SCHED_KEYED_H
 
+#include "dataplane/operators/join.h"
 #include "dataplane/operators/reduce.h"
 #include "dataplane/operators/top.h"
 #include "dataplane/operators/window.h"
@@ -31,6 +33,16 @@ weir_top(struct weir_stream *in, const char *name, const struct weir_top_conf *c
 /* weir_reduce - a keyed stream's rolling aggregate: one row out for each row in. */
 WEIR_API struct weir_stream *weir_reduce(struct weir_stream *in, const char *name,
     const struct weir_reduce_conf *conf, const struct weir_schema *out_schema);
+
+/* weir_join - each pair of rows of two keyed streams with equal keys, as the second of them
+ * comes. */
+WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_join *join);
+
+/* weir_window_join - pairs within the same window, when it ends; semi: each left row once, if there
+ * is any right one. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
+WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_join_conf *conf);
 
 WEIR_C_END
 

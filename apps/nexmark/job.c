@@ -6,7 +6,7 @@
 #include "sched/weir.h"
 
 const struct weir_opt weir_job_params[] = {
-    {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", "q0 q1 q2 q5 q7",
+    {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", "q0 q1 q2 q3 q5 q7 q8",
         "the query to answer"},
     {"events", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:1000000,seed=1", "",
         "a file (JSON lines, .zst of them, or a mapped log), or gen:N,seed=S,event_rate=R"},

@@ -92,6 +92,113 @@ build_q2(struct weir_stream *events)
         weir_filter(events, "is_chosen_bid", &is_chosen_bid_op), "to_short", &to_short_op);
 }
 
+/* ---- persons and their auctions ---- */
+
+#define PERSON(F) F(i64, id) F(time, at) F(str, name) F(str, city) F(str, state)
+WEIR_SCHEMA(person, PERSON)
+#define AUCTION(F) F(i64, id) F(i64, seller) F(time, at)
+WEIR_SCHEMA(auction, AUCTION)
+#define SELLER(F) F(str, name) F(str, city) F(str, state) F(i64, id)
+WEIR_SCHEMA(seller, SELLER)
+#define NEW_SELLER(F) F(i64, id) F(str, name) F(ts, stime)
+WEIR_SCHEMA(new_seller, NEW_SELLER)
+
+/* Text idx of a row's payload; empty where the payload lies about it. */
+static inline struct weir_str
+text_of(const struct nexmark_row *row, const char *heap, uint32_t idx)
+{
+    struct nexmark_event event;
+    struct nexmark_text text;
+    memcpy(&event, row, sizeof event);
+    if (row->payload.bytes <= WEIR_STR_INLINE_BYTES ||
+        !nexmark_event_text(&event, (const uint8_t *)heap + row->payload.u.off, idx, &text)) {
+        return weir_str_inline("", 0);
+    }
+    return weir_str_part(
+        &row->payload, heap, (uint32_t)(text.ptr - heap - row->payload.u.off), text.bytes);
+}
+
+WEIR_FILTER(is_person, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_PERSON;
+}
+
+WEIR_FILTER(is_auction, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_AUCTION;
+}
+
+WEIR_MAP(to_person, nexmark_row, person)
+{
+    out->id = in->id;
+    out->at = in->at;
+    out->name = text_of(in, heap, NEXMARK_PERSON_NAME);
+    out->city = text_of(in, heap, NEXMARK_PERSON_CITY);
+    out->state = text_of(in, heap, NEXMARK_PERSON_STATE);
+}
+
+WEIR_MAP(to_auction, nexmark_row, auction)
+{
+    out->id = in->id;
+    out->seller = in->other;
+    out->at = in->at;
+}
+
+/* q3: auctions of category 10 with their seller, if that one lives in OR, ID or CA. */
+WEIR_FILTER(is_wanted_auction, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_AUCTION && in->category == 10;
+}
+
+WEIR_FILTER(is_wanted_person, person)
+{
+    return in->state.bytes == 2 &&
+           (memcmp(in->state.head, "OR", 2) == 0 || memcmp(in->state.head, "ID", 2) == 0 ||
+               memcmp(in->state.head, "CA", 2) == 0);
+}
+
+WEIR_JOIN(sells, person, auction, seller)
+{
+    weir_join_text(out, &row->name, &left->name, at->left_heap);
+    weir_join_text(out, &row->city, &left->city, at->left_heap);
+    weir_join_text(out, &row->state, &left->state, at->left_heap);
+    row->id = right->id;
+    return true;
+}
+
+static struct weir_stream *
+build_q3(struct weir_stream *events)
+{
+    struct weir_stream *p = weir_filter(events, "is_person", &is_person_op);
+    struct weir_stream *a = weir_filter(events, "is_wanted_auction", &is_wanted_auction_op);
+    p = weir_map(p, "to_person", &to_person_op);
+    p = weir_filter(p, "is_wanted_person", &is_wanted_person_op);
+    a = weir_map(a, "to_auction", &to_auction_op);
+    return weir_join(weir_key_by(p, WEIR_KEY(person, id)),
+        weir_key_by(a, WEIR_KEY(auction, seller)), "sells", &sells_join);
+}
+
+/* q8: persons who came in a 10 s window and opened an auction in the same window. */
+WEIR_JOIN(opens, person, auction, new_seller)
+{
+    row->id = left->id;
+    weir_join_text(out, &row->name, &left->name, at->left_heap);
+    row->stime = at->window_start;
+    return true;
+}
+
+static struct weir_stream *
+build_q8(struct weir_stream *events)
+{
+    const struct weir_join_conf conf = {
+        .join = &opens_join, .span = WEIR_TUMBLE(10 * WEIR_S), .semi = true};
+    struct weir_stream *p = weir_filter(events, "is_person", &is_person_op);
+    struct weir_stream *a = weir_filter(events, "is_auction", &is_auction_op);
+    p = weir_key_by(weir_map(p, "to_person", &to_person_op), WEIR_KEY(person, id));
+    a = weir_key_by(weir_map(a, "to_auction", &to_auction_op), WEIR_KEY(auction, seller));
+    return weir_window_join(p, a, "opens", &conf);
+}
+
 /* q5: in each 10 s window sliding by 2 s, the auctions with the most bids. */
 #define BID_COUNT(F) F(i64, auction) F(i64, num) F(time, window_time) F(ts, window_end)
 WEIR_SCHEMA(bid_count, BID_COUNT)
@@ -128,13 +235,16 @@ build_q7(struct weir_stream *events)
 }
 
 #define BIDS (1u << NEXMARK_BID)
+#define PERSONS (1u << NEXMARK_PERSON)
 
 static const struct nexmark_query queries[] = {
     {"q0", BIDS, build_q0},
     {"q1", BIDS, build_q1},
     {"q2", 0, build_q2},
+    {"q3", PERSONS, build_q3},
     {"q5", 0, build_q5},
     {"q7", BIDS, build_q7},
+    {"q8", PERSONS, build_q8},
 };
 
 const struct nexmark_query *
