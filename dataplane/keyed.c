@@ -221,7 +221,7 @@ load_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
         }
         weir_table_key_text(table, &stored[2 * i], rows->text + used);
         set_text_key(rows, i, used, bytes);
-        rows->hash[i] = weir_table_stored_hash(table, &stored[2 * i]);
+        rows->hash[i] = weir_table_stored_key_hash(table, &stored[2 * i]);
         used += bytes;
     }
     return (int)cnt;
@@ -244,7 +244,7 @@ weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *
         for (uint32_t i = 0; i < cnt; i++) {
             rows->word[2 * i] = stored[2 * i];
             rows->word[2 * i + 1] = stored[2 * i + 1];
-            rows->hash[i] = weir_table_stored_hash(table, &stored[2 * i]);
+            rows->hash[i] = weir_table_stored_key_hash(table, &stored[2 * i]);
         }
     } else {
         done = load_texts(table, stored, cnt, rows);

@@ -59,8 +59,8 @@ WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struc
 WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,
     const struct weir_view *view, uint32_t from, uint32_t cnt, struct weir_keyed_rows *rows);
 
-/* weir_keyed_load_stored - the same for keys as weir_table_scan gave them, to look them up in
- * another table of the same keys. */
+/* weir_keyed_load_stored - the same for keys as weir_table_scan gave them (or one timer), to look
+ * up in another table of the same keys. */
 WEIR_API WEIR_MUST_USE int
 weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *table,
     const uint64_t *stored, uint32_t cnt, struct weir_keyed_rows *rows);

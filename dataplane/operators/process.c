@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs a function of the user's over rows with keyed state and event-time timers.
+ *
+ *     row -> its key's state -> body        watermark -> due timers -> their keys' states -> body
+ *
+ * State: a table from the key to a value; a value of zeros is the same as none, so a key is
+ * forgotten by zeroing it: the entry goes when no other one of the block is held. Timers are rows
+ * of state of their own; one is removed when its body is done, so a body that ran out of room meets
+ * it again.
+ *
+ * Watermarks: first the timers that they make due, in slices, then they are passed on.
+ */
+#include "dataplane/operators/process.h"
+
+#include <string.h>
+
+#include "dataplane/keyed.h"
+#include "dataplane/timer.h"
+
+/* Timers that one call of watermark() fires: some 50 us with a short body. */
+#define SLICE_TIMER_CNT 128
+
+WEIR_STATIC_ASSERT(WEIR_PROCESS_STATE_BYTES_MAX == WEIR_TABLE_VAL_BYTES_MAX, "one limit");
+
+struct self {
+    struct weir_process process; /* first: bodies get a pointer to it */
+    const struct weir_process_function *function;
+    struct weir_keyed keyed;
+    struct weir_table *table;
+    struct weir_timers timers;
+    bool has_timers;
+    struct weir_keyed_rows rows;
+    uint32_t cleared[WEIR_KEYED_ROW_CNT_MAX]; /* rows of the block whose state was cleared */
+    uint32_t cleared_cnt;
+    /* while timers fire */
+    int64_t up_to;
+    struct weir_timer timer;
+    uint32_t fired_cnt; /* in this slice */
+};
+
+static struct self *
+self_of(struct weir_process *p)
+{
+    return (struct self *)(void *)p;
+}
+
+int
+weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema)
+{
+    struct weir_key key = conf->key;
+    const struct weir_schema *wanted = conf->function->in_schema();
+    if (weir_schema_fingerprint(in_schema) != weir_schema_fingerprint(wanted)) {
+        return weir_err_push(WEIR_EGRAPH, "the input is %s, the function %s takes %s",
+            in_schema->name, conf->function->name, wanted->name);
+    }
+    if (key.field_cnt == 0) {
+        return weir_err_push(WEIR_EGRAPH, "the function %s keeps state by key: its input has none",
+            conf->function->name);
+    }
+    return weir_key_resolve(&key, in_schema);
+}
+
+static int
+process_open(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    const struct weir_process_conf *conf = op->conf;
+    struct weir_arena *arena = op->env->arena;
+    if (arena == NULL) {
+        return weir_err_push(WEIR_ESTATE, "a process function was given no state pages");
+    }
+    int err = weir_process_check(conf, op->in_schema[0]);
+    if (err == 0 && weir_schema_fingerprint(op->out_schema[0]) !=
+                        weir_schema_fingerprint(conf->function->out_schema())) {
+        err = weir_err_push(WEIR_EGRAPH, "the output is %s, the function %s makes %s",
+            op->out_schema[0]->name, conf->function->name, conf->function->out_schema()->name);
+    }
+    if (err == 0) {
+        err = weir_keyed_init(&self->keyed, &conf->key, op->in_schema[0], arena);
+    }
+    self->function = conf->function;
+    self->has_timers = conf->function->timers != NULL;
+    struct weir_table_spec spec = {0, self->keyed.kind, conf->function->state_bytes, 0};
+    if (err == 0) {
+        err = weir_table_take(arena, &spec, 0, &self->table);
+    }
+    if (err == 0 && self->has_timers) {
+        err = weir_timers_init(&self->timers, arena, 1, self->keyed.kind);
+    }
+    return err;
+}
+
+/* ---- what bodies call ---- */
+
+static const void *
+current_key(const struct self *self)
+{
+    return self->rows.rows.key + (size_t)self->process.row * self->rows.rows.key_stride;
+}
+
+static struct weir_timer_key
+timer_key(const struct self *self, uint64_t ns)
+{
+    struct weir_timer_key key = {
+        self->rows.rows.hash[self->process.row], current_key(self), self->rows.rows.heap, ns};
+    return key;
+}
+
+int
+weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns)
+{
+    struct self *self = self_of(p);
+    if (!self->has_timers) {
+        return weir_err_push(
+            WEIR_ESTATE, "the function %s was defined without timers", self->function->name);
+    }
+    struct weir_timer_key key = timer_key(self, ns);
+    bool made;
+    return weir_timers_set(&self->timers, &key, time, &made);
+}
+
+bool
+weir_process_timer_delete(struct weir_process *p, int64_t time, uint64_t ns)
+{
+    struct self *self = self_of(p);
+    struct weir_timer_key key = timer_key(self, ns);
+    return self->has_timers && weir_timers_delete(&self->timers, &key, time);
+}
+
+void
+weir_process_clear(struct weir_process *p, void *state)
+{
+    struct self *self = self_of(p);
+    memset(state, 0, self->table->spec.val_bytes);
+    if (self->cleared_cnt == 0 || self->cleared[self->cleared_cnt - 1] != p->row) {
+        self->cleared[self->cleared_cnt++] = p->row;
+    }
+}
+
+int64_t
+weir_process_key(const struct weir_process *p, uint32_t part)
+{
+    const struct self *self = (const struct self *)(const void *)p;
+    int64_t word = 0;
+    if (self->keyed.kind != WEIR_KEY_STR && part < self->keyed.key.field_cnt) {
+        memcpy(&word, (const char *)current_key(self) + part * sizeof word, sizeof word);
+    }
+    return word;
+}
+
+struct weir_slice
+weir_process_key_text(const struct weir_process *p)
+{
+    const struct self *self = (const struct self *)(const void *)p;
+    struct weir_slice none = {NULL, 0};
+    if (self->keyed.kind != WEIR_KEY_STR || self->keyed.is_packed) {
+        return none;
+    }
+    return weir_str_slice((const struct weir_str *)current_key(self), self->rows.rows.heap);
+}
+
+/* ---- rows ---- */
+
+static bool
+is_zero(const char *val, uint32_t bytes)
+{
+    bool zero = true;
+    for (uint32_t i = 0; i < bytes; i++) {
+        zero &= val[i] == 0;
+    }
+    return zero;
+}
+
+/* Entries cleared and not written again since: nothing of the block is held any more. */
+static void
+drop_cleared(struct self *self)
+{
+    for (uint32_t i = 0; i < self->cleared_cnt; i++) {
+        self->process.row = self->cleared[i];
+        uint64_t hash = self->rows.rows.hash[self->process.row];
+        const void *key = current_key(self);
+        const char *val = weir_table_find(self->table, hash, key, self->rows.rows.heap);
+        if (val != NULL && is_zero(val, self->table->spec.val_bytes)) {
+            (void)weir_table_delete(self->table, hash, key, self->rows.rows.heap);
+        }
+    }
+    self->cleared_cnt = 0;
+}
+
+/* A loaded block; row 0 of it is number `at` of the selection. Returns rows done, or an error. */
+static int
+block_process(struct self *self, const struct weir_view *in, uint32_t at)
+{
+    uint32_t done = 0;
+    while (done < self->rows.rows.cnt) {
+        int got = weir_keyed_resolve(&self->keyed, self->table, &self->rows, done);
+        if (got < 0) {
+            return got;
+        }
+        self->process.row = done;
+        int ran = self->function->rows(
+            &self->process, in, at + done, (uint32_t)got, self->rows.val + done);
+        drop_cleared(self);
+        if (ran < 0) {
+            return ran;
+        }
+        done += (uint32_t)ran;
+        if (ran < got) {
+            break;
+        }
+    }
+    return (int)done;
+}
+
+static int64_t
+process_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    (void)input;
+    (void)now_ns;
+    self->process.out = &out[0];
+    self->process.side = &out[1];
+    self->process.watermark = in->watermark;
+    uint32_t at = cursor;
+    while (at < in->cnt) {
+        uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
+        int loaded = weir_keyed_load(&self->keyed, in, at, cnt, &self->rows);
+        if (loaded < 0) {
+            return loaded;
+        }
+        int done = block_process(self, in, at);
+        if (done < 0) {
+            return done;
+        }
+        at += (uint32_t)done;
+        if (done < loaded) {
+            break;
+        }
+    }
+    return at - cursor;
+}
+
+/* ---- timers ---- */
+
+int
+weir_process_timer_next(struct weir_process *p, void **ret_state)
+{
+    struct self *self = self_of(p);
+    if (self->fired_cnt == SLICE_TIMER_CNT) {
+        return WEIR_PROCESS_SLICE;
+    }
+    self->fired_cnt++;
+    int got = weir_timers_peek(&self->timers, self->up_to, &self->timer);
+    if (got != 1) {
+        return got == WEIR_TIMERS_BUSY ? WEIR_PROCESS_SLICE : got;
+    }
+    /* The stored row begins with the key, as the table of states has it too. */
+    int loaded = weir_keyed_load_stored(
+        &self->keyed, self->timers.table, self->timer.stored, 1, &self->rows);
+    if (loaded < 0) {
+        return loaded;
+    }
+    int found = weir_keyed_resolve(&self->keyed, self->table, &self->rows, 0);
+    if (found < 0) {
+        return found;
+    }
+    p->row = 0;
+    p->time = self->timer.time;
+    p->timer_time = self->timer.time;
+    p->timer_ns = self->timer.ns;
+    p->out->row_time = p->time;
+    p->side->row_time = p->time;
+    *ret_state = self->rows.val[0];
+    /* Where there was none, and the body leaves none, the entry goes again. */
+    self->cleared[0] = 0;
+    self->cleared_cnt = 1;
+    return 1;
+}
+
+void
+weir_process_timer_done(struct weir_process *p)
+{
+    struct self *self = self_of(p);
+    drop_cleared(self);
+    weir_timers_pop(&self->timers, &self->timer);
+}
+
+static int
+process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    (void)now_ns;
+    if (!self->has_timers) {
+        return WEIR_DONE;
+    }
+    self->process.out = &out[0];
+    self->process.side = &out[1];
+    self->process.watermark = watermark;
+    self->up_to = watermark;
+    self->fired_cnt = 0;
+    int step = self->function->timers(&self->process);
+    drop_cleared(self);
+    return step;
+}
+
+const struct weir_operator_type weir_process_type = {
+    .name = "process",
+    .self_bytes = sizeof(struct self),
+    .input_cnt = 1,
+    .output_cnt = 2,
+    .open = process_open,
+    .process = process_process,
+    .watermark = process_watermark,
+};

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process.h: a function of one's own over the rows of a key, with state and event-time timers.
+ *
+ *     struct visit { int64_t last; int64_t cnt; };           all bytes zero: a key not seen yet
+ *
+ *     WEIR_PROCESS_TIMED(session, click, struct visit, session_end)
+ *     {
+ *         if (state->cnt > 0) { weir_process_timer_delete(p, state->last + GAP, 0); }
+ *         state->cnt++;
+ *         state->last = in->at;
+ *         return weir_process_timer_set(p, in->at + GAP, 0);
+ *     }
+ *     WEIR_ON_TIMER(session, struct visit)
+ *     {
+ *         if (!weir_out_room(p->out, 1, 0)) { return WEIR_AGAIN; }
+ *         struct session_end *end = session_end_emit(p->out);
+ *         end->user = weir_process_key(p, 0);
+ *         end->clicks = state->cnt;
+ *         weir_process_clear(p, state);
+ *         return WEIR_DONE;
+ *     }
+ *
+ * Both define session_process. WEIR_PROCESS is the same without timers. A body sees p, state and,
+ * of a row, in and heap; of a timer, time and ns. It answers WEIR_DONE; WEIR_AGAIN when the output
+ * has no room, before it has changed anything: the same row or timer comes again; or an error.
+ *
+ * A timer fires when the watermark has reached its time, in order of time; one set for a time that
+ * has passed fires with the next watermark. What a body emits has event time p->time: the row's, or
+ * the timer's.
+ *
+ * Outputs: 0, and 1 aside (p->side), each of any schema.
+ * State:   a table of the key's values, and the timers (timer.h).
+ * Limits:  the state has at most WEIR_TABLE_VAL_BYTES_MAX bytes; what is longer goes into keys of
+ *          its own. Source: Flink's KeyedProcessFunction.
+ */
+#ifndef WEIR_DATAPLANE_OPERATORS_PROCESS_H
+#define WEIR_DATAPLANE_OPERATORS_PROCESS_H
+
+#include "dataplane/key.h"
+#include "dataplane/operator.h"
+
+WEIR_C_BEGIN
+
+/* As WEIR_TABLE_VAL_BYTES_MAX; asserted in process.c. */
+#define WEIR_PROCESS_STATE_BYTES_MAX 256
+
+/* What a body may use; one per operator. The fields are set before each call, others are
+ * private. */
+struct weir_process {
+    struct weir_out *out;
+    struct weir_out *side;
+    int64_t time; /* event time of the row, WEIR_TIME_MIN where it has none; or the timer's */
+    int64_t watermark; /* of the row's channel; or the one that fires the timer */
+    int64_t timer_time; /* of the timer */
+    uint64_t timer_ns;
+    uint32_t row; /* the current row of the block, for the calls below */
+};
+
+/* Rows [from, from + cnt) of the selection, with their states. Returns rows done, or an error. */
+typedef int(weir_process_rows_fn)(struct weir_process *p, const struct weir_view *in, uint32_t from,
+    uint32_t cnt, void *const *state);
+/* Fires what is due, as weir_process_timer_next() gives it. */
+typedef int(weir_process_timers_fn)(struct weir_process *p);
+
+/* What the macros define. */
+struct weir_process_function {
+    const char *name;
+    const struct weir_schema *(*in_schema)(void);
+    const struct weir_schema *(*out_schema)(void);
+    uint32_t state_bytes;
+    weir_process_rows_fn *rows;
+    weir_process_timers_fn *timers; /* NULL: none */
+};
+
+struct weir_process_conf {
+    struct weir_key key;
+    const struct weir_process_function *function;
+};
+
+/* weir_process_check - what open would refuse. WEIR_EGRAPH with the reason. */
+WEIR_API WEIR_MUST_USE int
+weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema);
+
+extern WEIR_API const struct weir_operator_type weir_process_type;
+
+/* weir_process_timer_set - a timer of the current key; ns tells several of one time apart. It
+ * exists once. 0, or WEIR_EBUDGET. */
+WEIR_API WEIR_MUST_USE int
+weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns);
+/* weir_process_timer_delete - remove it; false when there is none. */
+WEIR_API bool weir_process_timer_delete(struct weir_process *p, int64_t time, uint64_t ns);
+/* weir_process_clear - forget the current key's state: it is all zero at once, and its entry
+ * goes. */
+WEIR_API void weir_process_clear(struct weir_process *p, void *state);
+/* weir_process_key - number part of the current key, for keys of one or two numbers. */
+WEIR_API int64_t weir_process_key(const struct weir_process *p, uint32_t part);
+/* weir_process_key_text - the current key, where it is one string; borrowed until the body ends. */
+WEIR_API struct weir_slice weir_process_key_text(const struct weir_process *p);
+
+/* For the loops that the macros make: the next due timer's state into *ret_state. 1; 0: none is
+ * due; WEIR_AGAIN + 1 (2): a slice is over; or an error. */
+WEIR_API int weir_process_timer_next(struct weir_process *p, void **ret_state);
+WEIR_API void weir_process_timer_done(struct weir_process *p);
+
+WEIR_C_END
+
+#define WEIR_PROCESS_SLICE 2
+
+#define WEIR_PROCESS_ROWS(name, in_type, state_type)                                            \
+    WEIR_STATIC_ASSERT(                                                                         \
+        sizeof(state_type) <= WEIR_PROCESS_STATE_BYTES_MAX, "the state is too large");          \
+    static inline int name##_row(                                                               \
+        struct weir_process *p, const struct in_type *in, const char *heap, state_type *state); \
+    static int name##_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, \
+        uint32_t cnt, void *const *state)                                                       \
+    {                                                                                           \
+        for (uint32_t i = 0; i < cnt; i++) {                                                    \
+            struct in_type copy;                                                                \
+            const struct in_type *in = &copy;                                                   \
+            uint32_t row = weir_view_row(view, from + i);                                       \
+            if (view->stride != 0) {                                                            \
+                in = (const struct in_type *)(const void *)(view->rows +                        \
+                                                            (size_t)view->stride * row);        \
+            } else {                                                                            \
+                in_type##_load(view->rows, view->cap, row, &copy);                              \
+            }                                                                                   \
+            p->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;           \
+            p->out->row_time = p->time;                                                         \
+            p->side->row_time = p->time;                                                        \
+            int step = name##_row(p, in, view->heap, (state_type *)state[i]);                   \
+            if (step != WEIR_DONE) {                                                            \
+                return step < 0 ? step : (int)i;                                                \
+            }                                                                                   \
+            p->row++;                                                                           \
+        }                                                                                       \
+        return (int)cnt;                                                                        \
+    }
+
+#define WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)             \
+    static inline int name##_row(struct weir_process *p WEIR_UNUSED, \
+        const struct in_type *in WEIR_UNUSED, const char *heap WEIR_UNUSED, state_type *state)
+
+/* WEIR_PROCESS - see the top of this file. */
+#define WEIR_PROCESS(name, in_type, state_type, out_type)                                   \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                                            \
+    static const struct weir_process_function name##_process = {                            \
+        #name, in_type##_schema, out_type##_schema, sizeof(state_type), name##_rows, NULL}; \
+    WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)
+
+/* WEIR_PROCESS_TIMED - the same with timers; WEIR_ON_TIMER follows. */
+#define WEIR_PROCESS_TIMED(name, in_type, state_type, out_type)                          \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                                         \
+    static int name##_timers(struct weir_process *p);                                    \
+    static const struct weir_process_function name##_process = {#name, in_type##_schema, \
+        out_type##_schema, sizeof(state_type), name##_rows, name##_timers};              \
+    WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)
+
+#define WEIR_ON_TIMER(name, state_type)                                                   \
+    static inline int name##_timer(                                                       \
+        struct weir_process *p, state_type *state, int64_t time, uint64_t ns);            \
+    static int name##_timers(struct weir_process *p)                                      \
+    {                                                                                     \
+        for (;;) {                                                                        \
+            void *state;                                                                  \
+            int got = weir_process_timer_next(p, &state);                                 \
+            if (got != 1) {                                                               \
+                return got == WEIR_PROCESS_SLICE ? (int)WEIR_AGAIN : got;                 \
+            }                                                                             \
+            int step = name##_timer(p, (state_type *)state, p->timer_time, p->timer_ns);  \
+            if (step != WEIR_DONE) {                                                      \
+                return step;                                                              \
+            }                                                                             \
+            weir_process_timer_done(p);                                                   \
+        }                                                                                 \
+    }                                                                                     \
+    static inline int name##_timer(struct weir_process *p WEIR_UNUSED, state_type *state, \
+        int64_t time WEIR_UNUSED, uint64_t ns WEIR_UNUSED)
+
+#endif
