@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hist.h"
 #include "dataplane/valve.h"
 
 #define CLOSE_WHY_BYTES 512
@@ -36,6 +37,7 @@ struct node {
     const struct weir_view *in;
     uint32_t in_input;
     uint32_t cursor;
+    int64_t intended_ns; /* of the last batch: what a watermark fires is due to it */
     int64_t pend_watermark;
     bool pend_idle;
     uint32_t end_inputs; /* inputs whose end is to be told, as bits */
@@ -65,6 +67,7 @@ struct weir_chain {
     uint32_t node_cnt;
     uint32_t ended_cnt;
     uint32_t blocked;
+    struct weir_hist *latency; /* of rows at sinks; NULL: no sink here */
     uint64_t work; /* nodes with something pending or to emit, as bits */
     void *mem[WEIR_CHAIN_NODE_CNT_MAX];
 };
@@ -198,6 +201,19 @@ find_reach(struct weir_chain *chain)
     }
 }
 
+static int
+add_latency(struct weir_chain *chain)
+{
+    if (chain->latency == NULL) {
+        chain->latency = malloc(sizeof *chain->latency);
+        if (chain->latency == NULL) {
+            return weir_err_push(WEIR_ENOMEM, "a histogram of latencies");
+        }
+        weir_hist_init(chain->latency);
+    }
+    return 0;
+}
+
 int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain)
 {
@@ -228,6 +244,9 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
         memset(chain->mem[i], 0, bytes);
         rc = node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
+        if (rc == 0 && conf->nodes[i].type->output_cnt == 0) {
+            rc = add_latency(chain);
+        }
     }
     find_reach(chain);
 out:
@@ -296,6 +315,7 @@ weir_chain_close(struct weir_chain *chain)
     for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
         free(chain->mem[i]);
     }
+    free(chain->latency);
     free(chain->nodes);
     free(chain);
     return rc;
@@ -440,7 +460,7 @@ prepare_outs(struct node *node, const struct weir_view *in)
         struct weir_out *out = &node->out[i];
         out->view = node->empty[i];
         out->view.watermark = in != NULL ? in->watermark : WEIR_TIME_MIN;
-        out->view.intended_ns = in != NULL ? in->intended_ns : 0;
+        out->view.intended_ns = in != NULL ? in->intended_ns : node->intended_ns;
         out->heap_end = out->buf_bytes;
         out->row_kind = WEIR_ROW_INSERT;
         out->passed = false;
@@ -470,7 +490,7 @@ collect_outs(struct node *node)
 
 /* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
 static int
-step_batch(struct node *node, int64_t now_ns)
+step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
 {
     prepare_outs(node, node->in);
     int64_t rows = node->op.type->process(
@@ -479,6 +499,10 @@ step_batch(struct node *node, int64_t now_ns)
         return (int)rows;
     }
     node->cursor += (uint32_t)rows;
+    node->intended_ns = node->in->intended_ns;
+    if (node->out_cnt == 0 && rows > 0 && node->intended_ns != 0 && chain->latency != NULL) {
+        weir_hist_record_since(chain->latency, node->intended_ns, now_ns, (uint64_t)rows);
+    }
     WEIR_DCHECK(node->cursor <= node->in->cnt, "%s consumed more than it was given", node->name);
     if (node->cursor == node->in->cnt) {
         node->pend &= ~(uint32_t)PEND_BATCH;
@@ -566,7 +590,7 @@ step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     bool was_finished = node->finished;
     int rc;
     if ((node->pend & PEND_BATCH) != 0) {
-        rc = step_batch(node, now_ns);
+        rc = step_batch(chain, node, now_ns);
     } else if ((node->pend & PEND_WATERMARK) != 0) {
         rc = step_watermark(node, now_ns);
     } else if ((node->pend & PEND_STATUS) != 0) {
@@ -707,6 +731,12 @@ bool
 weir_chain_ended(const struct weir_chain *chain)
 {
     return chain->ended_cnt == chain->node_cnt && chain->work == 0;
+}
+
+const struct weir_hist *
+weir_chain_latency(const struct weir_chain *chain)
+{
+    return chain->latency;
 }
 
 uint32_t

@@ -58,6 +58,7 @@ struct weir_chain_conf {
 };
 
 struct weir_chain;
+struct weir_hist;
 
 /* weir_chain_new - all memory of the nodes; nothing is opened. WEIR_ENOMEM, WEIR_EINVAL. */
 WEIR_API WEIR_MUST_USE int
@@ -105,6 +106,9 @@ WEIR_API void weir_chain_offer_end(struct weir_chain *chain, uint32_t node, uint
 
 /* weir_chain_ended - every node has finished. */
 WEIR_API bool weir_chain_ended(const struct weir_chain *chain);
+/* weir_chain_latency - how long after their intended times rows came to the sinks of this chain;
+ * NULL where it has none. A partition is no sink: what it takes has not arrived. */
+WEIR_API const struct weir_hist *weir_chain_latency(const struct weir_chain *chain);
 /* weir_chain_blocked - the node that the last run() waits for, or UINT32_MAX. */
 WEIR_API uint32_t weir_chain_blocked(const struct weir_chain *chain);
 WEIR_API struct weir_operator *weir_chain_operator(struct weir_chain *chain, uint32_t node);

@@ -391,6 +391,12 @@ weir_task_end_ns(const struct weir_task *task)
     return task->end_ns;
 }
 
+const struct weir_hist *
+weir_task_latency(const struct weir_task *task)
+{
+    return weir_chain_latency(task->chain);
+}
+
 const char *
 weir_task_name(const struct weir_task *task)
 {

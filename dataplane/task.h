@@ -91,6 +91,8 @@ WEIR_API const char *weir_task_cause(const struct weir_task *task);
  * them had finished, before they were closed; by the poller's clock, after the task's end. */
 WEIR_API int64_t weir_task_begin_ns(const struct weir_task *task);
 WEIR_API int64_t weir_task_end_ns(const struct weir_task *task);
+/* weir_task_latency - of the rows at its sinks, or NULL; after the task's end. */
+WEIR_API const struct weir_hist *weir_task_latency(const struct weir_task *task);
 WEIR_API const char *weir_task_name(const struct weir_task *task);
 
 /* What an operator of the task has counted, as last published. */

@@ -14,6 +14,7 @@
 #ifndef WEIR_SCHED_JOB_H
 #define WEIR_SCHED_JOB_H
 
+#include "base/hist.h"
 #include "base/region.h"
 #include "dataplane/task.h"
 #include "sched/core.h"
@@ -68,6 +69,9 @@ WEIR_API void
 weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum);
 /* weir_job_wall_ns - from when all operators were open until the last task ended. */
 WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
+/* weir_job_latency - from the intended time of a row (a source with a rate has one) to its arrival
+ * at a sink, over all sinks; empty where nothing had an intended time. After the run. */
+WEIR_API void weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist);
 /* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
 WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
 

@@ -667,6 +667,18 @@ weir_job_wall_ns(const struct weir_job *job)
     return end_ns > begin_ns ? end_ns - begin_ns : 0;
 }
 
+void
+weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist)
+{
+    weir_hist_init(ret_hist);
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        const struct weir_hist *hist = weir_task_latency(job->stage[s].task);
+        if (hist != NULL) {
+            weir_hist_merge(ret_hist, hist);
+        }
+    }
+}
+
 const char *
 weir_job_fallback_at(const struct weir_job *job, uint32_t idx)
 {

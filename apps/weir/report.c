@@ -41,6 +41,31 @@ vertices_json(const struct weir_run_result *result)
     return list;
 }
 
+/* From intended time to a sink; null where nothing had an intended time (no rate was asked). */
+static json_t *
+latency_json(const struct weir_run_result *result)
+{
+    static const struct {
+        const char *name;
+        double share;
+    } rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999},
+        {"max", 1.0}};
+    struct weir_hist *hist = malloc(sizeof *hist);
+    json_t *doc = NULL;
+    if (hist != NULL) {
+        weir_job_latency(result->job, hist);
+    }
+    if (hist != NULL && hist->cnt > 0) {
+        doc = json_object();
+        for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
+            json_object_set_new(
+                doc, rows[i].name, json_integer((json_int_t)weir_hist_ns_at(hist, rows[i].share)));
+        }
+    }
+    free(hist);
+    return doc != NULL ? doc : json_null();
+}
+
 /* Parts of each core's time, which add up to 1; empty under the seeded poller. */
 static json_t *
 cores_json(const struct weir_run_result *result)
@@ -148,6 +173,7 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(doc, "records_late", json_integer((json_int_t)totals.rows_late));
     json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
     json_object_set_new(doc, "rate_per_s", json_real(rate_per_s(result, totals.rows_in)));
+    json_object_set_new(doc, "latency_ns", latency_json(result));
     json_object_set_new(doc, "cores", cores_json(result));
     json_object_set_new(
         doc, "poll_gap_ns", json_integer((json_int_t)weir_job_poll_gap_ns(result->job)));
