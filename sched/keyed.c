@@ -126,3 +126,28 @@ weir_window_join(struct weir_stream *left, struct weir_stream *right, const char
 {
     return join_streams(left, right, name, conf, true);
 }
+
+struct weir_stream *
+weir_process(struct weir_stream *in, const char *name, const struct weir_process_function *function,
+    const struct weir_schema *side_schema)
+{
+    const struct weir_key *key = weir_stream_key(in);
+    const struct weir_schema *schema = weir_stream_schema(in);
+    struct weir_process_conf process = {.function = function};
+    if (key != NULL) {
+        process.key = *key;
+    }
+    if (schema != NULL && weir_process_check(&process, schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_process_type,
+        .conf = &process,
+        .conf_bytes = sizeof process,
+        .out_schema = {function->out_schema(), side_schema},
+        .uses_time = true,
+        .keeps_state = true,
+    };
+    return weir_operator(&in, 1, &made);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* keyed.h: graph calls for the operators that keep state: windows, tops, reduces,
- * joins.
+ * joins, process functions.
  *
  *     s = weir_key_by(bids, WEIR_KEY(bid, auction));
  *     s = weir_window(s, "count", &(struct weir_window_conf){.span = WEIR_SLIDE(10 * WEIR_S, 2 *
@@ -14,6 +14,7 @@
 #define WEIR_SCHED_KEYED_H
 
 #include "dataplane/operators/join.h"
+#include "dataplane/operators/process.h"
 #include "dataplane/operators/reduce.h"
 #include "dataplane/operators/top.h"
 #include "dataplane/operators/window.h"
@@ -43,6 +44,11 @@ WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_str
  * is any right one. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
 WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join_conf *conf);
+
+/* weir_process - a function of one's own over a keyed stream, with state and event-time timers.
+ * What it puts aside is weir_side(stream, 1), of side_schema; NULL: as the input. */
+WEIR_API struct weir_stream *weir_process(struct weir_stream *in, const char *name,
+    const struct weir_process_function *function, const struct weir_schema *side_schema);
 
 WEIR_C_END
 
