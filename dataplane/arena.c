@@ -145,6 +145,7 @@ weir_arena_masks_clear(struct weir_arena *arena)
 {
     memset(arena->saved, 0, (size_t)arena->page_cnt * sizeof arena->saved[0]);
     memset(arena->dirty, 0, (size_t)arena->page_cnt * sizeof arena->dirty[0]);
+    arena->epoch++;
 }
 
 uint32_t

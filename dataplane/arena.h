@@ -101,6 +101,7 @@ struct weir_arena {
     uint32_t table_fresh;
     uint32_t table_cnt;
     char *scratch; /* one page */
+    uint64_t epoch; /* rises when lines must be touched anew */
 };
 
 /* weir_arena_init - lay an arena out in memory that the caller gives.

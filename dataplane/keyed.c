@@ -277,6 +277,146 @@ weir_keyed_resolve(const struct weir_keyed *keyed, struct weir_table *table,
     return (int)(rows->rows.cnt - from);
 }
 
+/* ---- cache ---- */
+
+/* Rows between two looks at whether the cache helps, and calls that it rests for if not: asking in
+ * vain costs about a tenth of a lookup. */
+#define CACHE_LOOK_ROWS 8192
+#define CACHE_REST_CALLS 512
+
+static inline uint32_t
+cache_idx(uint64_t key)
+{
+    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - WEIR_KEYED_CACHE_LG2));
+}
+
+/* The key of a place without a value: one that belongs elsewhere. */
+static inline uint64_t
+cache_no_key(uint32_t idx)
+{
+    return idx == 0; /* cache_idx(0) is 0, cache_idx(1) is not */
+}
+
+static void
+cache_forget(struct weir_keyed_cache *cache, const struct weir_table *table)
+{
+    memset(cache->key, 0, sizeof cache->key);
+    cache->key[0] = cache_no_key(0);
+    cache->table = table;
+    cache->moved_cnt = table->moved_cnt;
+    cache->epoch = table->arena->epoch;
+}
+
+/* Forget the entries of one bucket; a page's worth from its start, which is never too little. */
+static void
+cache_forget_bucket(struct weir_keyed_cache *cache, uintptr_t bucket)
+{
+    for (uint32_t i = 0; i < WEIR_KEYED_CACHE_CNT; i++) {
+        bool is_in = (uintptr_t)cache->val[i] - bucket < WEIR_PAGE_BYTES;
+        cache->key[i] = is_in ? cache_no_key(i) : cache->key[i];
+    }
+}
+
+static void
+cache_follow(struct weir_keyed_cache *cache, const struct weir_table *table)
+{
+    uint32_t cnt = table->moved_cnt - cache->moved_cnt;
+    if (cnt > WEIR_TABLE_MOVED_CNT || cache->epoch != table->arena->epoch) {
+        cache_forget(cache, table);
+        return;
+    }
+    for (; cnt > 0; cnt--) {
+        uint32_t ref = table->moved_ref[(table->moved_cnt - cnt) % WEIR_TABLE_MOVED_CNT];
+        cache_forget_bucket(cache, (uintptr_t)weir_arena_ptr(table->arena, ref));
+    }
+    cache->moved_cnt = table->moved_cnt;
+}
+
+bool
+weir_keyed_cache_serves(
+    const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table)
+{
+    if (keyed->kind != WEIR_KEY_8 || keyed->key.field_cnt == 0 || keyed->key.part[0].bytes != 8) {
+        return false;
+    }
+    if (cache->rest_cnt > 0) {
+        cache->rest_cnt--;
+        return false;
+    }
+    bool is_again = cache->asked == table;
+    cache->asked = table;
+    if (!is_again) {
+        return false;
+    }
+    if (cache->table != table) {
+        cache_forget(cache, table);
+    } else {
+        cache_follow(cache, table);
+    }
+    return true;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+cache_probe(const struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
+    struct weir_keyed_rows *rows, uint16_t *ret_miss)
+{
+    uint32_t hit_cnt = 0;
+    uint32_t miss_cnt = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint64_t key;
+        size_t row = lane.sel != NULL ? lane.sel[i] : i;
+        memcpy(&key, lane.ptr + lane.stride * row, sizeof key);
+        uint32_t idx = cache_idx(key);
+        bool is_hit = cache->key[idx] == key;
+        rows->val[hit_cnt] = cache->val[idx];
+        rows->word[miss_cnt] = key;
+        ret_miss[miss_cnt] = (uint16_t)i;
+        hit_cnt += is_hit;
+        miss_cnt += !is_hit;
+    }
+    return miss_cnt;
+}
+
+uint32_t
+weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
+    struct weir_keyed_rows *rows, uint16_t *ret_miss)
+{
+    uint32_t miss_cnt;
+    if (lane.sel != NULL) {
+        miss_cnt = cache_probe(cache, lane, cnt, rows, ret_miss);
+    } else {
+        miss_cnt = cache_probe(cache, lane, cnt, rows, ret_miss);
+    }
+    cache->row_cnt += cnt;
+    cache->miss_cnt += miss_cnt;
+    if (cache->row_cnt >= CACHE_LOOK_ROWS) {
+        cache->rest_cnt = cache->miss_cnt > cache->row_cnt / 4 * 3 ? CACHE_REST_CALLS : 0;
+        cache->row_cnt = 0;
+        cache->miss_cnt = 0;
+    }
+    return miss_cnt;
+}
+
+void
+weir_keyed_cache_load(const struct weir_keyed *keyed, uint32_t cnt, struct weir_keyed_rows *rows)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        rows->hash[i] = weir_hash_u64(rows->word[i]);
+    }
+    aim(keyed, rows, rows->text, cnt);
+}
+
+void
+weir_keyed_cache_fill(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows)
+{
+    /* What moved while these rows were resolved is forgotten at the next call. */
+    for (uint32_t i = 0; i < rows->rows.cnt; i++) {
+        uint32_t idx = cache_idx(rows->word[i]);
+        cache->key[idx] = rows->word[i];
+        cache->val[idx] = rows->val[i];
+    }
+}
+
 /* ---- back into rows ---- */
 
 int

@@ -44,6 +44,24 @@ struct weir_keyed_rows {
     char text[WEIR_KEYED_TEXT_BYTES_MAX]; /* of packed and stored keys */
 };
 
+/* Keys of one 8-byte field as they lie in a view: row sel[i] of ptr, or row i. */
+struct weir_keyed_lane {
+    const char *ptr;
+    size_t stride;
+    const uint16_t *sel;
+};
+
+static inline struct weir_keyed_lane
+weir_keyed_plain(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from)
+{
+    struct weir_lane lane = weir_view_lane(view, keyed->key.part[0].off, 8);
+    struct weir_keyed_lane plain;
+    plain.ptr = view->sel != NULL ? lane.ptr : lane.ptr + (size_t)lane.stride * from;
+    plain.stride = lane.stride;
+    plain.sel = view->sel != NULL ? view->sel + from : NULL;
+    return plain;
+}
+
 /* weir_keyed_init - resolve a key against a schema; arena is NULL where no hash_all is asked for.
  * Errors: WEIR_EGRAPH. */
 WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
@@ -69,6 +87,44 @@ weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *
  * fields. */
 WEIR_API WEIR_MUST_USE int weir_keyed_resolve(const struct weir_keyed *keyed,
     struct weir_table *table, struct weir_keyed_rows *rows, uint32_t from);
+
+/* ---- cache ----
+ *
+ * Where the entries of the last keys of one table lie, for keys of one 8-byte field. Few keys get
+ * most rows nearly always; for them a lookup is one multiplication and one compare in L1. It
+ * forgets what the table has moved, and rests where it does not help.
+ */
+#define WEIR_KEYED_CACHE_LG2 9
+#define WEIR_KEYED_CACHE_CNT (1 << WEIR_KEYED_CACHE_LG2)
+
+struct weir_keyed_cache {
+    const struct weir_table *table; /* NULL: forget */
+    const struct weir_table *asked; /* of the last rows */
+    uint32_t moved_cnt; /* of the table, up to which the places are right */
+    uint64_t epoch; /* of the arena: another one means that entries must be touched anew */
+    uint32_t row_cnt; /* since the last look at whether it helps */
+    uint32_t miss_cnt;
+    uint32_t rest_cnt; /* calls that it rests for */
+    uint64_t key[WEIR_KEYED_CACHE_CNT];
+    void *val[WEIR_KEYED_CACHE_CNT];
+};
+
+/* weir_keyed_cache_serves - whether to ask the cache for rows of this view in this table. */
+WEIR_API bool weir_keyed_cache_serves(
+    const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table);
+/* weir_keyed_cache_probe - values of the rows it has, dense in rows->val; keys of the others, dense
+ * in rows->word, and their positions in ret_miss. Returns how many others.
+ *
+ * Shape:   lane of weir_keyed_plain(); cnt <= WEIR_KEYED_ROW_CNT_MAX.
+ */
+WEIR_API uint32_t weir_keyed_cache_probe(struct weir_keyed_cache *cache,
+    struct weir_keyed_lane lane, uint32_t cnt, struct weir_keyed_rows *rows, uint16_t *ret_miss);
+/* weir_keyed_cache_load - what weir_keyed_load() does, for the cnt keys that probe left in rows. */
+WEIR_API void
+weir_keyed_cache_load(const struct weir_keyed *keyed, uint32_t cnt, struct weir_keyed_rows *rows);
+/* weir_keyed_cache_fill - remember rows that were resolved since. */
+WEIR_API void
+weir_keyed_cache_fill(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows);
 
 /* weir_keyed_heap_bytes - what the strings of a stored key take of an output's heap. */
 WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored);

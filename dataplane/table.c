@@ -300,6 +300,14 @@ weir_table_stored_hash(const struct weir_table *t, const uint64_t *word)
                                        t->spec.tail_cnt, t->arena->spec.max_parallelism);
 }
 
+/* The entries of a bucket are about to move. */
+static void
+note_moved(struct weir_table *t, uint32_t ref)
+{
+    t->moved_ref[t->moved_cnt % WEIR_TABLE_MOVED_CNT] = ref;
+    t->moved_cnt++;
+}
+
 /* One size up: the key group has a single bucket. */
 static int
 bucket_enlarge(struct weir_table *t, const struct table_place *place)
@@ -320,6 +328,7 @@ bucket_enlarge(struct weir_table *t, const struct table_place *place)
             entry_copy(t, old, slot, weir_table_stored_hash(t, word), bucket);
         }
     }
+    note_moved(t, place->ref);
     bucket_give(t, place->ref);
     dir_set(t, bucket, ref);
     return 0;
@@ -359,6 +368,7 @@ bucket_split(struct weir_table *t, const struct table_place *place)
      * be found where its other entries moved away. */
     struct weir_bucket *old = (struct weir_bucket *)arena->scratch;
     struct weir_bucket *upper = table_bucket_at(t, ref);
+    note_moved(t, place->ref);
     memcpy(old, bucket, WEIR_PAGE_BYTES);
     weir_arena_touch(arena, bucket, WEIR_PAGE_BYTES);
     memset((char *)bucket + WEIR_LINE_BYTES, 0, WEIR_PAGE_BYTES - WEIR_LINE_BYTES);

@@ -74,6 +74,8 @@ struct weir_bucket {
 };
 WEIR_STATIC_ASSERT(sizeof(struct weir_bucket) == WEIR_LINE_BYTES, "a bucket header is one line");
 #define WEIR_TABLE_SIZE_CNT 3
+/* Buckets whose entries have moved that a table remembers. */
+#define WEIR_TABLE_MOVED_CNT 4
 
 struct weir_table {
     struct weir_arena *arena;
@@ -98,6 +100,10 @@ struct weir_table {
     uint32_t give_group;
     bool is_taken;
     uint64_t owner; /* free for the operator */
+    /* Where entries have moved away from: the last buckets, for those who remember where they
+     * lay. */
+    uint32_t moved_cnt;
+    uint32_t moved_ref[WEIR_TABLE_MOVED_CNT];
 };
 WEIR_STATIC_ASSERT(sizeof(struct weir_table) <= WEIR_ARENA_TABLE_BYTES, "raise the room");
 

@@ -557,6 +557,7 @@ delete_key(struct weir_table *t, const struct table_key *key)
         table_slot_words(t, bucket, hole, word);
         weir_blob_give(t->arena, table_word_is_long(word) ? (uint32_t)(word[1] >> 32) : 0);
     }
+    t->moved_cnt += WEIR_TABLE_MOVED_CNT + 1; /* others may fill the hole: too much to note */
     weir_arena_touch_line(t->arena, bucket);
     for (;;) {
         uint32_t group = hole / WEIR_TABLE_SLOT_CNT;

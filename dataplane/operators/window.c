@@ -139,7 +139,11 @@ plan_init(struct window_plan *plan, const struct weir_window_conf *conf,
     plan->mode = is_single                    ? WINDOW_SINGLE
                  : plan->agg.subtract != NULL ? WINDOW_SUBTRACT
                                               : WINDOW_STACKS;
-    return plan_top(plan, conf, out);
+    err = plan_top(plan, conf, out);
+    if (err == 0 && !is_single && weir_window_peak_fits(plan)) {
+        plan->mode = WINDOW_PEAKS;
+    }
+    return err;
 }
 
 int
@@ -181,7 +185,8 @@ window_open(struct weir_operator *op)
         (size_t)(cap + WINDOW_SOURCE_CNT) * sizeof(struct weir_table *),
         (size_t)WINDOW_BLOCK * plan->acc_bytes, WINDOW_CANDIDATE_CNT * sizeof(int64_t),
         2 * WINDOW_CANDIDATE_CNT * sizeof(uint64_t), (size_t)WINDOW_CANDIDATE_CNT * plan->acc_bytes,
-        (size_t)WINDOW_BLOCK * row_bytes};
+        (size_t)WINDOW_BLOCK * row_bytes,
+        plan->mode == WINDOW_PEAKS ? cap * sizeof(struct window_peaks) : 0};
     size_t bytes = WEIR_LINE_BYTES;
     for (size_t i = 0; i < WEIR_ARRAY_CNT(part); i++) {
         bytes += weir_align_up(part[i], WEIR_LINE_BYTES);
@@ -199,6 +204,7 @@ window_open(struct weir_operator *op)
     fire->candidate_key = (uint64_t *)(void *)carve(&at, part[4]);
     fire->candidate_acc = carve(&at, part[5]);
     fire->scratch_rows = carve(&at, part[6]);
+    self->peaks = (struct window_peaks *)(void *)carve(&at, part[7]);
     self->row_bytes = row_bytes;
     self->frontier = WEIR_TIME_MIN;
     self->open_watermark = WEIR_TIME_MIN;
@@ -409,6 +415,44 @@ span(const struct weir_view *in, uint32_t from, uint32_t cnt, int64_t *ret_min, 
     *ret_max = max;
 }
 
+/* Rows that all belong to one pane, by way of the cache: first those whose entries it has, then the
+ * others. Rows of one key keep their order, as they are all of one kind or the other. */
+static int
+add_cached(struct window_self *self, struct window_place *place, const struct weir_view *in,
+    uint32_t from, uint32_t cnt)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    struct weir_keyed_rows *rows = &self->rows;
+    uint16_t miss[WINDOW_BLOCK];
+    uint16_t sel[WINDOW_BLOCK];
+    uint32_t miss_cnt = weir_keyed_cache_probe(
+        &self->cache, weir_keyed_plain(&self->plan.keyed, in, from), cnt, rows, miss);
+    if (miss_cnt == 0) {
+        struct weir_aggregate_rows all = {in, from, cnt};
+        agg->update(agg, rows->val, &all);
+        return 0;
+    }
+    struct weir_view view = *in;
+    struct weir_aggregate_rows hits = {&view, 0, cnt - miss_cnt};
+    uint32_t next = 0;
+    view.sel = sel;
+    for (uint32_t i = 0, n = 0; i < cnt; i++) {
+        sel[n] = (uint16_t)weir_view_row(in, from + i);
+        bool is_miss = next < miss_cnt && miss[next] == i;
+        next += is_miss;
+        n += !is_miss;
+    }
+    agg->update(agg, rows->val, &hits);
+    for (uint32_t i = 0; i < miss_cnt; i++) {
+        sel[i] = (uint16_t)weir_view_row(in, from + miss[i]);
+    }
+    weir_keyed_cache_load(&self->plan.keyed, miss_cnt, rows);
+    view.cnt = miss_cnt;
+    int err = add_to_pane(self, place, rows, &view, 0);
+    weir_keyed_cache_fill(&self->cache, rows);
+    return err;
+}
+
 /* Up to a block of rows from `from` on. Returns how many. */
 static int
 add_block(
@@ -417,17 +461,24 @@ add_block(
     uint32_t cnt = weir_min_u32(in->cnt - from, WINDOW_BLOCK);
     int64_t min;
     int64_t max;
-    int loaded = weir_keyed_load(&self->plan.keyed, in, from, cnt, &self->rows);
-    if (loaded < 0) {
-        return loaded;
-    }
-    span(in, from, (uint32_t)loaded, &min, &max);
+    span(in, from, cnt, &min, &max);
     struct window_place *place = &self->place;
     if (min < place->first_ms || min > place->last_ms) {
         weir_window_place_of(&self->plan.grid, min, self->open, place);
     }
+    bool is_one = max <= place->last_ms && !place->is_late;
+    if (is_one && place->pane != WINDOW_PANE_NONE && !place->is_gap &&
+        weir_keyed_cache_serves(
+            &self->plan.keyed, &self->cache, self->panes.pane[place->pane].table)) {
+        int err = add_cached(self, place, in, from, cnt);
+        return err < 0 ? err : (int)cnt;
+    }
+    int loaded = weir_keyed_load(&self->plan.keyed, in, from, cnt, &self->rows);
+    if (loaded < 0) {
+        return loaded;
+    }
     int err;
-    if (max <= place->last_ms && !place->is_late) {
+    if (is_one) {
         err = add_to_place(self, place, &self->rows, in, from);
     } else {
         err = add_mixed(self, in, from, (uint32_t)loaded, late);
@@ -441,12 +492,16 @@ static void
 open_for(struct window_self *self, int64_t watermark)
 {
     watermark = weir_max_i64(watermark, self->frontier);
-    if (watermark != self->open_watermark) {
-        self->open_watermark = watermark;
-        self->open = weir_window_grid_open(&self->plan.grid, watermark);
-        self->place.first_ms = 1;
-        self->place.last_ms = 0;
+    self->open_watermark = watermark;
+    if (watermark >= self->open_from && watermark < self->open_until) {
+        return;
     }
+    const struct window_grid *grid = &self->plan.grid;
+    self->open = weir_window_grid_open(grid, watermark);
+    self->open_from = weir_sub_sat(weir_window_grid_end(grid, weir_sub_sat(self->open, 1)), 1);
+    self->open_until = weir_sub_sat(weir_window_grid_end(grid, self->open), 1);
+    self->place.first_ms = 1;
+    self->place.last_ms = 0;
 }
 
 /* After the end of time every row is late, also where a window would end beyond it. */

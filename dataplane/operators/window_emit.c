@@ -20,6 +20,7 @@ weir_window_chunk_rewind(struct window_self *self)
 {
     struct window_fire *fire = &self->fire;
     fire->source_at = 0;
+    fire->step = 0;
     fire->chunk_cnt = 0;
     fire->chunk_at = 0;
     memset(&fire->cursor, 0, sizeof fire->cursor);
@@ -102,6 +103,9 @@ int
 weir_window_chunk_next(struct window_self *self)
 {
     struct window_fire *fire = &self->fire;
+    if (self->plan.mode == WINDOW_PEAKS) {
+        return weir_window_peak_next(self);
+    }
     fire->chunk_at = 0;
     fire->chunk_cnt = 0;
     for (; fire->source_at < fire->source_cnt; fire->source_at++) {

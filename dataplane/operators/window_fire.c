@@ -258,6 +258,8 @@ next_window(struct window_self *self, int64_t watermark)
         return false;
     }
     fire->k = k;
+    fire->step = 0;
+    self->cache.table = NULL; /* tables come and go now */
     return true;
 }
 
@@ -274,6 +276,9 @@ emit_from(struct window_self *self, enum window_phase phase)
     }
     go_to(self, phase);
     weir_window_chunk_rewind(self);
+    if (self->plan.mode == WINDOW_PEAKS) {
+        weir_window_peak_begin(self);
+    }
     fire->best_cnt = 0;
     fire->candidate_cnt = 0;
     fire->candidate_at = 0;
@@ -312,6 +317,20 @@ is_stray(struct window_panes *panes, uint32_t pane)
            queue_at(panes, panes->queue_to - 1, &last)->leave > panes->pane[pane].leave;
 }
 
+/* PEAKS: a pane enters when all of it was looked at. */
+static int
+enter_peaks(struct window_self *self)
+{
+    struct window_fire *fire = &self->fire;
+    int cost = weir_window_peak_enter(self, fire->pane);
+    if (cost == 0) {
+        weir_window_heap_push(&self->panes, &self->panes.entered, fire->pane);
+        fire->step = 0;
+        go_to(self, WINDOW_ENTER);
+    }
+    return cost;
+}
+
 static int
 enter(struct window_self *self)
 {
@@ -328,6 +347,9 @@ enter(struct window_self *self)
         weir_window_pane_drop(panes, fire->pane);
         emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
         return 0;
+    }
+    if (self->plan.mode == WINDOW_PEAKS) {
+        return enter_peaks(self);
     }
     if (!is_subtract && is_stray(panes, fire->pane)) {
         weir_window_heap_push(panes, &panes->entered, fire->pane);
@@ -497,6 +519,10 @@ leave(struct window_self *self)
         return 0;
     case WINDOW_SUBTRACT:
         return leave_subtract(self);
+    case WINDOW_PEAKS:
+        leave_aside(self);
+        go_to(self, WINDOW_GIVE);
+        return 0;
     default:
         return leave_stacks(self);
     }

@@ -15,6 +15,9 @@
 /* Candidates of a top before a window is looked through a second time. */
 #define WINDOW_CANDIDATE_CNT 512
 #define WINDOW_SOURCE_CNT 3
+/* PEAKS: panes of a window at most, and keys kept of each. */
+#define WINDOW_PEAK_PANE_CNT_MAX 8
+#define WINDOW_PEAK_CNT 256
 
 /* Windows are numbered: window k is [offset + k slide, offset + k slide + size). */
 struct window_grid {
@@ -31,6 +34,19 @@ struct window_pane {
     int64_t leave;
     struct weir_table *table;
     uint32_t next; /* of its hash chain, or of the free list */
+};
+
+/* PEAKS: what a pane has at the top. */
+struct window_peak {
+    uint64_t key[2];
+    int64_t count;
+};
+
+struct window_peaks {
+    int64_t most; /* the greatest count in the pane */
+    int64_t least; /* all keys with this count or a greater one are in the list */
+    uint32_t cnt;
+    struct window_peak peak[WINDOW_PEAK_CNT];
 };
 
 /* Where a time belongs, and the times around it of which the same is true. */
@@ -67,6 +83,7 @@ enum window_mode {
     WINDOW_SINGLE, /* a window is one pane */
     WINDOW_SUBTRACT, /* the running table: add the new pane, subtract the old one */
     WINDOW_STACKS, /* no inverse: a front table that shrinks and a back table that grows */
+    WINDOW_PEAKS, /* the most frequent key over a few panes: window_peak.c */
 };
 
 enum window_phase {
@@ -85,7 +102,8 @@ struct window_fire {
     enum window_phase phase;
     int64_t k; /* the window, or the last one fired */
     uint32_t pane; /* that enters, leaves or turns */
-    uint32_t step; /* TURN and STRAYS: which pane */
+    uint32_t step; /* TURN and STRAYS: which pane; PEAKS: how far in its list */
+    int64_t peak_least; /* PEAKS: a winner has this count in one pane at least */
     struct weir_table_cursor cursor;
     struct weir_table *source[WINDOW_SOURCE_CNT]; /* a key's result is merged over them */
     uint32_t source_cnt;
@@ -137,10 +155,14 @@ struct window_self {
     struct window_plan plan;
     struct weir_arena *arena;
     int64_t frontier; /* the watermark up to which windows have fired */
-    int64_t open_watermark; /* of which `open` is known */
+    int64_t open_watermark; /* of the last rows */
     int64_t open; /* the first window that a row may still count in */
+    int64_t open_from; /* for watermarks in [from, until); empty: not known */
+    int64_t open_until;
     struct window_place place; /* of the last row */
     struct window_panes panes;
+    struct window_peaks *peaks; /* PEAKS: of each pane, by its index */
+    struct weir_keyed_cache cache; /* of the pane that most rows go to */
     struct weir_table *running; /* SUBTRACT: of all entered panes; STACKS: the front */
     struct weir_table *back; /* STACKS */
     struct weir_table *strays; /* STACKS */
@@ -197,5 +219,14 @@ void weir_window_top_look(struct window_self *self);
 void weir_window_top_choose(struct window_self *self);
 /* The next candidates into the chunk. */
 void weir_window_top_next(struct window_self *self);
+
+/* ---- window_peak.c ---- */
+
+bool weir_window_peak_fits(const struct window_plan *plan);
+/* Look through the next entries of a pane that enters; fire.step is 0 at its start. */
+int weir_window_peak_enter(struct window_self *self, uint32_t pane);
+void weir_window_peak_begin(struct window_self *self);
+/* As weir_window_chunk_next(). */
+int weir_window_peak_next(struct window_self *self);
 
 #endif

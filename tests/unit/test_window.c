@@ -373,8 +373,15 @@ run_top(struct weir_aggregate aggregate, uint32_t top_cnt, uint32_t key_cnt, uin
     for (uint32_t i = 0; i < 3000; i++) {
         struct event row = row_of((int64_t)i / 10, (int64_t)weir_rng_below(&rng, key_cnt),
             (int64_t)weir_rng_below(&rng, 4));
+        /* Half of all to few keys; some late for some of their windows. */
+        row.key = weir_rng_chance(&rng, 1, 2) ? row.key % 7 : row.key;
+        row.at -= weir_rng_chance(&rng, 1, 20) ? weir_rng_between(&rng, 0, 60) : 0;
         harness_push(all, 0, &row, 1);
         harness_push(top, 0, &row, 1);
+        if (weir_rng_chance(&rng, 1, 50)) {
+            harness_watermark(all, 0, (int64_t)i / 10 - 15);
+            harness_watermark(top, 0, (int64_t)i / 10 - 15);
+        }
     }
     harness_watermark(all, 0, WEIR_WATERMARK_MAX);
     harness_watermark(top, 0, WEIR_WATERMARK_MAX);
@@ -409,6 +416,9 @@ t_top_emits_the_best_and_their_equals(void **state)
 {
     (void)state;
     run_top(weir_aggregate_count(), 1, 20, 1);
+    run_top(weir_aggregate_count(), 1, 2000, 11);
+    run_top(weir_aggregate_count(), 1, 1000000, 12);
+    run_top(weir_aggregate_count(), 1, 1, 13);
     run_top(weir_aggregate_count(), 3, 20, 2);
     /* More equal ones than there is room for candidates. */
     run_top(weir_aggregate_max("value"), 1, 100000, 3);
