@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "io/io.h"
@@ -28,6 +29,7 @@ struct weir_launch {
     char *cut_text[VERTEX_CNT_MAX];
     const char *cut[CUT_CNT_MAX];
     uint32_t cut_cnt;
+    char note[256]; /* what the plan could not have, "": nothing */
 };
 
 /* ---- the graph ---- */
@@ -222,24 +224,66 @@ held_by_others(struct weir_launch *launch)
     return cnt;
 }
 
+/* Whether others hold every core that this process may use; then `auto` has none left to take. */
+static bool
+all_held(const struct weir_launch *launch, uint32_t held_cnt)
+{
+    struct weir_cpuset left = launch->cgroup.cpus;
+    weir_cpuset_and(&left, &launch->topo->cpus);
+    for (uint32_t i = 0; i < held_cnt; i++) {
+        weir_cpuset_without(&left, &launch->held[i].cpus);
+    }
+    return held_cnt > 0 && weir_cpuset_cnt(&left) == 0;
+}
+
+/* The cores that the plan has to keep off. One thread in simulated time needs none of its own;
+ * where others hold all, `auto` shares them, and says so. */
+static int
+look_at_held(struct weir_launch *launch, uint32_t *ret_cnt)
+{
+    const struct weir_conf *conf = launch->conf;
+    uint32_t cnt = held_by_others(launch);
+    bool cores_auto = strcmp(weir_conf_text(conf, WEIR_CONF_PLACEMENT_CORES), "auto") == 0;
+    if (weir_conf_i64(conf, WEIR_CONF_POLLER) != WEIR_CONF_WORD) {
+        cnt = 0;
+    }
+    if (cores_auto && all_held(launch, cnt)) {
+        if (weir_conf_i64(conf, WEIR_CONF_STRICT) == 1) {
+            return weir_err_push(WEIR_ESTRICT, "every core is held by a running job, %s among them",
+                launch->held[0].job);
+        }
+        (void)snprintf(launch->note, sizeof launch->note,
+            "every core is held by a running job, %.128s among them: they are shared with it",
+            launch->held[0].job);
+        cnt = 0;
+    }
+    *ret_cnt = cnt;
+    return 0;
+}
+
 static int
 make_plan(struct weir_launch *launch)
 {
     const struct weir_conf *conf = launch->conf;
     bool recorded = launch->topology_xml != NULL;
     const struct weir_conf_value *budget = weir_conf_value(conf, WEIR_CONF_MEMORY_BUDGET);
+    uint32_t held_cnt = 0;
+    int err = recorded ? 0 : look_at_held(launch, &held_cnt);
+    if (err != 0) {
+        return err;
+    }
     struct weir_plan_host host = {
         .topo = launch->topo,
         .effective = recorded ? launch->topo->cpus : launch->cgroup.cpus,
         .effective_limit = recorded ? NULL : launch->cgroup.cpus_limit,
         .held = launch->held_cpus,
-        .held_cnt = recorded ? 0 : held_by_others(launch),
+        .held_cnt = held_cnt,
         .budget_bytes = (uint64_t)weir_conf_memory_budget(conf, launch->cgroup.memory_bytes),
         .budget_limit =
             budget->number == WEIR_CONF_WORD ? launch->cgroup.memory_limit : budget->origin,
     };
     int64_t cut = weir_conf_i64(conf, WEIR_CONF_PLACEMENT_CUT);
-    int err = add_vertices(launch, cut == 0);
+    err = add_vertices(launch, cut == 0);
     const struct weir_plan_options options = {
         .cut = cut == 2 ? WEIR_PLAN_CUT_ALL : WEIR_PLAN_CUT_NONE,
         .smt = (enum weir_plan_smt)weir_conf_i64(conf, WEIR_CONF_PLACEMENT_SMT),
@@ -271,6 +315,22 @@ planned_cpus(const struct weir_plan *plan)
     return cpus;
 }
 
+/* A plan that is only shown looks at what others hold under a name of its own, where it may. */
+static int
+open_lease(struct weir_launch *launch, bool hold)
+{
+    char name[32];
+    if (hold) {
+        return weir_lease_open(NULL, weir_launch_name(launch), &launch->lease);
+    }
+    (void)snprintf(name, sizeof name, "plan-%d", (int)getpid());
+    if (launch->topology_xml == NULL && weir_lease_open(NULL, name, &launch->lease) != 0) {
+        weir_err_clear();
+        launch->lease = NULL;
+    }
+    return 0;
+}
+
 int
 weir_launch_plan(struct weir_launch *launch, bool hold)
 {
@@ -283,11 +343,15 @@ weir_launch_plan(struct weir_launch *launch, bool hold)
     /* One thread in simulated time needs no core of its own, and two such jobs may well run at
      * once. */
     bool threads = weir_conf_i64(launch->conf, WEIR_CONF_POLLER) == WEIR_CONF_WORD;
-    if (err == 0 && hold) {
-        err = weir_lease_open(NULL, weir_launch_name(launch), &launch->lease);
+    if (err == 0) {
+        err = open_lease(launch, hold);
     }
     if (err == 0) {
         err = make_plan(launch);
+    }
+    if (!hold) {
+        weir_lease_close(launch->lease);
+        launch->lease = NULL;
     }
     if (err == 0 && hold) {
         struct weir_cpuset cpus = planned_cpus(launch->plan);
@@ -325,6 +389,12 @@ const char *
 weir_launch_name(const struct weir_launch *launch)
 {
     return weir_env_job_name(launch->env);
+}
+
+const char *
+weir_launch_note(const struct weir_launch *launch)
+{
+    return launch->note[0] != '\0' ? launch->note : NULL;
 }
 
 const struct weir_plan *

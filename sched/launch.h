@@ -47,6 +47,8 @@ WEIR_API WEIR_MUST_USE int weir_launch_job(struct weir_launch *launch, struct we
 
 /* weir_launch_name - the job's name: of job.name, else of the job. */
 WEIR_API const char *weir_launch_name(const struct weir_launch *launch);
+/* weir_launch_note - what the plan could not have, in words; NULL: nothing. */
+WEIR_API const char *weir_launch_note(const struct weir_launch *launch);
 /* weir_launch_plan_of - the plan, NULL before weir_launch_plan. */
 WEIR_API const struct weir_plan *weir_launch_plan_of(const struct weir_launch *launch);
 WEIR_API const struct weir_cgroup *weir_launch_cgroup(const struct weir_launch *launch);

@@ -95,8 +95,11 @@ static json_t *
 departures_json(const struct weir_run_result *result)
 {
     json_t *list = json_array();
-    const char *text;
+    const char *text = weir_launch_note(result->launch);
     uint32_t seen_cnt = 0;
+    if (text != NULL) {
+        json_array_append_new(list, json_string(text));
+    }
     for (uint32_t i = 0; (text = weir_job_departure_at(result->job, i, &seen_cnt)) != NULL; i++) {
         json_array_append_new(list, json_sprintf("%s (seen %u times)", text, seen_cnt));
     }

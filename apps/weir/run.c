@@ -16,9 +16,12 @@
 
 /* What the host did not give: said once, at the start. */
 static void
-log_departures(const struct weir_job *job)
+log_departures(const struct weir_launch *launch, const struct weir_job *job)
 {
-    const char *text;
+    const char *text = weir_launch_note(launch);
+    if (text != NULL) {
+        weir_log(WEIR_LOG_WARNING, 0, "%s", text);
+    }
     for (uint32_t i = 0; (text = weir_job_fallback_at(job, i)) != NULL; i++) {
         weir_log(WEIR_LOG_WARNING, 0, "%s", text);
     }
@@ -92,7 +95,7 @@ run_run(const struct weir_args *args)
         err = weir_launch_job(arg.launch, &job);
     }
     if (err == 0) {
-        log_departures(job);
+        log_departures(arg.launch, job);
         err = run_job(args, arg.launch, job);
     }
     weir_job_delete(job);

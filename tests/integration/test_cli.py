@@ -159,9 +159,9 @@ class Cli(unittest.TestCase):
 
     # --- signals ---
 
-    def start_endless(self):
+    def start_endless(self, *flags):
         process = subprocess.Popen([WEIR, "run", "nexmark", "-p", "events=gen:100000000000,seed=1",
-                                    "--name", self.name, "--report", "r.json"], cwd=self.folder,
+                                    "--name", self.name, "--report", "r.json", *flags], cwd=self.folder,
                                    env=self.env, text=True, stderr=subprocess.PIPE)
         self.addCleanup(process.kill)
         self.waits_for_signals(process)
@@ -203,6 +203,17 @@ class Cli(unittest.TestCase):
         process.communicate(timeout=TIMEOUT_S)
         # The drain may have been over before the second one came.
         self.assertIn(process.returncode, (0, 130))
+
+    def test_job_for_which_no_core_is_left_shares_one_unless_strict(self):
+        process = self.start_endless("--set", f"parallelism={len(os.sched_getaffinity(0))}")
+        other = f"{self.name}-b"
+        self.weir("run", "nexmark", "-p", "events=gen:1000,seed=1", "--name", other, "--report", "b.json")
+        departures = json.loads((self.folder / "b.json").read_text())["departures"]
+        self.assertTrue(any("every core is held" in d for d in departures), departures)
+        text = self.weir("run", "nexmark", "--name", other, "--strict", code=71).stderr
+        self.assertIn("every core is held by a running job", text)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT_S)
 
     def test_second_job_of_a_name_is_refused(self):
         process = self.start_endless()
