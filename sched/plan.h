@@ -277,8 +277,7 @@ WEIR_API void weir_plan_close(struct weir_plan *plan);
  *
  * Shape:   terms joined by commas: "auto" | "2" | "2-9" | "0-15:2/4" | "numa:1" | "l3:0" |
  *          "socket:0" | "die:2" | "near:nic:ens3f0", each with an "h" behind it to add SMT
- *          siblings. *ret_named holds those given by number, of which the user is sure. auto
- *          leaves cores that running jobs hold alone, as long as others are left.
+ *          siblings. *ret_named holds those given by number, of which the user is sure.
  * Errors:  WEIR_EPLAN, with the term and what there is instead.
  */
 WEIR_API WEIR_MUST_USE int weir_plan_core_list(const char *text, const struct weir_plan_host *host,

@@ -169,10 +169,6 @@ add_term(char *term, const struct weir_plan_host *host, struct weir_cpuset *ret_
         for (uint32_t i = 0; i < host->held_cnt; i++) {
             weir_cpuset_without(&cpus, &host->held[i].cpus);
         }
-        /* With every core held, auto shares: a job that was not told where to run goes ahead. */
-        if (weir_cpuset_cnt(&cpus) == 0 && strcmp(term, "auto") == 0) {
-            cpus = host->effective;
-        }
         if (weir_cpuset_cnt(&cpus) == 0) {
             char ours[LIST_TEXT];
             return weir_err_push(WEIR_EPLAN,

@@ -215,12 +215,7 @@ read_pools(struct place *place)
         weir_plan_priv_decide(build, "cores %s: CPU %s can be used", text,
             weir_cpuset_print(&place->job.cpus, list, sizeof list));
     }
-    struct weir_cpuset both = build->held;
-    weir_cpuset_and(&both, &place->job.cpus);
-    if (err == 0 && weir_cpuset_cnt(&both) > 0) {
-        weir_plan_priv_decide(build, "CPU %s is shared with running jobs: no other is left",
-            weir_cpuset_print(&both, list, sizeof list));
-    } else if (err == 0 && weir_cpuset_cnt(&build->held) > 0) {
+    if (err == 0 && weir_cpuset_cnt(&build->held) > 0) {
         weir_plan_priv_decide(build, "CPU %s is left to running jobs",
             weir_cpuset_print(&build->held, list, sizeof list));
     }
