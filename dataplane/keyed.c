@@ -356,64 +356,63 @@ weir_keyed_cache_serves(
     return true;
 }
 
-static inline __attribute__((always_inline)) uint32_t
-cache_probe(const struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
-    struct weir_keyed_rows *rows, uint16_t *ret_miss)
+static inline __attribute__((always_inline)) void
+cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
+    struct weir_keyed_spare *spare, void **ret_val)
 {
-    uint32_t hit_cnt = 0;
     uint32_t miss_cnt = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t key;
         size_t row = lane.sel != NULL ? lane.sel[i] : i;
         memcpy(&key, lane.ptr + lane.stride * row, sizeof key);
         uint32_t idx = cache_idx(key);
-        bool is_hit = cache->key[idx] == key;
-        rows->val[hit_cnt] = cache->val[idx];
-        rows->word[miss_cnt] = key;
-        ret_miss[miss_cnt] = (uint16_t)i;
-        hit_cnt += is_hit;
-        miss_cnt += !is_hit;
+        if (WEIR_UNLIKELY(cache->key[idx] != key)) {
+            cache->key[idx] = key;
+            cache->val[idx] = spare->mem + (size_t)miss_cnt * spare->bytes;
+            cache->miss[miss_cnt++] = key;
+        }
+        ret_val[i] = cache->val[idx];
     }
-    return miss_cnt;
+    spare->cnt = miss_cnt;
 }
 
-uint32_t
+void
 weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
-    struct weir_keyed_rows *rows, uint16_t *ret_miss)
+    struct weir_keyed_spare *spare, void **ret_val)
 {
-    uint32_t miss_cnt;
     if (lane.sel != NULL) {
-        miss_cnt = cache_probe(cache, lane, cnt, rows, ret_miss);
+        cache_probe(cache, lane, cnt, spare, ret_val);
     } else {
-        miss_cnt = cache_probe(cache, lane, cnt, rows, ret_miss);
+        cache_probe(cache, lane, cnt, spare, ret_val);
     }
     cache->row_cnt += cnt;
-    cache->miss_cnt += miss_cnt;
+    cache->miss_cnt += spare->cnt;
     if (cache->row_cnt >= CACHE_LOOK_ROWS) {
         cache->rest_cnt = cache->miss_cnt > cache->row_cnt / 4 * 3 ? CACHE_REST_CALLS : 0;
         cache->row_cnt = 0;
         cache->miss_cnt = 0;
     }
-    return miss_cnt;
 }
 
 void
-weir_keyed_cache_load(const struct weir_keyed *keyed, uint32_t cnt, struct weir_keyed_rows *rows)
+weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_cache *cache,
+    const struct weir_keyed_spare *spare, struct weir_keyed_rows *rows)
 {
-    for (uint32_t i = 0; i < cnt; i++) {
-        rows->hash[i] = weir_hash_u64(rows->word[i]);
+    for (uint32_t i = 0; i < spare->cnt; i++) {
+        rows->word[i] = cache->miss[i];
+        rows->hash[i] = weir_hash_u64(cache->miss[i]);
     }
-    aim(keyed, rows, rows->text, cnt);
+    aim(keyed, rows, rows->text, spare->cnt);
 }
 
 void
-weir_keyed_cache_fill(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows)
+weir_keyed_cache_settle(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows)
 {
-    /* What moved while these rows were resolved is forgotten at the next call. */
     for (uint32_t i = 0; i < rows->rows.cnt; i++) {
         uint32_t idx = cache_idx(rows->word[i]);
-        cache->key[idx] = rows->word[i];
-        cache->val[idx] = rows->val[i];
+        if (cache->key[idx] == rows->word[i]) {
+            cache->val[idx] = rows->val[i];
+        }
     }
 }
 

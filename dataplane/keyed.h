@@ -107,24 +107,36 @@ struct weir_keyed_cache {
     uint32_t rest_cnt; /* calls that it rests for */
     uint64_t key[WEIR_KEYED_CACHE_CNT];
     void *val[WEIR_KEYED_CACHE_CNT];
+    uint64_t miss[WEIR_KEYED_ROW_CNT_MAX]; /* keys of the spare places */
 };
 
 /* weir_keyed_cache_serves - whether to ask the cache for rows of this view in this table. */
 WEIR_API bool weir_keyed_cache_serves(
     const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table);
-/* weir_keyed_cache_probe - values of the rows it has, dense in rows->val; keys of the others, dense
- * in rows->word, and their positions in ret_miss. Returns how many others.
+/* What the cache does with keys that it does not have: their rows go to a place of `spare` for
+ * now. */
+struct weir_keyed_spare {
+    char *mem; /* room for WEIR_KEYED_ROW_CNT_MAX values of `bytes` */
+    uint32_t bytes;
+    uint32_t cnt; /* taken by the last probe, one a key */
+};
+
+/* weir_keyed_cache_probe - a place for each row: the entry, or a spare one that it shares with the
+ * later rows of its key.
  *
- * Shape:   lane of weir_keyed_plain(); cnt <= WEIR_KEYED_ROW_CNT_MAX.
+ * Shape:   lane of weir_keyed_plain(); cnt <= WEIR_KEYED_ROW_CNT_MAX; ret_val has room for cnt. A
+ *          key may have more than one spare place: they are in the order of its rows.
  */
-WEIR_API uint32_t weir_keyed_cache_probe(struct weir_keyed_cache *cache,
-    struct weir_keyed_lane lane, uint32_t cnt, struct weir_keyed_rows *rows, uint16_t *ret_miss);
-/* weir_keyed_cache_load - what weir_keyed_load() does, for the cnt keys that probe left in rows. */
+WEIR_API void weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane,
+    uint32_t cnt, struct weir_keyed_spare *spare, void **ret_val);
+/* weir_keyed_cache_load - keys and hashes of the spare places into rows. */
 WEIR_API void
-weir_keyed_cache_load(const struct weir_keyed *keyed, uint32_t cnt, struct weir_keyed_rows *rows);
-/* weir_keyed_cache_fill - remember rows that were resolved since. */
+weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_cache *cache,
+    const struct weir_keyed_spare *spare, struct weir_keyed_rows *rows);
+/* weir_keyed_cache_settle - the entries of the spare places are rows->val now. What was moved while
+ * they were resolved is forgotten at the next call. */
 WEIR_API void
-weir_keyed_cache_fill(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows);
+weir_keyed_cache_settle(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows);
 
 /* weir_keyed_heap_bytes - what the strings of a stored key take of an output's heap. */
 WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored);

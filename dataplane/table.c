@@ -242,8 +242,10 @@ dir_double(struct weir_table *t, bool finish)
 static int
 bucket_first(struct weir_table *t, uint32_t group)
 {
+    uint64_t share = t->entry_cnt_hint / t->arena->spec.groups.cnt;
     uint32_t size_idx = 0;
-    while (t->group_cnt[size_idx] == 0) {
+    while (t->group_cnt[size_idx] == 0 ||
+           (size_idx < SIZE_PAGE && share > t->entry_cnt_max[size_idx])) {
         size_idx++;
     }
     uint32_t ref = 0;

@@ -100,6 +100,9 @@ struct weir_table {
     uint32_t give_group;
     bool is_taken;
     uint64_t owner; /* free for the operator */
+    /* Entries to expect, 0: unknown. Key groups begin with buckets that hold their share. The taker
+     * may set it before the first entry. */
+    uint64_t entry_cnt_hint;
     /* Where entries have moved away from: the last buckets, for those who remember where they
      * lay. */
     uint32_t moved_cnt;

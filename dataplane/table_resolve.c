@@ -295,6 +295,41 @@ further(const struct weir_table *t, const struct table_key *key)
     return NULL;
 }
 
+/* Make the entry of a key of one word whose home group has a free lane: it cannot lie anywhere else
+ * then. Returns its value; NULL: not decided here. What make() does, without its searches: an
+ * insertion in a batch costs about a third. */
+static inline void *
+make_at_home(struct weir_table *t, uint64_t hash, const char *key)
+{
+    uint64_t word;
+    memcpy(&word, key, sizeof word);
+    struct table_place place = table_place_of(t, hash);
+    if (place.ref == 0) {
+        return NULL;
+    }
+    struct weir_bucket *bucket = table_bucket_at(t, place.ref);
+    uint32_t group = table_home(hash, t->group_cnt[bucket->size_idx]);
+    uint64_t *words = table_group_at(t, bucket, group);
+    uint32_t empty = match(words, 0);
+    if (word == 0 || empty == 0 || match(words, word) != 0) {
+        return NULL;
+    }
+    uint32_t lane = (uint32_t)__builtin_ctz(empty);
+    uint32_t slot = group * WEIR_TABLE_SLOT_CNT + lane;
+    if (table_slot_used(bucket, slot) || !table_has_room(t, bucket)) {
+        return NULL; /* the key 0 lies there, or the bucket must grow */
+    }
+    weir_arena_touch_line(t->arena, bucket);
+    weir_arena_touch_line(t->arena, &words[lane]);
+    bucket->used[slot / 64] |= UINT64_C(1) << (slot & 63);
+    bucket->entry_cnt++;
+    words[lane] = word;
+    t->entry_cnt++;
+    void *val = table_val_at(t, bucket, slot);
+    weir_table_touch(t, val);
+    return val;
+}
+
 /* A stretch of rows for the loops below. */
 struct stretch {
     const char *key;
@@ -397,11 +432,20 @@ resolve_chunk(
     struct stretch stretch = {rows->key + (size_t)from * rows->key_stride, rows->key_stride,
         rows->ret_val + from, cnt, t->spec.val_bytes};
     uint8_t left[WEIR_TABLE_CHUNK];
+    bool is_plain = t->spec.key_kind == WEIR_KEY_8 && t->word_cnt == 1;
     homes(t, hash, cnt, stretch.val);
     uint32_t left_cnt = hits_of(t, &stretch, left);
     for (uint32_t l = 0; l < left_cnt; l++) {
         uint32_t i = left[l];
         const char *key = stretch.key + stretch.key_stride * i;
+        void *made = is_plain ? make_at_home(t, hash[i], key) : NULL;
+        if (made != NULL) {
+            stretch.val[i] = made;
+            if (rows->ret_made != NULL) {
+                rows->ret_made[rows->made_cnt++] = from + i;
+            }
+            continue;
+        }
         struct table_key k = table_key_of(t, hash[i], key, rows->heap);
         void *found = further(t, &k);
         if (found != NULL) {

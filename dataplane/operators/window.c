@@ -415,42 +415,56 @@ span(const struct weir_view *in, uint32_t from, uint32_t cnt, int64_t *ret_min, 
     *ret_max = max;
 }
 
-/* Rows that all belong to one pane, by way of the cache: first those whose entries it has, then the
- * others. Rows of one key keep their order, as they are all of one kind or the other. */
+/* Merge what the spare places of the cache have gathered into the entries of their keys. */
 static int
-add_cached(struct window_self *self, struct window_place *place, const struct weir_view *in,
+add_spares(struct window_self *self, const struct window_place *place, void *const *spare_acc)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    struct weir_keyed_rows *keys = &self->rows;
+    struct weir_table *table = self->panes.pane[place->pane].table;
+    for (uint32_t at = 0; at < keys->rows.cnt;) {
+        uint32_t made_at = keys->rows.made_cnt;
+        int got = weir_keyed_resolve(&self->plan.keyed, table, keys, at);
+        if (got < 0) {
+            return got;
+        }
+        weir_aggregate_init_made(agg, keys, made_at);
+        agg->merge(agg, keys->val + at, spare_acc + at, (uint32_t)got);
+        at += (uint32_t)got;
+    }
+    return 0;
+}
+
+/* Rows that all belong to one pane, by way of the cache: keys that it does not have gather their
+ * rows in spare accumulators first, so that each is looked up once. */
+static int
+add_cached(struct window_self *self, const struct window_place *place, const struct weir_view *in,
     uint32_t from, uint32_t cnt)
 {
     const struct weir_aggregate *agg = &self->plan.agg;
-    struct weir_keyed_rows *rows = &self->rows;
-    uint16_t miss[WINDOW_BLOCK];
-    uint16_t sel[WINDOW_BLOCK];
-    uint32_t miss_cnt = weir_keyed_cache_probe(
-        &self->cache, weir_keyed_plain(&self->plan.keyed, in, from), cnt, rows, miss);
-    if (miss_cnt == 0) {
-        struct weir_aggregate_rows all = {in, from, cnt};
-        agg->update(agg, rows->val, &all);
+    struct weir_keyed_spare spare = {self->fire.merged, self->plan.acc_bytes, 0};
+    struct weir_aggregate_rows rows = {in, from, cnt};
+    void *spare_acc[WINDOW_BLOCK];
+    weir_keyed_cache_probe(
+        &self->cache, weir_keyed_plain(&self->plan.keyed, in, from), cnt, &spare, self->rows.val);
+    memset(spare.mem, 0, (size_t)spare.cnt * spare.bytes);
+    for (uint32_t i = 0; i < spare.cnt; i++) {
+        spare_acc[i] = spare.mem + (size_t)i * spare.bytes;
+    }
+    if (agg->init != NULL) {
+        agg->init(agg, spare_acc, spare.cnt);
+    }
+    agg->update(agg, self->rows.val, &rows);
+    if (spare.cnt == 0) {
         return 0;
     }
-    struct weir_view view = *in;
-    struct weir_aggregate_rows hits = {&view, 0, cnt - miss_cnt};
-    uint32_t next = 0;
-    view.sel = sel;
-    for (uint32_t i = 0, n = 0; i < cnt; i++) {
-        sel[n] = (uint16_t)weir_view_row(in, from + i);
-        bool is_miss = next < miss_cnt && miss[next] == i;
-        next += is_miss;
-        n += !is_miss;
+    weir_keyed_cache_load(&self->plan.keyed, &self->cache, &spare, &self->rows);
+    int err = add_spares(self, place, spare_acc);
+    if (err < 0) {
+        return err; /* the task fails: nobody asks the cache again */
     }
-    agg->update(agg, rows->val, &hits);
-    for (uint32_t i = 0; i < miss_cnt; i++) {
-        sel[i] = (uint16_t)weir_view_row(in, from + miss[i]);
-    }
-    weir_keyed_cache_load(&self->plan.keyed, miss_cnt, rows);
-    view.cnt = miss_cnt;
-    int err = add_to_pane(self, place, rows, &view, 0);
-    weir_keyed_cache_fill(&self->cache, rows);
-    return err;
+    weir_keyed_cache_settle(&self->cache, &self->rows);
+    return 0;
 }
 
 /* Up to a block of rows from `from` on. Returns how many. */

@@ -305,6 +305,7 @@ pane_enters(struct window_self *self)
         return false;
     }
     self->fire.pane = weir_minheap_pop(&panes->pending).idx;
+    self->pane_entry_cnt = panes->pane[self->fire.pane].table->entry_cnt;
     return true;
 }
 

@@ -173,7 +173,8 @@ pane_make(struct window_self *self, const struct window_place *place, uint32_t *
             panes->cap);
     }
     struct weir_table *table;
-    int err = weir_window_table_take(self, self->plan.mode == WINDOW_STACKS, place->leave, &table);
+    int err = weir_window_table_take(
+        self, self->plan.mode == WINDOW_STACKS, self->pane_entry_cnt, &table);
     if (err < 0) {
         return err;
     }
@@ -229,11 +230,15 @@ weir_window_pane_drop(struct window_panes *panes, uint32_t idx)
 
 int
 weir_window_table_take(
-    struct window_self *self, bool has_tail, int64_t ns, struct weir_table **ret_table)
+    struct window_self *self, bool has_tail, uint64_t entry_cnt_hint, struct weir_table **ret_table)
 {
     struct weir_table_spec spec;
     memset(&spec, 0, sizeof spec);
     spec.key_kind = self->plan.keyed.kind;
     spec.val_bytes = self->plan.acc_bytes + (has_tail ? 8 : 0);
-    return weir_table_take(self->arena, &spec, ns, ret_table);
+    int err = weir_table_take(self->arena, &spec, 0, ret_table);
+    if (err == 0) {
+        (*ret_table)->entry_cnt_hint = entry_cnt_hint;
+    }
+    return err;
 }

@@ -169,6 +169,7 @@ struct window_self {
     struct window_fire fire;
     void *mem;
     uint32_t row_bytes; /* of an output row */
+    uint64_t pane_entry_cnt; /* of the last pane that entered: what to expect of the next */
     uint64_t entries_seen; /* of tables, while firing; for tests of its bound */
     /* scratch */
     struct weir_keyed_rows rows;
@@ -198,8 +199,8 @@ void weir_window_pane_drop(struct window_panes *panes, uint32_t pane);
 void weir_window_heap_push(struct window_panes *panes, struct weir_minheap *heap, uint32_t pane);
 
 /* A table of the operator: panes and running results, with or without the operator's 8 bytes. */
-int weir_window_table_take(
-    struct window_self *self, bool has_tail, int64_t ns, struct weir_table **ret_table);
+int weir_window_table_take(struct window_self *self, bool has_tail, uint64_t entry_cnt_hint,
+    struct weir_table **ret_table);
 
 /* ---- window_fire.c ---- */
 
