@@ -51,6 +51,8 @@ WEIR_SCHEMA(winner, WINNER)
 
 struct self {
     struct weir_table *table;
+    uint64_t home; /* a number whose hash lies in the subtask's first key group */
+    uint64_t home_hash;
     int64_t first_end; /* least end in the table, INT64_MAX: none */
     int64_t fired_ms; /* watermark up to which windows have fired */
     /* the window that is being emitted */
@@ -66,38 +68,49 @@ struct self {
     char rows[STORED_BYTES_MAX];
 };
 
+/* Key and tail of a window's entry. The picks of a subtask are its own, whatever key group their
+ * window would hash to: all go to the first group that the subtask owns. */
+struct place {
+    uint64_t home;
+    int64_t end;
+};
+
+static struct place
+place_of(const struct self *self, int64_t end)
+{
+    const struct place place = {self->home, end};
+    return place;
+}
+
 static int
 q7_open(struct weir_operator *op)
 {
     struct self *self = op->self;
+    const struct weir_arena_spec *arena = &op->env->arena->spec;
     const struct weir_table_spec spec = {
-        .state_id = 0, .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick)};
+        .state_id = 0, .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick), .tail_cnt = 1};
     self->first_end = INT64_MAX;
     self->fired_ms = WEIR_TIME_MIN;
     self->near_end = INT64_MIN;
+    /* One number in max_parallelism does: soon found. */
+    self->home_hash = weir_hash_u64(0);
+    while (weir_hash_key_group(self->home_hash, arena->max_parallelism) != arena->groups.first) {
+        self->home++;
+        self->home_hash = weir_hash_u64(self->home);
+    }
     return weir_table_take(op->env->arena, &spec, 0, &self->table);
 }
 
-/* The picks of a subtask are its own, whatever key group their window would hash to: all go to the
- * first group that the subtask owns. */
-static uint64_t
-hash_of(const struct weir_operator *op, int64_t end)
-{
-    const struct weir_arena_spec *spec = &op->env->arena->spec;
-    uint64_t high =
-        (((uint64_t)spec->groups.first << 32) + spec->max_parallelism - 1) / spec->max_parallelism;
-    return high << 32 | (weir_hash_u64((uint64_t)end) & UINT32_MAX);
-}
-
 static int
-find_or_make(struct weir_operator *op, int64_t end, struct pick **ret_pick)
+find_or_make(struct self *self, int64_t end, struct pick **ret_pick)
 {
-    struct self *self = op->self;
-    uint64_t hash = hash_of(op, end);
+    const struct place place = place_of(self, end);
     void *val;
     bool made;
-    struct weir_table_rows row = {
-        .hash = &hash, .key = (const char *)&end, .key_stride = sizeof end, .cnt = 1};
+    struct weir_table_rows row = {.hash = &self->home_hash,
+        .key = (const char *)&place,
+        .key_stride = sizeof place,
+        .cnt = 1};
     int rc = weir_table_find_or_make(self->table, &row, &val, &made);
     if (rc == 0) {
         *ret_pick = val;
@@ -137,11 +150,11 @@ add(struct weir_operator *op, int64_t end, const struct stored *row, const char 
     struct self *self = op->self;
     struct weir_arena *arena = op->env->arena;
     struct pick *pick;
-    int rc = find_or_make(op, end, &pick);
+    int rc = find_or_make(self, end, &pick);
     if (rc != 0) {
         return rc;
     }
-    uint32_t group = weir_table_group_of(self->table, hash_of(op, end));
+    uint32_t group = weir_table_group_of(self->table, self->home_hash);
     if (row->edge != 0) {
         return append(self, arena, group, false, row, extra, &pick->edge_ref);
     }
@@ -231,8 +244,8 @@ begin_window(struct weir_operator *op, int64_t end)
 {
     struct self *self = op->self;
     struct weir_arena *arena = op->env->arena;
-    uint64_t hash = hash_of(op, end);
-    struct pick *pick = weir_table_find(self->table, hash, &end, NULL);
+    const struct place place = place_of(self, end);
+    struct pick *pick = weir_table_find(self->table, self->home_hash, &place, NULL);
     WEIR_CHECK(pick != NULL, "a window's entry is gone");
     uint64_t inside = pick->inside_ref != 0 ? weir_blob_bytes(arena, pick->inside_ref) : 0;
     uint64_t edge = pick->edge_ref != 0 ? weir_blob_bytes(arena, pick->edge_ref) : 0;
@@ -254,7 +267,7 @@ begin_window(struct weir_operator *op, int64_t end)
     self->emitting = true;
     weir_blob_give(arena, pick->inside_ref);
     weir_blob_give(arena, pick->edge_ref);
-    (void)weir_table_delete(self->table, hash, &end, NULL);
+    (void)weir_table_delete(self->table, self->home_hash, &place, NULL);
     if (self->near_end == end) {
         self->near_end = INT64_MIN;
     }
@@ -265,16 +278,16 @@ static int64_t
 least_end(const struct self *self)
 {
     struct weir_table_cursor cursor = {0};
-    int64_t ends[32];
+    struct place places[32];
     void *vals[32];
     int64_t least = INT64_MAX;
     for (;;) {
-        uint32_t cnt = weir_table_scan(self->table, &cursor, 32, ends, vals);
+        uint32_t cnt = weir_table_scan(self->table, &cursor, 32, places, vals);
         if (cnt == 0) {
             return least;
         }
         for (uint32_t i = 0; i < cnt; i++) {
-            least = weir_min_i64(least, ends[i]);
+            least = weir_min_i64(least, places[i].end);
         }
     }
 }
