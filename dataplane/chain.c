@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hist.h"
+#include "dataplane/function.h"
 #include "dataplane/valve.h"
 
 #define CLOSE_WHY_BYTES 512
@@ -74,14 +75,37 @@ struct weir_chain {
 
 /* ---- memory ---- */
 
+/* Bytes of a row with what its schema does not hold. */
+static uint32_t
+row_bytes_of(const struct weir_chain_output *output)
+{
+    bool hidden_time = output->has_time && output->schema->time_idx < 0;
+    return output->schema->row_bytes + (hidden_time ? 8 : 0) + (output->has_kind ? 8 : 0);
+}
+
+/* The buffer of an output: as large as the channels', but never too small for one row and its
+ * texts, or for one block of columns, whatever the configuration says. */
+static uint32_t
+out_bytes(
+    const struct weir_chain_output *output, bool columns, const struct weir_chain_conf *chain_conf)
+{
+    uint32_t rows = row_bytes_of(output) * (columns ? WEIR_BATCH_CAP_ALIGN : 1);
+    uint32_t least = rows;
+    if (weir_schema_has_str(output->schema)) {
+        least += (uint32_t)weir_max_u64(columns ? rows : 0, WEIR_STR_BYTES_MAX);
+    }
+    return (uint32_t)weir_align_up(weir_max_u64(chain_conf->buf_bytes, least), WEIR_LINE_BYTES);
+}
+
 static size_t
 node_bytes(const struct weir_chain_node_conf *conf, const struct weir_chain_conf *chain_conf)
 {
     size_t bytes = weir_align_up(conf->type->self_bytes, WEIR_LINE_BYTES);
     bytes += weir_align_up(weir_valve_footprint(conf->channel_cnt), WEIR_LINE_BYTES);
-    bytes += conf->type->output_cnt *
-             (weir_align_up(chain_conf->buf_bytes, WEIR_LINE_BYTES) +
-                 weir_align_up(WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t), WEIR_LINE_BYTES));
+    for (uint32_t o = 0; o < conf->type->output_cnt; o++) {
+        bytes += out_bytes(&conf->outputs[o], conf->type->columns, chain_conf) +
+                 weir_align_up(WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t), WEIR_LINE_BYTES);
+    }
     return bytes;
 }
 
@@ -96,10 +120,10 @@ carve(char **at, size_t bytes)
 /* Columns and their hidden time and kind columns must end before half of the buffer where strings
  * need the rest. */
 static void
-lay_out_columns(struct weir_out *out, const struct weir_schema *schema, uint32_t batch_rows)
+lay_out_columns(struct weir_out *out, const struct weir_chain_output *conf, uint32_t batch_rows)
 {
-    uint32_t row = schema->row_bytes + (out->has_time ? 8 : 0) + (out->has_kind ? 8 : 0);
-    uint32_t share = weir_schema_has_str(schema) ? out->buf_bytes / 2 : out->buf_bytes;
+    uint32_t row = row_bytes_of(conf);
+    uint32_t share = weir_schema_has_str(conf->schema) ? out->buf_bytes / 2 : out->buf_bytes;
     uint32_t cap = share / row / WEIR_BATCH_CAP_ALIGN * WEIR_BATCH_CAP_ALIGN;
     cap = weir_min_u32(cap, WEIR_BATCH_ROW_CNT_MAX);
     out->view.stride = 0;
@@ -124,9 +148,9 @@ lay_out(
     out->has_kind = conf->has_kind;
     if (columns) {
         view->flags |= WEIR_BATCH_COLUMNS;
-        lay_out_columns(out, schema, batch_rows);
+        lay_out_columns(out, conf, batch_rows);
     } else {
-        view->stride = schema->row_bytes + (out->has_time ? 8 : 0) + (out->has_kind ? 8 : 0);
+        view->stride = row_bytes_of(conf);
         out->row_cap = weir_min_u32(out->buf_bytes / view->stride, batch_rows);
     }
     size_t unit = view->stride != 0 ? 1 : view->cap;
@@ -144,7 +168,7 @@ lay_out(
     view->kind_stride = view->time_stride;
 }
 
-static int
+static void
 node_init(struct node *node, const struct weir_chain_node_conf *conf,
     const struct weir_chain_conf *chain_conf, char *mem)
 {
@@ -170,20 +194,13 @@ node_init(struct node *node, const struct weir_chain_node_conf *conf,
         struct weir_out *out = &node->out[i];
         node->outputs[i] = conf->outputs[i];
         node->op.out_schema[i] = conf->outputs[i].schema;
-        out->base = carve(&mem, chain_conf->buf_bytes);
-        out->buf_bytes = chain_conf->buf_bytes;
+        out->buf_bytes = out_bytes(&conf->outputs[i], conf->type->columns, chain_conf);
+        out->base = carve(&mem, out->buf_bytes);
         out->sel_buf = (uint16_t *)(void *)carve(&mem, WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t));
         lay_out(out, &conf->outputs[i], conf->type->columns, chain_conf->batch_rows);
         node->empty[i] = out->view;
-        if (out->row_cap == 0) {
-            return weir_err_push(WEIR_EPLAN,
-                "operator %s: a buffer of %u bytes has no room for a row of %s (%u bytes); raise "
-                "buffers.size",
-                conf->name, out->buf_bytes, conf->outputs[i].schema->name,
-                conf->outputs[i].schema->row_bytes);
-        }
+        WEIR_CHECK(out->row_cap > 0, "operator %s: no room for a row", conf->name);
     }
-    return 0;
 }
 
 /* Nodes are in topological order, so those behind a node are known before it. */
@@ -243,8 +260,8 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
             break;
         }
         memset(chain->mem[i], 0, bytes);
-        rc = node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
-        if (rc == 0 && conf->nodes[i].type->output_cnt == 0) {
+        node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
+        if (conf->nodes[i].type->output_cnt == 0) {
             rc = add_latency(chain);
         }
     }
