@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rig: the built `weir` under test, run in a folder of the test's own."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import types
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests/data"
+sys.path.insert(0, str(ROOT / "tests/reference"))
+import compare  # noqa: E402
+
+NOBODY = 65534
+TIMEOUT_S = 120
+# Another test's job may hold the host's last core: then wait, and try again.
+NO_CORE = "and free of other jobs"
+NO_CORE_TRIES = 120
+
+
+class Rig(unittest.TestCase):
+    weir_path = None  # set by main()
+    counter = 0
+
+    def setUp(self):
+        owner = tempfile.TemporaryDirectory(prefix="weir-test-")
+        self.addCleanup(owner.cleanup)
+        self.folder = pathlib.Path(owner.name)
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
+
+    def fresh_name(self):
+        """Names of jobs are held per host: every run has its own."""
+        Rig.counter += 1
+        return f"t{os.getpid()}-{Rig.counter}"
+
+    def command(self, job, params=(), sets=(), flags=()):
+        line = [str(self.weir_path), "run", str(job), "--name", self.fresh_name()]
+        for name, value in dict(params).items():
+            line += ["-p", f"{name}={value}"]
+        for name, value in dict(sets).items():
+            line += ["--set", f"{name}={value}"]
+        return line + [str(f) for f in flags]
+
+    def run_job(self, job, params=(), sets=(), flags=(), code=0, before=(), **kwargs):
+        """Runs a job to its end. before: a command that runs it (taskset, setpriv ...)."""
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        if "input" in kwargs:
+            del kwargs["stdin"]
+        for _ in range(NO_CORE_TRIES):
+            line = [*map(str, before), *self.command(job, params, sets, flags)]
+            result = subprocess.run(line, cwd=self.folder, env=self.env, timeout=TIMEOUT_S,
+                                    capture_output=True, check=False, **kwargs)
+            result.text = result.stderr.decode(errors="replace")
+            if result.returncode != 78 or NO_CORE not in result.text or NO_CORE in kwargs.get("want", ""):
+                break
+            time.sleep(0.25)
+        self.assertEqual(result.returncode, code, f"{' '.join(line)}\n{result.text}")
+        return result
+
+    def start_job(self, job, params=(), sets=(), flags=(), **kwargs):
+        """A job that goes on; it is killed at the end of the test if it still runs."""
+        line = self.command(job, params, sets, flags)
+        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stderr=subprocess.PIPE, **kwargs)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stderr.close)
+        return process
+
+    def rows_differ(self, expected, actual):
+        """'' where both tables hold the same rows, else what differs first."""
+        args = types.SimpleNamespace(expected=str(expected), actual=str(actual), columns=None)
+        names, left, right = compare.load(args)
+        missing, extra = compare.differences(names, left, right)
+        if not missing and not extra:
+            return ""
+        return f"{len(left)} rows due, {len(right)} found; missing {missing[:3]}, not expected {extra[:3]}"
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(text, bytes):
+            path.write_bytes(text)
+        else:
+            path.write_text(text)
+        return path
+
+
+def unpack(path, to):
+    with open(to, "wb") as file:
+        subprocess.run(["zstd", "-dcq", str(path)], check=True, stdout=file)
+    return to
+
+
+def main(argument_cnt=1):
+    """Runs the tests of the program: its first arguments are its own, WEIR first."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    Rig.weir_path = pathlib.Path(sys.argv[1]).resolve()
+    unittest.main(argv=sys.argv[:1] + sys.argv[1 + argument_cnt :], verbosity=2)

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_oracle.py WEIR MAKE-INPUT: every Nexmark query against Flink's answers (tests/data/nexmark).
+
+Each query that the job knows, on the dense log in order and out of order and on the sparse one, parallelism 1 and
+2, fused and cut, pinned threads and a seeded order.
+"""
+import itertools
+import re
+import subprocess
+import sys
+
+import rig
+
+NEXMARK = rig.DATA / "nexmark"
+LOGS = {
+    "dense": (NEXMARK / "events.jsonl.zst", NEXMARK / "expected"),
+    "out-of-order": (NEXMARK / "events-ooo.jsonl.zst", NEXMARK / "expected"),
+    "sparse": (NEXMARK / "sparse/events.jsonl.zst", NEXMARK / "sparse/expected"),
+}
+POLLERS = ("threads", "seed:7")
+MAKE_INPUT = sys.argv[2]
+
+
+def expected_of(folder, query):
+    for name in (f"{query}.csv", f"{query}.csv.zst"):
+        if (folder / name).exists():
+            return folder / name
+    return None
+
+
+class Oracle(rig.Rig):
+    def setUp(self):
+        super().setUp()
+        text = subprocess.run([self.weir_path, "run", "nexmark", "-h"], capture_output=True, check=True,
+                              text=True, env=self.env).stdout
+        self.queries = re.search(r"query=(\S+)", text).group(1).split("|")
+
+    def check(self, query, events, expected, sets=()):
+        output = self.folder / "out.csv"
+        self.run_job("nexmark", {"query": query, "events": events, "output": output}, sets)
+        difference = self.rows_differ(expected, output)
+        self.assertEqual(difference, "")
+        output.unlink()
+
+    def matrix(self, log):
+        events, answers = LOGS[log]
+        events = rig.unpack(events, self.folder / "events.jsonl")
+        runs = 0
+        for query in self.queries:
+            expected = expected_of(answers, query)
+            if expected is None:
+                continue
+            for parallelism, cut, poller in itertools.product((1, 2), ("none", "all"), POLLERS):
+                sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller}
+                with self.subTest(query=query, log=log, **sets):
+                    self.check(query, events, expected, sets)
+                    runs += 1
+        return runs
+
+    def test_dense_log_in_order(self):
+        self.assertGreaterEqual(self.matrix("dense"), 8 * 5)
+
+    def test_dense_log_out_of_order(self):
+        self.assertGreaterEqual(self.matrix("out-of-order"), 8 * 5)
+
+    def test_sparse_log(self):
+        self.assertGreaterEqual(self.matrix("sparse"), 8 * 2)
+
+    def test_forms_of_the_log_give_the_same(self):
+        packed, answers = LOGS["dense"]
+        plain = rig.unpack(packed, self.folder / "plain.jsonl")
+        mapped = self.folder / "mapped.log"
+        subprocess.run([MAKE_INPUT, "log", plain, mapped], check=True)
+        for query in self.queries:
+            for form in (packed, plain, mapped):
+                for parallelism in (1, 2):
+                    with self.subTest(query=query, form=form.name, parallelism=parallelism):
+                        self.check(query, form, expected_of(answers, query),
+                                   {"parallelism": parallelism, "placement.cut": "all"})
+
+    def test_smallest_batches_buffers_and_rings_give_the_same(self):
+        events, answers = LOGS["out-of-order"]
+        events = rig.unpack(events, self.folder / "events.jsonl")
+        small = {"batch.rows": 64, "buffers.size": "4KiB", "ring.slots": 8, "buffers.per_channel": 1,
+                 "buffers.floating": 0, "placement.cut": "all", "parallelism": 2}
+        for query in self.queries:
+            for poller in POLLERS:
+                with self.subTest(query=query, poller=poller):
+                    self.check(query, events, expected_of(answers, query), {**small, "poller": poller})
+
+
+if __name__ == "__main__":
+    rig.main(2)
