@@ -256,23 +256,25 @@ bucket_first(struct weir_table *t, uint32_t group)
     return err;
 }
 
-/* Copy one entry of `from` into the free slot of `to` that its hash leads to. The whole of `to` is
- * new or touched: no line is marked here. */
-static void
-entry_copy(const struct weir_table *t, const struct weir_bucket *from, uint32_t slot, uint64_t hash,
-    struct weir_bucket *to)
+/* Put an entry into the free slot of `to` that its hash leads to; its words and value lie at `from`
+ * in lane `lane` of a group. The whole of `to` is new or touched: no line is marked here. word_cnt
+ * and val_bytes are constants for the most usual tables. */
+static inline __attribute__((always_inline)) void
+entry_copy(const struct weir_table *t, const uint64_t *from, uint64_t hash, struct weir_bucket *to,
+    uint32_t word_cnt, uint32_t val_bytes)
 {
     uint32_t group_cnt = t->group_cnt[to->size_idx];
     uint32_t group = table_home(hash, group_cnt);
     while (table_group_used(to, group) == 15) { /* there is a free slot: entries < slots */
         group = group + 1 == group_cnt ? 0 : group + 1;
     }
-    uint32_t to_slot =
-        group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~table_group_used(to, group));
-    uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-    table_slot_words(t, from, slot, word);
-    table_slot_set(t, to, to_slot, word, table_val_at(t, from, slot));
-    to->used[to_slot / 64] |= UINT64_C(1) << (to_slot & 63);
+    uint32_t lane = (uint32_t)__builtin_ctz(~table_group_used(to, group));
+    uint64_t *words = table_group_at(t, to, group);
+    for (uint32_t w = 0; w < word_cnt; w++) {
+        words[w * WEIR_TABLE_SLOT_CNT + lane] = from[w];
+    }
+    memcpy((char *)words + t->val_off + (size_t)lane * val_bytes, from + word_cnt, val_bytes);
+    to->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
     to->entry_cnt++;
 }
 
@@ -310,6 +312,43 @@ note_moved(struct weir_table *t, uint32_t ref)
     t->moved_cnt++;
 }
 
+/* Pour all entries of a bucket into to[bit of the fraction]; a shift of 32 leaves no bit. */
+static inline __attribute__((always_inline)) void
+pour(const struct weir_table *t, const struct weir_bucket *from, struct weir_bucket *const *to,
+    uint32_t shift, uint32_t word_cnt, uint32_t val_bytes)
+{
+    uint32_t group_cnt = t->group_cnt[from->size_idx];
+    for (uint32_t g = 0; g < group_cnt; g++) {
+        const uint64_t *words = table_group_at(t, from, g);
+        const char *vals = (const char *)words + t->val_off;
+        for (uint32_t used = table_group_used(from, g); used != 0; used &= used - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(used);
+            uint64_t entry[WEIR_TABLE_WORD_CNT_MAX + WEIR_TABLE_VAL_BYTES_MAX / sizeof(uint64_t)];
+            for (uint32_t w = 0; w < word_cnt; w++) {
+                entry[w] = words[w * WEIR_TABLE_SLOT_CNT + lane];
+            }
+            memcpy(entry + word_cnt, vals + (size_t)lane * val_bytes, val_bytes);
+            uint64_t hash =
+                word_cnt == 1 ? weir_hash_u64(entry[0]) : weir_table_stored_hash(t, entry);
+            uint64_t fraction = (uint32_t)((hash >> 32) * t->arena->spec.max_parallelism);
+            entry_copy(t, entry, hash, to[fraction >> shift & 1], word_cnt, val_bytes);
+        }
+    }
+}
+
+static void
+bucket_pour(const struct weir_table *t, const struct weir_bucket *from,
+    struct weir_bucket *const *to, uint32_t shift)
+{
+    if (t->word_cnt == 1 && t->spec.val_bytes == 8) {
+        pour(t, from, to, shift, 1, 8);
+    } else if (t->word_cnt == 1) {
+        pour(t, from, to, shift, 1, t->spec.val_bytes);
+    } else {
+        pour(t, from, to, shift, t->word_cnt, t->spec.val_bytes);
+    }
+}
+
 /* One size up: the key group has a single bucket. */
 static int
 bucket_enlarge(struct weir_table *t, const struct table_place *place)
@@ -322,14 +361,8 @@ bucket_enlarge(struct weir_table *t, const struct table_place *place)
         return err;
     }
     struct weir_bucket *bucket = table_bucket_at(t, ref);
-    uint32_t slot_cnt = t->group_cnt[old->size_idx] * WEIR_TABLE_SLOT_CNT;
-    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
-        if (table_slot_used(old, slot)) {
-            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-            table_slot_words(t, old, slot, word);
-            entry_copy(t, old, slot, weir_table_stored_hash(t, word), bucket);
-        }
-    }
+    struct weir_bucket *const to[2] = {bucket, bucket};
+    bucket_pour(t, old, to, 32);
     note_moved(t, place->ref);
     bucket_give(t, place->ref);
     dir_set(t, bucket, ref);
@@ -379,16 +412,8 @@ bucket_split(struct weir_table *t, const struct table_place *place)
     bucket->depth = upper->depth = (uint8_t)(depth + 1);
     bucket->prefix = old->prefix * 2;
     upper->prefix = old->prefix * 2 + 1;
-    uint32_t slot_cnt = t->group_cnt[SIZE_PAGE] * WEIR_TABLE_SLOT_CNT;
-    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
-        if (table_slot_used(old, slot)) {
-            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-            table_slot_words(t, old, slot, word);
-            uint64_t hash = weir_table_stored_hash(t, word);
-            bool up = ((table_place_of(t, hash).fraction >> (31 - depth)) & 1) != 0;
-            entry_copy(t, old, slot, hash, up ? upper : bucket);
-        }
-    }
+    struct weir_bucket *const to[2] = {bucket, upper};
+    bucket_pour(t, old, to, 31 - depth);
     dir_set(t, upper, ref);
     return 0;
 }
@@ -499,6 +524,39 @@ weir_table_rebuild(struct weir_arena *arena)
 
 /* ---- scan ---- */
 
+/* Entries of a bucket from *slot on, at most cnt. */
+static uint32_t
+bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t *slot,
+    uint32_t cnt, uint64_t *key, void **val)
+{
+    uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
+    char *groups = (char *)(uintptr_t)bucket + WEIR_LINE_BYTES;
+    size_t group_bytes = t->group_bytes;
+    size_t val_off = t->val_off;
+    size_t val_bytes = t->spec.val_bytes;
+    uint32_t word_cnt = key != NULL ? t->word_cnt : 0;
+    uint32_t done = 0;
+    uint32_t at = *slot;
+    while (done < cnt && at < slot_cnt) {
+        uint64_t left = bucket->used[at / 64] >> (at & 63);
+        if (left == 0) {
+            at = (at / 64 + 1) * 64;
+            continue;
+        }
+        at += (uint32_t)__builtin_ctzll(left);
+        size_t lane = at % WEIR_TABLE_SLOT_CNT;
+        char *group = groups + at / WEIR_TABLE_SLOT_CNT * group_bytes;
+        const uint64_t *words = (const uint64_t *)(void *)group + lane;
+        for (uint32_t w = 0; w < word_cnt; w++) {
+            *key++ = words[w * WEIR_TABLE_SLOT_CNT];
+        }
+        val[done++] = group + val_off + lane * val_bytes;
+        at++;
+    }
+    *slot = at;
+    return done;
+}
+
 uint32_t
 weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, uint32_t cnt,
     void *ret_key, void **ret_val)
@@ -515,24 +573,10 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
             continue;
         }
         const struct weir_bucket *bucket = table_bucket_at(t, ref);
-        uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
-        while (done < cnt && cursor->slot < slot_cnt) {
-            uint32_t word = cursor->slot / 64;
-            uint64_t left = bucket->used[word] >> (cursor->slot & 63);
-            if (left == 0) {
-                cursor->slot = (word + 1) * 64;
-                continue;
-            }
-            uint32_t slot = cursor->slot + (uint32_t)__builtin_ctzll(left);
-            if (key != NULL) {
-                table_slot_words(t, bucket, slot, key);
-                key += t->word_cnt;
-            }
-            ret_val[done] = table_val_at(t, bucket, slot);
-            done++;
-            cursor->slot = slot + 1;
-        }
-        if (cursor->slot >= slot_cnt) {
+        uint32_t got = bucket_scan(t, bucket, &cursor->slot, cnt - done, key, ret_val + done);
+        done += got;
+        key = key != NULL ? key + (size_t)got * t->word_cnt : NULL;
+        if (cursor->slot >= t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT) {
             cursor->slot = 0;
             cursor->fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
         }

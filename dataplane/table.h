@@ -22,8 +22,7 @@
  *
  * Work goes in batches and in two phases: resolve() makes pointers to the values of a whole batch,
  * the caller then updates them. Pointers are good until the next resolve, find_or_make or delete on
- * the same table; resolve itself stops before it would move an entry that it has already handed
- * out.
+ * the same table.
  *
  * Limits:  values 0 to 256 bytes; longer ones by reference (blob.h). Thread: the stage's core only.
  * Source:  extendible hashing (Fagin et al. 1979); groups of slots as in F14, with the keys
@@ -145,10 +144,10 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
 
 /* weir_table_resolve - find or make the entries of rows [from, cnt), for writing.
  *
- * The values' lines are marked as touched: the caller may write the values (not beyond).
- * Returns: > 0 rows resolved; fewer than asked where going on would move entries already handed
- *          out:
- *          update those, then call again for the rest. < 0 the error of row `from`.
+ * The values' lines are marked as touched: the caller may write the values (not beyond). Entries
+ * that move while later rows are made are followed: all pointers returned are good.
+ * Returns: > 0 rows resolved; fewer than asked where the next one fails: update those, then call
+ *          again for the rest. < 0 the error of row `from`.
  * Errors:  WEIR_EBUDGET.
  * Hot:     per 256 rows one call; see bench_state.
  */

@@ -22,6 +22,7 @@ struct table_place {
     uint32_t group; /* key group, relative */
     uint32_t fraction;
     uint32_t ref; /* of the bucket, 0: there is none */
+    uint32_t size_idx;
 };
 
 /* The word of the directory for a fraction of a key group. */
@@ -41,7 +42,9 @@ table_place_of(const struct weir_table *t, uint64_t hash)
     place.group = (uint32_t)(product >> 32) - t->arena->spec.groups.first;
     WEIR_DCHECK(place.group < t->arena->spec.groups.cnt, "key group %u is not owned", place.group);
     place.fraction = (uint32_t)product;
-    place.ref = *table_dir_at(t, place.group, place.fraction) & ~TABLE_SIZE_MASK;
+    uint32_t word = *table_dir_at(t, place.group, place.fraction);
+    place.ref = word & ~TABLE_SIZE_MASK;
+    place.size_idx = word & TABLE_SIZE_MASK;
     return place;
 }
 

@@ -426,7 +426,6 @@ t_resolved_values_stay_good_until_the_next_call(void **state)
     uint64_t hash[256];
     uint64_t key[256];
     void *val[256];
-    uint32_t stops = 0;
     for (uint64_t n = 0; n < 40000; n += 256) {
         for (uint64_t i = 0; i < 256; i++) {
             key[i] = n + i;
@@ -440,14 +439,14 @@ t_resolved_values_stay_good_until_the_next_call(void **state)
                 assert_ptr_equal(val[i], weir_table_find(t, hash[i], &key[i], NULL));
             }
             at += (uint32_t)done;
-            stops += at < 256;
         }
         weir_table_find_rows(t, &rows);
         for (uint32_t i = 0; i < 256; i++) {
             assert_ptr_equal(val[i], weir_table_find(t, hash[i], &key[i], NULL));
         }
     }
-    assert_true(stops > 100);
+    /* Buckets grew and split all along, also with rows of the same call in them. */
+    assert_true(t->moved_cnt > 100);
     give_all(t);
     world_close(&w);
 }
