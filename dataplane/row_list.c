@@ -28,12 +28,27 @@ row_copy(const struct weir_view *view, uint32_t row, char *to)
     }
 }
 
-/* Move the texts of long strings behind the row. Returns where they end, 0: there is no room. */
-static uint32_t
-texts_copy(const struct weir_view *view, char *row, uint32_t room)
+/* What the long strings of a copied row take. */
+static uint64_t
+text_bytes(const struct weir_schema *schema, const char *row)
 {
-    uint32_t used = view->schema->row_bytes;
-    char *texts = row + used;
+    uint64_t bytes = 0;
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        if (schema->fields[f].type == WEIR_TYPE_STR) {
+            uint32_t text;
+            memcpy(&text, row + schema->fields[f].off, sizeof text);
+            bytes += text > WEIR_STR_INLINE_BYTES ? text : 0;
+        }
+    }
+    return bytes;
+}
+
+/* Copy the texts of long strings behind the row, and let the strings refer to them there. */
+static void
+texts_copy(const struct weir_view *view, char *row)
+{
+    char *texts = row + view->schema->row_bytes;
+    char *to = texts;
     for (uint32_t f = 0; f < view->schema->field_cnt; f++) {
         const struct weir_field *field = &view->schema->fields[f];
         struct weir_str str;
@@ -41,38 +56,64 @@ texts_copy(const struct weir_view *view, char *row, uint32_t room)
             continue;
         }
         memcpy(&str, row + field->off, sizeof str);
-        if (str.bytes <= WEIR_STR_INLINE_BYTES) {
-            continue;
+        if (str.bytes > WEIR_STR_INLINE_BYTES) {
+            memcpy(to, view->heap + str.u.off, str.bytes);
+            str.u.off = (uint64_t)(to - texts);
+            memcpy(row + field->off, &str, sizeof str);
+            to += str.bytes;
         }
-        if (str.bytes > room - used) {
-            return 0;
-        }
-        memcpy(row + used, view->heap + str.u.off, str.bytes);
-        str.u.off = (uint64_t)(row + used - texts);
-        memcpy(row + field->off, &str, sizeof str);
-        used += str.bytes;
     }
-    return used;
+}
+
+/* One piece: built where it stays. */
+static int
+item_put(const struct weir_row_place *place, const struct weir_view *view, const struct head *head,
+    uint32_t *ret_ref)
+{
+    uint32_t bytes = (uint32_t)sizeof *head + view->schema->row_bytes + head->text_bytes;
+    uint32_t class_idx = weir_arena_class_of(bytes + (uint32_t)sizeof(struct weir_blob));
+    int err = weir_arena_block_take(place->arena, place->group, class_idx, ret_ref);
+    if (err < 0) {
+        return err;
+    }
+    struct weir_blob *blob = (struct weir_blob *)weir_arena_ptr(place->arena, *ret_ref);
+    blob->bytes = bytes;
+    memcpy(blob->data, head, sizeof *head);
+    memcpy(blob->data + sizeof *head, place->scratch, view->schema->row_bytes);
+    texts_copy(view, blob->data + sizeof *head);
+    return 0;
+}
+
+/* Several: built in scratch, behind the row that is there. */
+static int
+item_put_long(const struct weir_row_place *place, const struct weir_view *view,
+    const struct head *head, uint32_t *ret_ref)
+{
+    uint32_t row_bytes = view->schema->row_bytes;
+    memmove(place->scratch + sizeof *head, place->scratch, row_bytes);
+    memcpy(place->scratch, head, sizeof *head);
+    texts_copy(view, place->scratch + sizeof *head);
+    struct weir_slice item = {
+        place->scratch, (uint32_t)sizeof *head + row_bytes + head->text_bytes};
+    return weir_blob_put(place->arena, place->group, item, ret_ref);
 }
 
 int
 weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place,
     const struct weir_view *view, uint32_t row)
 {
-    char *to = place->scratch + sizeof(struct head);
-    uint32_t room = WEIR_ROW_ITEM_BYTES_MAX - sizeof(struct head);
-    row_copy(view, row, to);
-    uint32_t used = texts_copy(view, to, room);
-    if (used == 0) {
+    row_copy(view, row, place->scratch);
+    uint64_t texts = text_bytes(view->schema, place->scratch);
+    uint64_t bytes = sizeof(struct head) + view->schema->row_bytes + texts;
+    if (bytes > WEIR_ROW_ITEM_BYTES_MAX) {
         return weir_err_push(WEIR_EDATA, "a row of %s with its texts is longer than %d bytes",
             view->schema->name, WEIR_ROW_ITEM_BYTES_MAX);
     }
-    struct head head = {0, used - view->schema->row_bytes,
+    struct head head = {0, (uint32_t)texts,
         view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN, place->tag};
-    memcpy(place->scratch, &head, sizeof head);
-    struct weir_slice item = {place->scratch, used + (uint32_t)sizeof head};
     uint32_t ref;
-    int err = weir_blob_put(place->arena, place->group, item, &ref);
+    int err = bytes <= WEIR_BLOB_PIECE_BYTES_MAX ? item_put(place, view, &head, &ref)
+                                                 : item_put_long(place, view, &head, &ref);
     if (err < 0) {
         return err;
     }
