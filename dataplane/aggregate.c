@@ -154,12 +154,12 @@ update_ints(const struct weir_aggregate *agg, uint32_t kind, uint32_t bytes, voi
     struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, bytes);
     if (rows->view->sel == NULL) {
         const char *at = lane.ptr + (size_t)lane.stride * rows->from;
-        for (uint32_t i = 0; i < rows->cnt; i++, at += lane.stride) {
+        for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++, at += lane.stride) {
             int_add(kind, acc[i], load_int(at, bytes));
         }
     } else {
         const uint16_t *sel = rows->view->sel + rows->from;
-        for (uint32_t i = 0; i < rows->cnt; i++) {
+        for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++) {
             int_add(kind, acc[i], load_int(lane.ptr + (size_t)lane.stride * sel[i], bytes));
         }
     }
@@ -170,7 +170,7 @@ update_reals(const struct weir_aggregate *agg, uint32_t kind, void *const *acc,
     const struct weir_aggregate_rows *rows)
 {
     struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, 8);
-    for (uint32_t i = 0; i < rows->cnt; i++) {
+    for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++) {
         uint32_t row = weir_view_row(rows->view, rows->from + i);
         real_add(kind, acc[i], load_real(lane.ptr + (size_t)lane.stride * row));
     }
@@ -180,7 +180,8 @@ static void
 update_count(const struct weir_aggregate *agg WEIR_UNUSED, void *const *acc,
     const struct weir_aggregate_rows *rows)
 {
-    for (uint32_t i = 0; i < rows->cnt; i++) {
+    /* The count in a register: a store to an accumulator might alias it. */
+    for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++) {
         ((struct acc_int *)acc[i])->value++;
     }
 }
@@ -237,7 +238,7 @@ roll_int(const struct weir_aggregate *agg, void *const *acc, const struct weir_a
     struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, agg->field.bytes);
     double unit = unit_of(agg);
     bool is_count = agg->kind == WEIR_AGGREGATE_COUNT;
-    for (uint32_t i = 0; i < rows->cnt; i++) {
+    for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++) {
         uint32_t row = weir_view_row(rows->view, rows->from + i);
         int64_t value =
             is_count ? 0 : load_int(lane.ptr + (size_t)lane.stride * row, agg->field.bytes);
@@ -251,7 +252,7 @@ roll_real(const struct weir_aggregate *agg, void *const *acc,
     const struct weir_aggregate_rows *rows, struct weir_lane to)
 {
     struct weir_lane lane = weir_view_lane(rows->view, agg->field.off, 8);
-    for (uint32_t i = 0; i < rows->cnt; i++) {
+    for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++) {
         uint32_t row = weir_view_row(rows->view, rows->from + i);
         real_add(agg->kind, acc[i], load_real(lane.ptr + (size_t)lane.stride * row));
         real_result(agg, acc[i], to.ptr + (size_t)to.stride * i);

@@ -104,11 +104,11 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
         (void)input;                                                                               \
         (void)now_ns;                                                                              \
         if (view->stride != 0 && view->sel == NULL) {                                              \
-            for (uint32_t i = cursor; i < view->cnt; i++) {                                        \
+            const char *at = view->rows + (size_t)view->stride * cursor;                           \
+            size_t stride = view->stride;                                                          \
+            for (uint32_t i = cursor, end = view->cnt; i < end; i++, at += stride) {               \
                 sel[n] = (uint16_t)i;                                                              \
-                n += name##_row(                                                                   \
-                    (const struct in_type *)(const void *)(view->rows + (size_t)view->stride * i), \
-                    heap);                                                                         \
+                n += name##_row((const struct in_type *)(const void *)at, heap);                   \
             }                                                                                      \
         } else if (view->stride != 0) {                                                            \
             for (uint32_t i = cursor; i < view->cnt; i++) {                                        \

@@ -18,6 +18,7 @@ struct model {
     uint32_t fact_cnt;
     uint32_t fact_cap;
     uint64_t late_cnt;
+    bool is_calm; /* times go forward steadily, keys are many: blocks of one pane */
 };
 
 static int64_t
@@ -150,6 +151,41 @@ compare(struct harness *h, struct model *m, const struct trial *trial)
     assert_int_equal(h->arena.table_cnt, 0);
 }
 
+/* Push rows as they are, or as a selection of a batch with a bad row before each. */
+static void
+push_selected(
+    struct harness *h, uint32_t channel, const struct event *rows, uint32_t cnt, bool is_selected)
+{
+    static struct event all[2048];
+    static uint16_t sel[1024];
+    if (!is_selected) {
+        harness_push(h, channel, rows, cnt);
+        return;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        all[2 * i] = row_of(INT64_MIN, -99, 99999);
+        all[2 * i + 1] = rows[i];
+        sel[i] = (uint16_t)(2 * i + 1);
+    }
+    struct weir_view view = harness_view_of(event_schema(), all, 2 * cnt);
+    view.sel = sel;
+    view.cnt = cnt;
+    harness_push_view(h, channel, &view);
+}
+
+static struct event
+random_row(const struct model *m, struct weir_rng *rng, int64_t *now)
+{
+    int64_t spread = m->span.size_ms + m->span.slide_ms;
+    uint64_t rare = m->is_calm ? 300 : 1;
+    *now += weir_rng_between(rng, 0, weir_rng_chance(rng, 1, 200 * rare) ? spread : 3);
+    int64_t at = *now;
+    at -= weir_rng_chance(rng, 1, 8 * rare) ? weir_rng_between(rng, 0, spread) : 0;
+    at += weir_rng_chance(rng, 1, 16 * rare) ? weir_rng_between(rng, 0, spread) : 0;
+    int64_t key_max = m->is_calm && weir_rng_chance(rng, 1, 2) ? 20000 : 30;
+    return row_of(at, weir_rng_between(rng, -3, key_max), weir_rng_between(rng, -1000, 1000));
+}
+
 /* Rows whose times wander forward with some far behind, watermarks between them. */
 static void
 feed_random(struct harness *h, struct model *m, struct weir_rng *rng, uint32_t row_cnt)
@@ -165,14 +201,10 @@ feed_random(struct harness *h, struct model *m, struct weir_rng *rng, uint32_t r
         uint32_t cnt = (uint32_t)weir_rng_below(rng, weir_rng_chance(rng, 1, 2) ? 5 : BATCH) + 1;
         cnt = weir_min_u32(cnt, row_cnt - done);
         for (uint32_t i = 0; i < cnt; i++) {
-            now[channel] += weir_rng_between(rng, 0, weir_rng_chance(rng, 1, 200) ? spread : 3);
-            int64_t at = now[channel];
-            at -= weir_rng_chance(rng, 1, 8) ? weir_rng_between(rng, 0, spread) : 0;
-            at += weir_rng_chance(rng, 1, 16) ? weir_rng_between(rng, 0, spread) : 0;
-            rows[i] = row_of(at, weir_rng_between(rng, -3, 30), weir_rng_between(rng, -1000, 1000));
+            rows[i] = random_row(m, rng, &now[channel]);
             model_add(m, &rows[i], h->watermark[channel]);
         }
-        harness_push(h, channel, rows, cnt);
+        push_selected(h, channel, rows, cnt, weir_rng_chance(rng, 1, 2));
         done += cnt;
         if (weir_rng_chance(rng, 1, 3)) {
             harness_watermark(h, channel, now[channel] - weir_rng_between(rng, 0, spread));
@@ -187,6 +219,7 @@ feed_random(struct harness *h, struct model *m, struct weir_rng *rng, uint32_t r
 static void
 run_random(const struct trial *trial, struct weir_window_span span, uint64_t seed, uint32_t row_cnt)
 {
+    bool is_calm = row_cnt > 1000;
     struct weir_rng rng;
     weir_rng_init(&rng, seed);
     struct weir_window_conf conf = conf_of(span, trial->aggregate);
@@ -200,6 +233,7 @@ run_random(const struct trial *trial, struct weir_window_span span, uint64_t see
     struct model model;
     memset(&model, 0, sizeof model);
     model.span = span;
+    model.is_calm = is_calm;
     struct harness *h = harness_new(&hc);
     feed_random(h, &model, &rng, row_cnt);
     compare(h, &model, trial);
@@ -257,6 +291,23 @@ t_random_rows_agree_with_the_model(void **state)
             print_message("seed %llu\n", (unsigned long long)seed);
             run_random(&trial[t], spans[s], seed, 900);
         }
+    }
+}
+
+static void
+t_blocks_of_one_pane_with_many_keys_agree(void **state)
+{
+    (void)state;
+    const struct weir_window_span spans[] = {{5000, 5000, 0}, {20000, 4000, 11}, {9000, 4000, 0}};
+    struct trial trial[TRIAL_CNT_MAX];
+    uint32_t trial_cnt = trials(trial);
+    for (uint32_t t = 0; t < trial_cnt; t++) {
+        if (trial[t].scale == 0.01) {
+            continue;
+        }
+        uint64_t seed = 9000 + t;
+        print_message("seed %llu\n", (unsigned long long)seed);
+        run_random(&trial[t], spans[t % WEIR_ARRAY_CNT(spans)], seed, 20000);
     }
 }
 
@@ -459,6 +510,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_random_rows_agree_with_the_model),
+        cmocka_unit_test(t_blocks_of_one_pane_with_many_keys_agree),
         cmocka_unit_test(t_sliding_by_every_ratio_agrees),
         cmocka_unit_test(t_batch_sizes_do_not_change_the_answer),
         cmocka_unit_test(t_a_firing_of_a_million_keys_is_bounded_per_call),
