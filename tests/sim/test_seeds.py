@@ -4,7 +4,7 @@
 
 Each seed draws the order in which tasks are polled under a simulated clock (poller=seed:N), and beside it
 parallelism, cuts, and the sizes of batches, rings and buffers down to the smallest that are legal. The
-answers are compared with the first one, which is compared with Flink's. WEIR_SEED_CNT seeds (500), from
+answers are compared with Flink's. WEIR_SEED_CNT seeds (500) for q5, a fifth of them for the others, from
 WEIR_SEED_FIRST (1).
 """
 import concurrent.futures
@@ -58,11 +58,11 @@ def answer(job, sets, name):
 
 
 class Seeds(unittest.TestCase):
-    def check(self, job):
+    def check(self, job, seed_cnt):
         header, *rows = JOBS[job][1].read_text().splitlines()
         expected = [header, *sorted(rows)]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            seeds = range(SEED_FIRST, SEED_FIRST + SEED_CNT)
+            seeds = range(SEED_FIRST, SEED_FIRST + seed_cnt)
             running = {seed: pool.submit(answer, job, world(seed), f"seeds-{os.getpid()}-{job}-{seed}")
                        for seed in seeds}
             for seed, future in running.items():
@@ -74,13 +74,13 @@ class Seeds(unittest.TestCase):
                     self.fail(f"seed {seed}, {world(seed)}: {shown}")
 
     def test_all_seeds_agree_on_q5(self):
-        self.check("q5")
+        self.check("q5", SEED_CNT)
 
     def test_all_seeds_agree_on_q7(self):
-        self.check("q7")
+        self.check("q7", SEED_CNT // 5)
 
     def test_all_seeds_agree_on_q2(self):
-        self.check("q2")
+        self.check("q2", SEED_CNT // 5)
 
 
 if __name__ == "__main__":
