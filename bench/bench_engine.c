@@ -5,10 +5,12 @@
  *     bench_engine q5 events.log [--cut]
  *     bench_engine ysb ads.bin gen:1000000,record=78 [--cut]
  *     bench_engine words words.txt 10000 [--cut]         (window in ms; 0: the whole input)
+ *     ... [--rows=N] [--state=MIB]                       (rows of a batch; memory of state)
  *
  * `--cut` puts a ring behind the operator of `cut_after`, and the two halves on two cores; without
  * it everything runs fused on one. The time is from when all operators were open until the last one
- * had finished: mapping and unmapping are outside, for both sides.
+ * had finished: mapping and unmapping are outside, for both sides, and so is faulting in the memory
+ * of state, which is touched first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,9 @@ struct bench {
     char params[4][2][512];
     uint32_t param_cnt;
     const char *cut_after; /* the operator whose output crosses to the other core */
+    bool cut;
+    uint32_t batch_rows;
+    uint64_t state_bytes; /* of a stage; all of it is touched before the clock starts */
 };
 
 static void
@@ -95,7 +100,7 @@ events_of(const struct weir_job *job, bool words)
 }
 
 static int
-run(const struct bench *bench, struct weir_env *env, bool cut, uint32_t batch_rows)
+run(const struct bench *bench, struct weir_env *env)
 {
     struct weir_topo *topo = NULL;
     struct weir_plan *plan = NULL;
@@ -109,9 +114,11 @@ run(const struct bench *bench, struct weir_env *env, bool cut, uint32_t batch_ro
     const struct weir_plan_host host = {
         .topo = topo, .effective = topo->cpus, .budget_bytes = 6 * WEIR_GIB};
     const struct weir_plan_options plan_options = {
-        .idle = WEIR_PLAN_IDLE_SPIN, .vertices = &vertex, .vertex_cnt = cut ? 1 : 0};
-    const struct weir_job_options options = {
-        .poller = WEIR_JOB_THREADS, .batch_rows = batch_rows, .state_bytes = 2 * WEIR_GIB};
+        .idle = WEIR_PLAN_IDLE_SPIN, .vertices = &vertex, .vertex_cnt = bench->cut ? 1 : 0};
+    const struct weir_job_options options = {.poller = WEIR_JOB_THREADS,
+        .batch_rows = bench->batch_rows,
+        .state_bytes = bench->state_bytes,
+        .touch = true};
     rc = weir_plan_make(weir_job_plan_graph(env), &host, &plan_options, &plan);
     rc = rc != 0 ? rc : weir_job_new(env, plan, &options, &job);
     rc = rc != 0 ? rc : weir_job_run(job);
@@ -136,21 +143,22 @@ run(const struct bench *bench, struct weir_env *env, bool cut, uint32_t batch_ro
 int
 main(int argc, char **argv)
 {
-    struct bench bench = {0};
+    struct bench bench = {.batch_rows = 256, .state_bytes = 256 * WEIR_MIB};
     struct weir_jobfile *file = NULL;
     struct weir_env *env = NULL;
     char path[4096];
-    uint32_t batch_rows = 256;
-    bool cut = false;
     for (int i = 3; i < argc; i++) {
-        cut |= strcmp(argv[i], "--cut") == 0;
+        bench.cut |= strcmp(argv[i], "--cut") == 0;
         if (strncmp(argv[i], "--rows=", 7) == 0) {
-            batch_rows = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
+            bench.batch_rows = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
+        }
+        if (strncmp(argv[i], "--state=", 8) == 0) {
+            bench.state_bytes = strtoul(argv[i] + 8, NULL, 10) * WEIR_MIB;
         }
     }
-    int rc = argc < 3
-                 ? weir_err_push(WEIR_EUSAGE, "bench_engine NAME FILE [SPEC] [--cut] [--rows=N]")
-                 : arrange(&bench, argc, argv);
+    int rc = argc < 3 ? weir_err_push(WEIR_EUSAGE,
+                            "bench_engine NAME FILE [SPEC] [--cut] [--rows=N] [--state=MIB]")
+                      : arrange(&bench, argc, argv);
     if (rc == 0) {
         (void)snprintf(path, sizeof path, "%s/%s/%s.so", WEIR_BENCH_JOBS,
             strcmp(bench.job, "wordcount") == 0 ? "words" : bench.job, bench.job);
@@ -158,7 +166,7 @@ main(int argc, char **argv)
     }
     rc = rc != 0 ? rc : weir_env_new(bench.job, &env);
     rc = rc != 0 ? rc : build(&bench, file, env);
-    rc = rc != 0 ? rc : run(&bench, env, cut, batch_rows);
+    rc = rc != 0 ? rc : run(&bench, env);
     if (rc != 0) {
         weir_err_print(stderr, rc);
     }

@@ -81,6 +81,9 @@ enum weir_conf_syntax {
         "auto thp off",                                                                            \
         "pages to ask for: the largest that the host gives, transparent ones, or 4 "               \
         "KiB")                                                                                     \
+    X(MEMORY_TOUCH, "memory.touch", BOOL, ANY, PLAIN, "", 0, 1, "false", "",                       \
+        "have the host back all memory of the run before it starts, so that no page is "           \
+        "faulted in while rows flow; takes memory.budget at once")                                 \
     X(WATERMARK_INTERVAL, "watermark.interval", DURATION, ANY, PLAIN, "", 0,                       \
         INT64_C(3600000000000), "0ms", "",                                                         \
         "least time between two watermarks of a source; 0ms: one after every batch")               \

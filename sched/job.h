@@ -38,6 +38,7 @@ struct weir_job_options {
     uint32_t io_kind; /* enum weir_io_kind */
     bool strict;
     bool small_pages; /* memory.huge_pages: false */
+    bool touch; /* memory.touch: fault all memory in before the job runs */
 };
 
 /* weir_job_plan - the planner's input of a graph; env was checked. The result borrows env.

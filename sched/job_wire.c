@@ -112,6 +112,7 @@ open_region(struct weir_job *job, uint64_t bytes, int node, struct weir_region *
         .bytes = bytes,
         .node = node,
         .strict = job->options.strict,
+        .touch = job->options.touch,
         .first = job->options.small_pages ? WEIR_REGION_SMALL : WEIR_REGION_HUGETLB,
     };
     return weir_region_open(&options, &job->report, ret_region);

@@ -381,6 +381,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
         .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1,
         .small_pages = strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
+        .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1,
     };
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
 }

@@ -154,6 +154,23 @@ class Cli(unittest.TestCase):
         self.assertEqual(report["records_out"], 46000)
         self.assertEqual(report["records_late"], 0)
 
+    def peak_bytes(self, *sets):
+        """The most memory that a run of a job with state had."""
+        command = [WEIR, "run", "nexmark", "-p", "query=q5", "-p", "events=gen:1000", "-p", "output=discard",
+                   "--name", self.name, "--set", "memory.budget=256MiB"]
+        for text in sets:
+            command += ["--set", text]
+        process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        return usage.ru_maxrss * 1024
+
+    def test_memory_is_touched_before_the_run_where_asked(self):
+        self.assertLess(self.peak_bytes(), 128 << 20)
+        self.assertGreater(self.peak_bytes("memory.touch=true"), 128 << 20)
+
     def test_report_that_cannot_be_written_is_an_error(self):
         self.weir("run", "nexmark", "-p", "events=gen:100,seed=1", "--name", self.name, "--report",
                   "/no/such/r.json", code=66)
