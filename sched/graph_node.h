@@ -45,8 +45,10 @@ struct weir_stream {
 
 struct weir_graph_block;
 struct weir_discard_result;
+struct weir_lines_samples;
 
 #define WEIR_GRAPH_DISCARD_CNT_MAX 16
+#define WEIR_GRAPH_BAD_LINES_CNT_MAX 16
 
 struct weir_env {
     const char *job_name;
@@ -63,6 +65,8 @@ struct weir_env {
     struct weir_graph_block *blocks;
     struct weir_discard_result *discard[WEIR_GRAPH_DISCARD_CNT_MAX]; /* by sink, then subtask */
     uint32_t discard_cnt;
+    struct weir_lines_samples *bad_lines[WEIR_GRAPH_BAD_LINES_CNT_MAX]; /* by source of lines */
+    uint32_t bad_lines_cnt;
     struct weir_stream dead; /* what calls return after the first error */
 };
 

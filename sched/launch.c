@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "io/io.h"
 #include "sched/lease.h"
+#include "sched/table.h"
 
 #define VERTEX_CNT_MAX WEIR_GRAPH_NODE_CNT_MAX
 #define CUT_CNT_MAX WEIR_GRAPH_NODE_CNT_MAX
@@ -390,6 +391,12 @@ const char *
 weir_launch_name(const struct weir_launch *launch)
 {
     return weir_env_job_name(launch->env);
+}
+
+const char *
+weir_launch_bad_line(const struct weir_launch *launch, uint32_t idx)
+{
+    return weir_env_bad_line(launch->env, idx);
 }
 
 const char *

@@ -47,6 +47,8 @@ WEIR_API WEIR_MUST_USE int weir_launch_job(struct weir_launch *launch, struct we
 
 /* weir_launch_name - the job's name: of job.name, else of the job. */
 WEIR_API const char *weir_launch_name(const struct weir_launch *launch);
+/* weir_launch_bad_line - as weir_env_bad_line. */
+WEIR_API const char *weir_launch_bad_line(const struct weir_launch *launch, uint32_t idx);
 /* weir_launch_note - what the plan could not have, in words; NULL: nothing. */
 WEIR_API const char *weir_launch_note(const struct weir_launch *launch);
 /* weir_launch_plan_of - the plan, NULL before weir_launch_plan. */

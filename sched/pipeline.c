@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "sched/pipeline_priv.h"
+#include "sched/table.h"
 
 struct block {
     struct block *next;
@@ -112,23 +113,50 @@ parse_separator(const struct pipeline_parse *parse, const struct weir_yaml_node 
     return err;
 }
 
+static const struct weir_opt lines_params[] = {WEIR_LINES_PARAMS};
+_Static_assert(WEIR_ARRAY_CNT(lines_params) + 3 == WEIR_PIPELINE_PARAM_CNT, "with both paths");
+
+/* What the file says of bad lines and connections becomes the default of the parameter of that
+ * name. */
+static int
+parse_lines(const struct pipeline_parse *parse, const struct weir_yaml_node *source)
+{
+    struct weir_opt *params = parse->pipeline->params + 2;
+    memcpy(params, lines_params, sizeof lines_params);
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(lines_params); i++) {
+        int64_t unused = 0;
+        const struct weir_yaml_node *node = weir_yaml_get(source, params[i].name);
+        int err = node != NULL ? weir_pipeline_value(parse, source, &params[i], &unused) : 0;
+        if (err != 0) {
+            return err;
+        }
+        params[i].def = node != NULL ? node->text : params[i].def;
+    }
+    const struct weir_yaml_node *bad_lines = weir_yaml_get(source, "bad_lines");
+    const struct weir_yaml_node *on_error = weir_yaml_get(source, "on_error");
+    bool aside = on_error != NULL && strcmp(on_error->text, "side") == 0;
+    if (aside && bad_lines == NULL) {
+        return weir_yaml_fail(parse->file, on_error->key_mark,
+            "on_error: side wants bad_lines: FILE, the table of malformed lines");
+    }
+    if (bad_lines != NULL && !aside) {
+        return weir_yaml_fail(
+            parse->file, bad_lines->key_mark, "bad_lines is there for on_error: side");
+    }
+    return 0;
+}
+
 static int
 parse_source(const struct pipeline_parse *parse, const struct weir_yaml_node *source)
 {
-    static const char *const keys[] = {
-        "path", "format", "header", "separator", "on_error", "time", "lag", "schema"};
+    static const char *const keys[] = {"path", "format", "header", "separator", "on_error",
+        "bad_lines", "reconnect", "reconnect_delay", "time", "lag", "schema"};
     static const struct weir_opt format = {.name = "format",
         .type = WEIR_OPT_CHOICE,
         .unit = "",
         .def = "csv",
         .words = "csv json",
         .text = "form of the lines"};
-    static const struct weir_opt on_error = {.name = "on_error",
-        .type = WEIR_OPT_CHOICE,
-        .unit = "",
-        .def = "fail",
-        .words = "fail skip",
-        .text = "what a bad line does"};
     static const struct weir_opt header = {.name = "header",
         .type = WEIR_OPT_BOOL,
         .unit = "",
@@ -145,24 +173,23 @@ parse_source(const struct pipeline_parse *parse, const struct weir_yaml_node *so
         .text = "how far watermarks stay behind the event time"};
     struct weir_pipeline *pipeline = parse->pipeline;
     const char *time = NULL;
-    int64_t number[4] = {0};
+    int64_t number[3] = {0};
     int err = weir_pipeline_keys(parse, source, keys, WEIR_ARRAY_CNT(keys));
     err = err != 0 ? err : weir_pipeline_text(parse, source, "path", true, &pipeline->input);
     err = err != 0 ? err : weir_pipeline_text(parse, source, "time", false, &time);
     err = err != 0 ? err : weir_pipeline_value(parse, source, &format, &number[0]);
-    err = err != 0 ? err : weir_pipeline_value(parse, source, &on_error, &number[1]);
-    err = err != 0 ? err : weir_pipeline_value(parse, source, &header, &number[2]);
-    err = err != 0 ? err : weir_pipeline_value(parse, source, &lag, &number[3]);
+    err = err != 0 ? err : weir_pipeline_value(parse, source, &header, &number[1]);
+    err = err != 0 ? err : weir_pipeline_value(parse, source, &lag, &number[2]);
     err = err != 0 ? err : parse_separator(parse, source);
+    err = err != 0 ? err : parse_lines(parse, source);
     if (err != 0) {
         return err;
     }
     pipeline->json = number[0] == 1;
-    pipeline->on_error = number[1] == 1 ? WEIR_ON_ERROR_SKIP : WEIR_ON_ERROR_FAIL;
-    pipeline->csv.has_header = number[2] == 1;
-    pipeline->lag_ms = number[3] / WEIR_MS;
+    pipeline->csv.has_header = number[1] == 1;
+    pipeline->lag_ms = number[2] / WEIR_MS;
     pipeline->timed = time != NULL;
-    if (pipeline->lag_ms * WEIR_MS != number[3]) {
+    if (pipeline->lag_ms * WEIR_MS != number[2]) {
         return weir_yaml_fail(parse->file, weir_yaml_get(source, "lag")->mark,
             "lag must be whole milliseconds, the unit of event time");
     }

@@ -8,7 +8,9 @@
  *         format: csv                 # csv | json
  *         header: true                # csv: the first line names the columns
  *         separator: ","              # csv
- *         on_error: fail              # fail | skip
+ *         on_error: side              # fail | skip | side
+ *         bad_lines: bad.csv          # side: the table of malformed lines
+ *         reconnect: always           # tcp: tries in a row, reconnect_delay apart
  *         time: at                    # the field that holds the event time
  *         lag: 4s                     # how far watermarks stay behind it
  *         schema:
@@ -23,7 +25,8 @@
  *       sink: {path: dear.csv}        # .json, .jsonl: JSON lines; else CSV
  *
  * A window takes one of count: NAME, sum|min|max|avg: {NAME: FIELD}; its rows are window_start,
- * window_end, the key's fields, NAME. The parameters input and output stand for the two paths.
+ * window_end, the key's fields, NAME. The parameters input and output stand for the two paths,
+ * those of WEIR_LINES_PARAMS for the keys of their names.
  *
  * Owner: what is parsed lives in the pipeline, which outlives every graph built from it.
  */
@@ -41,6 +44,7 @@
 struct weir_env;
 
 #define WEIR_PIPELINE_OP_CNT_MAX 32
+#define WEIR_PIPELINE_PARAM_CNT 7
 
 enum weir_pipeline_kind { WEIR_PIPELINE_WHERE, WEIR_PIPELINE_SELECT, WEIR_PIPELINE_WINDOW };
 
@@ -60,13 +64,13 @@ struct weir_pipeline {
     const char *output;
     bool json;
     struct weir_decode_csv_conf csv;
-    enum weir_on_error on_error;
     const struct weir_schema *schema;
     bool timed; /* the schema has a field of event time */
     int64_t lag_ms;
     uint32_t op_cnt;
     struct weir_pipeline_op op[WEIR_PIPELINE_OP_CNT_MAX];
-    struct weir_opt params[3]; /* input, output, and the end */
+    /* input, output, those of WEIR_LINES_PARAMS, and the end */
+    struct weir_opt params[WEIR_PIPELINE_PARAM_CNT];
     void *blocks; /* memory of schemas and texts */
 };
 

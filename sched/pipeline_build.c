@@ -33,9 +33,8 @@ weir_pipeline_build(const struct weir_pipeline *pipeline, struct weir_env *env)
         .path = weir_param(env, "input"),
         .decoder = pipeline->json ? &weir_decode_json : &weir_decode_csv,
         .decoder_conf = pipeline->json ? NULL : &pipeline->csv,
-        .on_error = pipeline->on_error,
     };
-    struct weir_stream *s = weir_source_lines(env, "source", pipeline->schema, &lines);
+    struct weir_stream *s = weir_source_lines_param(env, "source", pipeline->schema, &lines);
     if (pipeline->timed) {
         s = weir_watermarks(s, "watermark", pipeline->lag_ms);
     }

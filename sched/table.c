@@ -8,6 +8,40 @@
 #include "dataplane/operators/file_sink.h"
 #include "sched/graph_node.h"
 
+#define TCP_SCHEME "tcp://"
+#define PORT_MAX 65535
+
+/* tcp://HOST:PORT, or anything that is no such name. */
+static bool
+address_is_whole(const char *path)
+{
+    if (strncmp(path, TCP_SCHEME, strlen(TCP_SCHEME)) != 0) {
+        return true;
+    }
+    const char *host = path + strlen(TCP_SCHEME);
+    const char *colon = strrchr(host, ':');
+    if (colon == NULL || colon == host) {
+        return false;
+    }
+    uint32_t port = 0;
+    const char *at = colon + 1;
+    for (; *at >= '0' && *at <= '9' && port <= PORT_MAX; at++) {
+        port = port * 10 + (uint32_t)(*at - '0');
+    }
+    return *at == '\0' && port >= 1 && port <= PORT_MAX;
+}
+
+/* Where the first bad lines are kept, for weir_env_bad_line. */
+static void
+keep_samples(struct weir_env *env, struct weir_lines_conf *lines)
+{
+    if (lines->samples == NULL && env->bad_lines_cnt < WEIR_GRAPH_BAD_LINES_CNT_MAX) {
+        lines->samples = weir_env_alloc(env, sizeof *lines->samples);
+        lines->sample_cnt = 1;
+        env->bad_lines[env->bad_lines_cnt++] = lines->samples;
+    }
+}
+
 struct weir_stream *
 weir_source_lines(struct weir_env *env, const char *name, const struct weir_schema *schema,
     const struct weir_lines_conf *conf)
@@ -17,6 +51,12 @@ weir_source_lines(struct weir_env *env, const char *name, const struct weir_sche
     char *path = weir_env_alloc(env, bytes);
     memcpy(path, conf->path, bytes);
     lines.path = path;
+    if (!address_is_whole(path)) {
+        weir_env_fail(env, WEIR_ECONFIG,
+            "source %s: '%s' is no address: tcp://HOST:PORT, with a port from 1 to %d", name, path,
+            PORT_MAX);
+    }
+    keep_samples(env, &lines);
     const struct weir_operator_type *type =
         conf->on_error == WEIR_ON_ERROR_SIDE ? &weir_lines_side_type : &weir_lines_type;
     struct weir_stream *s = weir_source(env, name, schema, type, &lines, sizeof lines);
@@ -24,6 +64,46 @@ weir_source_lines(struct weir_env *env, const char *name, const struct weir_sche
         env->node[s->origin[0].from].out_schema[1] = weir_bad_line_schema();
     }
     return weir_parallelism(s, 1);
+}
+
+struct weir_stream *
+weir_source_lines_param(struct weir_env *env, const char *name, const struct weir_schema *schema,
+    const struct weir_lines_conf *conf)
+{
+    struct weir_lines_conf lines = *conf;
+    const char *bad_lines = weir_param(env, "bad_lines");
+    int64_t tries = weir_param_number(env, "reconnect");
+    /* The words of on_error stand in the order of enum weir_on_error. */
+    lines.on_error = (enum weir_on_error)weir_param_number(env, "on_error");
+    lines.reconnect_cnt = tries == WEIR_OPT_WORD ? WEIR_LINES_RECONNECT_ALWAYS : (uint32_t)tries;
+    lines.reconnect_delay_ns = weir_param_number(env, "reconnect_delay");
+    bool aside = lines.on_error == WEIR_ON_ERROR_SIDE;
+    if (aside && bad_lines[0] == '\0') {
+        weir_env_fail(env, WEIR_ECONFIG,
+            "parameter on_error is side: say where malformed lines go, -p bad_lines=FILE");
+    }
+    if (!aside && weir_param_given(env, "bad_lines")) {
+        weir_env_fail(env, WEIR_ECONFIG,
+            "parameter bad_lines is there for on_error=side, and on_error is %s",
+            weir_param(env, "on_error"));
+    }
+    struct weir_stream *s = weir_source_lines(env, name, schema, &lines);
+    if (aside) {
+        weir_sink_table(weir_side(s, 1), "bad_lines", bad_lines);
+    }
+    return s;
+}
+
+const char *
+weir_env_bad_line(const struct weir_env *env, uint32_t idx)
+{
+    for (uint32_t i = 0; i < env->bad_lines_cnt; i++) {
+        if (idx < env->bad_lines[i]->cnt) {
+            return env->bad_lines[i]->text[idx];
+        }
+        idx -= env->bad_lines[i]->cnt;
+    }
+    return NULL;
 }
 
 static bool

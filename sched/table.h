@@ -6,6 +6,7 @@
 #ifndef WEIR_SCHED_TABLE_H
 #define WEIR_SCHED_TABLE_H
 
+#include "base/opt.h"
 #include "dataplane/operators/lines.h"
 #include "sched/graph.h"
 
@@ -17,6 +18,30 @@ WEIR_C_BEGIN
  */
 WEIR_API struct weir_stream *weir_source_lines(struct weir_env *env, const char *name,
     const struct weir_schema *schema, const struct weir_lines_conf *conf);
+
+/* Rows of a job's table of parameters: what becomes of bad lines and lost connections. They come
+ * last but for the NULL name. */
+#define WEIR_LINES_PARAMS                                                                          \
+    {"on_error", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "fail", "fail skip side",                \
+        "what a malformed line of the input does: fail the job, be counted, or be counted and "    \
+        "written to bad_lines"},                                                                   \
+        {"bad_lines", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "", "",                          \
+            "with on_error=side: the table of malformed lines, a name as that of an output"},      \
+        {"reconnect", WEIR_OPT_INT, WEIR_OPT_ANY, "tries", 0, 1000000, "0", "always",              \
+            "tcp://: tries in a row after a connection was refused, lost or closed"},              \
+    {                                                                                              \
+        "reconnect_delay", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 3600 * WEIR_SEC_NS, "1s", \
+            "", "tcp://: time before each of these tries"                                          \
+    }
+
+/* weir_source_lines_param - weir_source_lines as the parameters of WEIR_LINES_PARAMS say; bad lines
+ * of on_error=side become a table of their own (struct weir_bad_line). */
+WEIR_API struct weir_stream *weir_source_lines_param(struct weir_env *env, const char *name,
+    const struct weir_schema *schema, const struct weir_lines_conf *conf);
+
+/* weir_env_bad_line - malformed line idx of those that were skipped and kept as samples, as a
+ * message; NULL past the end. After the run. */
+WEIR_API const char *weir_env_bad_line(const struct weir_env *env, uint32_t idx);
 
 /* weir_sink_table - write the stream as a table to `output`: F, F/, "-" for stdout (see
  * operators/file_sink.h), or "discard", which only counts and sums up. A name that ends in .json or

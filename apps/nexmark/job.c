@@ -14,6 +14,7 @@ const struct weir_opt weir_job_params[] = {
         "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
     {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
         "events per second of wall clock, 0 for as fast as it goes"},
+    WEIR_LINES_PARAMS,
     {.name = NULL},
 };
 

@@ -243,7 +243,7 @@ source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const c
     }
     const struct weir_lines_conf lines = {
         .path = path, .refuse_directory = true, .decoder = &nexmark_decoder_type};
-    return weir_source_lines(env, "events", nexmark_row_schema(), &lines);
+    return weir_source_lines_param(env, "events", nexmark_row_schema(), &lines);
 }
 
 struct weir_stream *

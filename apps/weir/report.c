@@ -201,6 +201,7 @@ weir_report_write(const struct weir_run_result *result, const char *path)
     }
     FILE *file = fopen(path, "we");
     int err = file == NULL ? weir_err_errno(errno, "the report %s", path) : 0;
+    err = err == WEIR_ENOINPUT ? WEIR_EIO : err; /* a directory that is not there, of an output */
     if (err == 0 && (json_dumpf(doc, file, JSON_INDENT(2)) != 0 || fputc('\n', file) == EOF)) {
         err = weir_err_errno(errno, "the report %s", path);
     }
@@ -255,7 +256,7 @@ weir_report_print(const struct weir_run_result *result)
         totals.rows_out, wall_s(result), rate_per_s(result, totals.rows_in) / 1e6);
     print_cores(result);
     if (totals.rows_late > 0 || totals.rows_bad > 0) {
-        (void)fprintf(stderr, "  %" PRIu64 " records late, %" PRIu64 " malformed and skipped\n",
+        (void)fprintf(stderr, "  %" PRIu64 " records late, %" PRIu64 " malformed\n",
             totals.rows_late, totals.rows_bad);
     }
     print_departures(result);

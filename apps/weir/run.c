@@ -27,6 +27,17 @@ log_departures(const struct weir_launch *launch, const struct weir_job *job)
     }
 }
 
+/* The first malformed lines that did not fail the job: no core writes to the log, so they come at
+ * the end. */
+static void
+log_bad_lines(const struct weir_launch *launch)
+{
+    const char *text;
+    for (uint32_t i = 0; (text = weir_launch_bad_line(launch, i)) != NULL; i++) {
+        weir_log(WEIR_LOG_WARNING, 0, "malformed line: %s", text);
+    }
+}
+
 static int
 start_log(const struct weir_job_arg *arg)
 {
@@ -57,6 +68,7 @@ run_job(const struct weir_args *args, struct weir_launch *launch, struct weir_jo
     uint32_t interrupt_cnt = weir_watch_stop(watch);
     result.stopped = interrupt_cnt > 0;
     weir_err_save(why, sizeof why);
+    log_bad_lines(launch);
     err = result.err;
     if (err == WEIR_ECANCELED && interrupt_cnt > 1) {
         weir_err_clear();

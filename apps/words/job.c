@@ -8,6 +8,7 @@
  * Words are what stands between white space. Line n of the input is at n ms, or at the milliseconds
  * with which it begins (time=field), which are no word then.
  */
+#include "dataplane/value_text.h"
 #include "sched/weir.h"
 
 const struct weir_opt weir_job_params[] = {
@@ -23,9 +24,7 @@ const struct weir_opt weir_job_params[] = {
         "event time of a line: its number in milliseconds, or the number it begins with"},
     {"lag", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", 0, 365 * 86400 * WEIR_SEC_NS, "0ms", "",
         "how far the watermark stays behind the greatest time so far"},
-    {"on_error", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "fail", "fail skip",
-        "what becomes of a line that has no time: the job fails, or the line is skipped and "
-        "counted"},
+    WEIR_LINES_PARAMS,
     {.name = NULL},
 };
 
@@ -36,11 +35,12 @@ WEIR_SCHEMA(stamped, STAMPED)
 
 struct stamp_conf {
     bool by_field;
-    bool skips;
 };
 
-struct stamp_self {
-    int64_t line_cnt;
+struct stamp {
+    bool by_field;
+    int64_t line_cnt; /* of the whole input so far */
+    uint64_t number; /* of the last line, in its file */
 };
 
 /* The leading number of a line and where it ends. False: the line begins with none. */
@@ -82,68 +82,66 @@ is_blank(struct weir_slice text)
     return true;
 }
 
-static struct weir_str
-part(const struct weir_str *whole, const char *heap, uint32_t from)
+static int
+stamp_open(void *mem, const void *conf, const struct weir_schema *schema)
 {
-    if (whole->bytes > WEIR_STR_INLINE_BYTES) {
-        return weir_str_part(whole, heap, from, whole->bytes - from);
-    }
-    return weir_str_inline(whole->head + from, whole->bytes - from);
+    struct stamp *self = mem;
+    (void)schema;
+    self->by_field = ((const struct stamp_conf *)conf)->by_field;
+    return 0;
 }
 
-/* Rows of out are columns: at, text; the texts stay where they lie. */
-static int64_t
-stamp_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
-    struct weir_out *out, int64_t now_ns)
+/* The text of a line behind its time. WEIR_AGAIN: a row. WEIR_DONE: none, the line is blank. */
+static int
+take_time(struct weir_slice *text, int64_t *ret_time)
 {
-    struct stamp_self *self = op->self;
-    const struct stamp_conf *conf = op->conf;
-    struct weir_lane lines = weir_view_lane(in, in->schema->fields[0].off, sizeof(struct weir_str));
-    uint32_t cnt = weir_min_u32(in->cnt - cursor, out->row_cap);
-    uint32_t n = 0;
-    (void)input;
-    (void)now_ns;
-    for (uint32_t i = 0; i < cnt; i++) {
-        struct weir_str line;
-        struct stamped row;
-        memcpy(
-            &line, lines.ptr + (size_t)lines.stride * weir_view_row(in, cursor + i), sizeof line);
-        self->line_cnt++;
-        row.at = self->line_cnt;
-        row.text = line;
-        if (conf->by_field) {
-            uint32_t end;
-            struct weir_slice text = weir_str_slice(&line, in->heap);
-            if (is_blank(text)) {
-                continue;
-            }
-            if (!leading_number(text, &row.at, &end)) {
-                op->rows_bad++;
-                if (conf->skips) {
-                    continue;
-                }
-                return weir_err_push(WEIR_EDATA,
-                    "line %lld, column 1: no time in milliseconds: %.*s", (long long)self->line_cnt,
-                    (int)weir_min_u32(text.bytes, 80), text.ptr);
-            }
-            row.text = part(&line, in->heap, end);
+    uint32_t end = 0;
+    if (is_blank(*text)) {
+        return WEIR_DONE;
+    }
+    if (!leading_number(*text, ret_time, &end)) {
+        return WEIR_EDATA;
+    }
+    text->ptr += end;
+    text->bytes -= end;
+    return WEIR_AGAIN;
+}
+
+/* The texts stay where they lie. Lines that were refused as too long count, too: numbers of lines
+ * leap over them. */
+static uint32_t
+stamp_decode(void *mem, const struct weir_decode_lines *lines, struct weir_out *out,
+    struct weir_decode_fault *ret_fault)
+{
+    struct stamp *self = mem;
+    uint32_t i = 0;
+    for (; i < lines->cnt && weir_out_room(out, 1, 0); i++) {
+        const struct weir_decode_line *line = &lines->line[i];
+        struct weir_slice text = {line->text, line->bytes};
+        uint64_t before = line->number > self->number ? self->number : 0;
+        int64_t time = self->line_cnt + (int64_t)(line->number - before);
+        self->line_cnt = time;
+        self->number = line->number;
+        int got = self->by_field ? take_time(&text, &time) : WEIR_AGAIN;
+        if (got == WEIR_EDATA) {
+            ret_fault->what = "no time in milliseconds";
+            ret_fault->column = 1;
+            return i;
         }
-        stamped_store(out->view.rows, out->view.cap, n, &row);
-        n++;
+        if (got == WEIR_AGAIN) {
+            struct stamped *row = stamped_emit(out);
+            row->at = time;
+            row->text = weir_str_ref(lines->heap, text.ptr, text.bytes);
+        }
     }
-    weir_out_share_heap(out, in);
-    out->view.row_cnt = n;
-    out->view.cnt = n;
-    return cnt;
+    return i;
 }
 
-static const struct weir_operator_type stamp_type = {
-    .name = "stamp",
-    .self_bytes = sizeof(struct stamp_self),
-    .input_cnt = 1,
-    .output_cnt = 1,
-    .columns = true,
-    .process = stamp_process,
+static const struct weir_decoder_type stamp_decoder = {
+    .name = "words",
+    .self_bytes = sizeof(struct stamp),
+    .open = stamp_open,
+    .decode = stamp_decode,
 };
 
 /* ---- words ---- */
@@ -204,16 +202,12 @@ weir_job_main(struct weir_env *env)
     int64_t size_ms = weir_param_ms(env, "window");
     int64_t slide_ms = weir_param_ms(env, "slide");
     bool whole = size_ms == WEIR_OPT_WORD;
+    static const struct stamp_conf stamps[] = {{false}, {true}};
     const struct weir_lines_conf lines = {
-        .path = weir_param(env, "input"), .decoder = &weir_decode_text};
-    const struct stamp_conf stamp = {
-        weir_param_number(env, "time") == 1, weir_param_number(env, "on_error") == 1};
-    const struct weir_operator_conf stamped = {.name = "stamp",
-        .type = &stamp_type,
-        .conf = &stamp,
-        .conf_bytes = sizeof stamp,
-        .out_schema = {stamped_schema()},
-        .parallelism = 1};
+        .path = weir_param(env, "input"),
+        .decoder = &stamp_decoder,
+        .decoder_conf = &stamps[weir_param_number(env, "time") == 1],
+    };
     struct weir_window_conf count = {.aggregate = weir_aggregate_count()};
     count.span = whole ? WEIR_TUMBLE(ALL_TIME_MS)
                        : WEIR_SLIDE(size_ms, slide_ms == WEIR_OPT_WORD ? size_ms : slide_ms);
@@ -221,8 +215,7 @@ weir_job_main(struct weir_env *env)
         weir_env_fail(env, WEIR_ECONFIG, "parameter slide without window");
     }
     count.span.offset_ms = whole ? -ALL_TIME_MS / 2 : 0;
-    struct weir_stream *s = weir_source_lines(env, "lines", weir_line_schema(), &lines);
-    s = weir_operator(&s, 1, &stamped);
+    struct weir_stream *s = weir_source_lines_param(env, "lines", stamped_schema(), &lines);
     s = weir_parallelism(weir_watermarks(s, "watermark", weir_param_ms(env, "lag")), 1);
     s = weir_flatmap(s, "split", &split_op);
     s = weir_window(weir_key_by(s, WEIR_KEY(word, word)), "count", &count, counted_schema());

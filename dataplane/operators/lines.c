@@ -137,9 +137,9 @@ refuse(struct weir_operator *op, const struct weir_decode_line *line,
         return weir_err_push(WEIR_EDATA, "%s", text);
     }
     op->rows_bad++;
-    struct weir_lines_samples *samples = conf->samples;
-    if (samples != NULL && samples[op->env->subtask_idx].cnt < WEIR_LINES_SAMPLE_CNT) {
-        samples += op->env->subtask_idx;
+    uint32_t idx = op->env->subtask_idx;
+    if (idx < conf->sample_cnt && conf->samples[idx].cnt < WEIR_LINES_SAMPLE_CNT) {
+        struct weir_lines_samples *samples = &conf->samples[idx];
         memcpy(samples->text[samples->cnt++], text, sizeof text);
     }
     return 0;

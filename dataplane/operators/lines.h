@@ -47,7 +47,8 @@ struct weir_lines_conf {
     uint32_t reconnect_cnt; /* tcp: tries in a row after a connection was refused or lost */
     int64_t reconnect_delay_ns; /* between them */
     uint32_t block_bytes; /* of one read; 0 means 256 KiB */
-    struct weir_lines_samples *samples; /* one per subtask, or NULL */
+    struct weir_lines_samples *samples; /* of the first sample_cnt subtasks */
+    uint32_t sample_cnt;
 };
 
 extern WEIR_API const struct weir_operator_type weir_lines_type;

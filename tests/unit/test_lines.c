@@ -244,6 +244,7 @@ t_a_line_beyond_the_limit_is_refused_or_dropped(void **state)
     struct weir_lines_samples samples = {0};
     lines.on_error = WEIR_ON_ERROR_SKIP;
     lines.samples = &samples;
+    lines.sample_cnt = 1;
     assert_read(place, &lines, weir_line_schema(), "one,1\nthree,3\n0123456789,4\n");
     assert_int_equal(samples.cnt, 2);
     assert_non_null(strstr(samples.text[1], "f:5: a line of more than 10 bytes: 0123456789a"));
@@ -332,7 +333,8 @@ t_bad_lines_are_skipped_or_go_to_the_side(void **state)
     struct weir_lines_conf lines = {.path = path,
         .decoder = &weir_decode_json,
         .on_error = WEIR_ON_ERROR_SKIP,
-        .samples = &samples};
+        .samples = &samples,
+        .sample_cnt = 1};
     assert_read(place, &lines, two_schema(), "1,a\n3,\"c\n\"\n");
     assert_int_equal(samples.cnt, 3);
     assert_non_null(strstr(samples.text[0], "f:2:1: "));

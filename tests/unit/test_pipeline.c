@@ -86,7 +86,8 @@ t_declared_schema_is_laid_out_as_in_c(void **state)
     assert_true(p->csv.has_header && p->csv.separator == ',' && !p->json);
     assert_string_equal(p->params[0].def, "in.csv");
     assert_string_equal(p->params[1].name, "output");
-    assert_null(p->params[2].name);
+    assert_string_equal(p->params[2].name, "on_error");
+    assert_null(p->params[WEIR_PIPELINE_PARAM_CNT - 1].name);
     done(p);
 }
 
