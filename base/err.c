@@ -42,10 +42,17 @@ weir_err_row_at(size_t idx)
 static void
 push_text(const char *fmt, va_list args)
 {
-    if (err_stack.cnt < ERR_ENTRY_CNT_MAX) {
-        (void)vsnprintf(err_stack.text[err_stack.cnt], ERR_ENTRY_BYTES, fmt, args);
-        err_stack.cnt++;
+    if (err_stack.cnt == ERR_ENTRY_CNT_MAX) {
+        return;
     }
+    char *text = err_stack.text[err_stack.cnt];
+    (void)vsnprintf(text, ERR_ENTRY_BYTES, fmt, args);
+    for (size_t i = 0; i < err_stack.cnt; i++) {
+        if (strcmp(err_stack.text[i], text) == 0) {
+            return;
+        }
+    }
+    err_stack.cnt++;
 }
 
 int

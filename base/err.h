@@ -73,8 +73,8 @@ enum weir_exit {
         "raise memory.budget, or see the split that the message prints")                           \
     /* 13xx: bytes and devices */                                                                  \
     X(EIO, 1301, IO, "reading or writing failed",                                                  \
-        "a full disk, a broken device, or a closed pipe",                                          \
-        "free space or mend the device, then run again")                                           \
+        "a full disk, a broken device, a closed pipe, or an output whose directory is not there",  \
+        "free space, make the directory or mend the device, then run again")                       \
     X(ENOINPUT, 1302, NOINPUT, "the input is not there, or not what was expected",                 \
         "a wrong path, or a directory where a file is due", "correct the path")                    \
     X(EUNAVAILABLE, 1303, UNAVAILABLE, "a service that is needed cannot be reached",               \
@@ -122,6 +122,7 @@ WEIR_API const struct weir_err_row *weir_err_row(int code);
 WEIR_API const struct weir_err_row *weir_err_row_at(size_t idx);
 
 /* weir_err_push - add a line of context and return err, so that `return weir_err_push(...)` reads.
+ * A line that is there already is not added again: what was tried twice failed once.
  *
  * Thread:  any; cold paths only (it formats). Owner: the text is copied, cut at 512 bytes.
  * Limits:  16 entries; the deepest (first) are kept, later ones beyond that are dropped.

@@ -183,6 +183,10 @@ run(struct weir_io_op *op)
         break;
     case WEIR_IO_TRUNCATE:
         rc = ftruncate(op->file, (off_t)op->bytes);
+        if (rc == 0 && lseek(op->file, 0, SEEK_CUR) > (off_t)op->bytes) {
+            /* Who writes on in turn (a shell behind us) leaves no hole. */
+            (void)lseek(op->file, (off_t)op->bytes, SEEK_SET);
+        }
         break;
     case WEIR_IO_STAT:
         return run_stat(op);

@@ -16,6 +16,7 @@
 #define STEP_CNT 16
 /* How often the host is looked at while the job runs. */
 #define WATCH_S 1
+#define BUDGET_TEXT 512
 
 struct job_run {
     struct weir_clock clock;
@@ -49,6 +50,11 @@ job_error(struct weir_job *job)
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         struct weir_task *task = job->stage[s].task;
         if (weir_task_state(task) == WEIR_TASK_FAILED) {
+            if (weir_task_error(task) == WEIR_EBUDGET) {
+                char split[BUDGET_TEXT];
+                (void)weir_err_push(
+                    WEIR_EBUDGET, "%s", weir_plan_budget(job->plan, split, sizeof split));
+            }
             return weir_err_push(
                 weir_task_error(task), "task %s: %s", weir_task_name(task), weir_task_cause(task));
         }

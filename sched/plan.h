@@ -288,6 +288,9 @@ WEIR_API const char *weir_plan_partitioner_name(enum weir_plan_partitioner parti
 WEIR_API const char *weir_plan_idle_name(enum weir_plan_idle idle);
 WEIR_API const char *weir_plan_purpose_name(enum weir_plan_purpose purpose);
 
+/* weir_plan_budget - one line: the budget, who set it, and what each purpose got of it; returns
+ * text. */
+WEIR_API const char *weir_plan_budget(const struct weir_plan *plan, char *text, size_t text_bytes);
 /* weir_plan_print - the plan as text for a person; _json - as one JSON document (docs/report.md);
  * _svg - as a picture: cores, caches and nodes, with the stages on them and the edges between.
  *

@@ -173,6 +173,24 @@ check_budget(struct plan_build *build, const struct weir_plan_node *nodes)
         split_text(bytes, split), plan->channel_cnt, plan->stage_cnt);
 }
 
+const char *
+weir_plan_budget(const struct weir_plan *plan, char *text, size_t text_bytes)
+{
+    uint64_t bytes[WEIR_PLAN_MEM_CNT] = {0};
+    char split[SPLIT_TEXT];
+    char budget[PLAN_BYTES_TEXT];
+    for (uint32_t n = 0; n < plan->node_cnt; n++) {
+        for (int p = 0; p < WEIR_PLAN_MEM_CNT; p++) {
+            bytes[p] += plan->nodes[n].bytes[p];
+        }
+    }
+    (void)snprintf(text, text_bytes, "memory.budget is %s%s%s: %s",
+        weir_plan_priv_bytes(plan->budget_bytes, budget),
+        plan->budget_limit[0] != '\0' ? ", from " : "", plan->budget_limit,
+        split_text(bytes, split));
+    return text;
+}
+
 static uint32_t
 stateful_cnt(const struct plan_build *build, const struct weir_plan_stage *stage)
 {

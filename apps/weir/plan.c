@@ -10,25 +10,12 @@
 #include "base/err.h"
 
 static int
-write_picture(const struct weir_plan *plan, const char *path)
-{
-    FILE *to = fopen(path, "we");
-    if (to == NULL) {
-        return weir_err_errno(errno, "write the picture %s", path);
-    }
-    int err = weir_plan_svg(plan, to);
-    if (fclose(to) != 0 && err == 0) {
-        err = weir_err_errno(errno, "write the picture %s", path);
-    }
-    return err;
-}
-
-static int
 write_svg(const struct weir_plan *plan, const char *path)
 {
     FILE *file = fopen(path, "we");
     if (file == NULL) {
-        return weir_err_errno(errno, "the picture %s", path);
+        int err = weir_err_errno(errno, "the picture %s", path);
+        return err == WEIR_ENOINPUT ? WEIR_EIO : err; /* a directory that is not there */
     }
     int err = weir_plan_svg(plan, file);
     if (fclose(file) != 0 && err == 0) {
@@ -53,10 +40,6 @@ plan_run(const struct weir_args *args)
         if (err == 0 && svg != NULL) {
             err = write_svg(plan, svg);
         }
-        const char *picture = weir_cli_value(args, "svg");
-        if (err == 0 && picture != NULL) {
-            err = write_picture(plan, picture);
-        }
     }
     weir_job_arg_close(&job);
     return err;
@@ -64,7 +47,6 @@ plan_run(const struct weir_args *args)
 
 static const struct weir_flag plan_flags[] = {
     WEIR_CONFIGURE_FLAGS,
-    {"svg", 0, "FILE", "draw cores, caches, nodes, stages and edges into this picture, too"},
     {"topology", 0, "FILE", "plan for a host that hwloc recorded (lstopo FILE.xml)"},
     {"svg", 0, "FILE", "draw cores, caches, nodes, stages and edges into a picture"},
     {"json", 0, NULL, "print JSON"},

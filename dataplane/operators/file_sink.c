@@ -65,6 +65,15 @@ part_opened(struct sink *sink)
     sink->step = SINK_READY;
 }
 
+/* What cannot be made where the output is due: a missing directory is no missing input. */
+static int
+open_failed(struct sink *sink)
+{
+    int err = weir_io_op_fail(&sink->op);
+    err = err == WEIR_ENOINPUT ? WEIR_EIO : err;
+    return weir_err_push(err, "output %s", sink->conf->path);
+}
+
 /* Parts of an earlier run that failed are in the way of nobody but the reader. */
 static int
 remove_old_parts(struct sink *sink)
@@ -75,7 +84,7 @@ remove_old_parts(struct sink *sink)
         (size_t)snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->dir, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     if (weir_io_perform(io, &sink->op) < 0) {
-        return weir_io_op_fail(&sink->op);
+        return open_failed(sink);
     }
     int32_t dir = (int32_t)sink->op.result;
     for (;;) {
@@ -104,7 +113,7 @@ make_dir(struct sink *sink)
 {
     weir_io_op_mkdir(&sink->op, WEIR_IO_CWD, sink->dir);
     if (weir_io_perform(sink->env->io, &sink->op) < 0 && sink->op.errnum != EEXIST) {
-        return weir_io_op_fail(&sink->op);
+        return open_failed(sink);
     }
     return 0;
 }
@@ -117,12 +126,15 @@ open_stream(struct sink *sink)
     sink->target = SINK_STREAM;
     sink->has_header_due = sink->env->subtask_idx == 0;
     if (strcmp(sink->conf->path, "-") == 0) {
+        struct weir_io_stat st;
         sink->file = WEIR_IO_STDOUT;
+        weir_io_op_stat(&sink->op, sink->file, NULL, &st);
+        sink->start = weir_io_perform(sink->env->io, &sink->op) == 0 ? st.bytes : 0;
         return 0;
     }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->conf->path, WEIR_IO_O_WRITE);
     if (weir_io_perform(sink->env->io, &sink->op) < 0) {
-        return weir_io_op_fail(&sink->op);
+        return open_failed(sink);
     }
     sink->file = (int32_t)sink->op.result;
     return 0;
@@ -172,7 +184,7 @@ open_target(struct sink *sink)
     if (err == 0) {
         /* Its failure belongs to the start, like that of an input. */
         prepare_open(sink);
-        err = weir_io_perform(sink->env->io, &sink->op) < 0 ? weir_io_op_fail(&sink->op) : 0;
+        err = weir_io_perform(sink->env->io, &sink->op) < 0 ? open_failed(sink) : 0;
     }
     if (err == 0) {
         part_opened(sink);
@@ -222,17 +234,43 @@ whole_rows(const struct sink *sink, const char *buf, size_t bytes)
     return whole;
 }
 
+static const char *
+stream_name(const struct sink *sink)
+{
+    return sink->file == WEIR_IO_STDOUT ? "standard output" : sink->conf->path;
+}
+
+/* Where a stream's first byte came to lie, if it is a file that ends with what was written now:
+ * `weir run ... >F`. False: what is there is not ours to cut. */
+static bool
+stream_start(struct sink *sink, uint64_t moved, uint64_t *ret_start)
+{
+    struct weir_io_stat st;
+    if (sink->target != SINK_STREAM) {
+        *ret_start = 0;
+        return true;
+    }
+    weir_io_op_stat(&sink->op, sink->file, NULL, &st);
+    if (weir_io_perform(sink->env->io, &sink->op) < 0 || st.type != WEIR_IO_FILE ||
+        st.bytes != sink->start + sink->off + moved) {
+        return false;
+    }
+    *ret_start = sink->start;
+    return true;
+}
+
 /* A write failed, perhaps in the middle of a row: cut the part behind its last whole one. */
 static int
 write_failed(struct sink *sink)
 {
     int err = (int)sink->op.result;
+    uint64_t moved = sink->op.moved;
+    uint64_t start = 0;
     (void)weir_io_op_fail(&sink->op);
     err = weir_err_push(
-        err, "write %s", sink->target == SINK_STREAM ? "standard output" : sink->path);
-    if (sink->target != SINK_STREAM) {
-        const char *buf = sink->bufs[1 - sink->fill];
-        uint64_t whole = sink->off + whole_rows(sink, buf, sink->op.moved);
+        err, "write %s", sink->target == SINK_STREAM ? stream_name(sink) : sink->path);
+    if (stream_start(sink, moved, &start)) {
+        uint64_t whole = start + sink->off + whole_rows(sink, sink->bufs[1 - sink->fill], moved);
         weir_io_op_truncate(&sink->op, sink->file, whole);
         (void)weir_io_perform(sink->env->io, &sink->op); /* the first cause is what counts */
     }

@@ -61,6 +61,7 @@ struct sink {
     int32_t file;
     uint32_t part_idx; /* F/: parts closed so far */
     uint64_t off; /* bytes of whole rows in the part */
+    uint64_t start; /* "-": bytes that the file behind standard output had before */
     int64_t opened_ns;
     bool has_header_due;
     char dir[SINK_PATH_BYTES]; /* where parts are */

@@ -173,7 +173,7 @@ class Cli(unittest.TestCase):
 
     def test_report_that_cannot_be_written_is_an_error(self):
         self.weir("run", "nexmark", "-p", "events=gen:100,seed=1", "--name", self.name, "--report",
-                  "/no/such/r.json", code=66)
+                  "/no/such/r.json", code=74)
 
     # --- signals ---
 

@@ -340,7 +340,7 @@ t_a_target_that_cannot_be_is_refused_at_the_start(void **state)
     assert_non_null(strstr(weir_err_at(0), "is a directory; write "));
     free_job(&job);
     make_job(&job, place, "a\n", "none/f");
-    assert_int_equal(run_job(place, &job), WEIR_ENOINPUT);
+    assert_int_equal(run_job(place, &job), WEIR_EIO);
     free_job(&job);
     weir_err_clear();
 }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* faulty.c: a plug-in that fails where it is told to, and says so once; graphs that are wrong. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/weir.h"
+
+#define NUMBER(F) F(i64, value)
+WEIR_SCHEMA(number, NUMBER)
+#define NAME(F) F(str, name)
+WEIR_SCHEMA(named, NAME)
+
+#define ROW_CNT 10000
+#define BAD_ROW 5000
+
+const struct weir_opt weir_job_params[] = {
+    {"fault", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "none",
+        "none open process watermark finish close poll unconnected mismatch", "what goes wrong"},
+    {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "discard", "", "the table"},
+    {.name = NULL},
+};
+
+struct faulty_conf {
+    char fault[16];
+};
+
+struct faulty {
+    void *mem; /* what a leak check looks for */
+    int64_t at;
+};
+
+static int
+act(const struct weir_operator *op, const char *step)
+{
+    const struct faulty_conf *conf = op->conf;
+    return strcmp(conf->fault, step) == 0 ? weir_err_push(WEIR_EFAILED, "told to fail in %s", step)
+                                          : 0;
+}
+
+static int
+faulty_open(struct weir_operator *op)
+{
+    struct faulty *self = op->self;
+    self->mem = malloc(1000);
+    return self->mem == NULL ? weir_err_push(WEIR_ENOMEM, "1000 bytes") : act(op, "open");
+}
+
+static int
+faulty_close(struct weir_operator *op, bool clean)
+{
+    struct faulty *self = op->self;
+    (void)clean;
+    free(self->mem);
+    return act(op, "close");
+}
+
+static int
+numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct faulty *self = op->self;
+    (void)now_ns;
+    while (self->at < ROW_CNT) {
+        int err = self->at == BAD_ROW ? act(op, "poll") : 0;
+        if (err != 0) {
+            return err;
+        }
+        if (!weir_out_room(out, 1, 0)) {
+            return WEIR_AGAIN;
+        }
+        number_emit(out)->value = ++self->at;
+    }
+    return WEIR_DONE;
+}
+
+static int64_t
+faulty_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    struct faulty *self = op->self;
+    (void)input;
+    (void)now_ns;
+    self->at += in->cnt - cursor;
+    int err = self->at >= BAD_ROW ? act(op, "process") : 0;
+    if (err != 0) {
+        return err;
+    }
+    weir_out_pass_range(out, in, cursor, in->cnt - cursor);
+    return in->cnt - cursor;
+}
+
+static int
+faulty_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    (void)watermark;
+    (void)out;
+    (void)now_ns;
+    int err = act(op, "watermark");
+    return err != 0 ? err : WEIR_DONE;
+}
+
+static int
+faulty_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    (void)out;
+    (void)now_ns;
+    int err = act(op, "finish");
+    return err != 0 ? err : WEIR_DONE;
+}
+
+static const struct weir_operator_type numbers_type = {
+    .name = "numbers",
+    .self_bytes = sizeof(struct faulty),
+    .output_cnt = 1,
+    .open = faulty_open,
+    .poll = numbers_poll,
+    .close = faulty_close,
+};
+
+static const struct weir_operator_type faulty_type = {
+    .name = "faulty",
+    .self_bytes = sizeof(struct faulty),
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .open = faulty_open,
+    .process = faulty_process,
+    .watermark = faulty_watermark,
+    .finish = faulty_finish,
+    .close = faulty_close,
+};
+
+WEIR_FILTER(has_name, named)
+{
+    return in->name.bytes > 0;
+}
+
+WEIR_FILTER(is_even, number)
+{
+    return in->value % 2 == 0;
+}
+
+int
+weir_job_main(struct weir_env *env)
+{
+    struct faulty_conf conf = {0};
+    const char *fault = weir_param(env, "fault");
+    memcpy(conf.fault, fault, weir_min_u64(strlen(fault), sizeof conf.fault - 1));
+    struct weir_stream *s =
+        weir_source(env, "numbers", number_schema(), &numbers_type, &conf, sizeof conf);
+    const struct weir_operator_conf middle = {
+        .name = "middle", .type = &faulty_type, .conf = &conf, .conf_bytes = sizeof conf};
+    s = weir_operator(&s, 1, &middle);
+    if (strcmp(fault, "unconnected") == 0) {
+        weir_filter(s, "lonely", &is_even_op);
+    }
+    if (strcmp(fault, "mismatch") == 0) {
+        s = weir_filter(s, "has_name", &has_name_op);
+    }
+    weir_sink_table(s, "out", weir_param(env, "output"));
+    return weir_env_check(env);
+}
