@@ -17,26 +17,22 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/topo.h"
-#include "sched/job.h"
-#include "sched/jobfile.h"
-#include "sched/weir.h"
+#include "bench/graph/trial.h"
 
 struct bench {
     const char *job; /* the module's name */
-    char params[4][2][512];
+    const char *params[5][2];
     uint32_t param_cnt;
+    char window[64];
     const char *cut_after; /* the operator whose output crosses to the other core */
-    bool cut;
-    uint32_t batch_rows;
-    uint64_t state_bytes; /* of a stage; all of it is touched before the clock starts */
+    struct trial_conf conf;
 };
 
 static void
 param(struct bench *bench, const char *name, const char *text)
 {
-    (void)snprintf(bench->params[bench->param_cnt][0], 512, "%s", name);
-    (void)snprintf(bench->params[bench->param_cnt][1], 512, "%s", text);
+    bench->params[bench->param_cnt][0] = name;
+    bench->params[bench->param_cnt][1] = text;
     bench->param_cnt++;
 }
 
@@ -53,14 +49,13 @@ arrange(struct bench *bench, int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "words") == 0) {
-        char window[64];
-        (void)snprintf(window, sizeof window, "%sms", extra != NULL ? extra : "0");
         bench->job = "wordcount";
         bench->cut_after = "split";
         param(bench, "input", argv[2]);
         param(bench, "output", "discard");
         if (extra != NULL && strcmp(extra, "0") != 0) {
-            param(bench, "window", window);
+            (void)snprintf(bench->window, sizeof bench->window, "%sms", extra);
+            param(bench, "window", bench->window);
         }
         return 0;
     }
@@ -71,106 +66,45 @@ arrange(struct bench *bench, int argc, char **argv)
     return argv[1][0] == 'q' ? 0 : weir_err_push(WEIR_EUSAGE, "no such benchmark: %s", argv[1]);
 }
 
-static int
-build(const struct bench *bench, const struct weir_jobfile *file, struct weir_env *env)
-{
-    weir_env_declare(env, weir_jobfile_params(file));
-    for (uint32_t i = 0; i < bench->param_cnt; i++) {
-        int rc = weir_env_set_param(env, bench->params[i][0], bench->params[i][1]);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return weir_jobfile_main(file)(env);
-}
-
 /* Events in, as the kernels count them: words for word count, records otherwise. */
-static uint64_t
-events_of(const struct weir_job *job, bool words)
-{
-    struct weir_job_operator_sum sum;
-    uint64_t events = 0;
-    for (uint32_t i = 0; i < weir_job_operator_cnt(job); i++) {
-        weir_job_operator(job, i, &sum);
-        if (words ? strcmp(sum.name, "split") == 0 : i == 0) {
-            events = sum.rows_out;
-        }
-    }
-    return events;
-}
-
 static int
-run(const struct bench *bench, struct weir_env *env)
+run(const struct bench *bench)
 {
-    struct weir_topo *topo = NULL;
-    struct weir_plan *plan = NULL;
-    struct weir_job *job = NULL;
-    int rc = weir_topo_open_live(&topo);
-    if (rc != 0) {
-        return rc;
-    }
-    const struct weir_plan_vertex_options vertex = {
-        .name = bench->cut_after, .cut_after = &bench->cut_after, .cut_after_cnt = 1};
-    const struct weir_plan_host host = {
-        .topo = topo, .effective = topo->cpus, .budget_bytes = 6 * WEIR_GIB};
-    const struct weir_plan_options plan_options = {
-        .idle = WEIR_PLAN_IDLE_SPIN, .vertices = &vertex, .vertex_cnt = bench->cut ? 1 : 0};
-    const struct weir_job_options options = {.poller = WEIR_JOB_THREADS,
-        .batch_rows = bench->batch_rows,
-        .state_bytes = bench->state_bytes,
-        .touch = true};
-    rc = weir_plan_make(weir_job_plan_graph(env), &host, &plan_options, &plan);
-    rc = rc != 0 ? rc : weir_job_new(env, plan, &options, &job);
-    rc = rc != 0 ? rc : weir_job_run(job);
-    if (rc == 0) {
-        uint64_t rows;
-        uint64_t checksum;
-        bool words = strcmp(bench->job, "wordcount") == 0;
-        uint64_t events = events_of(job, words);
-        weir_env_discarded(env, &rows, &checksum);
+    struct trial_job job;
+    struct trial_result result;
+    int err = trial_job_open(&job, bench->job, bench->params);
+    err = err != 0 ? err : trial_run(job.env, &bench->conf, NULL, &result);
+    if (err == 0) {
+        uint64_t events = result.split_rows > 0 ? result.split_rows : result.events;
         (void)printf("{\"name\":\"engine-%s\",\"ns_per_event\":%.4f,\"events\":%llu,\"rows\":%llu,"
                      "\"checksum\":\"%016llx\"}\n",
-            weir_env_job_name(env),
-            (double)weir_job_wall_ns(job) / (double)(events + (events == 0)),
-            (unsigned long long)events, (unsigned long long)rows, (unsigned long long)checksum);
+            weir_env_job_name(job.env), (double)result.wall_ns / (double)weir_max_u64(events, 1),
+            (unsigned long long)events, (unsigned long long)result.rows,
+            (unsigned long long)result.checksum);
     }
-    weir_job_delete(job);
-    weir_plan_close(plan);
-    weir_topo_close(topo);
-    return rc;
+    trial_job_close(&job);
+    return err;
 }
 
 int
 main(int argc, char **argv)
 {
-    struct bench bench = {.batch_rows = 256, .state_bytes = 256 * WEIR_MIB};
-    struct weir_jobfile *file = NULL;
-    struct weir_env *env = NULL;
-    char path[4096];
+    struct bench bench = {.conf = {.state_bytes = 256 * WEIR_MIB, .cut_after = &bench.cut_after}};
     for (int i = 3; i < argc; i++) {
-        bench.cut |= strcmp(argv[i], "--cut") == 0;
-        if (strncmp(argv[i], "--rows=", 7) == 0) {
-            bench.batch_rows = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
+        if (strcmp(argv[i], "--cut") == 0) {
+            bench.conf.cut_after_cnt = 1;
+        } else if (strncmp(argv[i], "--rows=", 7) == 0) {
+            bench.conf.batch_rows = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
+        } else if (strncmp(argv[i], "--state=", 8) == 0) {
+            bench.conf.state_bytes = strtoul(argv[i] + 8, NULL, 10) * WEIR_MIB;
         }
-        if (strncmp(argv[i], "--state=", 8) == 0) {
-            bench.state_bytes = strtoul(argv[i] + 8, NULL, 10) * WEIR_MIB;
-        }
     }
-    int rc = argc < 3 ? weir_err_push(WEIR_EUSAGE,
-                            "bench_engine NAME FILE [SPEC] [--cut] [--rows=N] [--state=MIB]")
-                      : arrange(&bench, argc, argv);
-    if (rc == 0) {
-        (void)snprintf(path, sizeof path, "%s/%s/%s.so", WEIR_BENCH_JOBS,
-            strcmp(bench.job, "wordcount") == 0 ? "words" : bench.job, bench.job);
-        rc = weir_jobfile_open(path, &file);
+    int err = argc < 3 ? weir_err_push(WEIR_EUSAGE,
+                             "bench_engine NAME FILE [SPEC] [--cut] [--rows=N] [--state=MIB]")
+                       : arrange(&bench, argc, argv);
+    err = err != 0 ? err : run(&bench);
+    if (err != 0) {
+        weir_err_print(stderr, err);
     }
-    rc = rc != 0 ? rc : weir_env_new(bench.job, &env);
-    rc = rc != 0 ? rc : build(&bench, file, env);
-    rc = rc != 0 ? rc : run(&bench, env);
-    if (rc != 0) {
-        weir_err_print(stderr, rc);
-    }
-    weir_env_delete(env);
-    weir_jobfile_close(file);
-    return weir_err_exit_code(rc);
+    return weir_err_exit_code(err);
 }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hist.h"
+#include "dataplane/arrival.h"
 #include "dataplane/function.h"
 #include "dataplane/valve.h"
 
@@ -69,6 +70,7 @@ struct weir_chain {
     uint32_t ended_cnt;
     uint32_t blocked;
     struct weir_hist *latency; /* of rows at sinks; NULL: no sink here */
+    struct weir_arrivals arrivals; /* not in it yet */
     uint64_t work; /* nodes with something pending or to emit, as bits */
     void *mem[WEIR_CHAIN_NODE_CNT_MAX];
 };
@@ -505,6 +507,12 @@ collect_outs(struct node *node)
     return any;
 }
 
+void
+weir_chain_settle(struct weir_chain *chain, int64_t now_ns)
+{
+    weir_arrivals_settle(&chain->arrivals, chain->latency, now_ns);
+}
+
 /* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
 static int
 step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
@@ -518,7 +526,7 @@ step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
     node->cursor += (uint32_t)rows;
     node->intended_ns = node->in->intended_ns;
     if (node->out_cnt == 0 && rows > 0 && node->intended_ns != 0 && chain->latency != NULL) {
-        weir_hist_record_since(chain->latency, node->intended_ns, now_ns, (uint64_t)rows);
+        weir_arrivals_add(&chain->arrivals, node->intended_ns, (uint64_t)rows);
     }
     WEIR_DCHECK(node->cursor <= node->in->cnt, "%s consumed more than it was given", node->name);
     if (node->cursor == node->in->cnt) {

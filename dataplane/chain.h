@@ -109,6 +109,8 @@ WEIR_API bool weir_chain_ended(const struct weir_chain *chain);
 /* weir_chain_latency - how long after their intended times rows came to the sinks of this chain;
  * NULL where it has none. A partition is no sink: what it takes has not arrived. */
 WEIR_API const struct weir_hist *weir_chain_latency(const struct weir_chain *chain);
+/* weir_chain_settle - a poll has ended: what it brought to the sinks has arrived now. */
+WEIR_API void weir_chain_settle(struct weir_chain *chain, int64_t now_ns);
 /* weir_chain_blocked - the node that the last run() waits for, or UINT32_MAX. */
 WEIR_API uint32_t weir_chain_blocked(const struct weir_chain *chain);
 WEIR_API struct weir_operator *weir_chain_operator(struct weir_chain *chain, uint32_t node);

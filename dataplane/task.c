@@ -391,6 +391,12 @@ weir_task_end_ns(const struct weir_task *task)
     return task->end_ns;
 }
 
+void
+weir_task_settle(struct weir_task *task, int64_t now_ns)
+{
+    weir_chain_settle(task->chain, now_ns);
+}
+
 const struct weir_hist *
 weir_task_latency(const struct weir_task *task)
 {

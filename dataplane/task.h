@@ -76,6 +76,10 @@ WEIR_API void weir_task_delete(struct weir_task *task);
 WEIR_API enum weir_task_poll
 weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns);
 
+/* weir_task_settle - after a poll, with the time at which it ended: rows have arrived at the sinks
+ * then, and not when the poll that carried them began. */
+WEIR_API void weir_task_settle(struct weir_task *task, int64_t now_ns);
+
 /* weir_task_request - ask the task to end; looked at in the next poll. Any thread. A stronger
  * request replaces a weaker one. */
 WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request request);

@@ -314,6 +314,7 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     int64_t from_ns = core->now_ns;
     enum weir_task_poll did = weir_task_poll(task->task, task->step_cnt, from_ns);
     account(core, parts[did]);
+    weir_task_settle(task->task, core->now_ns);
     core->gap_ns = weir_max_i64(core->gap_ns, core->now_ns - from_ns);
     /* Input may have been released in a poll that ends idle or back-pressured, too; then the answer
      * differs from the last one. */

@@ -66,6 +66,7 @@ poll_one(struct poller *poller)
     poller->now_ns += (int64_t)weir_rng_below(&poller->rng, (uint64_t)POLL_NS_MAX);
     uint32_t io_cnt = conf->io != NULL ? weir_io_poll(conf->io, poller->now_ns) : 0;
     enum weir_task_poll did = weir_task_poll(task, step_cnt, poller->now_ns);
+    weir_task_settle(task, poller->now_ns); /* simulated work takes no time */
     if (did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE || io_cnt > 0) {
         poller->idle_cnt = 0;
         poller->stuck_cnt = 0;

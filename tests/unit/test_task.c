@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hist.h"
 #include "tests/unit/exchange.h"
 
 /* ---- the matrix ---- */
@@ -47,6 +48,7 @@ WEIR_SCHEMA(number, NUMBER)
 
 #define OPERATOR_CNT 3
 #define LOG_BYTES 4096
+#define INTENDED_NS 100 /* of the rows that the source makes */
 
 struct world;
 
@@ -128,6 +130,7 @@ do_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     case 0:
         number_emit(out)->n = 1;
         number_emit(out)->n = 2;
+        out->view.intended_ns = INTENDED_NS;
         weir_out_watermark(out, 10);
         return WEIR_AGAIN;
     case 1:
@@ -339,6 +342,26 @@ t_T150_T184_it_opens_tail_first_and_finishes_head_first(void **state)
     for (uint32_t i = 0; i < OPERATOR_CNT; i++) {
         assert_true(w->script[i].closed_clean);
     }
+    world_close(w);
+}
+
+/* A poll begins at whole thousands and takes 600. */
+static void
+t_rows_arrive_when_the_poll_that_carries_them_ends(void **state)
+{
+    (void)state;
+    struct world *w = world_open(true, NULL);
+    enum weir_task_poll did = WEIR_POLL_BUSY;
+    for (int64_t i = 1; did != WEIR_POLL_DONE; i++) {
+        assert_true(i < 1000);
+        did = weir_task_poll(w->task, 8, 1000 * i);
+        weir_task_settle(w->task, 1000 * i + 600);
+    }
+    const struct weir_hist *hist = weir_task_latency(w->task);
+    assert_non_null(hist);
+    assert_int_equal(hist->cnt, 2);
+    assert_int_equal((hist->ns_min + INTENDED_NS) % 1000, 600);
+    assert_int_equal(hist->ns_max, hist->ns_min);
     world_close(w);
 }
 
@@ -597,6 +620,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T169_the_matrix_of_legal_moves),
         cmocka_unit_test(t_T150_T184_it_opens_tail_first_and_finishes_head_first),
+        cmocka_unit_test(t_rows_arrive_when_the_poll_that_carries_them_ends),
         cmocka_unit_test(t_T161_a_terminal_state_is_never_left),
         cmocka_unit_test(t_deleting_a_task_that_runs_closes_its_operators),
         cmocka_unit_test(t_T155_T159_T166_any_failing_step_fails_the_task_once),
