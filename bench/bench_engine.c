@@ -46,6 +46,7 @@ arrange(struct bench *bench, int argc, char **argv)
         bench->cut_after = "look_up";
         param(bench, "records", argv[2]);
         param(bench, "events", extra);
+        param(bench, "lag", "4s"); /* as the kernel's */
         return 0;
     }
     if (strcmp(argv[1], "words") == 0) {

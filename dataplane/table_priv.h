@@ -3,6 +3,10 @@
 #ifndef WEIR_DATAPLANE_TABLE_PRIV_H
 #define WEIR_DATAPLANE_TABLE_PRIV_H
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "base/check.h"
 #include "dataplane/blob.h"
 #include "dataplane/table.h"
@@ -126,6 +130,49 @@ table_slot_words(
     for (uint32_t w = 0; w < t->word_cnt; w++) {
         ret_word[w] = words[w * WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
     }
+}
+
+/* Bit i: word i of the four equals `word`. */
+static inline uint32_t
+table_match(const uint64_t *words, uint64_t word)
+{
+#if defined(__AVX2__)
+    __m256i four = _mm256_load_si256((const __m256i *)words);
+    __m256i hits = _mm256_cmpeq_epi64(four, _mm256_set1_epi64x((int64_t)word));
+    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(hits));
+#else
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < WEIR_TABLE_SLOT_CNT; i++) {
+        hits |= (uint32_t)(words[i] == word) << i;
+    }
+    return hits;
+#endif
+}
+
+/* The lane of a key in a group among the lanes `used`, or 4. */
+static inline uint32_t
+table_lane_of(
+    const struct weir_table *t, const uint64_t *words, uint32_t used, const struct table_key *key)
+{
+    uint32_t hits = table_match(words, key->word[0]) & used;
+    while (hits != 0) {
+        uint32_t lane = (uint32_t)__builtin_ctz(hits);
+        bool is_equal = true;
+        for (uint32_t w = 1; w < t->word_cnt; w++) {
+            uint64_t word = words[w * WEIR_TABLE_SLOT_CNT + lane];
+            if (w > 1 || key->text.ptr == NULL) {
+                is_equal &= word == key->word[w];
+            } else {
+                is_equal &= (uint32_t)word == (uint32_t)key->word[1] &&
+                            weir_blob_equal(t->arena, (uint32_t)(word >> 32), key->text);
+            }
+        }
+        if (is_equal) {
+            return lane;
+        }
+        hits &= hits - 1;
+    }
+    return WEIR_TABLE_SLOT_CNT;
 }
 
 /* Write key words and value of a slot. */

@@ -4,10 +4,6 @@
  * which works everything out again: it must not trust an address from before an insertion. */
 #include <string.h>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "dataplane/table.h"
 #include "dataplane/table_priv.h"
 
@@ -18,73 +14,6 @@
  * and 30 ns. A bucket fills far slower than that. */
 #define DIR_STEP_BATCH_WORDS 4096
 #define DIR_STEP_ROW_WORDS 64
-
-/* Bit i: word i of the four equals `word`. */
-static inline uint32_t
-match(const uint64_t *words, uint64_t word)
-{
-#if defined(__AVX2__)
-    __m256i four = _mm256_load_si256((const __m256i *)words);
-    __m256i hits = _mm256_cmpeq_epi64(four, _mm256_set1_epi64x((int64_t)word));
-    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(hits));
-#else
-    uint32_t hits = 0;
-    for (uint32_t i = 0; i < WEIR_TABLE_SLOT_CNT; i++) {
-        hits |= (uint32_t)(words[i] == word) << i;
-    }
-    return hits;
-#endif
-}
-
-/* The lane of a key in a group among the lanes `used`, or 4. */
-static inline uint32_t
-lane_of(
-    const struct weir_table *t, const uint64_t *words, uint32_t used, const struct table_key *key)
-{
-    uint32_t hits = match(words, key->word[0]) & used;
-    while (hits != 0) {
-        uint32_t lane = (uint32_t)__builtin_ctz(hits);
-        bool is_equal = true;
-        for (uint32_t w = 1; w < t->word_cnt; w++) {
-            uint64_t word = words[w * WEIR_TABLE_SLOT_CNT + lane];
-            if (w > 1 || key->text.ptr == NULL) {
-                is_equal &= word == key->word[w];
-            } else {
-                is_equal &= (uint32_t)word == (uint32_t)key->word[1] &&
-                            weir_blob_equal(t->arena, (uint32_t)(word >> 32), key->text);
-            }
-        }
-        if (is_equal) {
-            return lane;
-        }
-        hits &= hits - 1;
-    }
-    return WEIR_TABLE_SLOT_CNT;
-}
-
-/* The slot of a key or SLOT_NONE; *ret_free is then the slot where it would go, SLOT_NONE in a
- * bucket without room. */
-static uint32_t
-probe(const struct weir_table *t, const struct weir_bucket *bucket, const struct table_key *key,
-    uint32_t *ret_free)
-{
-    uint32_t group_cnt = t->group_cnt[bucket->size_idx];
-    uint32_t group = table_home(key->hash, group_cnt);
-    *ret_free = SLOT_NONE;
-    for (uint32_t i = 0; i < group_cnt; i++) {
-        uint32_t used = table_group_used(bucket, group);
-        uint32_t lane = lane_of(t, table_group_at(t, bucket, group), used, key);
-        if (lane < WEIR_TABLE_SLOT_CNT) {
-            return group * WEIR_TABLE_SLOT_CNT + lane;
-        }
-        if (used != 15) {
-            *ret_free = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~used);
-            return SLOT_NONE;
-        }
-        group = group + 1 == group_cnt ? 0 : group + 1;
-    }
-    return SLOT_NONE;
-}
 
 /* Fill a free slot with the key; its value is zero. */
 static int
@@ -145,12 +74,12 @@ look(const struct weir_table *t, const struct table_key *key)
     for (uint32_t i = 0; i < group_cnt; i++) {
         uint64_t *words = table_group_at(t, end.bucket, group);
         uint32_t used = plain ? 15 : table_group_used(end.bucket, group);
-        uint32_t lane = lane_of(t, words, used, key);
+        uint32_t lane = table_lane_of(t, words, used, key);
         if (lane < WEIR_TABLE_SLOT_CNT) {
             end.val = (char *)words + t->val_off + (size_t)lane * t->spec.val_bytes;
             return end;
         }
-        if (!plain || match(words, 0) != 0) {
+        if (!plain || table_match(words, 0) != 0) {
             used = table_group_used(end.bucket, group);
             if (used != 15) {
                 end.slot = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~used);
@@ -228,13 +157,13 @@ settle_8(struct weir_table *t, uint64_t hash, uint64_t word, bool *ret_made)
     for (uint32_t i = 0; i < group_cnt; i++) {
         uint64_t *words = table_group_at(t, bucket, group);
         char *vals = (char *)&words[WEIR_TABLE_SLOT_CNT];
-        uint32_t lanes = match(words, word);
+        uint32_t lanes = table_match(words, word);
         if (lanes != 0) {
             char *val = vals + (size_t)(uint32_t)__builtin_ctz(lanes) * t->spec.val_bytes;
             weir_table_touch(t, val);
             return val;
         }
-        uint32_t used = match(words, 0) == 0 ? 15 : table_group_used(bucket, group);
+        uint32_t used = table_match(words, 0) == 0 ? 15 : table_group_used(bucket, group);
         if (used != 15) {
             uint32_t lane = (uint32_t)__builtin_ctz(~used);
             char *val = vals + (size_t)lane * t->spec.val_bytes;
@@ -331,6 +260,9 @@ homes(const struct weir_table *t, const uint64_t *hash, uint32_t cnt, void **ret
         for (i = 0; i < cnt; i++) {
             __builtin_prefetch(ret_val[i], 1);
         }
+        for (i = 0; i < cnt && t->val_off >= WEIR_LINE_BYTES; i++) {
+            __builtin_prefetch((char *)ret_val[i] + t->val_off, 1);
+        }
     }
 }
 
@@ -341,9 +273,9 @@ hit(uint32_t kind, uint32_t val_off, uint32_t val_bytes, const char *key, char *
     uint64_t word[2];
     memcpy(word, key, kind == WEIR_KEY_8 ? 8 : 16);
     const uint64_t *words = (const uint64_t *)(const void *)*home;
-    uint32_t lanes = match(words, word[0]);
+    uint32_t lanes = table_match(words, word[0]);
     if (kind != WEIR_KEY_8) {
-        lanes &= match(words + WEIR_TABLE_SLOT_CNT, word[1]);
+        lanes &= table_match(words + WEIR_TABLE_SLOT_CNT, word[1]);
     }
     /* A zero word matches empty slots too, and a long string is not told by its row's words. */
     bool is_sure = word[0] != 0 && (kind != WEIR_KEY_STR || !table_word_is_long(word));
@@ -360,6 +292,10 @@ struct stretch {
     void **val;
     uint32_t cnt;
     uint32_t val_bytes;
+    const char *heap; /* of strings */
+    const uint64_t *hash;
+    const uint64_t **long_word; /* scratch of hits_str: [cnt] */
+    void **home;
 };
 
 /* Settle the rows whose keys lie in their home groups, in lines that were written before in this
@@ -419,10 +355,100 @@ hits_16(const struct weir_arena *arena, const struct stretch *rows, uint8_t *ret
     return hits(arena, rows, WEIR_KEY_16, rows->val_bytes, ret_left);
 }
 
-static __attribute__((noinline)) uint32_t
-hits_str(const struct weir_arena *arena, const struct stretch *rows, uint8_t *ret_left)
+/* Bit i: words i of the four and of the next four equal `first` and, under the mask, `second`. */
+static inline uint32_t
+match_pair(const uint64_t *words, uint64_t first, uint64_t second, uint64_t mask)
 {
-    return hits(arena, rows, WEIR_KEY_STR, rows->val_bytes, ret_left);
+#if defined(__AVX2__)
+    __m256i one = _mm256_load_si256((const __m256i *)(const void *)words);
+    __m256i two = _mm256_load_si256((const __m256i *)(const void *)(words + WEIR_TABLE_SLOT_CNT));
+    one = _mm256_xor_si256(one, _mm256_set1_epi64x((int64_t)first));
+    two = _mm256_xor_si256(two, _mm256_set1_epi64x((int64_t)second));
+    two = _mm256_and_si256(two, _mm256_set1_epi64x((int64_t)mask));
+    __m256i hits = _mm256_cmpeq_epi64(_mm256_or_si256(one, two), _mm256_setzero_si256());
+    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(hits));
+#else
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < WEIR_TABLE_SLOT_CNT; i++) {
+        uint64_t other = (words[WEIR_TABLE_SLOT_CNT + i] ^ second) & mask;
+        hits |= (uint32_t)((words[i] ^ first) == 0 && other == 0) << i;
+    }
+    return hits;
+#endif
+}
+
+/* Long texts whose hashes and lengths are those of the entries found: those that differ all the
+ * same join the rows left, in order. */
+static uint32_t
+texts_differ(const struct weir_table *t, const struct stretch *rows, const uint8_t *is_long,
+    uint32_t long_cnt, uint8_t *left, uint32_t left_cnt)
+{
+    for (uint32_t l = 0; l < long_cnt; l++) {
+        uint32_t i = is_long[l];
+        struct weir_str str;
+        memcpy(&str, rows->key + rows->key_stride * i, sizeof str);
+        struct weir_slice text = {rows->heap + str.u.off, str.bytes};
+        uint32_t ref = (uint32_t)(*rows->long_word[l] >> 32);
+        if (WEIR_LIKELY(weir_blob_equal(t->arena, ref, text))) {
+            continue;
+        }
+        rows->val[i] = rows->home[l];
+        uint32_t at = left_cnt++;
+        for (; at > 0 && left[at - 1] > i; at--) {
+            left[at] = left[at - 1];
+        }
+        left[at] = (uint8_t)i;
+    }
+    return left_cnt;
+}
+
+/* hits() for strings. A long one is told by its hash and length first, which is nearly sure, and
+ * its text is compared in a loop of its own: short and long ones come in no order that a jump could
+ * learn. */
+static __attribute__((noinline)) uint32_t
+hits_str(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
+{
+    const char *base = t->arena->base;
+    const uint64_t *saved = t->arena->saved;
+    const uint64_t *hash = rows->hash;
+    size_t stride = rows->key_stride;
+    const char *key = rows->key;
+    void **val = rows->val;
+    size_t val_bytes = rows->val_bytes;
+    uint32_t left_cnt = 0;
+    uint32_t long_cnt = 0;
+    uint8_t is_long[WEIR_TABLE_CHUNK];
+    for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++, key += stride) {
+        uint64_t word[2];
+        char *home = (char *)val[i];
+        memcpy(word, key, sizeof word);
+        bool is_far = (uint32_t)word[0] > WEIR_STR_INLINE_BYTES;
+        uint64_t far = -(uint64_t)is_far;
+        uint64_t hashed = (hash[i] & ~(uint64_t)UINT32_MAX) | (uint32_t)word[0];
+        uint64_t first = (word[0] & ~far) | (hashed & far);
+        uint64_t mask = ~far | UINT32_MAX;
+        uint64_t second = ((word[1] & ~far) | (hash[i] & far)) & mask;
+        uint64_t *words = (uint64_t *)(void *)home;
+        uint32_t lanes = match_pair(words, first, second, mask);
+        uint32_t lane = (uint32_t)__builtin_ctz(lanes | 1U << WEIR_TABLE_SLOT_CNT) & 3;
+        char *found = home + 2 * sizeof(uint64_t) * WEIR_TABLE_SLOT_CNT + lane * val_bytes;
+        size_t off = (size_t)(found - base);
+        size_t end = off + val_bytes - 1;
+        uint64_t span = (UINT64_C(2) << (end / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES)) - 1;
+        uint64_t written = saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63) & span;
+        /* A zero word, of the empty text, matches free slots too. */
+        if (WEIR_UNLIKELY((lanes == 0) | (first == 0) | (written != span))) {
+            __builtin_prefetch(found, 1);
+            ret_left[left_cnt++] = (uint8_t)i;
+            continue;
+        }
+        val[i] = found;
+        rows->long_word[long_cnt] = &words[WEIR_TABLE_SLOT_CNT + lane];
+        rows->home[long_cnt] = home;
+        is_long[long_cnt] = (uint8_t)i;
+        long_cnt += is_far;
+    }
+    return long_cnt == 0 ? left_cnt : texts_differ(t, rows, is_long, long_cnt, ret_left, left_cnt);
 }
 
 static uint32_t
@@ -441,7 +467,7 @@ hits_of(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_lef
     case WEIR_KEY_16:
         return hits_16(t->arena, rows, ret_left);
     default:
-        return hits_str(t->arena, rows, ret_left);
+        return hits_str(t, rows, ret_left);
     }
 }
 
@@ -475,8 +501,10 @@ resolve_chunk(
     struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t at, uint32_t cnt)
 {
     const uint64_t *hash = rows->hash + at;
+    const uint64_t *long_word[WEIR_TABLE_CHUNK];
+    void *home[WEIR_TABLE_CHUNK];
     struct stretch stretch = {rows->key + (size_t)at * rows->key_stride, rows->key_stride,
-        rows->ret_val + at, cnt, t->spec.val_bytes};
+        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, hash, long_word, home};
     uint8_t left[WEIR_TABLE_CHUNK];
     bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
     homes(t, hash, cnt, stretch.val);
@@ -570,115 +598,6 @@ weir_table_find_or_make(
     return settle(t, &k, ret_val, ret_made);
 }
 
-/* ---- deletion ---- */
-
-/* How far group `to` lies behind `from`, going round. */
-static uint32_t
-distance(uint32_t from, uint32_t to, uint32_t group_cnt)
-{
-    return to >= from ? to - from : to + group_cnt - from;
-}
-
-static void
-slot_move(struct weir_table *t, struct weir_bucket *bucket, uint32_t from, uint32_t to)
-{
-    uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-    table_slot_words(t, bucket, from, word);
-    table_slot_set(t, bucket, to, word, table_val_at(t, bucket, from));
-}
-
-static void
-slot_clear(struct weir_table *t, struct weir_bucket *bucket, uint32_t slot)
-{
-    static const uint64_t zero[WEIR_TABLE_VAL_BYTES_MAX / sizeof(uint64_t)];
-    table_slot_set(t, bucket, slot, zero, zero);
-    bucket->used[slot / 64] &= ~(UINT64_C(1) << (slot & 63));
-}
-
-/* An entry that passed through `hole`'s group on its way from its home, in a later group: it must
- * move into the hole, or it would not be found. SLOT_NONE: there is none. */
-static uint32_t
-displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t hole)
-{
-    uint32_t group_cnt = t->group_cnt[bucket->size_idx];
-    uint32_t hole_group = hole / WEIR_TABLE_SLOT_CNT;
-    uint32_t group = hole_group;
-    for (uint32_t i = 1; i < group_cnt; i++) {
-        group = group + 1 == group_cnt ? 0 : group + 1;
-        uint32_t used = table_group_used(bucket, group);
-        for (uint32_t lane = 0; lane < WEIR_TABLE_SLOT_CNT; lane++) {
-            uint32_t slot = group * WEIR_TABLE_SLOT_CNT + lane;
-            if (((used >> lane) & 1) == 0) {
-                continue;
-            }
-            uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-            table_slot_words(t, bucket, slot, word);
-            uint32_t home = table_home(weir_table_stored_hash(t, word), group_cnt);
-            if (distance(home, group, group_cnt) >= distance(hole_group, group, group_cnt)) {
-                return slot;
-            }
-        }
-        if (used != 15) {
-            break;
-        }
-    }
-    return SLOT_NONE;
-}
-
-static bool
-delete_key(struct weir_table *t, const struct table_key *key)
-{
-    struct table_place place = table_place_of(t, key->hash);
-    if (place.ref == 0) {
-        return false;
-    }
-    struct weir_bucket *bucket = table_bucket_at(t, place.ref);
-    uint32_t free_slot;
-    uint32_t hole = probe(t, bucket, key, &free_slot);
-    if (hole == SLOT_NONE) {
-        return false;
-    }
-    if (t->spec.key_kind == WEIR_KEY_STR) {
-        uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-        table_slot_words(t, bucket, hole, word);
-        weir_blob_give(t->arena, table_word_is_long(word) ? (uint32_t)(word[1] >> 32) : 0);
-    }
-    t->moved_cnt += WEIR_TABLE_MOVED_CNT + 1; /* others may fill the hole: too much to note */
-    weir_arena_touch_line(t->arena, bucket);
-    for (;;) {
-        uint32_t group = hole / WEIR_TABLE_SLOT_CNT;
-        bool was_full = table_group_used(bucket, group) == 15;
-        weir_arena_touch(t->arena, table_group_at(t, bucket, group), t->group_bytes);
-        uint32_t from = was_full ? displaced(t, bucket, hole) : SLOT_NONE;
-        if (from == SLOT_NONE) {
-            break;
-        }
-        slot_move(t, bucket, from, hole);
-        hole = from;
-    }
-    slot_clear(t, bucket, hole);
-    bucket->entry_cnt--;
-    t->entry_cnt--;
-    return true;
-}
-
-bool
-weir_table_delete(struct weir_table *t, uint64_t hash, const void *key, const char *heap)
-{
-    struct table_key k = table_key_of(t, hash, key, heap);
-    return delete_key(t, &k);
-}
-
-bool
-weir_table_delete_stored(struct weir_table *t, const uint64_t *stored)
-{
-    struct table_key k;
-    k.hash = weir_table_stored_hash(t, stored);
-    k.text.ptr = NULL; /* the words are compared as they are, the reference among them */
-    memcpy(k.word, stored, t->word_cnt * sizeof k.word[0]);
-    return delete_key(t, &k);
-}
-
 bool
 weir_table_find_hashed(
     const struct weir_table *t, uint64_t hash, uint64_t last, uint64_t *ret_stored)
@@ -690,7 +609,7 @@ weir_table_find_hashed(
     for (uint32_t i = 0; i < group_cnt; i++) {
         const uint64_t *words = table_group_at(t, bucket, group);
         uint32_t used = table_group_used(bucket, group);
-        uint32_t lanes = match(words + (t->word_cnt - 1) * WEIR_TABLE_SLOT_CNT, last) & used;
+        uint32_t lanes = table_match(words + (t->word_cnt - 1) * WEIR_TABLE_SLOT_CNT, last) & used;
         for (; lanes != 0; lanes &= lanes - 1) {
             uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             uint32_t slot = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(lanes);

@@ -8,6 +8,7 @@
  * Words are what stands between white space. Line n of the input is at n ms, or at the milliseconds
  * with which it begins (time=field), which are no word then.
  */
+#include "apps/words/split.h"
 #include "dataplane/value_text.h"
 #include "sched/weir.h"
 
@@ -29,9 +30,6 @@ const struct weir_opt weir_job_params[] = {
 };
 
 /* ---- the time of a line ---- */
-
-#define STAMPED(F) F(time, at) F(str, text)
-WEIR_SCHEMA(stamped, STAMPED)
 
 struct stamp_conf {
     bool by_field;
@@ -144,31 +142,6 @@ static const struct weir_decoder_type stamp_decoder = {
     .decode = stamp_decode,
 };
 
-/* ---- words ---- */
-
-#define WORD(F) F(str, word) F(time, at)
-WEIR_SCHEMA(word, WORD)
-
-struct at {
-    uint32_t byte;
-};
-
-WEIR_FLATMAP(split, stamped, word, struct at)
-{
-    uint32_t byte = pos->byte;
-    struct weir_slice text;
-    while (weir_str_token(heap, &in->text, &byte, &text)) {
-        if (!weir_out_room(out, 1, text.bytes)) {
-            return WEIR_AGAIN;
-        }
-        struct word *made = word_emit(out);
-        made->at = in->at;
-        weir_str_set_bytes(out, &made->word, text.ptr, text.bytes);
-        pos->byte = byte;
-    }
-    return WEIR_DONE;
-}
-
 /* ---- tables ---- */
 
 #define COUNTED(F) \
@@ -208,6 +181,8 @@ weir_job_main(struct weir_env *env)
         .decoder = &stamp_decoder,
         .decoder_conf = &stamps[weir_param_number(env, "time") == 1],
     };
+    const struct weir_operator_conf split = {
+        .name = "split", .type = &words_split_type, .out_schema = {word_schema()}};
     struct weir_window_conf count = {.aggregate = weir_aggregate_count()};
     count.span = whole ? WEIR_TUMBLE(ALL_TIME_MS)
                        : WEIR_SLIDE(size_ms, slide_ms == WEIR_OPT_WORD ? size_ms : slide_ms);
@@ -217,7 +192,7 @@ weir_job_main(struct weir_env *env)
     count.span.offset_ms = whole ? -ALL_TIME_MS / 2 : 0;
     struct weir_stream *s = weir_source_lines_param(env, "lines", stamped_schema(), &lines);
     s = weir_parallelism(weir_watermarks(s, "watermark", weir_param_ms(env, "lag")), 1);
-    s = weir_flatmap(s, "split", &split_op);
+    s = weir_operator(&s, 1, &split);
     s = weir_window(weir_key_by(s, WEIR_KEY(word, word)), "count", &count, counted_schema());
     s = whole ? weir_map(s, "table", &to_total_op) : weir_map(s, "table", &to_windowed_op);
     weir_sink_table(s, "out", weir_param(env, "output"));

@@ -19,6 +19,9 @@
 #include "sched/weir.h"
 
 #define SLOT_FREE UINT64_MAX
+/* Nearly every ad in its own place: what is not there costs a wrong guess at a jump. Free slots are
+ * not looked at, so they cost memory alone. */
+#define SLOTS_PER_AD 16
 #define VIEW_TEXT 0x77656976 /* "view", the first four bytes of the 78-byte format's type */
 
 const struct weir_opt weir_job_params[] = {
@@ -28,6 +31,9 @@ const struct weir_opt weir_job_params[] = {
         "a file of the records that the specification describes, mapped instead of generated"},
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "discard", "",
         "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
+    {"lag", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 365 * 86400 * WEIR_SEC_NS, "1ms", "",
+        "how far the watermark stays behind the greatest time so far; 1ms: times never fall, but "
+        "may repeat"},
     {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
         "events per second of wall clock, 0 for as fast as it goes"},
     {.name = NULL},
@@ -169,6 +175,7 @@ struct campaign_slot {
     uint64_t lo;
     uint64_t hi;
     uint64_t campaign;
+    uint64_t zero; /* two slots a line */
 };
 
 struct look_up_conf {
@@ -191,40 +198,69 @@ load(struct weir_lane lane, uint32_t row)
     return value;
 }
 
-/* Rows of out are columns: campaign, at. A view of an ad that nobody knows is dropped. */
+/* The views among rows [cursor, cursor + cnt) of the selection. One in three is, by chance: told
+ * without a jump, which would be guessed wrong nearly as often. */
+static uint32_t
+find_views(const struct look_up_conf *conf, const struct weir_view *in, uint32_t cursor,
+    uint32_t cnt, uint16_t *ret_sel)
+{
+    struct weir_lane type = weir_view_lane(in, in->schema->fields[3].off, 4);
+    size_t stride = in->stride;
+    int32_t view_type = conf->view_type;
+    uint32_t n = 0;
+    for (uint32_t i = cursor; i < cursor + cnt; i++) {
+        uint32_t row = weir_view_row(in, i);
+        int32_t is;
+        memcpy(&is, type.ptr + stride * row, sizeof is);
+        ret_sel[n] = (uint16_t)row;
+        n += is == view_type;
+    }
+    return n;
+}
+
+/* Rows of out are columns: campaign, at. A view of an ad that nobody knows is dropped.
+ *
+ * The records of a mapped file that come next are asked for here, a few lines a view, so that they
+ * are on their way to L2 while this batch is worked on. (zen4, 78 bytes: 8.1 ns an event asked for
+ * in find_views, 6.2 here.) */
 static int64_t
 look_up_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
 {
     const struct look_up_conf *conf = op->conf;
     const struct weir_field *field = in->schema->fields;
+    const struct campaign_slot *slots = conf->slots;
+    uint64_t mask = conf->mask;
     struct weir_lane at = weir_view_lane(in, field[0].off, 8);
     struct weir_lane lo = weir_view_lane(in, field[1].off, 8);
     struct weir_lane hi = weir_view_lane(in, field[2].off, 8);
-    struct weir_lane type = weir_view_lane(in, field[3].off, 4);
     int64_t *to_campaign = WEIR_COLUMN(&out->view, struct view, campaign);
     int64_t *to_at = WEIR_COLUMN(&out->view, struct view, at);
     uint32_t cnt = weir_min_u32(in->cnt - cursor, out->row_cap);
+    uint16_t *sel = out->sel_buf; /* free: rows are made, not passed */
+    uint32_t view_cnt = find_views(conf, in, cursor, cnt, sel);
     uint32_t n = 0;
     (void)input;
     (void)now_ns;
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t row = weir_view_row(in, cursor + i);
-        int32_t is;
-        memcpy(&is, type.ptr + (size_t)type.stride * row, sizeof is);
-        if (is != conf->view_type) {
-            continue;
+    bool is_mapped = (in->flags & WEIR_BATCH_FOREIGN_ROWS) != 0;
+    size_t bytes = is_mapped ? (size_t)in->stride * in->row_cnt : 0;
+    const char *ahead = in->rows + bytes;
+    size_t step = bytes / (view_cnt + 1);
+    for (uint32_t i = 0; i < view_cnt; i++, ahead += step) {
+        uint32_t row = sel[i];
+        for (size_t b = 0; b < step; b += WEIR_LINE_BYTES) {
+            __builtin_prefetch(ahead + b, 0, 2);
         }
         uint64_t ad_lo = load(lo, row);
         uint64_t ad_hi = load(hi, row);
-        uint64_t s = slot_of(ad_lo, conf->mask);
-        while (conf->slots[s].campaign != SLOT_FREE &&
-               (conf->slots[s].lo != ad_lo || conf->slots[s].hi != ad_hi)) {
-            s = (s + 1) & conf->mask;
+        const struct campaign_slot *slot = &slots[slot_of(ad_lo, mask)];
+        while (WEIR_UNLIKELY(((slot->lo ^ ad_lo) | (slot->hi ^ ad_hi)) != 0) &&
+               slot->campaign != SLOT_FREE) {
+            slot = slot == &slots[mask] ? slots : slot + 1;
         }
-        to_campaign[n] = (int64_t)conf->slots[s].campaign;
+        to_campaign[n] = (int64_t)slot->campaign;
         to_at[n] = (int64_t)load(at, row);
-        n += conf->slots[s].campaign != SLOT_FREE;
+        n += slot->campaign != SLOT_FREE;
     }
     out->view.row_cnt = n;
     out->view.cnt = n;
@@ -242,7 +278,7 @@ static const struct weir_operator_type look_up_type = {
 static const struct campaign_slot *
 build_slots(struct weir_env *env, const struct ysb_gen *gen, uint64_t *ret_mask)
 {
-    uint64_t slot_cnt = weir_pow2_up(4 * gen->opts.ad_cnt);
+    uint64_t slot_cnt = weir_pow2_up(SLOTS_PER_AD * gen->opts.ad_cnt);
     struct campaign_slot *slots = weir_env_alloc(env, slot_cnt * sizeof *slots);
     for (uint64_t i = 0; i < slot_cnt; i++) {
         slots[i].campaign = SLOT_FREE;
@@ -302,8 +338,8 @@ weir_job_main(struct weir_env *env)
         .span = WEIR_TUMBLE(10 * WEIR_S), .aggregate = weir_aggregate_count()};
     struct weir_stream *s = weir_source(
         env, "events", schema_of(source.gen.record_bytes), &source_type, &source, sizeof source);
-    s = weir_watermarks(s, "watermark", 0);
     s = weir_operator(&s, 1, &made);
+    s = weir_watermarks(s, "watermark", weir_param_ms(env, "lag"));
     s = weir_key_by(s, WEIR_KEY(view, campaign));
     s = weir_window(s, "count", &window, campaign_count_schema());
     s = weir_map(s, "answer", &to_answer_op);

@@ -5,12 +5,17 @@
 Each query that the job knows, on the dense log in order and out of order and on the sparse one, parallelism 1 and
 2, fused and cut, pinned threads and a seeded order.
 """
+import collections
 import itertools
+import random
 import re
 import subprocess
 import sys
 
 import rig
+
+sys.path.insert(0, str(rig.DATA.parent / "reference"))
+import ysb_ref  # noqa: E402
 
 NEXMARK = rig.DATA / "nexmark"
 LOGS = {
@@ -88,6 +93,39 @@ class Oracle(rig.Rig):
             for poller in POLLERS:
                 with self.subTest(query=query, poller=poller):
                     self.check(query, events, expected_of(answers, query), {**small, "poller": poller})
+
+    def test_ad_events_with_equal_times_at_the_ends_of_windows(self):
+        for record in (32, 64, 78, 128):
+            spec = f"gen:60000,seed=3,event_rate=3000,record={record}"
+            path, ads_path = self.folder / "ads.bin", self.folder / "ads.csv"
+            subprocess.run([MAKE_INPUT, "ysb", spec, path, ads_path], check=True)
+            ads = dict(map(int, line.split(",")) for line in ads_path.read_text().splitlines())
+            rows = ysb_ref.count(path.read_bytes(), ads, record)
+            self.assertGreaterEqual(len({start for start, _, _ in rows}), 2)
+            for records, cut in itertools.product(("", path), ("none", "all")):
+                with self.subTest(record=record, mapped=records != "", cut=cut):
+                    output = self.folder / "out.csv"
+                    self.run_job("ysb", {"events": spec, "records": records, "output": output},
+                                 {"placement.cut": cut})
+                    found = sorted(tuple(map(int, line.split(","))) for line in
+                                   output.read_text().splitlines() if line[0].isdigit())
+                    self.assertEqual(found, rows)
+                    output.unlink()
+
+    def test_words_of_odd_lines_in_batches_of_any_size(self):
+        words = ["w" * n + "." for n in range(140)] + ["to", "be", "\u00e9t\u00e9", "x"]
+        generator = random.Random(5)
+        text = "".join(generator.choice(words) + generator.choice([" ", "  ", "\t", "\n", "\r\n", " " * 70])
+                       for _ in range(6000)) + "the end without a line feed"
+        path = self.write("odd.txt", text.encode())
+        expected = collections.Counter(text.split())
+        for rows, cut in itertools.product((64, 128, 256), ("none", "all")):
+            with self.subTest(rows=rows, cut=cut):
+                output = self.folder / "out.csv"
+                self.run_job("wordcount", {"input": path, "output": output}, {"batch.rows": rows, "placement.cut": cut})
+                lines = output.read_text().splitlines()[1:]
+                self.assertEqual({word: int(n) for word, n in (line.rsplit(",", 1) for line in lines)}, expected)
+                output.unlink()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ t_every_length_equals_the_library(void **state)
         for (size_t len = 0; len + 3 < sizeof bytes; len++) {
             size_t off = len % 4;
             assert_true(weir_hash_bytes(bytes + off, len) == XXH3_64bits(bytes + off, len));
+            if (len >= 4 && len <= 16) {
+                const char *key = (const char *)bytes + 4 + off; /* 4 bytes lie before it */
+                assert_true(weir_hash_bytes_4_16(key, len) == XXH3_64bits(key, len));
+            }
         }
     }
 }

@@ -635,6 +635,45 @@ t_keys_of_one_hash_end_in_an_error_not_in_a_loop(void **state)
     world_close(&w);
 }
 
+/* Long texts of one length under one hash: only their bytes tell them apart. */
+static void
+t_long_texts_of_one_hash_are_told_apart(void **state)
+{
+    (void)state;
+    enum { CNT = 3, ROWS = 6 };
+    static const char texts[] = "a text of some lengtha text of other lenga text of third leng";
+    const uint32_t bytes = (sizeof texts - 1) / CNT;
+    static const uint32_t which[ROWS] = {0, 1, 0, 2, 1, 0};
+    struct world w;
+    world_open(&w, UINT64_C(16) << 20, 128, 2);
+    struct weir_table *t = table_of(&w, WEIR_KEY_STR, 8);
+    struct weir_str keys[ROWS];
+    uint64_t hash[ROWS];
+    void *val[ROWS];
+    uint32_t made[ROWS];
+    for (uint32_t i = 0; i < ROWS; i++) {
+        hash[i] = UINT64_C(0x123456789abcdef0);
+        memset(&keys[i], 0, sizeof keys[i]);
+        keys[i].bytes = bytes;
+        memcpy(keys[i].head, texts + which[i] * bytes, 4);
+        keys[i].u.off = which[i] * bytes;
+    }
+    for (uint64_t turn = 1; turn <= 3; turn++) {
+        struct weir_table_rows rows = {
+            hash, (const char *)keys, texts, sizeof keys[0], ROWS, val, made, 0};
+        assert_int_equal(weir_table_resolve(t, &rows, 0), ROWS);
+        assert_int_equal(rows.made_cnt, turn == 1 ? CNT : 0);
+        for (uint32_t i = 0; i < ROWS; i++) {
+            ++*(uint64_t *)val[i];
+        }
+        assert_true(*(uint64_t *)val[0] == 3 * turn);
+        assert_true(*(uint64_t *)val[1] == 2 * turn);
+        assert_true(*(uint64_t *)val[3] == turn);
+    }
+    give_all(t);
+    world_close(&w);
+}
+
 static void
 t_misuse_is_refused(void **state)
 {
@@ -668,6 +707,7 @@ main(void)
         cmocka_unit_test(t_a_full_arena_is_an_error_and_leaves_the_table_whole),
         cmocka_unit_test(t_masks_name_exactly_the_lines_that_changed),
         cmocka_unit_test(t_keys_of_one_hash_end_in_an_error_not_in_a_loop),
+        cmocka_unit_test(t_long_texts_of_one_hash_are_told_apart),
         cmocka_unit_test(t_misuse_is_refused),
         cmocka_unit_test(t_random_operations_agree_with_a_model),
     };
