@@ -33,8 +33,10 @@ struct weir_task {
         WEIR_ATOMIC(uint64_t) rows_out;
         WEIR_ATOMIC(uint64_t) rows_late;
         WEIR_ATOMIC(uint64_t) rows_bad;
+        WEIR_ATOMIC(uint64_t) work_done;
+        WEIR_ATOMIC(uint64_t) work_all;
+        WEIR_ATOMIC(int64_t) watermark;
     } shown[WEIR_CHAIN_NODE_CNT_MAX];
-    WEIR_ATOMIC(int64_t) shown_watermark;
     /* writer: any thread */
     WEIR_ATOMIC(uint32_t) request;
 };
@@ -115,6 +117,7 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
     }
     task->source_open_cnt = task->source_cnt;
     weir_store_rlx(&task->state, WEIR_TASK_CREATED); /* relaxed: not shared yet */
+    weir_task_publish(task);
     *ret_task = task;
     return 0;
 }
@@ -415,7 +418,6 @@ weir_task_publish(struct weir_task *task)
     if (task->chain == NULL) {
         return;
     }
-    int64_t watermark = WEIR_WATERMARK_MAX;
     for (uint32_t i = 0; i < weir_chain_node_cnt(task->chain); i++) {
         const struct weir_operator *op = weir_chain_operator(task->chain, i);
         /* relaxed, all: figures for people, each right by itself. */
@@ -423,11 +425,10 @@ weir_task_publish(struct weir_task *task)
         weir_store_rlx(&task->shown[i].rows_out, op->rows_out);
         weir_store_rlx(&task->shown[i].rows_late, op->rows_late);
         weir_store_rlx(&task->shown[i].rows_bad, op->rows_bad);
-        if (op->type->input_cnt > 0) {
-            watermark = weir_min_i64(watermark, op->watermark);
-        }
+        weir_store_rlx(&task->shown[i].work_done, op->work_done);
+        weir_store_rlx(&task->shown[i].work_all, op->work_all);
+        weir_store_rlx(&task->shown[i].watermark, op->watermark);
     }
-    weir_store_rlx(&task->shown_watermark, watermark);
 }
 
 struct weir_task_counts
@@ -439,12 +440,9 @@ weir_task_counts(const struct weir_task *task, uint32_t node)
         .rows_out = weir_load_rlx(&task->shown[node].rows_out),
         .rows_late = weir_load_rlx(&task->shown[node].rows_late),
         .rows_bad = weir_load_rlx(&task->shown[node].rows_bad),
+        .work_done = weir_load_rlx(&task->shown[node].work_done),
+        .work_all = weir_load_rlx(&task->shown[node].work_all),
+        .watermark = weir_load_rlx(&task->shown[node].watermark),
     };
     return counts;
-}
-
-int64_t
-weir_task_watermark(const struct weir_task *task)
-{
-    return weir_load_rlx(&task->shown_watermark); /* relaxed: a figure for people */
 }

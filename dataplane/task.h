@@ -105,13 +105,14 @@ struct weir_task_counts {
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;
+    uint64_t work_done; /* as in struct weir_operator */
+    uint64_t work_all;
+    int64_t watermark; /* of its input */
 };
 /* weir_task_publish - show the counts of now to other threads; the polling core calls it rarely.
  * The end of the task publishes them for good. */
 WEIR_API void weir_task_publish(struct weir_task *task);
 /* weir_task_counts - of node `node`; any thread. */
 WEIR_API struct weir_task_counts weir_task_counts(const struct weir_task *task, uint32_t node);
-/* weir_task_watermark - the least input watermark of its nodes, as last published; any thread. */
-WEIR_API int64_t weir_task_watermark(const struct weir_task *task);
 
 #endif

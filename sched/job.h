@@ -64,6 +64,9 @@ struct weir_job_operator_sum {
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;
+    uint64_t work_done; /* sources: of work_all, in a unit of the source's own; 0: no known end */
+    uint64_t work_all;
+    int64_t watermark; /* the least of its subtasks' inputs */
 };
 WEIR_API uint32_t weir_job_operator_cnt(const struct weir_job *job);
 WEIR_API void

@@ -510,6 +510,7 @@ open_cores(struct weir_job *job)
         if (rc != 0) {
             return rc;
         }
+        job->io_cnt++;
         const char *degraded = weir_io_degraded(job->core[c].io);
         if (degraded != NULL && c == 0) {
             if (job->options.strict) {
@@ -521,7 +522,6 @@ open_cores(struct weir_job *job)
     for (uint32_t c = cnt; c < job->plan->core_cnt; c++) {
         job->core[c].io = job->core[0].io;
     }
-    job->io_cnt = cnt;
     return 0;
 }
 
@@ -643,6 +643,8 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
 {
     memset(ret_sum, 0, sizeof *ret_sum);
     ret_sum->name = job->env->node[idx].name;
+    ret_sum->watermark = WEIR_WATERMARK_MAX;
+    bool is_bounded = true;
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         for (uint32_t i = 0; i < job->stage[s].operator_cnt; i++) {
             if (job->stage[s].operators[i] == idx) {
@@ -651,9 +653,14 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
                 ret_sum->rows_out += counts.rows_out;
                 ret_sum->rows_late += counts.rows_late;
                 ret_sum->rows_bad += counts.rows_bad;
+                ret_sum->work_done += counts.work_done;
+                ret_sum->work_all += counts.work_all;
+                ret_sum->watermark = weir_min_i64(ret_sum->watermark, counts.watermark);
+                is_bounded = is_bounded && counts.work_all > 0;
             }
         }
     }
+    ret_sum->work_all = is_bounded ? ret_sum->work_all : 0;
 }
 
 int64_t

@@ -75,6 +75,8 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     out->view.cnt = cnt;
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    op->work_done = first + cnt;
+    op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, cnt);
 }
 
@@ -176,6 +178,8 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    op->work_done = first + cnt;
+    op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, cnt);
 }
 

@@ -54,12 +54,15 @@ start_log(const struct weir_job_arg *arg)
 /* Runs the wired job; the error's context is kept for the caller to print, and copied for the
  * report. */
 static int
-run_job(const struct weir_args *args, struct weir_launch *launch, struct weir_job *job)
+run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct weir_job *job)
 {
+    struct weir_launch *launch = arg->launch;
+    int64_t progress = weir_conf_i64(arg->conf, WEIR_CONF_LOG_PROGRESS);
+    int64_t progress_ns = progress == WEIR_CONF_WORD ? 0 : progress;
     char why[WHY_BYTES] = "";
     struct weir_watch *watch = NULL;
     struct weir_run_result result = {.job = job, .launch = launch, .why = why};
-    int err = weir_watch_start(job, weir_launch_plan_of(launch), &watch);
+    int err = weir_watch_start(job, weir_launch_plan_of(launch), progress_ns, &watch);
     if (err != 0) {
         return err;
     }
@@ -108,7 +111,7 @@ run_run(const struct weir_args *args)
     }
     if (err == 0) {
         log_departures(arg.launch, job);
-        err = run_job(args, arg.launch, job);
+        err = run_job(args, &arg, job);
     }
     weir_job_delete(job);
     weir_log_stop();

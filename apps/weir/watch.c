@@ -10,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "apps/weir/progress.h"
+#include "base/base.h"
 #include "base/err.h"
 
-#define PROGRESS_NS (WEIR_SEC_NS / 2)
 /* Tells the watch to end; no one else sends it. */
 #define END_SIGNAL SIGUSR2
 
@@ -21,10 +21,9 @@ struct weir_watch {
     pthread_t thread;
     struct weir_job *job;
     const struct weir_plan *plan;
-    bool progress;
+    int64_t progress_ns; /* 0: no line */
+    struct weir_progress progress;
     uint32_t interrupt_cnt;
-    struct weir_clock clock;
-    int64_t start_ns;
 };
 
 static sigset_t
@@ -65,20 +64,6 @@ weir_watch_totals(const struct weir_job *job, const struct weir_plan *plan)
 }
 
 static void
-print_progress(const struct weir_watch *watch, uint64_t *rows_before, int64_t *at_before_ns)
-{
-    int64_t now_ns = weir_clock_ns_cold(&watch->clock);
-    struct weir_watch_totals totals = weir_watch_totals(watch->job, watch->plan);
-    double seconds = (double)(now_ns - *at_before_ns) / (double)WEIR_SEC_NS;
-    double rate = seconds > 0 ? (double)(totals.rows_in - *rows_before) / seconds : 0;
-    (void)fprintf(stderr, "\r%6.1f s  in %" PRIu64 "  out %" PRIu64 "  %.2f M/s\033[K",
-        (double)(now_ns - watch->start_ns) / (double)WEIR_SEC_NS, totals.rows_in, totals.rows_out,
-        rate / 1e6);
-    *rows_before = totals.rows_in;
-    *at_before_ns = now_ns;
-}
-
-static void
 print_state(const struct weir_watch *watch)
 {
     for (uint32_t i = 0; i < weir_job_operator_cnt(watch->job); i++) {
@@ -100,7 +85,7 @@ interrupt(struct weir_watch *watch)
 {
     watch->interrupt_cnt++;
     bool first = watch->interrupt_cnt == 1;
-    (void)fprintf(stderr, "%sweir: %s\n", watch->progress ? "\n" : "",
+    (void)fprintf(stderr, "%sweir: %s\n", watch->progress_ns > 0 ? "\n" : "",
         first ? "stopping: what is in flight is finished; once more to cancel" : "canceling");
     weir_job_request(watch->job, first ? WEIR_TASK_REQUEST_STOP : WEIR_TASK_REQUEST_CANCEL);
 }
@@ -109,12 +94,12 @@ static void *
 watch_main(void *arg)
 {
     struct weir_watch *watch = arg;
-    const struct timespec wait = {.tv_nsec = PROGRESS_NS};
+    const struct timespec wait = {
+        .tv_sec = watch->progress_ns / WEIR_SEC_NS, .tv_nsec = watch->progress_ns % WEIR_SEC_NS};
     sigset_t set = signals();
-    uint64_t rows_before = 0;
-    int64_t at_before_ns = watch->start_ns;
     for (;;) {
-        int got = watch->progress ? sigtimedwait(&set, NULL, &wait) : sigwaitinfo(&set, NULL);
+        int got =
+            watch->progress_ns > 0 ? sigtimedwait(&set, NULL, &wait) : sigwaitinfo(&set, NULL);
         if (got == END_SIGNAL) {
             return NULL;
         }
@@ -123,13 +108,14 @@ watch_main(void *arg)
         } else if (got == SIGUSR1) {
             print_state(watch);
         } else if (errno == EAGAIN) {
-            print_progress(watch, &rows_before, &at_before_ns);
+            weir_progress_print(&watch->progress);
         }
     }
 }
 
 int
-weir_watch_start(struct weir_job *job, const struct weir_plan *plan, struct weir_watch **ret_watch)
+weir_watch_start(struct weir_job *job, const struct weir_plan *plan, int64_t progress_ns,
+    struct weir_watch **ret_watch)
 {
     struct weir_watch *watch = calloc(1, sizeof *watch);
     if (watch == NULL) {
@@ -137,13 +123,16 @@ weir_watch_start(struct weir_job *job, const struct weir_plan *plan, struct weir
     }
     watch->job = job;
     watch->plan = plan;
-    watch->progress = isatty(STDERR_FILENO) == 1;
-    weir_clock_init_os(&watch->clock);
-    watch->start_ns = weir_clock_ns_cold(&watch->clock);
-    int errnum = pthread_create(&watch->thread, NULL, watch_main, watch);
-    if (errnum != 0) {
+    watch->progress_ns = isatty(STDERR_FILENO) == 1 ? progress_ns : 0;
+    int err = weir_progress_open(&watch->progress, job, plan);
+    if (err == 0) {
+        int errnum = pthread_create(&watch->thread, NULL, watch_main, watch);
+        err = errnum != 0 ? weir_err_errno(errnum, "a thread beside the job") : 0;
+    }
+    if (err != 0) {
+        weir_progress_close(&watch->progress);
         free(watch);
-        return weir_err_errno(errnum, "a thread beside the job");
+        return err;
     }
     *ret_watch = watch;
     return 0;
@@ -157,9 +146,10 @@ weir_watch_stop(struct weir_watch *watch)
     }
     (void)pthread_kill(watch->thread, END_SIGNAL);
     (void)pthread_join(watch->thread, NULL);
-    if (watch->progress) {
-        (void)fprintf(stderr, "\r\033[K");
+    if (watch->progress_ns > 0) {
+        weir_progress_wipe();
     }
+    weir_progress_close(&watch->progress);
     uint32_t interrupt_cnt = watch->interrupt_cnt;
     free(watch);
     return interrupt_cnt;

@@ -22,9 +22,10 @@ struct weir_watch_totals {
 
 /* weir_watch_block - block the signals; to be called before any thread is made. */
 void weir_watch_block(void);
-/* weir_watch_start - begin; the job, its plan and the graph of the plan outlive the watch. */
-WEIR_MUST_USE int
-weir_watch_start(struct weir_job *job, const struct weir_plan *plan, struct weir_watch **ret_watch);
+/* weir_watch_start - begin; the job, its plan and the graph of the plan outlive the watch. On a
+ * terminal there is a progress line every progress_ns; 0: none. */
+WEIR_MUST_USE int weir_watch_start(struct weir_job *job, const struct weir_plan *plan,
+    int64_t progress_ns, struct weir_watch **ret_watch);
 /* weir_watch_stop - end it; returns how often TERM or INT came. Takes NULL. */
 uint32_t weir_watch_stop(struct weir_watch *watch);
 

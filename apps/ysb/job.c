@@ -141,6 +141,8 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->cnt = cnt;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    op->work_done = first + cnt;
+    op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, cnt);
 }
 

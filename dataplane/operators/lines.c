@@ -330,6 +330,8 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
         return err < 0 ? err : WEIR_AGAIN;
     }
     int fed = weir_lines_feed_step(feed, true, now_ns);
+    op->work_done = feed->done_bytes + feed->read_off;
+    op->work_all = feed->all_bytes;
     if (fed < 0 || fed == WEIR_DONE) {
         return fed;
     }

@@ -144,6 +144,24 @@ keep_share(struct lines_feed *feed, uint32_t subtask_idx, uint32_t subtask_cnt)
     feed->path_cnt = kept;
 }
 
+/* What there is to read, where that has an end; what is wrong with a file shows when it is
+ * opened. */
+static uint64_t
+size_all(struct lines_feed *feed)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < feed->path_cnt; i++) {
+        struct weir_io_stat st;
+        struct weir_io_op op;
+        weir_io_op_stat(&op, WEIR_IO_CWD, feed->paths[i], &st);
+        if (weir_io_perform(feed->io, &op) < 0 || st.type != WEIR_IO_FILE) {
+            return 0;
+        }
+        bytes += st.bytes;
+    }
+    return bytes;
+}
+
 int
 weir_lines_feed_open(struct lines_feed *feed, const struct weir_operator *op)
 {
@@ -161,10 +179,11 @@ weir_lines_feed_open(struct lines_feed *feed, const struct weir_operator *op)
         return weir_err_push(WEIR_ENOMEM, "a buffer for lines of %lu bytes", (unsigned long)line);
     }
     feed->is_socket = strncmp(conf->path, TCP_SCHEME, strlen(TCP_SCHEME)) == 0;
-    int err = feed->is_socket || strcmp(conf->path, "-") == 0 ? add_path(feed, conf->path, "")
-                                                              : list_all(feed);
+    bool has_files = !feed->is_socket && strcmp(conf->path, "-") != 0;
+    int err = has_files ? list_all(feed) : add_path(feed, conf->path, "");
     if (err == 0) {
         keep_share(feed, op->env->subtask_idx, op->env->subtask_cnt);
+        feed->all_bytes = has_files ? size_all(feed) : 0;
     }
     return err;
 }
@@ -211,6 +230,7 @@ begin_reading(struct lines_feed *feed)
     feed->op.state = WEIR_IO_IDLE;
     feed->at = 0;
     feed->end = 0;
+    feed->done_bytes += feed->read_off;
     feed->read_off = 0;
     feed->is_first = true;
     feed->is_read = false;

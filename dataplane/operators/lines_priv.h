@@ -49,6 +49,8 @@ struct lines_feed {
     bool is_stream; /* read in turn, not by offset */
     uint32_t try_cnt; /* connections tried in a row without a byte */
     uint64_t read_off;
+    uint64_t done_bytes; /* of the inputs before this one */
+    uint64_t all_bytes; /* of all inputs; 0: one of them is no file */
     bool is_first; /* what kind of input it is was not told by its first bytes yet: take none */
     bool is_read; /* its end was read */
     bool is_ended; /* all of it is in the buffer */

@@ -2,20 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_cli.py WEIR JOBS-DIR: the command as a user meets it: exit codes, messages, signals."""
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
 WEIR = pathlib.Path(sys.argv[1]).resolve()
 JOBS = pathlib.Path(sys.argv[2]).resolve()
 TIMEOUT_S = 60
+COLUMNS = 200
 
 
 def obey_file_modes():
@@ -195,6 +200,64 @@ class Cli(unittest.TestCase):
                 self.fail("it ended before it ran")
             if state == "running":
                 return process
+
+    def on_terminal(self, *args):
+        """A run with a terminal of its own for its messages: the process, and where to read them."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        process = subprocess.Popen([WEIR, "run", *args, "--name", self.name], cwd=self.folder, env=self.env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
+        self.addCleanup(process.kill)
+        self.addCleanup(os.close, leader)
+        os.close(follower)
+        return process, leader
+
+    def lines_until(self, leader, pattern):
+        """What comes on the terminal until a line fits the pattern, or to the end; the lines."""
+        text = b""
+        while not any(pattern.fullmatch(line) for line in text.decode().split("\r")):
+            try:
+                text += os.read(leader, 65536)
+            except OSError:  # EIO: the other end is closed
+                break
+        return text.decode().split("\r")
+
+    def test_progress_line_on_a_terminal_says_all_there_is_to_know(self):
+        number = r"[\d.]+"
+        unit = "(d|h|min|s|ms)"
+        whole = re.compile(rf" *{number} s  in \d+  out \d+  {number} M/s  left {number} {unit}  lag -?{number} {unit}"
+                           r"(  cpu \d+( (busy|backpressured|idle|snapshot|stolen) \d+ %)+)+\x1b\[K")
+        paced = ["nexmark", "-p", "query=q5", "-p", "events=gen:100000000,seed=1", "-p", "rate=5000"]
+        process, leader = self.on_terminal(*paced, "--set", "log.progress=20ms")
+        lines = self.lines_until(leader, whole)
+        process.send_signal(signal.SIGTERM)
+        self.assertTrue(any(whole.fullmatch(line) for line in lines), lines)
+        shown = [line.removesuffix("\x1b[K") for line in lines if line.endswith("\x1b[K")]
+        self.assertTrue(all(len(line) < COLUMNS for line in shown), shown)
+        end = "".join(self.lines_until(leader, re.compile("no such line")))
+        self.assertIn(f"{self.name} stopped", end)
+        self.assertEqual(process.wait(TIMEOUT_S), 0)
+
+    def test_progress_line_is_on_a_terminal_only_and_only_where_wanted(self):
+        short = ["nexmark", "-p", "events=gen:2000,seed=1", "-p", "rate=10000", "--set"]
+        process, leader = self.on_terminal(*short, "log.progress=none")
+        text = "".join(self.lines_until(leader, re.compile("no such line")))
+        self.assertEqual(process.wait(TIMEOUT_S), 0)
+        self.assertNotIn("\x1b", text)
+        self.assertNotIn("\r", self.weir("run", *short, "log.progress=1ms", "--name", self.name).stderr)
+
+    def test_progress_of_an_input_without_an_end_has_no_time_left(self):
+        path = self.folder / "pipe"
+        os.mkfifo(path)
+        process, leader = self.on_terminal("wordcount", "-p", f"input={path}", "--set", "log.progress=10ms")
+        with open(path, "w", encoding="utf-8") as pipe:
+            pipe.write("a b\n")
+            pipe.flush()
+            lines = self.lines_until(leader, re.compile(r" *[\d.]+ s  in 1  .*"))
+        self.assertFalse(any(" left " in line for line in lines), lines)
+        self.assertTrue(any("  in 1  " in line for line in lines), lines)
+        self.lines_until(leader, re.compile("no such line"))
+        self.assertEqual(process.wait(TIMEOUT_S), 0)
 
     def waits_for_signals(self, process):
         deadline = time.monotonic() + TIMEOUT_S
