@@ -21,6 +21,7 @@ struct weir_jobfile {
     void *handle;
     weir_job_main_fn *main;
     const struct weir_opt *params;
+    const char *examples;
 };
 
 /* A mapped file; every offset in it is checked against its size before it is followed. */
@@ -198,6 +199,7 @@ weir_jobfile_open(const char *path, struct weir_jobfile **ret_file)
     void *entry = dlsym(file->handle, "weir_job_main");
     memcpy(&file->main, &entry, sizeof entry);
     file->params = (const struct weir_opt *)dlsym(file->handle, "weir_job_params");
+    file->examples = (const char *)dlsym(file->handle, "weir_job_examples");
     *ret_file = file;
     return 0;
 }
@@ -221,4 +223,10 @@ const struct weir_opt *
 weir_jobfile_params(const struct weir_jobfile *file)
 {
     return file->params;
+}
+
+const char *
+weir_jobfile_examples(const struct weir_jobfile *file)
+{
+    return file->examples;
 }

@@ -31,5 +31,7 @@ WEIR_API weir_job_main_fn *weir_jobfile_main(const struct weir_jobfile *file);
 /* weir_jobfile_params - the table of parameters, ended by a row without a name; NULL: it takes
  * none. */
 WEIR_API const struct weir_opt *weir_jobfile_params(const struct weir_jobfile *file);
+/* weir_jobfile_examples - lines of examples, or NULL. */
+WEIR_API const char *weir_jobfile_examples(const struct weir_jobfile *file);
 
 #endif

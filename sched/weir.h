@@ -25,6 +25,8 @@ WEIR_C_BEGIN
 WEIR_API int weir_job_main(struct weir_env *env);
 /* The job's parameters; the table ends with a row without a name. */
 WEIR_API extern const struct weir_opt weir_job_params[];
+/* Lines "command  # what it does" that the help of the job begins with; may be left out. */
+WEIR_API extern const char weir_job_examples[];
 WEIR_C_END
 
 #endif

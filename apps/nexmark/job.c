@@ -18,6 +18,11 @@ const struct weir_opt weir_job_params[] = {
     {.name = NULL},
 };
 
+const char weir_job_examples[] =
+    "weir run nexmark -p query=q5 -p events=gen:1000000,seed=1 -p output=q5.csv\n"
+    "weir run nexmark -p query=q1 -p events=gen:100000,seed=1 -p rate=200000 --report -\n"
+    "weir run nexmark -p query=q3 -p events=events.jsonl.zst -p output=-\n";
+
 int
 weir_job_main(struct weir_env *env)
 {

@@ -24,8 +24,13 @@ const struct weir_opt weir_job_params[] = {
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4000, "events.log", "", "the log to write"},
     {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
         "events per second of wall clock, 0 for as fast as it goes"},
+    WEIR_LINES_PARAMS,
     {.name = NULL},
 };
+
+const char weir_job_examples[] =
+    "weir run nexmark-log -p events=gen:1000000,seed=1 -p output=events.log\n"
+    "weir run nexmark -p query=q5 -p events=events.log -p output=q5.csv\n";
 
 struct sink_conf {
     const char *path;

@@ -42,6 +42,14 @@ print_indented(const char *text)
     }
 }
 
+void
+weir_cli_examples(const char *examples)
+{
+    print_heading("Examples:");
+    print_indented(examples);
+    (void)printf("\n");
+}
+
 static void
 print_flag(const struct weir_flag *flag)
 {
@@ -58,9 +66,7 @@ print_flag(const struct weir_flag *flag)
 static void
 print_verb_help(const struct weir_verb *verb)
 {
-    print_heading("Examples:");
-    print_indented(verb->examples);
-    (void)printf("\n");
+    weir_cli_examples(verb->examples);
     print_heading("Usage:");
     (void)printf("  weir %s%s%s%s\n\n%s.\n\n", verb->name, verb->flag_cnt > 0 ? " [flags]" : "",
         verb->args[0] != '\0' ? " " : "", verb->args, verb->text);
@@ -77,11 +83,9 @@ print_verb_help(const struct weir_verb *verb)
 static void
 print_help(void)
 {
-    print_heading("Examples:");
-    print_indented("weir run nexmark -p query=q5 -p events=gen:1M,seed=1 -p output=q5.csv\n"
-                   "weir plan nexmark -p query=q5     # what runs where, and why\n"
-                   "weir config defaults >weir.yaml   # every key, with its meaning\n");
-    (void)printf("\n");
+    weir_cli_examples("weir run nexmark -p query=q5 -p events=gen:1000000,seed=1 -p output=q5.csv\n"
+                      "weir plan nexmark -p query=q5     # what runs where, and why\n"
+                      "weir config defaults >weir.yaml   # every key, with its meaning\n");
     print_heading("Usage:");
     (void)printf("  weir VERB [flags] [arguments]\n  weir VERB -h\n\n");
     print_heading("Verbs:");

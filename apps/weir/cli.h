@@ -72,6 +72,8 @@ const char *weir_cli_value(const struct weir_args *args, const char *flag);
  * end. */
 const char *weir_cli_value_at(const struct weir_args *args, const char *flag, size_t idx);
 
+/* weir_cli_examples - the part that every help begins with: lines "command  # what it does". */
+void weir_cli_examples(const char *examples);
 /* weir_cli_print_json - print a document to stdout, and drop it. */
 void weir_cli_print_json(json_t *doc);
 

@@ -209,6 +209,11 @@ weir_job_arg_help(const struct weir_args *args)
         while (params != NULL && params[cnt].name != NULL) {
             cnt++;
         }
+        char examples[2 * PATH_BYTES];
+        (void)snprintf(examples, sizeof examples,
+            "weir run %s\nweir plan %s   # what runs where, and why\n", args->arg[0], args->arg[0]);
+        const char *own = job.file != NULL ? weir_jobfile_examples(job.file) : NULL;
+        weir_cli_examples(own != NULL ? own : examples);
         (void)printf("%s takes %s parameters, each as -p NAME=VALUE%s\n", args->arg[0],
             cnt > 0 ? "these" : "no", cnt > 0 ? ":\n" : ".");
         weir_opt_help(stdout, params, cnt);

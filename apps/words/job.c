@@ -29,6 +29,11 @@ const struct weir_opt weir_job_params[] = {
     {.name = NULL},
 };
 
+const char weir_job_examples[] =
+    "weir run wordcount -p input=README.md -p output=counts.csv\n"
+    "weir run wordcount -p window=100ms <README.md      # line n is at n ms\n"
+    "nc -lk 9999 &  weir run wordcount -p input=tcp://127.0.0.1:9999 -p time=field -p window=10s\n";
+
 /* ---- the time of a line ---- */
 
 struct stamp_conf {

@@ -314,6 +314,10 @@ WEIR_MAP(to_answer, campaign_count, answer)
     out->count = in->count;
 }
 
+const char weir_job_examples[] =
+    "weir run ysb -p events=gen:1000000,seed=1,record=78 -p output=ysb.csv\n"
+    "weir run ysb -p events=gen:100000,seed=1 -p rate=100000 --report -\n";
+
 int
 weir_job_main(struct weir_env *env)
 {

@@ -8,6 +8,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -19,6 +20,7 @@ import unittest
 
 WEIR = pathlib.Path(sys.argv[1]).resolve()
 JOBS = pathlib.Path(sys.argv[2]).resolve()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60
 COLUMNS = 200
 
@@ -133,9 +135,47 @@ class Cli(unittest.TestCase):
         self.assertIn("did you mean query?", self.weir("run", "nexmark", "-p", "qeury=q1", code=78).stderr)
         self.weir("run", "./no.so", code=66)
 
-    def test_help_of_a_job_lists_its_parameters(self):
-        text = self.weir("run", "nexmark", "-h").stdout
-        self.assertIn("query=q0|", text)
+    def test_help_of_a_job_begins_with_examples_and_lists_its_parameters(self):
+        for job, parameter in (("nexmark", "query=q0|"), ("wordcount", "input=TEXT"), ("ysb", "events=TEXT"),
+                               ("nexmark-log", "output=TEXT"), (JOBS / "faulty.so", "fault=none|"),
+                               (ROOT / "apps/examples/dear_bids.yaml", "on_error=fail|skip|side")):
+            with self.subTest(job=job):
+                text = self.weir("run", job, "-h").stdout
+                self.assertTrue(text.startswith("Examples:\n  "), text)
+                self.assertIn(parameter, text)
+
+    def test_examples_of_every_help_run(self):
+        for name, source in (("job.so", JOBS / "faulty.so"), ("README.md", ROOT / "README.md"),
+                             ("pipeline.yaml", ROOT / "apps/examples/dear_bids.yaml"),
+                             ("apps/examples/bids.csv", ROOT / "apps/examples/bids.csv"),
+                             ("events.jsonl.zst", ROOT / "tests/data/nexmark/events.jsonl.zst")):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, self.folder / name)
+        self.write("weir.yaml", "version: 1\n")
+        env = dict(self.env, PATH=f"{WEIR.parent}:{self.env['PATH']}", WEIR_JOB__NAME=self.name)
+        listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]
+        helps = [[]] + [re.split(r"\s{2,}", line.strip())[0].split() for line in listing.splitlines()]
+        helps += [["run", job] for job in ("nexmark-log", "nexmark", "wordcount", "ysb", "./job.so", "pipeline.yaml")]
+        ran = 0
+        for words in helps:
+            text = self.weir(*words, "-h").stdout.removeprefix("Examples:\n").split("\n\n")[0]
+            for line in text.splitlines():
+                if "tcp://" in line:  # wants somebody who talks
+                    continue
+                with self.subTest(line=line):
+                    result = subprocess.run(["bash", "-c", line], cwd=self.folder, env=env, text=True,
+                                            capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S)
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    ran += 1
+        self.assertGreaterEqual(ran, 30)
+
+    def test_log_of_json_lines_gives_the_same_answer(self):
+        packed = ROOT / "tests/data/nexmark/events.jsonl.zst"
+        self.weir("run", "nexmark-log", "-p", f"events={packed}", "-p", "output=e.log", "--name", self.name)
+        for events, output in ((packed, "a.csv"), ("e.log", "b.csv")):
+            self.weir("run", "nexmark", "-p", f"events={events}", "-p", f"output={output}", "-p", "query=q1",
+                      "--name", self.name)
+        self.assertEqual((self.folder / "a.csv").read_text(), (self.folder / "b.csv").read_text())
 
     def test_file_that_is_no_job_is_refused_before_its_code_runs(self):
         # Their constructors end the process with 99.
