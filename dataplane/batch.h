@@ -23,6 +23,8 @@
 
 /* Row indices are 16 bits wide in selection vectors. */
 #define WEIR_BATCH_ROW_CNT_MAX 4096
+/* One row with its texts: a few of the longest lines there may be. */
+#define WEIR_ROW_BYTES_MAX (64 * WEIR_MIB)
 /* Slots that begin a column are whole cache lines of the smallest field. */
 #define WEIR_BATCH_CAP_ALIGN 64
 
@@ -178,6 +180,7 @@ struct weir_out {
     uint32_t heap_end; /* long strings grow down from here */
     char *base; /* the buffer */
     uint32_t buf_bytes;
+    uint64_t wanted_bytes; /* what an empty output had no room for; 0: nothing */
     int64_t row_time; /* event time of the rows emitted next */
     uint32_t row_kind; /* their kind */
     bool has_time; /* rows carry a hidden time behind the struct (no time field in the schema) */
@@ -189,9 +192,10 @@ struct weir_out {
     uint32_t status; /* 0, or WEIR_SLOT_IDLE / WEIR_SLOT_ACTIVE: follows the watermark */
 };
 
-/* weir_out_room - whether `rows` more rows with `heap_bytes` of long strings in all fit. */
+/* weir_out_room - whether `rows` more rows with `heap_bytes` of long strings in all fit. What an
+ * empty output has no room for is noted, and there is room in the next call. */
 static inline bool
-weir_out_room(const struct weir_out *out, uint32_t rows, uint32_t heap_bytes)
+weir_out_room(struct weir_out *out, uint32_t rows, uint32_t heap_bytes)
 {
     if (out->view.row_cnt + rows > out->row_cap) {
         return false;
@@ -199,7 +203,11 @@ weir_out_room(const struct weir_out *out, uint32_t rows, uint32_t heap_bytes)
     uint64_t rows_end = out->view.stride != 0
                             ? (uint64_t)(out->view.row_cnt + rows) * out->view.stride
                             : (uint64_t)out->heap_floor;
-    return rows_end + heap_bytes <= out->heap_end;
+    bool fits = rows_end + heap_bytes <= out->heap_end;
+    if (!fits && out->view.row_cnt == 0) {
+        out->wanted_bytes = rows_end + heap_bytes;
+    }
+    return fits;
 }
 
 /* weir_out_row - append a row and return it, zeroed or not: the caller sets every field.

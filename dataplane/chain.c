@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/hist.h"
 #include "dataplane/arrival.h"
-#include "dataplane/function.h"
+#include "dataplane/out.h"
 #include "dataplane/valve.h"
 
 #define CLOSE_WHY_BYTES 512
@@ -59,6 +59,8 @@ struct node {
     struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     struct weir_out out[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     struct weir_view empty[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* each output's view before a call */
+    struct weir_out_shape shape[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    void *grown[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* buffers of outputs that had to grow, or NULL */
     uint32_t out_cnt;
     uint64_t reach; /* the nodes behind it, as bits */
     const char *name;
@@ -77,26 +79,16 @@ struct weir_chain {
 
 /* ---- memory ---- */
 
-/* Bytes of a row with what its schema does not hold. */
-static uint32_t
-row_bytes_of(const struct weir_chain_output *output)
+static struct weir_out_shape
+shape_of(const struct weir_chain_output *output, bool columns, const struct weir_chain_conf *conf)
 {
-    bool hidden_time = output->has_time && output->schema->time_idx < 0;
-    return output->schema->row_bytes + (hidden_time ? 8 : 0) + (output->has_kind ? 8 : 0);
-}
-
-/* The buffer of an output: as large as the channels', but never too small for one row and its
- * texts, or for one block of columns, whatever the configuration says. */
-static uint32_t
-out_bytes(
-    const struct weir_chain_output *output, bool columns, const struct weir_chain_conf *chain_conf)
-{
-    uint32_t rows = row_bytes_of(output) * (columns ? WEIR_BATCH_CAP_ALIGN : 1);
-    uint32_t least = rows;
-    if (weir_schema_has_str(output->schema)) {
-        least += (uint32_t)weir_max_u64(columns ? rows : 0, WEIR_STR_BYTES_MAX);
-    }
-    return (uint32_t)weir_align_up(weir_max_u64(chain_conf->buf_bytes, least), WEIR_LINE_BYTES);
+    const struct weir_out_shape shape = {.schema = output->schema,
+        .has_time = output->has_time,
+        .has_kind = output->has_kind,
+        .columns = columns,
+        .buf_bytes = conf->buf_bytes,
+        .batch_rows = conf->batch_rows};
+    return shape;
 }
 
 static size_t
@@ -105,7 +97,9 @@ node_bytes(const struct weir_chain_node_conf *conf, const struct weir_chain_conf
     size_t bytes = weir_align_up(conf->type->self_bytes, WEIR_LINE_BYTES);
     bytes += weir_align_up(weir_valve_footprint(conf->channel_cnt), WEIR_LINE_BYTES);
     for (uint32_t o = 0; o < conf->type->output_cnt; o++) {
-        bytes += out_bytes(&conf->outputs[o], conf->type->columns, chain_conf) +
+        const struct weir_out_shape shape =
+            shape_of(&conf->outputs[o], conf->type->columns, chain_conf);
+        bytes += weir_out_footprint(&shape) +
                  weir_align_up(WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t), WEIR_LINE_BYTES);
     }
     return bytes;
@@ -117,57 +111,6 @@ carve(char **at, size_t bytes)
     char *mem = *at;
     *at += weir_align_up(bytes, WEIR_LINE_BYTES);
     return mem;
-}
-
-/* Columns and their hidden time and kind columns must end before half of the buffer where strings
- * need the rest. */
-static void
-lay_out_columns(struct weir_out *out, const struct weir_chain_output *conf, uint32_t batch_rows)
-{
-    uint32_t row = row_bytes_of(conf);
-    uint32_t share = weir_schema_has_str(conf->schema) ? out->buf_bytes / 2 : out->buf_bytes;
-    uint32_t cap = share / row / WEIR_BATCH_CAP_ALIGN * WEIR_BATCH_CAP_ALIGN;
-    cap = weir_min_u32(cap, WEIR_BATCH_ROW_CNT_MAX);
-    out->view.stride = 0;
-    out->view.cap = cap;
-    out->row_cap = weir_min_u32(cap, batch_rows);
-    out->heap_floor = cap * row;
-}
-
-/* The view of an output before anything is emitted. Times and kinds lie where the schema says, else
- * hidden behind the row struct. */
-static void
-lay_out(
-    struct weir_out *out, const struct weir_chain_output *conf, bool columns, uint32_t batch_rows)
-{
-    const struct weir_schema *schema = conf->schema;
-    struct weir_view *view = &out->view;
-    view->schema = schema;
-    view->rows = out->base;
-    view->heap = out->base;
-    view->flags = WEIR_BATCH_EXCLUSIVE;
-    out->has_time = conf->has_time && schema->time_idx < 0;
-    out->has_kind = conf->has_kind;
-    if (columns) {
-        view->flags |= WEIR_BATCH_COLUMNS;
-        lay_out_columns(out, conf, batch_rows);
-    } else {
-        view->stride = row_bytes_of(conf);
-        out->row_cap = weir_min_u32(out->buf_bytes / view->stride, batch_rows);
-    }
-    size_t unit = view->stride != 0 ? 1 : view->cap;
-    uint32_t hidden = schema->row_bytes;
-    if (schema->time_idx >= 0) {
-        view->time = out->base + unit * schema->fields[schema->time_idx].off;
-    } else if (out->has_time) {
-        view->time = out->base + unit * hidden;
-        hidden += 8;
-    }
-    if (out->has_kind) {
-        view->kind = out->base + unit * hidden;
-    }
-    view->time_stride = view->stride != 0 ? view->stride : 8;
-    view->kind_stride = view->time_stride;
 }
 
 static void
@@ -196,12 +139,12 @@ node_init(struct node *node, const struct weir_chain_node_conf *conf,
         struct weir_out *out = &node->out[i];
         node->outputs[i] = conf->outputs[i];
         node->op.out_schema[i] = conf->outputs[i].schema;
-        out->buf_bytes = out_bytes(&conf->outputs[i], conf->type->columns, chain_conf);
+        node->shape[i] = shape_of(&conf->outputs[i], conf->type->columns, chain_conf);
+        out->buf_bytes = weir_out_footprint(&node->shape[i]);
         out->base = carve(&mem, out->buf_bytes);
         out->sel_buf = (uint16_t *)(void *)carve(&mem, WEIR_BATCH_ROW_CNT_MAX * sizeof(uint16_t));
-        lay_out(out, &conf->outputs[i], conf->type->columns, chain_conf->batch_rows);
+        weir_out_init(out, &node->shape[i]);
         node->empty[i] = out->view;
-        WEIR_CHECK(out->row_cap > 0, "operator %s: no room for a row", conf->name);
     }
 }
 
@@ -333,6 +276,11 @@ weir_chain_close(struct weir_chain *chain)
     int rc = chain->nodes != NULL ? close_operators(chain, true) : 0;
     for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
         free(chain->mem[i]);
+    }
+    for (uint32_t i = 0; chain->nodes != NULL && i < chain->node_cnt; i++) {
+        for (uint32_t o = 0; o < WEIR_OPERATOR_OUTPUT_CNT_MAX; o++) {
+            free(chain->nodes[i].grown[o]);
+        }
     }
     free(chain->latency);
     free(chain->nodes);
@@ -484,6 +432,7 @@ prepare_outs(struct node *node, const struct weir_view *in)
         out->row_kind = WEIR_ROW_INSERT;
         out->passed = false;
         out->watermark_set = false;
+        out->wanted_bytes = 0;
     }
 }
 
@@ -513,6 +462,24 @@ weir_chain_settle(struct weir_chain *chain, int64_t now_ns)
     weir_arrivals_settle(&chain->arrivals, chain->latency, now_ns);
 }
 
+/* After a call that emitted nothing: outputs that had no room even though they were empty get it.
+ * WEIR_AGAIN: one did, call again. */
+static int
+grow_outs(struct node *node, int rc)
+{
+    for (uint32_t i = 0; i < node->out_cnt; i++) {
+        if (node->out[i].wanted_bytes != 0) {
+            int grown = weir_out_grow(&node->out[i], &node->shape[i], &node->grown[i]);
+            if (grown < 0) {
+                return grown;
+            }
+            node->empty[i] = node->out[i].view;
+            rc = grown == WEIR_AGAIN ? grown : rc;
+        }
+    }
+    return rc;
+}
+
 /* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
 static int
 step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
@@ -533,7 +500,7 @@ step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
         node->pend &= ~(uint32_t)PEND_BATCH;
     }
     bool emitted = collect_outs(node);
-    return rows > 0 || emitted ? WEIR_AGAIN : WEIR_WAIT;
+    return emitted ? WEIR_AGAIN : grow_outs(node, rows > 0 ? WEIR_AGAIN : WEIR_WAIT);
 }
 
 static int
@@ -548,7 +515,7 @@ step_watermark(struct node *node, int64_t now_ns)
         }
         bool emitted = collect_outs(node);
         if (rc != WEIR_DONE) {
-            return rc == WEIR_AGAIN || emitted ? WEIR_AGAIN : WEIR_WAIT;
+            return emitted ? WEIR_AGAIN : grow_outs(node, rc);
         }
     }
     node->pend &= ~(uint32_t)PEND_WATERMARK;
@@ -595,7 +562,7 @@ step_end(struct node *node, int64_t now_ns)
         emitted = collect_outs(node);
     }
     if (rc != WEIR_DONE) {
-        return rc == WEIR_AGAIN || emitted ? WEIR_AGAIN : WEIR_WAIT;
+        return emitted ? WEIR_AGAIN : grow_outs(node, rc);
     }
     if (ends_input) {
         node->end_inputs &= node->end_inputs - 1;
@@ -746,8 +713,9 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     }
     if (rc == WEIR_DONE) {
         weir_chain_end_source(chain, idx, true);
+        return rc;
     }
-    return rc == WEIR_WAIT && emitted ? WEIR_AGAIN : rc;
+    return emitted ? WEIR_AGAIN : grow_outs(node, rc);
 }
 
 /* ---- looking ---- */

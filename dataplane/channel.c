@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/channel.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/err.h"
 
@@ -8,10 +10,18 @@
 
 /* ---- buffers ---- */
 
+static void
+free_large(struct weir_channel_out *out)
+{
+    weir_region_table_remove(out->regions, out->large_region, out->large_bytes);
+    free(out->large);
+    out->large = NULL;
+}
+
 void
 weir_channel_reclaim(struct weir_channel_out *out)
 {
-    if (out->flying_head == out->flying_tail) {
+    if (out->flying_head == out->flying_tail && out->large == NULL) {
         return;
     }
     uint64_t head = weir_ring_head_seq(&out->ring);
@@ -20,30 +30,70 @@ weir_channel_reclaim(struct weir_channel_out *out)
         weir_buf_give(out->pool->arena, out->flying[out->flying_head & FLYING_MASK].buf_idx);
         out->flying_head++;
     }
+    if (out->large != NULL && out->buf != out->large && out->large_seq <= head) {
+        free_large(out);
+    }
 }
 
-/* Open a buffer, or a run of buf_cnt of them. False: busy. */
+static void
+begin_buf(struct weir_channel_out *out, uint32_t bytes)
+{
+    out->rows_off = 0;
+    out->row_cnt = 0;
+    out->heap_end = bytes;
+    out->bufs++;
+}
+
+/* False: busy. */
 static bool
-open_buf(struct weir_channel_out *out, uint32_t buf_cnt)
+open_buf(struct weir_channel_out *out)
 {
     struct weir_buf_arena *arena = out->pool->arena;
     weir_channel_reclaim(out);
     if (out->flying_tail - out->flying_head == WEIR_CHANNEL_BUF_CNT_MAX) {
         return false;
     }
-    out->buf_idx = buf_cnt == 1 ? weir_buf_take(out->pool, out->channel)
-                                : weir_buf_take_run(out->pool, out->channel, buf_cnt);
+    out->buf_idx = weir_buf_take(out->pool, out->channel);
     if (out->buf_idx == WEIR_BUF_NONE) {
         return false;
     }
     out->buf = weir_buf_ptr(arena, out->buf_idx);
-    out->buf_bytes = buf_cnt * weir_buf_bytes(arena);
     weir_buf_locate(arena, out->buf_idx, &out->region, &out->region_off);
-    out->rows_off = 0;
-    out->row_cnt = 0;
-    out->heap_end = out->buf_bytes;
-    out->bufs++;
+    begin_buf(out, weir_buf_bytes(arena));
     return true;
+}
+
+/* A buffer for one row that is larger than the others. 1; 0: the one before is still on its way. */
+static int
+open_large(struct weir_channel_out *out, uint64_t bytes)
+{
+    if (bytes > WEIR_ROW_BYTES_MAX) {
+        return weir_err_push(WEIR_EBUDGET,
+            "a row of %s takes %llu bytes, more than the %llu of one", out->format->schema->name,
+            (unsigned long long)bytes, (unsigned long long)WEIR_ROW_BYTES_MAX);
+    }
+    weir_channel_reclaim(out);
+    if (out->large != NULL) {
+        return 0;
+    }
+    char *mem = malloc(bytes);
+    if (mem == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "%llu bytes for a row of %s", (unsigned long long)bytes,
+            out->format->schema->name);
+    }
+    int err = weir_region_table_add(out->regions, mem, bytes, &out->large_region);
+    if (err != 0) {
+        free(mem);
+        return err;
+    }
+    out->large = mem;
+    out->large_bytes = bytes;
+    out->buf = mem;
+    out->buf_idx = WEIR_BUF_NONE;
+    out->region = out->large_region;
+    out->region_off = 0;
+    begin_buf(out, (uint32_t)bytes);
+    return 1;
 }
 
 /* The open buffer is full: it is free again when all published so far is released. */
@@ -51,9 +101,15 @@ static void
 shut_buf(struct weir_channel_out *out)
 {
     WEIR_DCHECK(out->row_cnt == 0, "an unpublished slice");
-    out->flying[out->flying_tail & FLYING_MASK].seq = weir_ring_tail_seq(&out->ring);
-    out->flying[out->flying_tail & FLYING_MASK].buf_idx = out->buf_idx;
-    out->flying_tail++;
+    if (out->buf == out->large) {
+        out->large_seq = weir_ring_tail_seq(&out->ring);
+    } else if (out->rows_off == 0) {
+        weir_buf_give(out->pool->arena, out->buf_idx); /* nothing was ever published from it */
+    } else {
+        out->flying[out->flying_tail & FLYING_MASK].seq = weir_ring_tail_seq(&out->ring);
+        out->flying[out->flying_tail & FLYING_MASK].buf_idx = out->buf_idx;
+        out->flying_tail++;
+    }
     out->buf = NULL;
 }
 
@@ -66,6 +122,9 @@ weir_channel_close(struct weir_channel_out *out)
     }
     for (; out->flying_head != out->flying_tail; out->flying_head++) {
         weir_buf_give(out->pool->arena, out->flying[out->flying_head & FLYING_MASK].buf_idx);
+    }
+    if (out->large != NULL) {
+        free_large(out);
     }
 }
 
@@ -149,10 +208,10 @@ weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value)
 /* ---- copying ---- */
 
 /* Bytes of text that row `row` needs in the slice's own heap. */
-static uint32_t
+static uint64_t
 heap_bytes(const struct weir_schema *schema, const struct weir_view *view, uint32_t row)
 {
-    uint32_t bytes = 0;
+    uint64_t bytes = 0;
     for (uint32_t f = 0; f < schema->field_cnt; f++) {
         if (schema->fields[f].type == WEIR_TYPE_STR) {
             uint32_t len;
@@ -273,7 +332,7 @@ rows_fit(const struct weir_channel_out *out, const struct weir_view *view, const
     if (!copies_texts) {
         return n;
     }
-    uint32_t heap = 0;
+    uint64_t heap = 0;
     for (uint32_t i = 0; i < n; i++) {
         heap += heap_bytes(format->schema, view, rows[i]);
         if (at + (i + 1) * format->row_bytes + heap > out->heap_end) {
@@ -283,21 +342,11 @@ rows_fit(const struct weir_channel_out *out, const struct weir_view *view, const
     return n;
 }
 
-/* The next row does not fit behind the slice: go on in another buffer, or in a run of them when the
- * row is larger than one. 1 done, 0 busy, negative: larger than all buffers together. */
+/* The next row does not fit behind the slice: go on in another buffer. 1 done, 0 busy, or an
+ * error. */
 static int
 more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t row)
 {
-    uint64_t bytes = (uint64_t)out->format->row_bytes + heap_bytes(out->format->schema, view, row);
-    uint64_t buf_bytes = weir_buf_bytes(out->pool->arena);
-    uint64_t buf_cnt = (bytes + buf_bytes - 1) / buf_bytes;
-    if (buf_cnt > out->pool->arena->buf_cnt) {
-        return weir_err_push(WEIR_EBUDGET,
-            "a row of %s takes %llu bytes, more than all %u buffers of %llu bytes; raise "
-            "buffers.size",
-            out->format->schema->name, (unsigned long long)bytes, out->pool->arena->buf_cnt,
-            (unsigned long long)buf_bytes);
-    }
     if (weir_channel_flush(out) == 0) {
         return 0;
     }
@@ -306,7 +355,8 @@ more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t r
         return 1; /* the slice had its batch_rows, the buffer has room for another */
     }
     shut_buf(out);
-    return buf_cnt == 1 || open_buf(out, (uint32_t)buf_cnt) ? 1 : 0;
+    uint64_t bytes = out->format->row_bytes + heap_bytes(out->format->schema, view, row);
+    return bytes <= weir_buf_bytes(out->pool->arena) ? 1 : open_large(out, bytes);
 }
 
 int64_t
@@ -316,7 +366,7 @@ weir_channel_append(
     bool has_str = weir_schema_has_str(out->format->schema);
     uint32_t taken = 0;
     while (taken < cnt) {
-        if (out->buf == NULL && !open_buf(out, 1)) {
+        if (out->buf == NULL && !open_buf(out)) {
             break;
         }
         uint32_t n = rows_fit(out, view, rows + taken, cnt - taken, has_str);
@@ -354,7 +404,7 @@ room_for_selection(struct weir_channel_out *out, uint32_t cnt)
     if (out->buf != NULL && out->rows_off + cnt * sizeof(uint16_t) > out->heap_end) {
         shut_buf(out);
     }
-    return out->buf != NULL || open_buf(out, 1) ? cnt : 0;
+    return out->buf != NULL || open_buf(out) ? cnt : 0;
 }
 
 /* One descriptor of foreign rows; its selection, where it has one, lies in the open buffer. */

@@ -8,7 +8,9 @@
  *
  * Small batches are slices of the channel's open buffer. A buffer is free again once the consumer
  * has released the last descriptor that names it, which the producer reads off the ring: no message
- * goes back. Events travel in the same ring, in order; data leaves room for them.
+ * goes back. A row that is larger than a buffer travels alone, in memory of its own that is taken
+ * for it; each channel has one such row on its way at most, so that none waits for another
+ * channel's. Events travel in the same ring, in order; data leaves room for them.
  *
  * It is not a transport: both ends map the same regions.
  */
@@ -50,11 +52,11 @@ struct weir_channel_out {
     struct weir_ring_prod ring;
     const struct weir_channel_format *format;
     struct weir_buf_pool *pool;
+    struct weir_region_table *regions; /* to name the memory of oversize rows */
     uint16_t channel; /* its number in the pool */
     /* the open slice */
     char *buf; /* NULL: none */
-    uint32_t buf_idx;
-    uint32_t buf_bytes; /* of a run, for an oversize row */
+    uint32_t buf_idx; /* WEIR_BUF_NONE: buf is `large` */
     uint16_t region;
     uint32_t region_off;
     uint32_t rows_off; /* of the slice's first row, in the buffer */
@@ -69,6 +71,11 @@ struct weir_channel_out {
     } flying[WEIR_CHANNEL_BUF_CNT_MAX];
     uint32_t flying_head;
     uint32_t flying_tail;
+    /* the oversize row that is open, or on its way */
+    char *large; /* NULL: none */
+    uint64_t large_bytes;
+    uint64_t large_seq; /* the position behind its descriptor */
+    uint16_t large_region;
     bool dirty; /* something was published since the consumer was last told */
     bool ended;
     uint64_t rows; /* ledger: rows ever sent */
@@ -79,7 +86,7 @@ struct weir_channel_out {
  * rows[0..cnt).
  *
  * Returns: rows taken, in order; fewer than cnt when there is no buffer or no slot: busy.
- * Errors:  WEIR_EBUDGET where one row is larger than a buffer.
+ * Errors:  WEIR_EBUDGET where one row is larger than WEIR_ROW_BYTES_MAX; WEIR_ENOMEM.
  */
 WEIR_API int64_t weir_channel_append(
     struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt);

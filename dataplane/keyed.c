@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/keyed.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 
 /* A packed key is longer than an inline string, so its table stores the hash that it was given. */
 #define PACKED_LENGTH_BYTES 8
+/* The texts of a block of usual keys; a single longer one has it grow. */
+#define TEXT_BYTES_LEAST 65536
 
 int
 weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
@@ -164,6 +167,35 @@ set_text_key(struct weir_keyed_rows *rows, uint32_t i, uint32_t at, uint32_t byt
     memcpy(&rows->word[2 * i], &str, sizeof str);
 }
 
+/* Room in rows->text for the key of row i behind the `used` bytes of those before it. 0: none for
+ * now; the first one gets it in any case. */
+static int
+text_room(struct weir_keyed_rows *rows, uint32_t i, uint64_t used, uint64_t bytes)
+{
+    if (used + bytes <= rows->text_bytes) {
+        return 1;
+    }
+    if (i > 0) {
+        return 0;
+    }
+    uint64_t room = weir_max_u64(bytes, TEXT_BYTES_LEAST);
+    weir_keyed_rows_fini(rows);
+    rows->text = malloc(room);
+    if (rows->text == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "%llu bytes for a key", (unsigned long long)room);
+    }
+    rows->text_bytes = room;
+    return 1;
+}
+
+void
+weir_keyed_rows_fini(struct weir_keyed_rows *rows)
+{
+    free(rows->text);
+    rows->text = NULL;
+    rows->text_bytes = 0;
+}
+
 static int
 load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from,
     uint32_t cnt, struct weir_keyed_rows *rows)
@@ -173,11 +205,15 @@ load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32
     for (; i < cnt; i++) {
         uint32_t row = weir_view_row(view, from + i);
         uint64_t bytes = packed_bytes(&keyed->key, view, row);
-        if (bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
-            return weir_err_push(WEIR_EDATA, "a key of %llu bytes: at most %d can be grouped by",
-                (unsigned long long)bytes, WEIR_KEYED_TEXT_BYTES_MAX);
+        if (bytes > WEIR_TABLE_TEXT_BYTES_MAX) {
+            return weir_err_push(WEIR_EDATA, "a key of %llu bytes: at most %llu can be grouped by",
+                (unsigned long long)bytes, (unsigned long long)WEIR_TABLE_TEXT_BYTES_MAX);
         }
-        if (used + bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
+        int room = text_room(rows, i, used, bytes);
+        if (room < 0) {
+            return room;
+        }
+        if (room == 0) {
             break;
         }
         pack(&keyed->key, view, row, rows->text + used);
@@ -212,11 +248,11 @@ weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, ui
         rows->word[0] = 0;
         rows->hash[0] = keyed->hash_all;
     } else if (keyed->is_packed) {
-        heap = rows->text;
         done = load_packed(keyed, view, from, cnt, rows);
         if (done < 0) {
             return done;
         }
+        heap = rows->text;
     } else if (keyed->kind == WEIR_KEY_8 && key->part[0].bytes == 8) {
         load_8(weir_view_lane(view, key->part[0].off, 8), view->sel, from, cnt, rows);
     } else if (keyed->kind == WEIR_KEY_STR) {
@@ -238,12 +274,9 @@ load_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
     uint32_t used = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         uint32_t bytes = weir_table_key_bytes(&stored[2 * i]);
-        if (bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
-            return weir_err_push(WEIR_EDATA, "a key of %u bytes: at most %d can be grouped by",
-                bytes, WEIR_KEYED_TEXT_BYTES_MAX);
-        }
-        if (used + bytes > WEIR_KEYED_TEXT_BYTES_MAX) {
-            return (int)i;
+        int room = text_room(rows, i, used, bytes);
+        if (room <= 0) {
+            return room < 0 ? room : (int)i;
         }
         weir_table_key_text(table, &stored[2 * i], rows->text + used);
         set_text_key(rows, i, used, bytes);
@@ -490,28 +523,28 @@ put_number(const struct weir_keyed_row *row, uint32_t part, uint64_t word)
 }
 
 static void
-put_text(const struct weir_keyed_row *row, uint32_t part, struct weir_slice text)
+put_text(const struct weir_keyed_row *row, uint32_t part, struct weir_str text)
 {
     const struct weir_field *to = row->to[part];
     if (to != NULL) {
-        struct weir_str str;
-        weir_str_set_bytes(row->out, &str, text.ptr, text.bytes);
-        memcpy(row->row + to->off, &str, sizeof str);
+        memcpy(row->row + to->off, &text, sizeof text);
     }
 }
 
+/* The fields of a packed key that lies in the heap of the output: texts stay where they are. */
 static void
-put_packed(const struct weir_key *key, const struct weir_keyed_row *row)
+put_packed(
+    const struct weir_key *key, const struct weir_keyed_row *row, const struct weir_str *whole)
 {
-    const char *text = row->text;
+    const char *heap = row->out->view.heap;
+    uint32_t at = 0;
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         uint64_t word;
-        memcpy(&word, text, 8);
-        text += 8;
+        memcpy(&word, heap + whole->u.off + at, sizeof word);
+        at += PACKED_LENGTH_BYTES;
         if (key->part[p].type == WEIR_TYPE_STR) {
-            struct weir_slice part = {text, (uint32_t)word};
-            put_text(row, p, part);
-            text += word;
+            put_text(row, p, weir_str_part(whole, heap, at, (uint32_t)word));
+            at += (uint32_t)word;
         } else {
             put_number(row, p, word);
         }
@@ -528,11 +561,19 @@ weir_keyed_put(const struct weir_keyed *keyed, const struct weir_table *table,
         }
         return;
     }
-    weir_table_key_text(table, stored, row->text);
+    struct weir_out *out = row->out;
+    uint32_t bytes = weir_table_key_bytes(stored);
+    if (bytes <= WEIR_STR_INLINE_BYTES) {
+        put_text(row, 0, weir_str_inline((const char *)stored + sizeof bytes, bytes));
+        return;
+    }
+    out->heap_end -= bytes;
+    char *text = out->base + out->heap_end;
+    weir_table_key_text(table, stored, text);
+    const struct weir_str whole = {.bytes = bytes, .u.off = (uint64_t)(text - out->view.heap)};
     if (keyed->is_packed) {
-        put_packed(&keyed->key, row);
+        put_packed(&keyed->key, row, &whole);
     } else {
-        struct weir_slice text = {row->text, weir_table_key_bytes(stored)};
-        put_text(row, 0, text);
+        put_text(row, 0, weir_str_part(&whole, out->view.heap, 0, bytes));
     }
 }

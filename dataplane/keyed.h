@@ -23,9 +23,6 @@ WEIR_C_BEGIN
 
 /* Rows worked on together: their keys, hashes and value pointers stay in L1. */
 #define WEIR_KEYED_ROW_CNT_MAX 256
-/* The most that the texts of one packed key, or of one stored key that is looked up again, may
- * take. */
-#define WEIR_KEYED_TEXT_BYTES_MAX 65536
 
 struct weir_keyed {
     struct weir_key key; /* resolved */
@@ -41,7 +38,8 @@ struct weir_keyed_rows {
     uint64_t word[2 * WEIR_KEYED_ROW_CNT_MAX];
     void *val[WEIR_KEYED_ROW_CNT_MAX];
     uint32_t made[WEIR_KEYED_ROW_CNT_MAX];
-    char text[WEIR_KEYED_TEXT_BYTES_MAX]; /* of packed and stored keys */
+    char *text; /* of packed and stored keys; NULL until one comes; as large as one needed */
+    uint64_t text_bytes; /* room in text */
 };
 
 /* Keys of one 8-byte field as they lie in a view: row sel[i] of ptr, or row i. */
@@ -71,7 +69,7 @@ WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struc
  *
  * Shape:   cnt in [1, WEIR_KEYED_ROW_CNT_MAX].
  * Returns: rows loaded, at least 1: fewer where packed keys fill the text. Errors: WEIR_EDATA: a
- *          key is longer than that.
+ *          key is longer than WEIR_TABLE_TEXT_BYTES_MAX; WEIR_ENOMEM.
  * Owner:   strings borrow from the view.
  */
 WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,
@@ -82,6 +80,9 @@ WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,
 WEIR_API WEIR_MUST_USE int
 weir_keyed_load_stored(const struct weir_keyed *keyed, const struct weir_table *table,
     const uint64_t *stored, uint32_t cnt, struct weir_keyed_rows *rows);
+
+/* weir_keyed_rows_fini - free what keys took; rows that are all zero are empty ones. */
+WEIR_API void weir_keyed_rows_fini(struct weir_keyed_rows *rows);
 
 /* weir_keyed_resolve - weir_table_resolve() of rows [from, rows.cnt), knowing the key of no
  * fields. */
@@ -155,7 +156,6 @@ struct weir_keyed_row {
     const struct weir_field *const *to; /* by key field; NULL: not wanted; types are the key's */
     char *row; /* of out */
     struct weir_out *out;
-    char *text; /* scratch of WEIR_KEYED_TEXT_BYTES_MAX */
 };
 
 /* weir_keyed_put - the fields of a stored key into a row of an output.

@@ -24,7 +24,8 @@
  * the caller then updates them. Pointers are good until the next resolve, find_or_make or delete on
  * the same table.
  *
- * Limits:  values 0 to 256 bytes; longer ones by reference (blob.h). Thread: the stage's core only.
+ * Limits:  values 0 to 256 bytes; longer ones by reference (blob.h); texts of keys to
+ *          WEIR_TABLE_TEXT_BYTES_MAX. Thread: the stage's core only.
  * Source:  extendible hashing (Fagin et al. 1979); groups of slots as in F14, with the keys
  *          themselves in the place of tags: one cold line an update instead of two.
  */
@@ -37,6 +38,7 @@
 WEIR_C_BEGIN
 
 #define WEIR_TABLE_VAL_BYTES_MAX 256
+#define WEIR_TABLE_TEXT_BYTES_MAX (16 * WEIR_MIB) /* the longest line there may be */
 #define WEIR_TABLE_SLOT_CNT 4 /* of a group */
 #define WEIR_TABLE_WORD_CNT_MAX 4 /* of a key with its tail */
 /* Rows whose lines are asked for together: enough misses in flight, few enough to stay in L1. */
@@ -148,7 +150,7 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
  * that move while later rows are made are followed: all pointers returned are good.
  * Returns: > 0 rows resolved; fewer than asked where the next one fails: update those, then call
  *          again for the rest. < 0 the error of row `from`.
- * Errors:  WEIR_EBUDGET.
+ * Errors:  WEIR_EBUDGET; WEIR_EDATA: the text of a new key is longer than the limit.
  * Hot:     per 256 rows one call; see bench_state.
  */
 WEIR_API WEIR_MUST_USE int

@@ -24,6 +24,10 @@ entry_put(
     if (key->text.ptr != NULL) {
         uint32_t ref;
         uint32_t group = bucket->key_group - t->arena->spec.groups.first;
+        if (key->text.bytes > WEIR_TABLE_TEXT_BYTES_MAX) {
+            return weir_err_push(WEIR_EDATA, "a key of %u bytes: at most %llu can be grouped by",
+                key->text.bytes, (unsigned long long)WEIR_TABLE_TEXT_BYTES_MAX);
+        }
         int err = weir_blob_put(t->arena, group, key->text, &ref);
         if (err < 0) {
             return err;

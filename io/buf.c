@@ -396,27 +396,8 @@ weir_buf_take_cold(struct weir_buf_pool *pool)
 void
 weir_buf_give_cold(struct weir_buf_pool *pool, uint32_t idx)
 {
-    uint32_t run_cnt = pool->arena->notes[idx].run_cnt;
-    if (run_cnt > 1) {
-        pool->run_held_cnt -= run_cnt;
-    } else {
-        pool->held_cnt--;
-    }
-    weir_buf_arena_give(pool->arena, idx, run_cnt);
-}
-
-uint32_t
-weir_buf_take_run(struct weir_buf_pool *pool, uint16_t channel, uint32_t cnt)
-{
-    if (cnt == 1) {
-        return weir_buf_take(pool, channel);
-    }
-    uint32_t idx = pool->closed ? WEIR_BUF_NONE : weir_buf_arena_take(pool->arena, cnt);
-    if (idx != WEIR_BUF_NONE) {
-        pool->run_held_cnt += cnt;
-        weir_buf_note_out(pool, idx, channel, cnt);
-    }
-    return idx;
+    pool->held_cnt--;
+    weir_buf_arena_give(pool->arena, idx, 1);
 }
 
 /* Free buffers over the size go back at once, so that a pool that shrank does not sit on them. */
@@ -437,8 +418,7 @@ weir_buf_pool_is_available(struct weir_buf_pool *pool)
     if (WEIR_UNLIKELY(pool->held_cnt > size)) {
         shrink(pool, size);
     }
-    if (pool->closed || pool->full_channel_cnt > 0 || pool->run_held_cnt > 0 ||
-        pool->held_cnt > size) {
+    if (pool->closed || pool->full_channel_cnt > 0 || pool->held_cnt > size) {
         return false;
     }
     return pool->free_cnt > 0 || (pool->held_cnt < size && grow(pool));
@@ -465,8 +445,7 @@ weir_buf_pool_fini(struct weir_buf_pool *pool)
         return;
     }
     weir_buf_pool_close(pool);
-    WEIR_CHECK(pool->held_cnt == 0 && pool->run_held_cnt == 0, "%u buffers of the pool are out",
-        pool->held_cnt + pool->run_held_cnt);
+    WEIR_CHECK(pool->held_cnt == 0, "%u buffers of the pool are out", pool->held_cnt);
     free(pool->free_idxs);
     free(pool->channel_cnts);
     pool->free_idxs = NULL;

@@ -13,8 +13,7 @@
  * is at its maximum, and one ordinary buffer can be had. Nothing here blocks: no buffer is *busy*.
  *
  * A buffer is named by its index in the arena. Its owner core counts its references with plain
- * integers; a buffer that others free comes back through a lane. An oversize row takes a run of
- * neighbouring buffers, which is given back whole.
+ * integers; a buffer that others free comes back through a lane.
  *
  * Limits:  2^20 buffers an arena, 4,096 pools an arena, 65,535 channels a pool.
  * Thread:  init, open, close, resize: one control thread, owner cores at rest (before the start, or
@@ -51,7 +50,6 @@
 /* What the owner core knows of a buffer that is out. */
 struct weir_buf_note {
     uint32_t ref_cnt;
-    uint32_t run_cnt; /* buffers of the run that starts here; 1 for a plain one */
     uint16_t pool_idx;
     uint16_t channel;
 };
@@ -104,8 +102,7 @@ struct weir_buf_pool {
     /* writer: the control thread */
     WEIR_ATOMIC(uint32_t) size; /* ordinary buffers it may hold now */
     /* writer: the owner core */
-    uint32_t held_cnt; /* taken from the arena: out, or in free_idxs; without runs */
-    uint32_t run_held_cnt; /* buffers in runs that are out */
+    uint32_t held_cnt; /* taken from the arena: out, or in free_idxs */
     uint32_t free_cnt;
     uint32_t full_channel_cnt; /* channels at their maximum */
     uint32_t *free_idxs;
@@ -186,11 +183,6 @@ WEIR_API bool weir_buf_pool_is_available(struct weir_buf_pool *pool);
 /* weir_buf_take_cold, weir_buf_give_cold - the ends of take and give that reach the arena. */
 WEIR_API uint32_t weir_buf_take_cold(struct weir_buf_pool *pool);
 WEIR_API void weir_buf_give_cold(struct weir_buf_pool *pool, uint32_t idx);
-/* weir_buf_take_run - cnt neighbouring buffers for an oversize row; WEIR_BUF_NONE: busy.
- *
- * Bounded by the arena, not by the pool; the pool is not available until it is given back.
- */
-WEIR_API uint32_t weir_buf_take_run(struct weir_buf_pool *pool, uint16_t channel, uint32_t cnt);
 
 /* weir_buf_pool_overdraft_cnt - buffers over the pool's size. */
 static inline uint32_t
@@ -226,11 +218,10 @@ weir_buf_locate(
 }
 
 static inline void
-weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel, uint32_t run_cnt)
+weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel)
 {
     struct weir_buf_note *note = &pool->arena->notes[idx];
     note->ref_cnt = 1;
-    note->run_cnt = run_cnt;
     note->pool_idx = pool->idx;
     note->channel = channel;
     if (channel != WEIR_BUF_CHANNEL_NONE) {
@@ -256,7 +247,7 @@ weir_buf_take(struct weir_buf_pool *pool, uint16_t channel)
         return idx;
     }
     WEIR_BUF_UNPOISON(weir_buf_ptr(pool->arena, idx), weir_buf_bytes(pool->arena));
-    weir_buf_note_out(pool, idx, channel, 1);
+    weir_buf_note_out(pool, idx, channel);
     return idx;
 }
 
@@ -268,7 +259,7 @@ weir_buf_share(struct weir_buf_arena *arena, uint32_t idx, uint32_t cnt)
     arena->notes[idx].ref_cnt += cnt;
 }
 
-/* weir_buf_give - one reference back; the last one frees the buffer (or the whole run).
+/* weir_buf_give - one reference back; the last one frees the buffer.
  *
  * Thread:  owner core of the pool it came from; other cores give through a lane.
  */
@@ -286,7 +277,7 @@ weir_buf_give(struct weir_buf_arena *arena, uint32_t idx)
         pool->full_channel_cnt--;
     }
     /* relaxed: see weir_buf_pool_overdraft_cnt. */
-    if (note->run_cnt > 1 || pool->closed || pool->held_cnt > weir_load_rlx(&pool->size)) {
+    if (pool->closed || pool->held_cnt > weir_load_rlx(&pool->size)) {
         weir_buf_give_cold(pool, idx);
         return;
     }

@@ -300,6 +300,7 @@ add_partition(struct build *b, uint32_t edge)
             struct weir_channel_out *out = &channels[planned->prod_idx];
             out->format = &job->format[edge];
             out->pool = &partition->pool;
+            out->regions = &job->regions;
             out->channel = (uint16_t)planned->prod_idx;
             out->watermark = WEIR_TIME_MIN;
             partition->to_core[planned->prod_idx] = job->plan->stages[planned->to_stage].core;

@@ -132,11 +132,7 @@ weir_join_add(struct join_base *base, const struct weir_row_item *left,
         /* Refused pairs may have left room after all. */
         weir_join_flush(base, out);
         if (!weir_out_room(out, 1, heap_bytes)) {
-            return out->view.row_cnt > 0
-                       ? 0
-                       : weir_err_push(WEIR_EDATA,
-                             "a result of the join %s has %u bytes of text: no batch holds it",
-                             base->conf->join->name, heap_bytes);
+            return 0;
         }
     }
     struct weir_join_pair *pair = &pairs->pair[pairs->cnt++];
@@ -285,6 +281,15 @@ join_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
     return at - cursor;
 }
 
+static int
+join_close(struct weir_operator *op, bool clean)
+{
+    struct self *self = op->self;
+    (void)clean;
+    weir_keyed_rows_fini(&self->base.rows);
+    return 0;
+}
+
 const struct weir_operator_type weir_join_type = {
     .name = "join",
     .self_bytes = sizeof(struct self),
@@ -292,4 +297,5 @@ const struct weir_operator_type weir_join_type = {
     .output_cnt = 1,
     .open = join_open,
     .process = join_process,
+    .close = join_close,
 };

@@ -39,7 +39,7 @@ int weir_join_base_open(struct weir_operator *op, struct join_base *base, bool i
 int weir_join_inserts_only(const struct weir_view *in, uint32_t from);
 void weir_join_flush(struct join_base *base, struct weir_out *out);
 /* weir_join_add - take a pair of kept rows; right is NULL for semi. The window and the time are in
- * `like`. 1; 0: the output has no room for it now; WEIR_EDATA: it never will. */
+ * `like`. 1; 0: the output has no room for it now. */
 int weir_join_add(struct join_base *base, const struct weir_row_item *left,
     const struct weir_row_item *right, const struct weir_join_pair *like, struct weir_out *out);
 

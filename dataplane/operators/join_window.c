@@ -192,6 +192,8 @@ join_window_close(struct weir_operator *op, bool clean)
     (void)clean;
     free(self->panes);
     self->panes = NULL;
+    weir_keyed_rows_fini(&self->base.rows);
+    weir_keyed_rows_fini(&self->again);
     return 0;
 }
 

@@ -106,7 +106,7 @@ emit_bad(const struct self *self, const struct weir_decode_line *line,
 
 static bool
 has_room_for_bad(const struct self *self, const struct weir_decode_line *line,
-    const struct weir_decode_fault *fault, const struct weir_out *out)
+    const struct weir_decode_fault *fault, struct weir_out *out)
 {
     uint64_t bytes = strlen(self->feed.path) + strlen(fault->what) +
                      weir_min_u32(line->bytes, out->buf_bytes / 2);

@@ -304,6 +304,15 @@ process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
     return step;
 }
 
+static int
+process_close(struct weir_operator *op, bool clean)
+{
+    struct self *self = op->self;
+    (void)clean;
+    weir_keyed_rows_fini(&self->rows);
+    return 0;
+}
+
 const struct weir_operator_type weir_process_type = {
     .name = "process",
     .self_bytes = sizeof(struct self),
@@ -312,4 +321,5 @@ const struct weir_operator_type weir_process_type = {
     .open = process_open,
     .process = process_process,
     .watermark = process_watermark,
+    .close = process_close,
 };

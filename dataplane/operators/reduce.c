@@ -190,6 +190,15 @@ reduce_process(struct weir_operator *op, uint32_t input, const struct weir_view 
     return at - cursor;
 }
 
+static int
+reduce_close(struct weir_operator *op, bool clean)
+{
+    struct self *self = op->self;
+    (void)clean;
+    weir_keyed_rows_fini(&self->rows);
+    return 0;
+}
+
 const struct weir_operator_type weir_reduce_type = {
     .name = "reduce",
     .self_bytes = sizeof(struct self),
@@ -197,4 +206,5 @@ const struct weir_operator_type weir_reduce_type = {
     .output_cnt = 1,
     .open = reduce_open,
     .process = reduce_process,
+    .close = reduce_close,
 };

@@ -450,11 +450,6 @@ window_emit(struct self *self, struct top_window *window, struct weir_out *out)
         uint32_t ref = window->first;
         const struct kept *kept = kept_at(self, ref);
         if (!weir_out_room(out, 1, heap_bytes(schema, kept->row))) {
-            if (out->view.row_cnt == 0) {
-                return weir_err_push(WEIR_EBUDGET,
-                    "a buffer of %u bytes has no room for one row of %s; raise buffers.size",
-                    out->buf_bytes, schema->name);
-            }
             return WEIR_AGAIN;
         }
         put_row(self, kept, out);

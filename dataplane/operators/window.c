@@ -220,6 +220,8 @@ window_close(struct weir_operator *op, bool clean)
     (void)clean;
     free(self->mem);
     self->mem = NULL;
+    weir_keyed_rows_fini(&self->rows);
+    weir_keyed_rows_fini(&self->group);
     return 0;
 }
 

@@ -19,7 +19,7 @@
  * Outputs: 0 fired rows, 1 late rows (the input's schema). Watermarks: passed on after the firing.
  * State:   a table per pane, a pane being what lies between two bounds of windows; see window.c.
  * Limits:  an accumulator of WEIR_AGGREGATE_ACC_BYTES_MAX; as many panes at a time as the arena has
- *          table records; keys with strings up to WEIR_KEYED_TEXT_BYTES_MAX.
+ *          table records; keys with strings up to WEIR_TABLE_TEXT_BYTES_MAX.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_WINDOW_H
 #define WEIR_DATAPLANE_OPERATORS_WINDOW_H

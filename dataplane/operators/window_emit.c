@@ -141,7 +141,7 @@ weir_window_chunk_emit(struct window_self *self, struct weir_out *out)
     const struct weir_schema *schema = out->view.schema;
     int64_t start = weir_window_grid_start(&plan->grid, fire->k);
     int64_t end = weir_window_grid_end(&plan->grid, fire->k);
-    struct weir_keyed_row key = {plan->fill.key, NULL, out, self->rows.text};
+    struct weir_keyed_row key = {plan->fill.key, NULL, out};
     struct weir_lane lane = {
         out->view.rows + (size_t)out->view.stride * out->view.row_cnt, out->view.stride};
     uint32_t from = fire->chunk_at;
@@ -161,11 +161,6 @@ weir_window_chunk_emit(struct window_self *self, struct weir_out *out)
     plan->agg.result(&plan->agg, fire->acc + from, fire->chunk_at - from, lane);
     if (fire->chunk_at == fire->chunk_cnt) {
         return WEIR_DONE;
-    }
-    if (out->view.row_cnt == 0) {
-        return weir_err_push(WEIR_EBUDGET,
-            "a buffer of %u bytes has no room for one row of %s; raise buffers.size",
-            out->buf_bytes, schema->name);
     }
     return WEIR_AGAIN;
 }

@@ -110,6 +110,7 @@ exchange_open_channel(struct exchange *x, uint32_t c)
     assert_int_equal(weir_ring_new(ring, &shape), 0);
     x->out[c].format = &x->format;
     x->out[c].pool = &x->pool;
+    x->out[c].regions = &x->table;
     x->out[c].channel = (uint16_t)c;
     x->out[c].watermark = WEIR_TIME_MIN;
     assert_int_equal(weir_ring_prod_join(&x->out[c].ring, ring, sizeof(struct weir_batch)), 0);

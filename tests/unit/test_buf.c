@@ -476,29 +476,6 @@ t_T214_pools_that_fight_for_one_arena_all_finish(void **state)
     close_bench(bench);
 }
 
-static void
-t_a_run_is_contiguous_and_comes_back_whole(void **state)
-{
-    (void)state;
-    struct bench *bench = open_bench(200);
-    struct weir_buf_pool pool;
-    make_pool(bench, &pool, 2, 4);
-    uint32_t hole = weir_buf_take(&pool, WEIR_BUF_CHANNEL_NONE);
-    uint32_t run = weir_buf_take_run(&pool, WEIR_BUF_CHANNEL_NONE, 130);
-    assert_true(run != WEIR_BUF_NONE && (run > hole || run + 130 <= hole));
-    memset(weir_buf_ptr(&bench->arena, run), 1, 130 * BUF_BYTES);
-    assert_int_equal(weir_buf_take_run(&pool, WEIR_BUF_CHANNEL_NONE, 80), WEIR_BUF_NONE);
-    assert_int_equal(weir_buf_take_run(&pool, WEIR_BUF_CHANNEL_NONE, 1000), WEIR_BUF_NONE);
-    assert_false(weir_buf_pool_is_available(&pool));
-    weir_buf_give(&bench->arena, run);
-    assert_true(weir_buf_pool_is_available(&pool));
-    uint32_t one = weir_buf_take_run(&pool, WEIR_BUF_CHANNEL_NONE, 1);
-    weir_buf_give(&bench->arena, one);
-    weir_buf_give(&bench->arena, hole);
-    weir_buf_pool_fini(&pool);
-    close_bench(bench);
-}
-
 /* Random takes and gives of runs against an array of flags. */
 static void
 t_the_arena_agrees_with_a_model(void **state)
@@ -648,7 +625,6 @@ main(void)
         cmocka_unit_test(t_T211_overdraft_is_paid_back_before_the_pool_is_available),
         cmocka_unit_test(t_T213_what_comes_back_after_the_close_goes_to_the_arena),
         cmocka_unit_test(t_T214_pools_that_fight_for_one_arena_all_finish),
-        cmocka_unit_test(t_a_run_is_contiguous_and_comes_back_whole),
         cmocka_unit_test(t_the_arena_agrees_with_a_model),
         cmocka_unit_test(t_buffers_freed_by_another_core_come_home_through_a_lane),
     };

@@ -66,6 +66,7 @@ rig_open(uint32_t buf_cnt)
     rig->format.batch_rows = 256;
     rig->out.format = &rig->format;
     rig->out.pool = &rig->pool;
+    rig->out.regions = &rig->table;
     rig->out.watermark = WEIR_TIME_MIN;
     assert_int_equal(weir_ring_prod_join(&rig->out.ring, ring, sizeof(struct weir_batch)), 0);
     assert_int_equal(weir_ring_cons_join(&rig->in.ring, ring, sizeof(struct weir_batch)), 0);
@@ -347,29 +348,57 @@ t_long_texts_travel_with_their_rows(void **state)
     rig_close(rig);
 }
 
+/* Rows 1 and 2 are larger than all buffers together: each goes when the one before is released. */
 static void
-t_a_row_larger_than_a_buffer_takes_a_run_of_them(void **state)
+t_a_row_larger_than_a_buffer_travels_alone(void **state)
 {
     (void)state;
-    struct rig *rig = rig_open(8);
-    static char heap[6 * BUF_BYTES];
+    struct rig *rig = rig_open(2);
+    static char heap[20 * BUF_BYTES];
     memset(heap, 'x', sizeof heap);
     rig->view.heap = heap;
-    rig->rows[1].text.bytes = 3 * BUF_BYTES;
-    rig->rows[1].text.u.off = 0;
-    assert_int_equal(append(rig, 0, 3), 3);
-    assert_int_equal(weir_channel_flush(&rig->out), 1);
+    rig->rows[1].text.bytes = 19 * BUF_BYTES;
+    rig->rows[1].text.u.off = 7;
+    rig->rows[2].text.bytes = 9 * BUF_BYTES;
+    rig->rows[2].text.u.off = 0;
+    uint32_t from = 0;
     uint32_t rows = 0;
-    for (struct weir_gate_item item = next(rig); item.kind == WEIR_SLOT_BATCH; item = next(rig)) {
-        for (uint32_t r = 0; r < item.view.cnt; r++, rows++) {
-            assert_int_equal(key_at(&item, r), rows);
+    for (uint32_t turn = 0; rows < 4; turn++) {
+        assert_true(turn < 4);
+        int64_t taken = append(rig, from, 4 - from);
+        assert_true(taken >= 0);
+        assert_true(turn > 0 || taken == 2);
+        from += (uint32_t)taken;
+        assert_int_equal(weir_channel_flush(&rig->out), 1);
+        for (struct weir_gate_item item = next(rig); item.kind == WEIR_SLOT_BATCH;
+             item = next(rig)) {
+            for (uint32_t r = 0; r < item.view.cnt; r++, rows++) {
+                const struct item *row =
+                    (const struct item *)(const void *)(item.view.rows + item.view.stride * r);
+                struct weir_slice text = weir_str_slice(&row->text, item.view.heap);
+                assert_int_equal(key_at(&item, r), rows);
+                assert_int_equal(text.bytes, rig->rows[rows].text.bytes);
+                assert_true(text.bytes < BUF_BYTES || memcmp(text.ptr, heap, text.bytes) == 0);
+            }
         }
     }
-    assert_int_equal(rows, 3);
-    rig->rows[1].text.bytes = 9 * BUF_BYTES;
+    assert_non_null(rig->out.large); /* as long as nobody looks */
+    weir_gate_release(&rig->gate);
+    weir_channel_reclaim(&rig->out);
+    assert_null(rig->out.large);
+    rig_close(rig);
+}
+
+static void
+t_a_row_larger_than_the_limit_is_refused(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open(2);
+    rig->rows[1].text.bytes = WEIR_ROW_BYTES_MAX;
     assert_int_equal(append(rig, 1, 1), WEIR_EBUDGET);
-    assert_non_null(strstr(weir_err_at(0), "buffers.size"));
+    assert_non_null(strstr(weir_err_at(0), "more than the 67108864 of one"));
     weir_err_clear();
+    assert_int_equal(append(rig, 2, 1), 1); /* the channel goes on */
     rig_close(rig);
 }
 
@@ -387,7 +416,8 @@ main(void)
         cmocka_unit_test(t_a_full_channel_is_busy_and_goes_on_when_released),
         cmocka_unit_test(t_events_find_room_when_data_has_none),
         cmocka_unit_test(t_long_texts_travel_with_their_rows),
-        cmocka_unit_test(t_a_row_larger_than_a_buffer_takes_a_run_of_them),
+        cmocka_unit_test(t_a_row_larger_than_a_buffer_travels_alone),
+        cmocka_unit_test(t_a_row_larger_than_the_limit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
