@@ -28,10 +28,10 @@ place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
 {
     uint64_t group_cnt = arena->spec.groups.cnt;
     uint64_t dir_words = weir_pow2_up(group_cnt);
-    /* The smallest directories of all tables, but at most an eighth of the pages: a subtask that
-     * owns very many key groups gets fewer tables. */
-    uint64_t table_words = weir_min_u64(
-        arena->spec.table_cnt_max * dir_words, page_cnt * (WEIR_PAGE_BYTES / sizeof(uint32_t)) / 8);
+    /* The smallest directories of all tables and as many words for rows kept beside them, but at
+     * most an eighth of the pages: a subtask that owns very many key groups gets fewer tables. */
+    uint64_t table_words = weir_min_u64(2 * arena->spec.table_cnt_max * dir_words,
+        page_cnt * (WEIR_PAGE_BYTES / sizeof(uint32_t)) / 8);
     uint64_t word_cnt = page_cnt * INDEX_WORDS_PER_PAGE + table_words + dir_words * 2 + 16;
     struct weir_layout lay;
     weir_layout_init(&lay);

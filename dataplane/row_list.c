@@ -5,10 +5,144 @@
 
 struct head {
     uint32_t next;
+    uint32_t bytes; /* of what follows: row and texts, wherever they lie */
     uint32_t text_bytes;
+    uint32_t blob; /* where they lie, 0: behind this head */
     int64_t time;
     uint64_t tag;
 };
+WEIR_STATIC_ASSERT(sizeof(struct head) % WEIR_ARENA_REF_BYTES == 0, "items are referred to");
+
+/* In front of the items of a chunk; they begin at multiples of WEIR_ARENA_REF_BYTES. */
+struct chunk {
+    uint32_t next; /* the one before it, 0: none */
+    uint32_t bytes; /* of the chunk */
+    uint32_t used; /* of them, this header too */
+    uint32_t zero;
+};
+
+/* A key group begins with little, so that panes of a few rows do not take a page for each. */
+#define CHUNK_BYTES_FIRST 448
+#define CHUNK_BYTES_NEXT 1344
+#define CHUNK_BYTES_MAX 4032
+/* Longer rows go into blobs: a quarter of a chunk at most is lost at its end. */
+#define ITEM_BYTES_MAX (CHUNK_BYTES_MAX / 4)
+
+/* ---- store ---- */
+
+static uint32_t
+open_lg2(const struct weir_arena *arena)
+{
+    return (uint32_t)__builtin_ctzll(weir_pow2_up(arena->spec.groups.cnt));
+}
+
+int
+weir_row_store_init(struct weir_row_store *store, struct weir_arena *arena)
+{
+    memset(store, 0, sizeof *store);
+    store->arena = arena;
+    return weir_arena_index_take(arena, open_lg2(arena), &store->open);
+}
+
+static struct chunk *
+chunk_at(const struct weir_arena *arena, uint32_t ref)
+{
+    return (struct chunk *)weir_arena_ptr(arena, ref);
+}
+
+static uint32_t
+item_space(uint32_t bytes)
+{
+    return (uint32_t)weir_align_up(sizeof(struct head) + bytes, WEIR_ARENA_REF_BYTES);
+}
+
+static void
+blobs_give(struct weir_row_store *store, const struct chunk *chunk)
+{
+    uint32_t at = sizeof *chunk;
+    while (at < chunk->used) {
+        struct head head;
+        memcpy(&head, (const char *)chunk + at, sizeof head);
+        if (head.blob != 0) {
+            weir_blob_give(store->arena, head.blob);
+            store->blob_cnt--;
+        }
+        at += item_space(head.blob != 0 ? 0 : head.bytes);
+    }
+}
+
+int
+weir_row_store_give(struct weir_row_store *store, uint32_t chunk_cnt)
+{
+    struct weir_arena *arena = store->arena;
+    for (; store->give_group < arena->spec.groups.cnt; store->give_group++) {
+        uint32_t *open = &arena->index[store->open + store->give_group];
+        for (; *open != 0; chunk_cnt--) {
+            if (chunk_cnt == 0) {
+                return WEIR_AGAIN;
+            }
+            uint32_t ref = *open;
+            const struct chunk *chunk = chunk_at(arena, ref);
+            if (store->blob_cnt > 0) {
+                blobs_give(store, chunk);
+            }
+            *open = chunk->next;
+            weir_arena_block_give(arena, ref);
+        }
+    }
+    weir_arena_index_give(arena, store->open, open_lg2(arena));
+    return WEIR_DONE;
+}
+
+/* Space for an item in the newest chunk of a key group, or in a new one; touched. */
+static int
+item_take(struct weir_row_store *store, uint32_t group, uint32_t bytes, uint32_t *ret_ref)
+{
+    struct weir_arena *arena = store->arena;
+    uint32_t *open = &arena->index[store->open + group];
+    struct chunk *chunk = chunk_at(arena, *open);
+    if (*open == 0 || bytes > chunk->bytes - chunk->used) {
+        uint32_t next = *open == 0                          ? CHUNK_BYTES_FIRST
+                        : chunk->bytes == CHUNK_BYTES_FIRST ? CHUNK_BYTES_NEXT
+                                                            : CHUNK_BYTES_MAX;
+        next = next - sizeof *chunk < bytes ? CHUNK_BYTES_MAX : next;
+        uint32_t ref;
+        int err = weir_arena_block_take(arena, group, weir_arena_class_of(next), &ref);
+        if (err < 0) {
+            return err;
+        }
+        chunk = chunk_at(arena, ref);
+        chunk->next = *open;
+        chunk->bytes = next;
+        chunk->used = sizeof *chunk;
+        *open = ref;
+    }
+    char *item = (char *)chunk + chunk->used;
+    weir_arena_touch_line(arena, chunk);
+    weir_arena_touch(arena, item, bytes);
+    *ret_ref = *open + chunk->used / WEIR_ARENA_REF_BYTES;
+    chunk->used += bytes;
+    return 0;
+}
+
+/* ---- rows ---- */
+
+/* A field of 16, 8, 4 or 1 bytes, each a move or two. */
+static inline void
+field_copy(char *to, const char *from, uint32_t bytes)
+{
+    switch (bytes) {
+    case 16:
+        memcpy(to, from, 16);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, bytes);
+        break;
+    }
+}
 
 static void
 row_copy(const struct weir_view *view, uint32_t row, char *to)
@@ -24,19 +158,20 @@ row_copy(const struct weir_view *view, uint32_t row, char *to)
     }
     for (uint32_t f = 0; f < schema->field_cnt; f++) {
         const struct weir_field *field = &schema->fields[f];
-        memcpy(to + field->off, weir_view_at(view, field, row), field->bytes);
+        field_copy(to + field->off, weir_view_at(view, field, row), field->bytes);
     }
 }
 
-/* What the long strings of a copied row take. */
+/* What the long strings of a row take. */
 static uint64_t
-text_bytes(const struct weir_schema *schema, const char *row)
+text_bytes(const struct weir_view *view, uint32_t row)
 {
+    const struct weir_schema *schema = view->schema;
     uint64_t bytes = 0;
     for (uint32_t f = 0; f < schema->field_cnt; f++) {
         if (schema->fields[f].type == WEIR_TYPE_STR) {
             uint32_t text;
-            memcpy(&text, row + schema->fields[f].off, sizeof text);
+            memcpy(&text, weir_view_at(view, &schema->fields[f], row), sizeof text);
             bytes += text > WEIR_STR_INLINE_BYTES ? text : 0;
         }
     }
@@ -65,65 +200,53 @@ texts_copy(const struct weir_view *view, char *row)
     }
 }
 
-/* One piece: built where it stays. */
+/* The row and its texts into a blob: built in scratch. */
 static int
-item_put(const struct weir_row_place *place, const struct weir_view *view, const struct head *head,
-    uint32_t *ret_ref)
+blob_put(const struct weir_row_place *place, const struct weir_view *view, uint32_t row,
+    struct head *head)
 {
-    uint32_t bytes = (uint32_t)sizeof *head + view->schema->row_bytes + head->text_bytes;
-    uint32_t class_idx = weir_arena_class_of(bytes + (uint32_t)sizeof(struct weir_blob));
-    int err = weir_arena_block_take(place->arena, place->group, class_idx, ret_ref);
-    if (err < 0) {
-        return err;
-    }
-    struct weir_blob *blob = (struct weir_blob *)weir_arena_ptr(place->arena, *ret_ref);
-    blob->bytes = bytes;
-    memcpy(blob->data, head, sizeof *head);
-    memcpy(blob->data + sizeof *head, place->scratch, view->schema->row_bytes);
-    texts_copy(view, blob->data + sizeof *head);
-    return 0;
-}
-
-/* Several: built in scratch, behind the row that is there. */
-static int
-item_put_long(const struct weir_row_place *place, const struct weir_view *view,
-    const struct head *head, uint32_t *ret_ref)
-{
-    uint32_t row_bytes = view->schema->row_bytes;
-    memmove(place->scratch + sizeof *head, place->scratch, row_bytes);
-    memcpy(place->scratch, head, sizeof *head);
-    texts_copy(view, place->scratch + sizeof *head);
-    struct weir_slice item = {
-        place->scratch, (uint32_t)sizeof *head + row_bytes + head->text_bytes};
-    return weir_blob_put(place->arena, place->group, item, ret_ref);
+    row_copy(view, row, place->scratch);
+    texts_copy(view, place->scratch);
+    struct weir_slice all = {place->scratch, head->bytes};
+    int err = weir_blob_put(place->store->arena, place->group, all, &head->blob);
+    place->store->blob_cnt += err == 0;
+    return err;
 }
 
 int
 weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place,
     const struct weir_view *view, uint32_t row)
 {
-    row_copy(view, row, place->scratch);
-    uint64_t texts = text_bytes(view->schema, place->scratch);
-    uint64_t bytes = sizeof(struct head) + view->schema->row_bytes + texts;
+    struct weir_arena *arena = place->store->arena;
+    uint64_t texts = text_bytes(view, row);
+    uint64_t bytes = view->schema->row_bytes + texts;
     if (bytes > WEIR_ROW_ITEM_BYTES_MAX) {
         return weir_err_push(WEIR_EDATA, "a row of %s with its texts is longer than %d bytes",
             view->schema->name, WEIR_ROW_ITEM_BYTES_MAX);
     }
-    struct head head = {0, (uint32_t)texts,
+    struct head head = {0, (uint32_t)bytes, (uint32_t)texts, 0,
         view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN, place->tag};
+    bool is_long = bytes > ITEM_BYTES_MAX;
     uint32_t ref;
-    int err = bytes <= WEIR_BLOB_PIECE_BYTES_MAX ? item_put(place, view, &head, &ref)
-                                                 : item_put_long(place, view, &head, &ref);
+    int err = is_long ? blob_put(place, view, row, &head) : 0;
+    err = err < 0
+              ? err
+              : item_take(place->store, place->group, item_space(is_long ? 0 : head.bytes), &ref);
     if (err < 0) {
-        return err;
+        return err; /* the task fails: its arena goes as a whole */
+    }
+    char *item = weir_arena_ptr(arena, ref);
+    memcpy(item, &head, sizeof head);
+    if (!is_long) {
+        row_copy(view, row, item + sizeof head);
+        texts_copy(view, item + sizeof head);
     }
     if (list->tail == 0) {
         list->head = ref;
     } else {
-        struct weir_blob *last = (struct weir_blob *)weir_arena_ptr(place->arena, list->tail);
-        struct head *link = (struct head *)(void *)last->data;
-        weir_arena_touch_line(place->arena, &link->next);
-        link->next = ref;
+        struct head *last = weir_arena_ptr(arena, list->tail);
+        weir_arena_touch_line(arena, &last->next);
+        last->next = ref;
     }
     list->tail = ref;
     return 0;
@@ -133,29 +256,17 @@ void
 weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schema, uint32_t ref,
     char *scratch, struct weir_row_item *ret_item)
 {
-    const struct weir_blob *blob = (const struct weir_blob *)weir_arena_ptr(arena, ref);
-    const char *data = blob->data;
-    ret_item->is_copy = blob->next != 0;
+    const struct head *head = weir_arena_ptr(arena, ref);
+    const char *data = (const char *)(head + 1);
+    ret_item->is_copy = head->blob != 0;
     if (ret_item->is_copy) {
-        weir_blob_read(arena, ref, scratch);
+        weir_blob_read(arena, head->blob, scratch);
         data = scratch;
     }
-    struct head head;
-    memcpy(&head, data, sizeof head);
-    ret_item->row = data + sizeof head;
-    ret_item->heap = data + sizeof head + schema->row_bytes;
-    ret_item->heap_bytes = head.text_bytes;
-    ret_item->time = head.time;
-    ret_item->tag = head.tag;
-    ret_item->next = head.next;
-}
-
-uint32_t
-weir_row_item_give(struct weir_arena *arena, uint32_t ref)
-{
-    const struct weir_blob *blob = (const struct weir_blob *)weir_arena_ptr(arena, ref);
-    struct head head;
-    memcpy(&head, blob->data, sizeof head);
-    weir_blob_give(arena, ref);
-    return head.next;
+    ret_item->row = data;
+    ret_item->heap = data + schema->row_bytes;
+    ret_item->heap_bytes = head->text_bytes;
+    ret_item->time = head->time;
+    ret_item->tag = head->tag;
+    ret_item->next = head->next;
 }

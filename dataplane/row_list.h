@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* row_list.h: rows kept in state, in the order they came, as lists that an entry of a table holds.
  *
- *     entry { head, tail } -> item -> item -> item        (blobs of the entry's key group)
- *     item:  next u32 | text_bytes u32 | time i64 | tag u64 | the row as its struct | texts
+ *     store:  per key group chunks of growing size, filled from front to back
+ *     entry { head, tail } -> item -> item -> item        (in chunks of the entry's key group)
+ *     item:   next u32 | bytes u32 | text_bytes u32 | blob u32 | time i64 | tag u64
+ *             the row as its struct | texts               (or in a blob, where they are longer)
  *
- * Strings of a kept row refer to the texts behind it.
+ * Strings of a kept row refer to the texts behind it. Rows are not freed one by one but with their
+ * store: panes end as a whole, and rows that an incremental join has seen are kept for ever.
  *
  * Limits:  a row with its texts: WEIR_ROW_ITEM_BYTES_MAX. Thread: the stage's core only.
  */
@@ -24,7 +27,23 @@ struct weir_row_list {
     uint32_t tail;
 };
 
-/* A kept row; borrowed from the arena, or from scratch where it lies in several pieces. */
+struct weir_row_store {
+    struct weir_arena *arena;
+    uint32_t open; /* index words: the newest chunk of each key group */
+    uint32_t give_group; /* how far weir_row_store_give() came */
+    uint64_t blob_cnt; /* rows that lie in blobs */
+};
+
+/* weir_row_store_init - an empty store. Errors: WEIR_EBUDGET. */
+WEIR_API WEIR_MUST_USE int
+weir_row_store_init(struct weir_row_store *store, struct weir_arena *arena);
+/* weir_row_store_give - free its rows, about chunk_cnt chunks a call.
+ *
+ * Returns: WEIR_AGAIN until all are free, then WEIR_DONE; the store is gone then.
+ */
+WEIR_API int weir_row_store_give(struct weir_row_store *store, uint32_t chunk_cnt);
+
+/* A kept row; borrowed from the arena, or from scratch where it lies in a blob. */
 struct weir_row_item {
     const void *row;
     const char *heap; /* of its strings */
@@ -37,12 +56,13 @@ struct weir_row_item {
 
 /* weir_row_list_add - keep physical row `row` of view at the end of list.
  *
- * Shape:   the caller has touched list. scratch has WEIR_ROW_ITEM_BYTES_MAX bytes, 8-aligned.
- *          group is that of the entry's key, relative to the arena's range.
+ * Shape:   the caller has touched list. scratch has WEIR_ROW_ITEM_BYTES_MAX bytes, 8-aligned; it is
+ *          used for rows that go into blobs. group is that of the entry's key, relative to the
+ *          arena's range.
  * Errors:  WEIR_EBUDGET; WEIR_EDATA: the row is too long.
  */
 struct weir_row_place {
-    struct weir_arena *arena;
+    struct weir_row_store *store;
     uint32_t group;
     char *scratch;
     uint64_t tag; /* the caller's, kept with the row */
@@ -53,8 +73,6 @@ WEIR_API WEIR_MUST_USE int weir_row_list_add(struct weir_row_list *list,
 /* weir_row_item_at - the item of a reference; of a row of this schema. */
 WEIR_API void weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schema,
     uint32_t ref, char *scratch, struct weir_row_item *ret_item);
-/* weir_row_item_give - free one item; returns the next one's reference. */
-WEIR_API uint32_t weir_row_item_give(struct weir_arena *arena, uint32_t ref);
 
 WEIR_C_END
 

@@ -96,6 +96,8 @@ build_q2(struct weir_stream *events)
 
 #define PERSON(F) F(i64, id) F(time, at) F(str, name) F(str, city) F(str, state)
 WEIR_SCHEMA(person, PERSON)
+#define NEWCOMER(F) F(i64, id) F(time, at) F(str, name)
+WEIR_SCHEMA(newcomer, NEWCOMER)
 #define AUCTION(F) F(i64, id) F(i64, seller) F(time, at)
 WEIR_SCHEMA(auction, AUCTION)
 #define SELLER(F) F(str, name) F(str, city) F(str, state) F(i64, id)
@@ -118,14 +120,83 @@ text_of(const struct nexmark_row *row, const char *heap, uint32_t idx)
         &row->payload, heap, (uint32_t)(text.ptr - heap - row->payload.u.off), text.bytes);
 }
 
-WEIR_FILTER(is_person, nexmark_row)
+/* Persons and auctions apart, each event looked at once: one in fifty is a person, three are
+ * auctions. */
+struct apart_conf {
+    int64_t category; /* of auctions that are wanted, -1: any */
+};
+
+/* Rows [from, in->cnt) of the selection, and where their indices go; each is written to both and
+ * counted where it belongs. */
+static inline __attribute__((always_inline)) void
+apart_rows(
+    const struct weir_view *in, uint32_t from, bool is_any, int64_t category, struct weir_out *out)
 {
-    return nexmark_row_kind(in) == NEXMARK_PERSON;
+    uint16_t *person = out[0].sel_buf;
+    uint16_t *auction = out[1].sel_buf;
+    const uint16_t *sel = in->sel;
+    uint32_t person_cnt = 0;
+    uint32_t auction_cnt = 0;
+    for (uint32_t i = from, end = in->cnt; i < end; i++) {
+        uint32_t idx = sel != NULL ? sel[i] : i;
+        struct nexmark_row loaded;
+        const struct nexmark_row *row = &loaded;
+        if (WEIR_LIKELY(in->stride != 0)) {
+            row = (const struct nexmark_row *)(const void *)(in->rows + (size_t)in->stride * idx);
+        } else {
+            nexmark_row_load(in->rows, in->cap, idx, &loaded);
+        }
+        uint32_t kind = nexmark_row_kind(row);
+        person[person_cnt] = (uint16_t)idx;
+        person_cnt += kind == NEXMARK_PERSON;
+        auction[auction_cnt] = (uint16_t)idx;
+        auction_cnt += (kind == NEXMARK_AUCTION) & (is_any || row->category == category);
+    }
+    if (person_cnt > 0) {
+        weir_out_pass(&out[0], in, person_cnt);
+    }
+    if (auction_cnt > 0) {
+        weir_out_pass(&out[1], in, auction_cnt);
+    }
 }
 
-WEIR_FILTER(is_auction, nexmark_row)
+static int64_t
+apart_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
 {
-    return nexmark_row_kind(in) == NEXMARK_AUCTION;
+    const struct apart_conf *conf = op->conf;
+    struct weir_view plain = *in; /* in registers: stores of indices might alias the view */
+    (void)input;
+    (void)now_ns;
+    if (plain.sel == NULL && plain.stride == sizeof(struct nexmark_row) && conf->category < 0) {
+        plain.sel = NULL;
+        plain.stride = sizeof(struct nexmark_row);
+        apart_rows(&plain, cursor, true, 0, out);
+    } else if (plain.sel == NULL && plain.stride == sizeof(struct nexmark_row)) {
+        plain.sel = NULL;
+        plain.stride = sizeof(struct nexmark_row);
+        apart_rows(&plain, cursor, false, conf->category, out);
+    } else {
+        apart_rows(&plain, cursor, conf->category < 0, conf->category, out);
+    }
+    return in->cnt - cursor;
+}
+
+static const struct weir_operator_type apart_type = {
+    .name = "apart",
+    .input_cnt = 1,
+    .output_cnt = 2,
+    .process = apart_process,
+};
+
+/* The persons; the auctions are its side output. */
+static struct weir_stream *
+apart(struct weir_stream *events, int64_t category)
+{
+    const struct apart_conf conf = {category};
+    const struct weir_operator_conf made = {
+        .name = "apart", .type = &apart_type, .conf = &conf, .conf_bytes = sizeof conf};
+    return weir_operator(&events, 1, &made);
 }
 
 WEIR_MAP(to_person, nexmark_row, person)
@@ -145,11 +216,6 @@ WEIR_MAP(to_auction, nexmark_row, auction)
 }
 
 /* q3: auctions of category 10 with their seller, if that one lives in OR, ID or CA. */
-WEIR_FILTER(is_wanted_auction, nexmark_row)
-{
-    return nexmark_row_kind(in) == NEXMARK_AUCTION && in->category == 10;
-}
-
 WEIR_FILTER(is_wanted_person, person)
 {
     return in->state.bytes == 2 &&
@@ -169,8 +235,8 @@ WEIR_JOIN(sells, person, auction, seller)
 static struct weir_stream *
 build_q3(struct weir_stream *events)
 {
-    struct weir_stream *p = weir_filter(events, "is_person", &is_person_op);
-    struct weir_stream *a = weir_filter(events, "is_wanted_auction", &is_wanted_auction_op);
+    struct weir_stream *p = apart(events, 10);
+    struct weir_stream *a = weir_side(p, 1);
     p = weir_map(p, "to_person", &to_person_op);
     p = weir_filter(p, "is_wanted_person", &is_wanted_person_op);
     a = weir_map(a, "to_auction", &to_auction_op);
@@ -179,7 +245,14 @@ build_q3(struct weir_stream *events)
 }
 
 /* q8: persons who came in a 10 s window and opened an auction in the same window. */
-WEIR_JOIN(opens, person, auction, new_seller)
+WEIR_MAP(to_newcomer, nexmark_row, newcomer)
+{
+    out->id = in->id;
+    out->at = in->at;
+    out->name = text_of(in, heap, NEXMARK_PERSON_NAME);
+}
+
+WEIR_JOIN(opens, newcomer, auction, new_seller)
 {
     row->id = left->id;
     weir_join_text(out, &row->name, &left->name, at->left_heap);
@@ -192,9 +265,9 @@ build_q8(struct weir_stream *events)
 {
     const struct weir_join_conf conf = {
         .join = &opens_join, .span = WEIR_TUMBLE(10 * WEIR_S), .semi = true};
-    struct weir_stream *p = weir_filter(events, "is_person", &is_person_op);
-    struct weir_stream *a = weir_filter(events, "is_auction", &is_auction_op);
-    p = weir_key_by(weir_map(p, "to_person", &to_person_op), WEIR_KEY(person, id));
+    struct weir_stream *p = apart(events, -1);
+    struct weir_stream *a = weir_side(p, 1);
+    p = weir_key_by(weir_map(p, "to_newcomer", &to_newcomer_op), WEIR_KEY(newcomer, id));
     a = weir_key_by(weir_map(a, "to_auction", &to_auction_op), WEIR_KEY(auction, seller));
     return weir_window_join(p, a, "opens", &conf);
 }

@@ -153,6 +153,7 @@ weir_join_add(struct join_base *base, const struct weir_row_item *left,
 struct self {
     struct join_base base;
     struct weir_table *table;
+    struct weir_row_store kept;
     /* A row that has joined its list and not yet met all of the other one. */
     bool is_half;
     uint32_t next; /* the item it goes on at, 0: it is done */
@@ -167,7 +168,8 @@ join_open(struct weir_operator *op)
         return err;
     }
     struct weir_table_spec spec = {0, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
-    return weir_table_take(self->base.arena, &spec, 0, &self->table);
+    err = weir_table_take(self->base.arena, &spec, 0, &self->table);
+    return err < 0 ? err : weir_row_store_init(&self->kept, self->base.arena);
 }
 
 /* The last row of its list meets the other list from self->next on. WEIR_DONE; WEIR_AGAIN: the
@@ -208,10 +210,9 @@ rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, const s
     for (uint32_t i = 0; i < cnt; i++) {
         struct join_entry *entry = base->rows.val[from + i];
         if (!self->is_half) {
-            struct weir_row_place place = {base->arena,
+            struct weir_row_place place = {&self->kept,
                 weir_table_group_of(self->table, base->rows.rows.hash[from + i]),
                 base->scratch[side], 0};
-            weir_join_flush(base, out); /* scratch may hold a row of a pair */
             int err = weir_row_list_add(&entry->side[side], &place, in, weir_view_row(in, at + i));
             if (err < 0) {
                 return err;

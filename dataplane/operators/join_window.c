@@ -24,13 +24,14 @@
  * about 50 us of work. */
 #define FIRE_BLOCK 64
 #define SLICE_STEPS 4096
-/* Buckets given back at a time when a pane ends. */
+/* Buckets, or chunks of rows, given back at a time when a pane ends. */
 #define GIVE_BUCKET_CNT 256
 #define PANE_NONE UINT32_MAX
 
 struct pane {
     int64_t idx; /* it begins at offset + idx * pane_ms */
     struct weir_table *table;
+    struct weir_row_store rows;
 };
 
 /* Times for which the same is true, looked up once for many rows. */
@@ -48,7 +49,7 @@ enum fire_stage {
     FIRE_BLOCK_NEXT, /* scan the next entries of pane `left` */
     FIRE_PANE, /* look them up in pane `right` */
     FIRE_PAIRS, /* put pairs out */
-    FIRE_DROP, /* free the rows of a pane that no window needs any more */
+    FIRE_DROP, /* free the rows of a pane that no window needs any more, all at once */
     FIRE_GIVE, /* and its table */
 };
 
@@ -80,6 +81,7 @@ struct self {
     struct pane *panes; /* by idx */
     uint32_t pane_cnt;
     uint32_t pane_cap;
+    uint64_t pane_entry_cnt; /* of the last pane that ended: what to expect of the next */
     int64_t fired; /* windows up to this one have fired */
     int64_t frontier; /* the greatest watermark that has fired */
     int64_t open_watermark; /* what place was worked out for */
@@ -232,24 +234,25 @@ pane_at(const struct self *self, int64_t idx)
 }
 
 static int
-pane_table(struct self *self, int64_t idx, struct weir_table **ret_table)
+pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
 {
     uint32_t at = pane_at(self, idx);
     if (at == self->pane_cnt || self->panes[at].idx != idx) {
         struct weir_table_spec spec = {0, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
-        struct weir_table *table;
-        int err = weir_table_take(self->base.arena, &spec, idx, &table);
+        struct pane pane = {.idx = idx};
+        int err = weir_table_take(self->base.arena, &spec, idx, &pane.table);
+        err = err < 0 ? err : weir_row_store_init(&pane.rows, self->base.arena);
         if (err < 0) {
             return err;
         }
+        pane.table->entry_cnt_hint = self->pane_entry_cnt;
         WEIR_CHECK(self->pane_cnt < self->pane_cap, "%u panes", self->pane_cnt);
         memmove(
             &self->panes[at + 1], &self->panes[at], (self->pane_cnt - at) * sizeof self->panes[0]);
-        self->panes[at].idx = idx;
-        self->panes[at].table = table;
+        self->panes[at] = pane;
         self->pane_cnt++;
     }
-    *ret_table = self->panes[at].table;
+    *ret_pane = &self->panes[at];
     return 0;
 }
 
@@ -269,11 +272,12 @@ rows_keep(struct self *self, uint32_t side, uint32_t from, uint32_t to, const st
     uint32_t at)
 {
     struct join_base *base = &self->base;
-    struct weir_table *table;
-    int err = pane_table(self, self->place.idx, &table);
+    struct pane *pane;
+    int err = pane_of(self, self->place.idx, &pane);
     if (err < 0) {
         return err;
     }
+    struct weir_table *table = pane->table;
     uint32_t all = base->rows.rows.cnt;
     base->rows.rows.cnt = to;
     for (uint32_t i = from; i < to && err == 0;) {
@@ -288,7 +292,7 @@ rows_keep(struct self *self, uint32_t side, uint32_t from, uint32_t to, const st
                 semi_add(list, self->place.enter);
                 continue;
             }
-            struct weir_row_place place = {base->arena,
+            struct weir_row_place place = {&pane->rows,
                 weir_table_group_of(table, base->rows.rows.hash[i]), base->scratch[side],
                 self->place.enter};
             err = weir_row_list_add(list, &place, in, weir_view_row(in, at + i - from));
@@ -525,6 +529,12 @@ fire_match(struct self *self)
         bool has_right = right != NULL && right->side[JOIN_RIGHT].head != 0;
         has_right = has_right && (!semi || right->side[JOIN_RIGHT].tail <= passed);
         fire->has_right |= (uint64_t)has_right << i;
+        if (has_right) { /* a row that nobody has looked at since it came */
+            const struct join_entry *left = fire->entry[i];
+            const char *row = weir_arena_ptr(self->base.arena, left->side[JOIN_LEFT].head);
+            __builtin_prefetch(row);
+            __builtin_prefetch(row + WEIR_LINE_BYTES);
+        }
     }
     return 0;
 }
@@ -541,33 +551,6 @@ fire_after(struct self *self)
                    last_window(self, pane_start(self, self->panes[0].idx)) <= fire->window;
     memset(&fire->cursor, 0, sizeof fire->cursor);
     fire->stage = is_over ? FIRE_DROP : FIRE_IDLE;
-}
-
-/* Free the rows of the first pane. Returns whether all are. */
-static bool
-fire_drop(struct self *self, uint32_t *steps)
-{
-    struct fire *fire = &self->fire;
-    struct weir_arena *arena = self->base.arena;
-    while (*steps < SLICE_STEPS) {
-        if (fire->left_ref != 0) { /* a list that is being freed */
-            fire->left_ref = weir_row_item_give(arena, fire->left_ref);
-            *steps += 1;
-        } else if (fire->right_ref != 0) {
-            fire->left_ref = fire->right_ref;
-            fire->right_ref = 0;
-        } else {
-            void *entry;
-            if (weir_table_scan(self->panes[0].table, &fire->cursor, 1, NULL, &entry) == 0) {
-                return true;
-            }
-            const struct join_entry *lists = entry;
-            fire->left_ref = lists->side[JOIN_LEFT].head;
-            fire->right_ref = self->base.conf->semi ? 0 : lists->side[JOIN_RIGHT].head;
-            *steps += 1;
-        }
-    }
-    return false;
 }
 
 /* One step of the firing. 1 go on, 0 the output is full, or an error. */
@@ -612,7 +595,9 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
         }
         return done;
     case FIRE_DROP:
-        if (fire_drop(self, steps)) {
+        *steps += GIVE_BUCKET_CNT;
+        if (weir_row_store_give(&self->panes[0].rows, GIVE_BUCKET_CNT) == WEIR_DONE) {
+            self->pane_entry_cnt = self->panes[0].table->entry_cnt;
             fire->stage = FIRE_GIVE;
         }
         return 1;
