@@ -55,7 +55,13 @@ enum weir_batch_flag {
     WEIR_BATCH_FOREIGN_ROWS = 2, /* rows lie in memory that outlives the batch and is read-only */
     WEIR_BATCH_FOREIGN_HEAP = 4, /* so does the heap of their strings */
     WEIR_BATCH_COLUMNS = 8, /* column layout: `stride` is the capacity */
+    /* Of views only, they never cross an edge between stages: the event times of the selected rows
+     * lie within time_min..time_max; and some of these rows have these very times. */
+    WEIR_BATCH_TIME_BOUNDED = 16,
+    WEIR_BATCH_TIME_EXACT = 32,
 };
+#define WEIR_BATCH_VIEW_FLAGS \
+    ((uint32_t)WEIR_BATCH_EXCLUSIVE | WEIR_BATCH_TIME_BOUNDED | WEIR_BATCH_TIME_EXACT)
 
 /* Absent part: no selection, no time, no kinds, no hashes. */
 #define WEIR_OFF_NONE UINT32_MAX
@@ -111,6 +117,8 @@ struct weir_view {
     uint16_t heap_region;
     int64_t watermark; /* the watermark of its channel before these rows: what makes a row late */
     int64_t intended_ns; /* 0: not known */
+    int64_t time_min; /* where WEIR_BATCH_TIME_BOUNDED says so */
+    int64_t time_max;
 };
 
 /* weir_view_row - the physical row of selected row i. */
@@ -127,6 +135,56 @@ weir_view_time(const struct weir_view *view, uint32_t row)
     int64_t time;
     memcpy(&time, view->time + (size_t)view->time_stride * row, sizeof time);
     return time;
+}
+
+/* weir_view_span - the least and the greatest event time of selected rows [from, from + cnt).
+ *
+ * Shape:   the view has times; without rows INT64_MAX and INT64_MIN.
+ */
+static inline void
+weir_view_span(
+    const struct weir_view *view, uint32_t from, uint32_t cnt, int64_t *ret_min, int64_t *ret_max)
+{
+    int64_t min = INT64_MAX;
+    int64_t max = INT64_MIN;
+    const char *time = view->time;
+    size_t stride = view->time_stride;
+    if (view->sel == NULL) {
+        time += stride * from;
+        for (uint32_t i = 0; i < cnt; i++, time += stride) {
+            int64_t t;
+            memcpy(&t, time, sizeof t);
+            min = t < min ? t : min;
+            max = t > max ? t : max;
+        }
+    } else {
+        const uint16_t *sel = view->sel + from;
+        for (uint32_t i = 0; i < cnt; i++) {
+            int64_t t;
+            memcpy(&t, time + stride * sel[i], sizeof t);
+            min = t < min ? t : min;
+            max = t > max ? t : max;
+        }
+    }
+    *ret_min = min;
+    *ret_max = max;
+}
+
+/* weir_view_is_within - whether the known bounds say that all rows lie in [first, last]. */
+static inline bool
+weir_view_is_within(const struct weir_view *view, int64_t first, int64_t last)
+{
+    return (view->flags & WEIR_BATCH_TIME_BOUNDED) != 0 && view->time_min >= first &&
+           view->time_max <= last;
+}
+
+/* weir_view_set_bounds - note what weir_view_span() said about all selected rows. */
+static inline void
+weir_view_set_bounds(struct weir_view *view, int64_t min, int64_t max)
+{
+    view->time_min = min;
+    view->time_max = max;
+    view->flags |= (uint32_t)WEIR_BATCH_TIME_BOUNDED | WEIR_BATCH_TIME_EXACT;
 }
 
 static inline uint32_t
@@ -246,9 +304,7 @@ weir_str_set_bytes(struct weir_out *out, struct weir_str *dst, const char *text,
     out->heap_end -= bytes;
     char *to = out->base + out->heap_end;
     memcpy(to, text, bytes);
-    dst->bytes = bytes;
-    memcpy(dst->head, text, sizeof dst->head);
-    dst->u.off = (uint64_t)(to - out->view.heap);
+    *dst = weir_str_ref(out->view.heap, to, bytes);
 }
 
 /* weir_out_pass - hand on the rows of `in` whose `cnt` indices stand in out->sel_buf. */
@@ -258,6 +314,7 @@ weir_out_pass(struct weir_out *out, const struct weir_view *in, uint32_t cnt)
     out->view = *in;
     out->view.sel = out->sel_buf;
     out->view.cnt = cnt;
+    out->view.flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
     out->passed = true;
 }
 
@@ -268,6 +325,9 @@ weir_out_pass_range(struct weir_out *out, const struct weir_view *in, uint32_t f
     out->view = *in;
     out->view.cnt = cnt;
     out->passed = true;
+    if (cnt < in->cnt) {
+        out->view.flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
+    }
     if (in->sel != NULL) {
         out->view.sel = in->sel + from;
     } else if (from > 0 || cnt < in->row_cnt) {

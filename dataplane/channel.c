@@ -414,7 +414,7 @@ publish_foreign(struct weir_channel_out *out, const struct weir_region_table *re
 {
     const char *base = weir_region_table_ptr(regions, view->region, 0);
     struct weir_batch batch = descriptor(out, WEIR_SLOT_BATCH);
-    batch.flags = (uint16_t)(view->flags & ~(uint32_t)WEIR_BATCH_EXCLUSIVE);
+    batch.flags = (uint16_t)(view->flags & ~WEIR_BATCH_VIEW_FLAGS);
     batch.region = view->region;
     batch.rows_off = (uint32_t)(view->rows - base);
     batch.row_cnt = view->row_cnt;

@@ -81,6 +81,9 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 }
 
 #define WEIR_FUNCTION_BLOCK 256
+/* How many rows ahead texts are fetched: at a few ns a row, about as long as memory takes. */
+#define WEIR_FETCH_ROWS 24
+#define WEIR_READS_NO_TEXT SIZE_MAX
 
 #define WEIR_FILTER(name, in_type)                                                                 \
     static inline bool name##_row(const struct in_type *in, const char *heap);                     \
@@ -146,7 +149,34 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
             NULL, NULL, false}};                                                                   \
     static inline bool name##_row(const struct in_type *in, const char *heap WEIR_UNUSED)
 
-#define WEIR_MAP(name, in_type, out_type)                                                       \
+/* weir_view_fetch_text - start to fetch the text of row i's string at `off` of a row layout.
+ *
+ * Shape:   rows behind the last one, and texts that lie inline, are passed over. Always inline: gcc
+ *          drops calls of a function that does nothing but prefetch.
+ */
+static inline __attribute__((always_inline)) void
+weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
+{
+    if (off != WEIR_READS_NO_TEXT && i < view->cnt) {
+        struct weir_str str;
+        memcpy(&str, view->rows + (size_t)view->stride * weir_view_row(view, i) + off, sizeof str);
+        if (str.bytes > WEIR_STR_INLINE_BYTES) {
+            const char *text = view->heap + str.u.off;
+            __builtin_prefetch(text);
+            __builtin_prefetch(text + WEIR_LINE_BYTES);
+        }
+    }
+}
+
+/* WEIR_MAP_OF_TEXT(name, in, out, field) is a WEIR_MAP that reads the text of the string `field`.
+ * It is fetched some rows ahead: a text that nobody has read yet, as that of a mapped file, is a
+ * miss of its own in every row. */
+#define WEIR_MAP(name, in_type, out_type) \
+    WEIR_MAP_FETCH(name, in_type, out_type, WEIR_READS_NO_TEXT)
+#define WEIR_MAP_OF_TEXT(name, in_type, out_type, field) \
+    WEIR_MAP_FETCH(name, in_type, out_type, offsetof(struct in_type, field))
+
+#define WEIR_MAP_FETCH(name, in_type, out_type, text_off)                                       \
     static inline void name##_row(                                                              \
         const struct in_type *in, const char *heap, struct out_type *out);                      \
     static __attribute__((noinline)) void name##_columns(const char *WEIR_RESTRICT from,        \
@@ -172,9 +202,13 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
         (void)now_ns;                                                                           \
         weir_out_copy_times(out, view, cursor, cnt);                                            \
         if (view->stride != 0) {                                                                \
+            for (uint32_t i = 0; text_off != WEIR_READS_NO_TEXT && i < WEIR_FETCH_ROWS; i++) {  \
+                weir_view_fetch_text(view, text_off, cursor + i);                               \
+            }                                                                                   \
             for (uint32_t i = 0; i < cnt; i++) {                                                \
                 struct out_type made;                                                           \
                 uint32_t row = weir_view_row(view, cursor + i);                                 \
+                weir_view_fetch_text(view, text_off, cursor + i + WEIR_FETCH_ROWS);             \
                 name##_row((const struct in_type *)(const void *)(view->rows +                  \
                                                                   (size_t)view->stride * row),  \
                     heap, &made);                                                               \

@@ -58,6 +58,53 @@ weir_str_slice(const struct weir_str *s, const char *heap)
     return slice;
 }
 
+/* weir_str_words - up to 12 bytes of text as the second, third and fourth word of a string.
+ *
+ * Overlapping loads and shifts, in registers: a string that is put together in memory from small
+ * stores and copied at once waits for every one of them.
+ */
+static inline void
+weir_str_words(const char *text, uint32_t bytes, uint32_t *ret_head, uint64_t *ret_tail)
+{
+    uint32_t first = 0;
+    uint32_t last = 0;
+    uint64_t tail = 0;
+    if (bytes >= 4) {
+        memcpy(&first, text, sizeof first);
+        memcpy(&last, text + bytes - 4, sizeof last);
+        if (bytes > 8) {
+            uint32_t middle;
+            memcpy(&middle, text + 4, sizeof middle);
+            tail = (uint64_t)last << (8 * (bytes - 8)) | middle;
+        } else {
+            tail = (uint64_t)last >> (8 * (8 - bytes));
+        }
+    } else if (bytes > 0) {
+        first = (uint32_t)(uint8_t)text[0] |
+                (uint32_t)(uint8_t)text[bytes / 2] << (8 * (bytes / 2)) |
+                (uint32_t)(uint8_t)text[bytes - 1] << (8 * (bytes - 1));
+    }
+    *ret_head = first;
+    *ret_tail = tail;
+}
+
+/* weir_str_ref - a text as a string: inline, or referring to where it lies in `heap`. */
+static inline struct weir_str
+weir_str_ref(const char *heap, const char *text, uint32_t bytes)
+{
+    uint32_t head;
+    uint64_t tail = (uint64_t)(text - heap);
+    if (WEIR_LIKELY(bytes > WEIR_STR_INLINE_BYTES)) {
+        memcpy(&head, text, sizeof head);
+    } else {
+        weir_str_words(text, bytes, &head, &tail);
+    }
+    const uint64_t words[2] = {bytes | (uint64_t)head << 32, tail};
+    struct weir_str s;
+    memcpy(&s, words, sizeof s);
+    return s;
+}
+
 /* weir_str_part - the text [from, from + bytes) of a long string, as a string of the same heap.
  *
  * Shape: from + bytes is within the length of `whole`, which is longer than it could be inline.
@@ -65,28 +112,14 @@ weir_str_slice(const struct weir_str *s, const char *heap)
 static inline struct weir_str
 weir_str_part(const struct weir_str *whole, const char *heap, uint32_t from, uint32_t bytes)
 {
-    struct weir_str s;
-    const char *text = heap + whole->u.off + from;
-    memset(&s, 0, sizeof s);
-    s.bytes = bytes;
-    if (bytes <= WEIR_STR_INLINE_BYTES) {
-        memcpy(s.head, text, bytes);
-    } else {
-        memcpy(s.head, text, sizeof s.head);
-        s.u.off = whole->u.off + from;
-    }
-    return s;
+    return weir_str_ref(heap, heap + whole->u.off + from, bytes);
 }
 
 /* weir_str_inline - a string of at most WEIR_STR_INLINE_BYTES bytes, which needs no heap. */
 static inline struct weir_str
 weir_str_inline(const char *text, uint32_t bytes)
 {
-    struct weir_str s;
-    memset(&s, 0, sizeof s);
-    s.bytes = bytes;
-    memcpy(s.head, text, bytes);
-    return s;
+    return weir_str_ref(text, text, bytes);
 }
 
 #endif

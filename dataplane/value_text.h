@@ -39,18 +39,4 @@ weir_value_parse(const struct weir_field *field, const char *text, size_t bytes,
 WEIR_MUST_USE WEIR_API int
 weir_value_read_json(const struct weir_field *field, struct weir_json *json, char *to);
 
-/* weir_str_ref - a string in a row that refers to text within `heap`, or holds it inline. */
-static inline struct weir_str
-weir_str_ref(const char *heap, const char *text, uint32_t bytes)
-{
-    if (bytes <= WEIR_STR_INLINE_BYTES) {
-        return weir_str_inline(text, bytes);
-    }
-    struct weir_str s;
-    s.bytes = bytes;
-    memcpy(s.head, text, sizeof s.head);
-    s.u.off = (uint64_t)(text - heap);
-    return s;
-}
-
 #endif

@@ -62,7 +62,9 @@ struct self {
     bool emit_has; /* some bid lies inside the window */
     uint32_t emit_at;
     uint32_t emit_bytes;
-    /* the window that the rows at hand fall into: a row of it needs one comparison */
+    /* the window that the rows at hand fall into: rows strictly between its ends need one
+     * comparison; none are while near_start is above near_end */
+    int64_t near_start;
     int64_t near_end;
     int64_t near_price;
     char rows[STORED_BYTES_MAX];
@@ -82,6 +84,13 @@ place_of(const struct self *self, int64_t end)
     return place;
 }
 
+static void
+leave_near(struct self *self)
+{
+    self->near_start = INT64_MAX;
+    self->near_end = INT64_MIN;
+}
+
 static int
 q7_open(struct weir_operator *op)
 {
@@ -91,7 +100,7 @@ q7_open(struct weir_operator *op)
         .state_id = 0, .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick), .tail_cnt = 1};
     self->first_end = INT64_MAX;
     self->fired_ms = WEIR_TIME_MIN;
-    self->near_end = INT64_MIN;
+    leave_near(self);
     /* One number in max_parallelism does: soon found. */
     self->home_hash = weir_hash_u64(0);
     while (weir_hash_key_group(self->home_hash, arena->max_parallelism) != arena->groups.first) {
@@ -166,6 +175,7 @@ add(struct weir_operator *op, int64_t end, const struct stored *row, const char 
     if (rc == 0) {
         pick->max_price = row->price;
         pick->has_max = 1;
+        self->near_start = weir_sub_sat(end, WINDOW_MS);
         self->near_end = end;
         self->near_price = row->price;
     }
@@ -209,6 +219,37 @@ pick_row(struct weir_operator *op, const struct weir_view *in, const struct nexm
     return rc;
 }
 
+static inline const struct nexmark_row *
+row_at(const struct weir_view *in, uint32_t i)
+{
+    return (const struct nexmark_row *)(const void *)(in->rows +
+                                                      (size_t)in->stride * weir_view_row(in, i));
+}
+
+/* The first row from i on that may change anything. A row inside the window of the last winner,
+ * below its price and not on an edge, does not; nearly all are such. */
+static uint32_t
+skip_near(const struct self *self, const struct weir_view *in, uint32_t i, int64_t done_ms)
+{
+    int64_t price = self->near_price;
+    if (self->near_end <= self->near_start || self->near_end - 1 <= done_ms) {
+        return i;
+    }
+    if (weir_view_is_within(in, self->near_start + 1, self->near_end - 1)) {
+        while (i < in->cnt && row_at(in, i)->price < price) {
+            i++;
+        }
+        return i;
+    }
+    for (; i < in->cnt; i++) {
+        const struct nexmark_row *row = row_at(in, i);
+        if (row->at <= self->near_start || row->at >= self->near_end || row->price >= price) {
+            break;
+        }
+    }
+    return i;
+}
+
 static int64_t
 pick_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
     struct weir_out *out, int64_t now_ns)
@@ -218,18 +259,9 @@ pick_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
     (void)input;
     (void)out;
     (void)now_ns;
-    for (uint32_t i = cursor; i < in->cnt; i++) {
-        const struct nexmark_row *row =
-            (const struct nexmark_row *)(const void *)(in->rows +
-                                                       (size_t)in->stride * weir_view_row(in, i));
-        /* Inside the window of the last winner, below its price, and not on an edge: nothing to
-         * do. */
-        bool near = row->at > self->near_end - WINDOW_MS && row->at < self->near_end &&
-                    self->near_end - 1 > done_ms;
-        if (near && row->price < self->near_price) {
-            continue;
-        }
-        int rc = pick_row(op, in, row, done_ms);
+    for (uint32_t i = skip_near(self, in, cursor, done_ms); i < in->cnt;
+         i = skip_near(self, in, i + 1, done_ms)) {
+        int rc = pick_row(op, in, row_at(in, i), done_ms);
         if (rc != 0) {
             return rc;
         }
@@ -269,7 +301,7 @@ begin_window(struct weir_operator *op, int64_t end)
     weir_blob_give(arena, pick->edge_ref);
     (void)weir_table_delete(self->table, self->home_hash, &place, NULL);
     if (self->near_end == end) {
-        self->near_end = INT64_MIN;
+        leave_near(self);
     }
     return 0;
 }

@@ -35,7 +35,7 @@ extra_of(const struct nexmark_row *row, const char *heap)
     return weir_str_part(&row->payload, heap, NEXMARK_BID_HEAD_BYTES, bytes);
 }
 
-WEIR_MAP(to_bid, nexmark_row, bid)
+WEIR_MAP_OF_TEXT(to_bid, nexmark_row, bid, payload)
 {
     out->auction = in->id;
     out->bidder = in->other;
@@ -199,7 +199,7 @@ apart(struct weir_stream *events, int64_t category)
     return weir_operator(&events, 1, &made);
 }
 
-WEIR_MAP(to_person, nexmark_row, person)
+WEIR_MAP_OF_TEXT(to_person, nexmark_row, person, payload)
 {
     out->id = in->id;
     out->at = in->at;

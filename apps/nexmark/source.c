@@ -129,26 +129,21 @@ log_open(struct weir_operator *op)
     return rc;
 }
 
-/* The file is trusted in nothing: a payload that is going to be read lies within its section. Those
- * wanted are fetched here, a batch ahead of the operator that reads them: each is a miss of its
- * own. */
-static int
-check_payloads(
-    const struct log_self *self, uint32_t kinds, const struct nexmark_event *rows, uint32_t cnt)
+/* The file is trusted in nothing: a payload that is going to be read lies within its section. */
+static bool
+are_payloads_inside(const struct log_self *self, const struct weir_view *view)
 {
+    const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
     uint64_t room = self->log.payload_bytes;
-    bool bad = false;
-    for (uint32_t i = 0; i < cnt; i++) {
-        bad |= rows[i].payload_off > room || rows[i].payload_bytes > room - rows[i].payload_off ||
-               rows[i].kind >= NEXMARK_KIND_CNT;
-        if ((kinds >> (rows[i].kind & 31) & 1) != 0) {
-            const uint8_t *payload = self->log.payloads + rows[i].payload_off;
-            __builtin_prefetch(payload);
-            __builtin_prefetch(payload + WEIR_LINE_BYTES);
-        }
+    uint64_t off_max = 0;
+    uint64_t end_max = 0;
+    for (uint32_t i = 0; i < view->cnt; i++) {
+        uint64_t off = rows[i].payload_off;
+        uint64_t end = off + rows[i].payload_bytes;
+        off_max = off > off_max ? off : off_max;
+        end_max = end > end_max ? end : end_max;
     }
-    return bad ? weir_err_push(WEIR_EFORMAT, "event log: a record names a payload outside the file")
-               : 0;
+    return off_max <= room && end_max <= room;
 }
 
 static int
@@ -163,10 +158,6 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
         return gen_feed_status(&self->feed, 0);
     }
     const struct nexmark_event *rows = self->log.records + first;
-    int rc = conf->payload_kinds != 0 ? check_payloads(self, conf->payload_kinds, rows, cnt) : 0;
-    if (rc != 0) {
-        return weir_err_push(rc, "%s", conf->path);
-    }
     uint32_t off;
     weir_region_table_locate(self->record_id, first * NEXMARK_EVENT_BYTES, &view->region, &off);
     view->rows = (char *)(uintptr_t)rows;
@@ -177,6 +168,14 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->heap_region = self->payload_id;
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    int64_t min;
+    int64_t max;
+    weir_view_span(view, 0, cnt, &min, &max);
+    weir_view_set_bounds(view, min, max);
+    if (conf->payload_kinds != 0 && !are_payloads_inside(self, view)) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
+    }
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
     op->work_done = first + cnt;
     op->work_all = self->feed.event_cnt;

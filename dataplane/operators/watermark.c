@@ -34,30 +34,16 @@ exact_ms(const struct self *self, const struct weir_watermark_conf *conf)
     return self->max_ms == WEIR_TIME_MIN ? WEIR_TIME_MIN : weir_sub_sat(self->max_ms, conf->lag_ms);
 }
 
-/* Least and greatest event time of the rows; the first touch of a mapped log's lines. */
+/* Event times of the rows from `from` on. A source that read them anyway has told. */
 static void
 span(const struct weir_view *in, uint32_t from, int64_t *ret_min, int64_t *ret_max)
 {
-    int64_t min = INT64_MAX;
-    int64_t max = INT64_MIN;
-    const char *time = in->time;
-    size_t stride = in->time_stride;
-    if (in->sel == NULL) {
-        for (uint32_t i = from; i < in->cnt; i++) {
-            int64_t t;
-            memcpy(&t, time + stride * i, sizeof t);
-            min = t < min ? t : min;
-            max = t > max ? t : max;
-        }
+    if (from == 0 && (in->flags & WEIR_BATCH_TIME_EXACT) != 0) {
+        *ret_min = in->time_min;
+        *ret_max = in->time_max;
     } else {
-        for (uint32_t i = from; i < in->cnt; i++) {
-            int64_t t = weir_view_time(in, in->sel[i]);
-            min = t < min ? t : min;
-            max = t > max ? t : max;
-        }
+        weir_view_span(in, from, in->cnt - from, ret_min, ret_max);
     }
-    *ret_min = min;
-    *ret_max = max;
 }
 
 /* The rows from `from` on that come before the first one at or behind the exact watermark. */
@@ -100,6 +86,9 @@ watermark_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     if (rows > 0) {
         weir_out_pass_range(out, in, cursor, rows);
         out->view.watermark = self->told_ms;
+        if (rows == in->cnt) {
+            weir_view_set_bounds(&out->view, min, max);
+        }
     }
     int64_t exact = exact_ms(self, conf);
     bool split = cursor + rows < in->cnt;

@@ -389,34 +389,6 @@ add_mixed(struct window_self *self, const struct weir_view *in, uint32_t from, u
     return groups_add(self, &groups, in, from);
 }
 
-static void
-span(const struct weir_view *in, uint32_t from, uint32_t cnt, int64_t *ret_min, int64_t *ret_max)
-{
-    int64_t min = INT64_MAX;
-    int64_t max = INT64_MIN;
-    const char *time = in->time;
-    size_t stride = in->time_stride;
-    if (in->sel == NULL) {
-        time += stride * from;
-        for (uint32_t i = 0; i < cnt; i++, time += stride) {
-            int64_t t;
-            memcpy(&t, time, sizeof t);
-            min = t < min ? t : min;
-            max = t > max ? t : max;
-        }
-    } else {
-        const uint16_t *sel = in->sel + from;
-        for (uint32_t i = 0; i < cnt; i++) {
-            int64_t t;
-            memcpy(&t, time + stride * sel[i], sizeof t);
-            min = t < min ? t : min;
-            max = t > max ? t : max;
-        }
-    }
-    *ret_min = min;
-    *ret_max = max;
-}
-
 /* Merge what the spare places of the cache have gathered into the entries of their keys. */
 static int
 add_spares(struct window_self *self, const struct window_place *place, void *const *spare_acc)
@@ -475,14 +447,17 @@ add_block(
     struct window_self *self, const struct weir_view *in, uint32_t from, struct window_late *late)
 {
     uint32_t cnt = weir_min_u32(in->cnt - from, WINDOW_BLOCK);
-    int64_t min;
-    int64_t max;
-    span(in, from, cnt, &min, &max);
     struct window_place *place = &self->place;
-    if (min < place->first_ms || min > place->last_ms) {
-        weir_window_place_of(&self->plan.grid, min, self->open, place);
+    bool is_one = weir_view_is_within(in, place->first_ms, place->last_ms) && !place->is_late;
+    if (!is_one) {
+        int64_t min;
+        int64_t max;
+        weir_view_span(in, from, cnt, &min, &max);
+        if (min < place->first_ms || min > place->last_ms) {
+            weir_window_place_of(&self->plan.grid, min, self->open, place);
+        }
+        is_one = max <= place->last_ms && !place->is_late;
     }
-    bool is_one = max <= place->last_ms && !place->is_late;
     if (is_one && place->pane != WINDOW_PANE_NONE && !place->is_gap &&
         weir_keyed_cache_serves(
             &self->plan.keyed, &self->cache, self->panes.pane[place->pane].table)) {
