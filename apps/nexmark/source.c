@@ -240,12 +240,10 @@ source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const c
         return weir_source(
             env, "events", nexmark_row_schema(), &nexmark_log_type, conf, sizeof *conf);
     }
-    if (conf->rate != 0) {
-        weir_env_fail(
-            env, WEIR_ECONFIG, "parameter rate paces generated events and mapped logs, not lines");
-    }
-    const struct weir_lines_conf lines = {
-        .path = path, .refuse_directory = true, .decoder = &nexmark_decoder_type};
+    const struct weir_lines_conf lines = {.path = path,
+        .refuse_directory = true,
+        .decoder = &nexmark_decoder_type,
+        .rate = (uint64_t)conf->rate};
     return weir_source_lines_param(env, "events", nexmark_row_schema(), &lines);
 }
 

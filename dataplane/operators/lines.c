@@ -31,6 +31,8 @@ struct self {
     size_t looked_at; /* bytes behind `at` that hold no line feed */
     bool is_new; /* the next line is the first of its input */
     bool is_dropping; /* the rest of a line that was too long */
+    int64_t start_ns; /* rate: when the first line was due */
+    uint64_t paced_cnt; /* rate: lines that were decoded */
     uint32_t pack_cnt;
     uint32_t pack_at; /* the first that is not decoded */
     struct weir_decode_line pack[PACK_CNT];
@@ -283,9 +285,30 @@ cut(struct weir_operator *op, struct weir_out *out)
 
 /* ---- rows ---- */
 
-/* Decodes what is in the pack. Returns 0 when it is used up, WEIR_AGAIN when an output is full. */
+/* How many lines of the pack may go on: line n is intended at start + n / rate, and goes no
+ * earlier. Latency counts from the intended time of a batch's first row. */
+static uint32_t
+due_cnt(
+    struct self *self, const struct weir_lines_conf *conf, struct weir_out *rows, int64_t now_ns)
+{
+    uint32_t cnt = self->pack_cnt - self->pack_at;
+    if (conf->rate == 0) {
+        return cnt;
+    }
+    self->start_ns = self->paced_cnt == 0 ? now_ns : self->start_ns;
+    uint64_t since_ns = (uint64_t)weir_max_i64(now_ns - self->start_ns, 0);
+    uint64_t due = (uint64_t)((weir_u128)since_ns * conf->rate / (uint64_t)WEIR_SEC_NS) + 1;
+    if (rows->view.row_cnt == 0) {
+        rows->view.intended_ns = self->start_ns + (int64_t)((weir_u128)self->paced_cnt *
+                                                            (uint64_t)WEIR_SEC_NS / conf->rate);
+    }
+    return (uint32_t)weir_min_u64(cnt, due > self->paced_cnt ? due - self->paced_cnt : 0);
+}
+
+/* Decodes what is in the pack. Returns 0 when it is used up, WEIR_AGAIN when an output is full,
+ * WEIR_WAIT when the next line is not due. */
 static int
-decode(struct weir_operator *op, struct weir_out *out)
+decode(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
     struct self *self = op->self;
     const struct weir_lines_conf *conf = op->conf;
@@ -295,18 +318,23 @@ decode(struct weir_operator *op, struct weir_out *out)
         struct weir_decode_fault fault = {.what = NULL};
         struct weir_decode_lines lines = {
             .line = self->pack + self->pack_at,
-            .cnt = self->pack_cnt - self->pack_at,
+            .cnt = due_cnt(self, conf, rows, now_ns),
             .heap = self->feed.buf,
         };
+        if (lines.cnt == 0) {
+            return WEIR_WAIT;
+        }
         uint32_t done = conf->decoder->decode(self->decoder, &lines, rows, &fault);
         self->pack_at += done;
+        self->paced_cnt += done;
         if (fault.what != NULL) {
             int err = refuse(op, &self->pack[self->pack_at], &fault, out);
             if (err != 0) {
                 return err;
             }
             self->pack_at++;
-        } else if (self->pack_at < self->pack_cnt) {
+            self->paced_cnt++;
+        } else if (done < lines.cnt) {
             if (rows->view.row_cnt == 0) {
                 const struct weir_decode_line *line = &self->pack[self->pack_at];
                 return weir_err_push(WEIR_EBUDGET,
@@ -326,8 +354,9 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct self *self = op->self;
     struct lines_feed *feed = &self->feed;
     if (self->pack_at < self->pack_cnt) {
-        int err = decode(op, out);
-        return err < 0 ? err : WEIR_AGAIN;
+        /* Nothing flies for what is not due yet: the clock wakes a source. */
+        int err = decode(op, out, now_ns);
+        return err < 0 || (err == WEIR_WAIT && out[0].view.row_cnt == 0) ? err : WEIR_AGAIN;
     }
     int fed = weir_lines_feed_step(feed, true, now_ns);
     op->work_done = feed->done_bytes + feed->read_off;
@@ -335,14 +364,14 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     if (fed < 0 || fed == WEIR_DONE) {
         return fed;
     }
-    if (feed->is_socket || feed->is_stream) {
+    if (feed->is_socket || feed->is_stream) { /* a rate says better, below */
         out[0].view.intended_ns = now_ns; /* of a live stream: when it was seen */
     }
     size_t at = feed->at;
     bool may_cut = feed->step == LINES_FEED_READING && !feed->is_first;
     int err = may_cut ? cut(op, out) : 0;
     feed->is_starving = feed->at == at;
-    err = err == 0 ? decode(op, out) : err;
+    err = err == 0 ? decode(op, out, now_ns) : err;
     if (err < 0) {
         return err;
     }

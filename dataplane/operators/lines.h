@@ -46,6 +46,7 @@ struct weir_lines_conf {
     uint64_t line_bytes_max; /* longer lines are refused; 0 means the default */
     uint32_t reconnect_cnt; /* tcp: tries in a row after a connection was refused or lost */
     int64_t reconnect_delay_ns; /* between them */
+    uint64_t rate; /* lines per second of wall clock, per subtask; 0: as fast as it goes */
     uint32_t block_bytes; /* of one read; 0 means 256 KiB */
     struct weir_lines_samples *samples; /* of the first sample_cnt subtasks */
     uint32_t sample_cnt;

@@ -172,10 +172,13 @@ class Cli(unittest.TestCase):
     def test_log_of_json_lines_gives_the_same_answer(self):
         packed = ROOT / "tests/data/nexmark/events.jsonl.zst"
         self.weir("run", "nexmark-log", "-p", f"events={packed}", "-p", "output=e.log", "--name", self.name)
-        for events, output in ((packed, "a.csv"), ("e.log", "b.csv")):
+        for events, rate, output in ((packed, 0, "a.csv"), ("e.log", 0, "b.csv"), (packed, 200000, "c.csv")):
             self.weir("run", "nexmark", "-p", f"events={events}", "-p", f"output={output}", "-p", "query=q1",
-                      "--name", self.name)
-        self.assertEqual((self.folder / "a.csv").read_text(), (self.folder / "b.csv").read_text())
+                      "-p", f"rate={rate}", "--name", self.name, "--report", "r.json")
+            self.assertEqual((self.folder / "a.csv").read_text(), (self.folder / output).read_text())
+            # Only what is paced has an intended time to count from.
+            latency = json.loads((self.folder / "r.json").read_text())["latency_ns"]
+            self.assertEqual(latency is not None, rate > 0)
 
     def test_file_that_is_no_job_is_refused_before_its_code_runs(self):
         # Their constructors end the process with 99.

@@ -225,6 +225,41 @@ t_packed_files_are_known_by_their_bytes(void **state)
 }
 
 static void
+t_a_rate_lets_no_line_go_before_its_time(void **state)
+{
+    struct place *place = *state;
+    enum { CNT = 300, RATE = 20000 };
+    char *text = new_text(CNT * 4);
+    for (int i = 0; i < CNT; i++) {
+        memcpy(text + (size_t)i * 4, i % 7 == 3 ? "\"xx\n" : "abc\n", 4);
+    }
+    put_bytes(place, "f", text, CNT * 4);
+    struct weir_lines_conf lines = {
+        .path = at(place, "f"), .decoder = &weir_decode_text, .rate = RATE};
+    struct run *run = new_run();
+    struct rig_text *keep[2] = {&run->rows, &run->side};
+    struct rig_conf conf;
+    struct rig rig;
+    fill_conf(&conf, &lines, weir_line_schema(), keep);
+    rig_open(&rig, place, &conf);
+    int64_t start_ns = place->now_ns;
+    size_t at = 0;
+    uint64_t row_cnt = 0;
+    while (rig_turn(&rig)) {
+        for (; at < run->rows.bytes; at++) {
+            row_cnt += run->rows.text[at] == '\n';
+        }
+        uint64_t since_ns = (uint64_t)(place->now_ns - start_ns);
+        assert_in_range(row_cnt, 0, since_ns * RATE / (uint64_t)WEIR_SEC_NS + 1);
+    }
+    rig_close(&rig);
+    assert_int_equal(rig.rc < 0 ? rig.rc : 0, 0);
+    assert_int_equal(row_cnt, CNT);
+    free(run);
+    free(text);
+}
+
+static void
 t_a_line_beyond_the_limit_is_refused_or_dropped(void **state)
 {
     struct place *place = *state;
@@ -583,6 +618,7 @@ main(void)
         ON_ALL(t_an_input_that_is_not_there_is_named),
         ON_ALL(t_packed_files_are_known_by_their_bytes),
         ON_ALL(t_a_line_beyond_the_limit_is_refused_or_dropped),
+        ON_ALL(t_a_rate_lets_no_line_go_before_its_time),
         ON_ALL(t_json_lines_become_rows),
         ON_ALL(t_bad_json_names_file_line_column_and_text),
         ON_ALL(t_bad_lines_are_skipped_or_go_to_the_side),
