@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures that bench/run measures: one row each, with both commands, the goal, and where failure begins.
 
-A command prints one JSON line with name, ns_per_event, events and checksum. {build} is the build folder, {probe} and
-other names in braces are inputs of INPUTS, made once by make_input and mapped by both sides.
+A command prints one JSON line with name, ns_per_event, events and checksum. {build} is the build folder, other names in
+braces are inputs of INPUTS, made once by make_input and mapped by both sides. A suite is one program that measures
+several figures by itself.
 """
 import dataclasses
+import itertools
+import typing
+
+import paired
 
 # Records of 64 bytes and about 96 of payload each: 1 GiB of records alone.
 EVENTS = 1 << 24
@@ -29,11 +34,23 @@ class Figure:
     ours: str  # command
     peer: str  # command
     peer_name: str
-    goal: float  # of peer time / our time: above 1, ours is faster
+    goal: typing.Optional[float]  # at least, of peer time / our time; of a value with a unit: at most; None: no goal
     bar: float = 0.0  # the lower end of the interval below this: failed
     cores: int = 1  # 2: bracketed by the ping-pong probe, pairs of one placement only
     same_answer: bool = True  # both sides end in the same checksum
-    full: bool = False  # measured by bench/run --full only
+    full: bool = False  # not in the README's table; of one that is no part of a suite: measured by --full only
+    unit: str = ""  # "": a ratio, else a value in this unit, the smaller the better
+
+    def is_reached(self, row):
+        if self.goal is None:
+            return None
+        return row["value"] <= self.goal if self.unit else row["ratio"] >= self.goal
+
+    def is_missed(self, row):
+        """Below the bar: of ratios alone, and of values that have one."""
+        if self.unit:
+            return self.bar > 0 and row["high"] > self.bar
+        return row["low"] < self.bar
 
     def inputs(self):
         return [name for name in INPUTS if "{%s}" % name in self.ours + self.peer]
@@ -41,12 +58,13 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A program that pairs by itself: a JSON line a point with the peer's name and ours-over-peer ratios."""
+    """A program that measures by itself; points are (figure, function from its JSON lines to the row)."""
 
     name: str
-    command: str
-    points: tuple  # (figure name, title, what the lines of the point hold, goal)
+    command: str  # {cores}: the list of them; {core}: the last; {hgrm}: where percentiles go
+    points: tuple
     cores: int = 2
+
 
 
 KERNEL = "{build}/bench/nexmark/bench_kernels"
@@ -107,10 +125,104 @@ RING = "{build}/bench/ring/bench_ring --rounds 5 --ms 20 --cores {cores}"
 
 
 def ring_points():
-    for size, batch in ((8, 1), (8, 32), (64, 1), (64, 32)):
+    for size, batch in itertools.product((8, 16, 64), (1, 8, 32, 128)):
         line = {"test": "stream", "bytes": size, "batch": batch}
-        yield "ring-%d-%d" % (size, batch), "ring, %d bytes, batch %d" % (size, batch), line, 1.0
-    yield "ring-ping-pong", "ring, ping-pong", {"test": "ping-pong", "bytes": 8}, 1.0
+        figure = Figure(
+            "ring-%d-%d" % (size, batch), "ring, %d bytes, batch %d" % (size, batch), RING, RING, "", 1.0, cores=2,
+            full=size == 16 or batch in (8, 128),
+        )
+        yield figure, lambda lines, wanted=line: paired.summarise_point(lines, wanted)
+    line = {"test": "ping-pong", "bytes": 8}
+    figure = Figure("ring-ping-pong", "ring, ping-pong", RING, RING, "", 1.0, cores=2)
+    yield figure, lambda lines, wanted=line: paired.summarise_point(lines, wanted)
 
 
-SUITES = [Suite("ring", RING, tuple(ring_points()))]
+CHAIN = "{build}/bench/graph/bench_chain --rounds 5 --cores {cores}"
+
+
+def chain_points():
+    """What a map costs where N follow each other, and the chain beside one function that does all N steps."""
+    for cnt in (1, 2, 4, 8, 16):
+        ours, peer, full = "pointer-%d" % cnt, "macro-%d" % cnt, cnt != 16
+        title = "chain of %d maps" % cnt
+        figure = Figure(
+            "chain-%d" % cnt, title + ", one stage", CHAIN, CHAIN, "one function", 0.80, cores=2, full=full
+        )
+        yield figure, lambda lines, a=ours, b=peer: paired.contest_ratio(lines, a, b)
+        for form, name, goal in (("pointer", "one stage", 0.3), ("ring", "a ring behind each", 3.0)):
+            figure = Figure(
+                "chain-step-%s-%d" % (form, cnt), "%s, %s: a map" % (title, name), CHAIN, CHAIN, "no maps",
+                None if full else goal, cores=2, full=full, unit="ns",
+            )
+            yield figure, lambda lines, a="%s-%d" % (form, cnt), n=cnt: paired.contest_steps(lines, a, "none-0", n)
+
+
+EXCHANGE = "{build}/bench/graph/bench_exchange --rounds 5 --cores {cores}"
+
+
+def exchange_points():
+    for keys in (10_000, 1_000_000):
+        figure = Figure(
+            "exchange-%d" % keys, "keyed exchange of two cores, %d keys" % keys, EXCHANGE, EXCHANGE,
+            "two threads by hand", 0.50, 0.30, cores=2,
+        )
+        yield figure, lambda lines, n=keys: paired.contest_ratio(lines, "engine-%d" % n, "hand-%d" % n)
+
+
+WINDOW = "{build}/bench/graph/bench_window --rounds 5 --cores {cores}"
+
+
+def window_points():
+    """A record in windows whose size is N slides, beside the same with N = 1: flat is 1."""
+    for aggregate in ("count", "max"):
+        for overlap in (5, 10, 100, 1000):
+            figure = Figure(
+                "window-%s-%d" % (aggregate, overlap), "%s in windows of %d slides" % (aggregate, overlap), WINDOW,
+                WINDOW, "of one slide", 0.80, same_answer=False, full=overlap in (5, 100) or aggregate == "max",
+            )
+            yield figure, lambda lines, a=aggregate, n=overlap: paired.contest_ratio(
+                lines, "%s-%d" % (a, n), a + "-1", same_answer=False)
+
+
+PACE = "{build}/bench/graph/bench_pace "
+SHARES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "p9999": "p99.99"}
+
+
+def latency_points(name, title, command, goals, full=False):
+    for share, goal in goals:
+        figure = Figure(
+            "%s-%s" % (name, share), "%s, %s above the floor" % (title, SHARES[share]), command, command,
+            "hiccup floor", goal, full=full, unit="us",
+        )
+        yield figure, lambda lines, s=share: paired.latency_excess(lines, s)
+
+
+def latency_suite(name, rate_name, rate, seconds, tail, idle="spin"):
+    command = PACE + "latency %d %d %s --cpu {core} --hgrm {hgrm}/%s" % (rate, seconds, idle, name)
+    goals = [("p50", 1.0), ("p99", 5.0), (tail, 50.0)]
+    title = "latency at %s/s%s" % (rate_name, "" if idle == "spin" else ", " + idle)
+    return Suite(name, command, tuple(latency_points(name, title, command, goals, idle != "spin")), cores=1)
+
+
+CPU = PACE + "cpu 3 --cpu {core}"
+
+
+def cpu_points():
+    for percent in (0, 1, 10, 50):
+        title = "CPU use at %d %% load, adaptive" % percent if percent else "CPU use of an idle job, adaptive"
+        goal, bar = (2.0, 2.0) if percent == 0 else (None, 0.0)
+        figure = Figure("cpu-%d" % percent, title, CPU, CPU, "spin", goal, bar, unit="% of a core")
+        yield figure, lambda lines, p=percent: paired.cpu_use(lines, "adaptive-%d" % p, "spin-%d" % p)
+
+
+# Those whose figures are all `full` run with --full only.
+SUITES = [
+    Suite("ring", RING, tuple(ring_points())),
+    Suite("chain", CHAIN, tuple(chain_points())),
+    Suite("exchange", EXCHANGE, tuple(exchange_points())),
+    Suite("window", WINDOW, tuple(window_points()), cores=1),
+    latency_suite("latency-1m", "1 M events", 1_000_000, 100, "p9999"),
+    latency_suite("latency-100k", "100 k events", 100_000, 60, "p999"),
+    latency_suite("latency-100k-adaptive", "100 k events", 100_000, 60, "p999", "adaptive"),
+    Suite("cpu", CPU, tuple(cpu_points()), cores=1),
+]

@@ -133,8 +133,91 @@ def summarise_point(lines, wanted):
     }
 
 
+def named(lines, name):
+    for line in lines:
+        if line.get("name") == name:
+            return line
+    raise Refused("no line named %s" % name)
+
+
+def contest_pair(lines, ours, peer, same_answer):
+    a, b = named(lines, ours), named(lines, peer)
+    check_answers(a, b, same_answer)
+    if len(a["ns"]) != len(b["ns"]) or not a["ns"]:
+        raise Refused("%s and %s were not measured in the same rounds" % (ours, peer))
+    return a, b
+
+
+def contest_ratio(lines, ours, peer, same_answer=True):
+    """What the history keeps of two entries of a contest (bench/graph/contest.h); the ratio is the peer's time over
+    ours, pair by pair."""
+    a, b = contest_pair(lines, ours, peer, same_answer)
+    ratios = [theirs / mine for mine, theirs in zip(a["ns"], b["ns"])]
+    middle, low, high = bootstrap(ratios)
+    return {
+        "ratio": round(middle, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "pairs": len(ratios),
+        "ours_ns": round(statistics.median(a["ns"]), 4),
+        "peer_ns": round(statistics.median(b["ns"]), 4),
+        "ratios": [round(r, 4) for r in ratios],
+        "events": a["events"],
+        "checksum": a["checksum"],
+    }
+
+
+def contest_steps(lines, ours, base, step_cnt):
+    """What one of step_cnt steps adds to the base, in ns."""
+    a, b = contest_pair(lines, ours, base, False)
+    values = [(mine - without) / step_cnt for mine, without in zip(a["ns"], b["ns"])]
+    middle, low, high = bootstrap(values)
+    return {
+        "value": round(middle, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "pairs": len(values),
+        "ours_value": round(statistics.median(a["ns"]), 4),
+        "peer_value": round(statistics.median(b["ns"]), 4),
+        "values": [round(v, 4) for v in values],
+    }
+
+
+def latency_excess(lines, share):
+    """How far a percentile of the job lies above that of the floor, in microseconds."""
+    line = named(lines, "latency")
+    job, floor = line["job_ns"], line["floor_ns"]
+    excess = round((job[share] - floor[share]) / 1000, 3)
+    return {
+        "value": excess,
+        "low": excess,
+        "high": excess,
+        "ours_value": round(job[share] / 1000, 3),
+        "peer_value": round(floor[share] / 1000, 3),
+        "rate": line["rate"],
+        "events": line["events"],
+        "job_ns": job,
+        "floor_ns": floor,
+    }
+
+
+def cpu_use(lines, ours, peer):
+    """Percent of a core, and what the peer takes."""
+    a, b = named(lines, ours), named(lines, peer)
+    percent = round(a["percent"], 2)
+    return {
+        "value": percent,
+        "low": percent,
+        "high": percent,
+        "ours_value": percent,
+        "peer_value": round(b["percent"], 2),
+        "rate": a["rate"],
+        "events": a["events"],
+    }
+
+
 def run_suite(command, probe):
-    """The lines of a program that pairs by itself, and the placement that it ran in."""
+    """The lines of a program that measures several things by itself, and the placement that it ran in."""
     before = placement(probe)
     done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:

@@ -32,34 +32,73 @@ def latest(folder, figures):
 
 
 def verdict(figure, row):
-    if row["low"] < figure.bar:
-        return "below the bar of %.2f" % figure.bar
-    return "reached" if row["ratio"] >= figure.goal else "short"
+    if figure.is_missed(row):
+        return "%s the bar" % ("above" if figure.unit else "below")
+    reached = figure.is_reached(row)
+    return "" if reached is None else "reached" if reached else "short"
 
 
 def speed(ns):
     return "%.2f ns (%.0f M/s)" % (ns, 1000 / ns)
 
 
+def amount(number, unit):
+    digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
+    words = {"us": " µs", "% of a core": " %"}.get(unit, " " + unit)
+    return "%.*f%s" % (digits, number, words)
+
+
+def cells(figure, row):
+    """What a figure says, as texts: ours, peer, result, goal, bar."""
+    if figure.unit:
+        spread = "" if row["low"] == row["high"] else " (%.2f to %.2f)" % (row["low"], row["high"])
+        peer = "%s: %s" % (row["peer"], amount(row["peer_value"], figure.unit))
+        result = "**%s**%s" % (amount(row["value"], figure.unit), spread)
+        goal = "" if figure.goal is None else "≤ " + amount(figure.goal, figure.unit)
+        return amount(row["ours_value"], figure.unit), peer, result, goal, "≤ %g" % figure.bar if figure.bar else ""
+    peer = "%s: %s" % (row["peer"], speed(row["peer_ns"]))
+    result = "**%.2f** (%.2f to %.2f)" % (row["ratio"], row["low"], row["high"])
+    bar = "≥ %.2f" % figure.bar if figure.bar else ""
+    return speed(row["ours_ns"]), peer, result, "≥ %.2f" % figure.goal, bar
+
+
+def line_of(figure, row):
+    """One figure as a line for a terminal."""
+    ours, peer, result, goal, _ = cells(figure, row)
+    return "%-48s %s  goal %s  ours %s, %s" % (figure.title, result.replace("*", ""), goal or "none", ours, peer)
+
+
+def describe(host):
+    return "%s, %d CPUs%s, Linux %s, THP %s, clock %s, commit %s" % (
+        host["cpu"], host["cpus"], " (virtual)" if host["hypervisor"] else "", host["kernel"], host["thp"],
+        host["clock_source"], host["commit"] + ("+changes" if host["dirty"] else ""))
+
+
 def table(folder, figures):
     """The figures as Markdown, with the host that they were measured on below."""
-    lines = ["| figure | ours | peer | ratio, 95 % interval | goal | |", "|---|---:|---:|---:|---:|---|"]
+    lines = ["| figure | ours | peer | result, 95 % interval | goal | bar | |", "|---|---:|---:|---:|---:|---:|---|"]
     hosts = []
     for figure, row in latest(folder, figures):
-        lines.append(
-            "| %s | %s | %s: %s | **%.2f** (%.2f to %.2f) | %.2f | %s |"
-            % (figure.title, speed(row["ours_ns"]), row["peer"], speed(row["peer_ns"]), row["ratio"], row["low"],
-               row["high"], figure.goal, verdict(figure, row)))
-        host = row["host"]
-        said = "%s, %d CPUs%s, Linux %s, THP %s, clock %s, commit %s" % (
-            host["cpu"], host["cpus"], " (virtual)" if host["hypervisor"] else "", host["kernel"], host["thp"],
-            host["clock_source"], host["commit"] + ("+changes" if host["dirty"] else ""))
+        lines.append("| %s | %s | %s |" % (figure.title, " | ".join(cells(figure, row)), verdict(figure, row)))
+        said = describe(row["host"])
         if said not in hosts:
             hosts.append(said)
     if len(lines) == 2:
         return "Nothing measured yet: `bench/run` makes this table.\n"
-    lines += ["", "A ratio is the peer's time over ours, medians of pairs of one run. Host: %s." % "; ".join(hosts)]
+    lines += [
+        "",
+        "A result without a unit is the peer's time over ours, the median over pairs of one run: above 1, ours is "
+        "faster. One in ns is what a step adds, one in µs how far a percentile lies above the host's hiccups of the "
+        "same minutes. Host: %s." % "; ".join(hosts),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def page(folder, figures):
+    """All figures, those outside the README's table too, with their plots."""
+    lines = ["# Figures", "", "Made by `bench/run` from `bench/history`, not by hand; what they mean: "
+             "[benchmarks](../benchmarks.md).", "", "![ratios](ratios.svg)", "", table(folder, figures)]
+    return "\n".join(lines)
 
 
 def put_between_marks(text, made):
@@ -77,11 +116,32 @@ def write_file(path, text):
 
 
 def write_plots(history_folder, plot_folder, figures):
-    rows = [dict(row, title=f.title, goal=f.goal, bar=f.bar) for f, row in latest(history_folder, figures)]
-    if rows:
-        write_file(os.path.join(plot_folder, "ratios.svg"), svg.ratios("Weir beside its peers", rows))
+    """ratios.svg, values.svg, the percentiles of each latency, and each figure over its measurements."""
+    rows = []
+    for figure, row in latest(history_folder, figures):
+        state = "bad" if figure.is_missed(row) else "good" if figure.is_reached(row) in (True, None) else "short"
+        rows.append(dict(row, title=figure.title, goal=figure.goal, bar=figure.bar, unit=figure.unit, state=state))
+    ratios = [row for row in rows if not row["unit"]]
+    values = [dict(row, label=amount(row["value"], row["unit"])) for row in rows if row["unit"] and row["goal"]]
+    if ratios:
+        write_file(os.path.join(plot_folder, "ratios.svg"), svg.ratios("Weir beside its peers", ratios))
+    if values:
+        write_file(os.path.join(plot_folder, "values.svg"), svg.shares("Weir beside its goals", values))
+    for row in rows:
+        if "floor_ns" in row:
+            name = row["name"].rsplit("-", 1)[0]
+            title = row["title"].rsplit(", ", 1)[0]
+            write_file(os.path.join(plot_folder, name + ".svg"), svg.percentiles(title, row["job_ns"], row["floor_ns"]))
     for figure, _ in latest(history_folder, figures):
         lines = read_history(history_folder, figure.name)
         if len(lines) > 1:
-            points = [dict(l, label=l["host"]["commit"][:7], goal=figure.goal, bar=figure.bar) for l in lines]
-            write_file(os.path.join(plot_folder, figure.name + ".svg"), svg.history(figure.title, points))
+            write_file(os.path.join(plot_folder, figure.name + ".svg"), svg.history(figure.title, [
+                point_of(figure, line) for line in lines]))
+
+
+def point_of(figure, row):
+    return {
+        "label": row["host"]["commit"][:7], "at": row["value"] if figure.unit else row["ratio"], "low": row["low"],
+        "high": row["high"], "goal": figure.goal,
+        "state": "bad" if figure.is_missed(row) else "short" if figure.is_reached(row) is False else "good",
+    }

@@ -2,8 +2,7 @@
 /* bench_pace: a job under a fixed rate: its latency beside the host's hiccups, and its CPU use.
  *
  *     bench_pace latency RATE SECONDS IDLE [--cpu N] [--hgrm PREFIX]
- *     bench_pace cpu SHARE SECONDS IDLE [--cpu N]        SHARE in percent of the greatest rate; 0:
- *                                                        one event a second
+ *     bench_pace cpu SECONDS [--cpu N]
  *
  * The job is Nexmark q1, generated: a source, four operators, a sink, on one core. Event n is due
  * at start + n / RATE whether or not the job is ready for it, and its latency counts from there
@@ -12,6 +11,9 @@
  * The floor is what the same core does to a loop without an engine: it waits for the same times and
  * looks how late it is, for SECONDS / 8 before the job and as long after it. One JSON line; with
  * --hgrm the percentiles of both go into PREFIX-job.hgrm and PREFIX-floor.hgrm, in microseconds.
+ *
+ * CPU use is that of the whole process at 0, 1, 10 and 50 % of the greatest rate, 0 being one event
+ * a second, with cores that spin and with adaptive ones; one JSON line each.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -28,7 +30,7 @@
 #define HGRM_TICKS 5
 
 struct pace {
-    double number; /* rate or share */
+    double number; /* events a second */
     int64_t seconds;
     enum weir_plan_idle idle;
     const char *cpu;
@@ -149,26 +151,41 @@ run_latency(const struct pace *pace)
     return err;
 }
 
+static const struct {
+    const char *name;
+    enum weir_plan_idle idle;
+} idles[] = {{"spin", WEIR_PLAN_IDLE_SPIN}, {"adaptive", WEIR_PLAN_IDLE_ADAPTIVE},
+    {"sleep", WEIR_PLAN_IDLE_SLEEP}};
+
 /* CPU time of all threads over the time that the job ran. */
 static int
-run_cpu(const struct pace *pace)
+run_share(struct pace *pace, size_t idle, uint32_t percent, double top_rate)
 {
     struct trial_result result;
-    int err = 0;
-    double rate = 1;
-    double top_rate = 0;
-    if (pace->number > 0) {
-        err = run_job(pace, TOP_EVENT_CNT, 0, &result);
-        top_rate = err == 0 ? (double)result.events * 1e9 / (double)result.wall_ns : 0;
-        rate = top_rate * pace->number / 100;
-    }
+    double rate = percent > 0 ? top_rate * percent / 100 : 1;
     uint64_t event_cnt = (uint64_t)(rate * (double)pace->seconds) + 1;
-    err = err != 0 ? err : run_job(pace, event_cnt, (int64_t)rate, &result);
+    pace->idle = idles[idle].idle;
+    int err = run_job(pace, event_cnt, (int64_t)rate, &result);
     if (err == 0) {
-        printf("{\"name\":\"cpu\",\"percent\":%.3f,\"rate\":%.0f,\"top_rate\":%.0f,"
+        printf("{\"name\":\"%s-%u\",\"percent\":%.3f,\"rate\":%.0f,\"top_rate\":%.0f,"
                "\"seconds\":%.2f,\"events\":%llu}\n",
-            100 * (double)result.cpu_ns / (double)result.run_ns, rate, top_rate,
-            (double)result.run_ns / (double)WEIR_SEC_NS, (unsigned long long)result.events);
+            idles[idle].name, percent, 100 * (double)result.cpu_ns / (double)result.run_ns, rate,
+            top_rate, (double)result.run_ns / (double)WEIR_SEC_NS,
+            (unsigned long long)result.events);
+    }
+    return err;
+}
+
+static int
+run_cpu(struct pace *pace)
+{
+    static const uint32_t percents[] = {0, 1, 10, 50};
+    struct trial_result result;
+    pace->idle = WEIR_PLAN_IDLE_SPIN;
+    int err = run_job(pace, TOP_EVENT_CNT, 0, &result);
+    for (size_t i = 0; i < 2 * WEIR_ARRAY_CNT(percents) && err == 0; i++) {
+        err = run_share(
+            pace, i % 2, percents[i / 2], (double)result.events * 1e9 / (double)result.wall_ns);
     }
     return err;
 }
@@ -176,30 +193,28 @@ run_cpu(const struct pace *pace)
 static int
 parse(int argc, char **argv, struct pace *pace)
 {
-    static const struct {
-        const char *name;
-        enum weir_plan_idle idle;
-    } idles[] = {{"spin", WEIR_PLAN_IDLE_SPIN}, {"adaptive", WEIR_PLAN_IDLE_ADAPTIVE},
-        {"sleep", WEIR_PLAN_IDLE_SLEEP}};
-    *pace = (struct pace){.cpu = "0"};
-    if (argc < 5) {
-        return weir_err_push(
-            WEIR_EUSAGE, "bench_pace latency|cpu NUMBER SECONDS IDLE [--cpu N] [--hgrm PREFIX]");
+    bool is_cpu = argc > 2 && strcmp(argv[1], "cpu") == 0;
+    int flags_at = is_cpu ? 3 : 5;
+    *pace = (struct pace){.cpu = "0", .number = 1};
+    if (argc < flags_at) {
+        return weir_err_push(WEIR_EUSAGE,
+            "bench_pace latency RATE SECONDS IDLE | cpu SECONDS [--cpu N] [--hgrm PREFIX]");
     }
-    pace->number = strtod(argv[2], NULL);
-    pace->seconds = strtoll(argv[3], NULL, 10);
-    for (size_t i = 0; i < WEIR_ARRAY_CNT(idles); i++) {
+    pace->seconds = strtoll(argv[is_cpu ? 2 : 3], NULL, 10);
+    pace->number = is_cpu ? 1 : strtod(argv[2], NULL);
+    pace->idle = is_cpu ? WEIR_PLAN_IDLE_SPIN : WEIR_PLAN_IDLE_AUTO;
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(idles) && !is_cpu; i++) {
         pace->idle = strcmp(argv[4], idles[i].name) == 0 ? idles[i].idle : pace->idle;
     }
-    for (int i = 5; i + 1 < argc; i += 2) {
+    for (int i = flags_at; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--cpu") == 0) {
             pace->cpu = argv[i + 1];
         } else if (strcmp(argv[i], "--hgrm") == 0) {
             pace->hgrm = argv[i + 1];
         }
     }
-    if (pace->number < 0 || pace->seconds < 1 || pace->idle == WEIR_PLAN_IDLE_AUTO) {
-        return weir_err_push(WEIR_EUSAGE, "a rate or share, whole seconds, spin|adaptive|sleep");
+    if (pace->number < 1 || pace->seconds < 1 || pace->idle == WEIR_PLAN_IDLE_AUTO) {
+        return weir_err_push(WEIR_EUSAGE, "a rate, whole seconds, spin|adaptive|sleep");
     }
     return 0;
 }

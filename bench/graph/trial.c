@@ -2,11 +2,13 @@
 #include "bench/graph/trial.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/err.h"
 #include "base/topo.h"
+#include "sched/conf.h"
 
 static int64_t
 clock_ns(clockid_t id)
@@ -48,6 +50,13 @@ look(const struct weir_job *job, struct weir_env *env, struct trial_result *resu
     weir_env_discarded(env, &result->rows, &result->checksum);
 }
 
+/* What users get unless they say otherwise. */
+static uint32_t
+default_batch_rows(void)
+{
+    return (uint32_t)strtoul(weir_conf_row(WEIR_CONF_BATCH_ROWS)->opt.def, NULL, 10);
+}
+
 int
 trial_run(struct weir_env *env, const struct trial_conf *conf, struct weir_hist *latency,
     struct trial_result *ret_result)
@@ -56,7 +65,7 @@ trial_run(struct weir_env *env, const struct trial_conf *conf, struct weir_hist 
     struct weir_plan *plan = NULL;
     struct weir_job *job = NULL;
     const struct weir_job_options options = {.poller = WEIR_JOB_THREADS,
-        .batch_rows = conf->batch_rows != 0 ? conf->batch_rows : TRIAL_BATCH_ROWS,
+        .batch_rows = conf->batch_rows != 0 ? conf->batch_rows : default_batch_rows(),
         .state_bytes = conf->state_bytes != 0 ? conf->state_bytes : 64 * WEIR_MIB,
         .touch = true};
     memset(ret_result, 0, sizeof *ret_result);

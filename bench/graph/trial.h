@@ -17,15 +17,12 @@
 #include "sched/jobfile.h"
 #include "sched/weir.h"
 
-/* As `weir run` has it: batch.rows. */
-#define TRIAL_BATCH_ROWS 1024
-
 struct trial_conf {
     const char *cpus; /* a list; NULL: all that the process may use */
     const char *const *cut_after; /* operators of one vertex behind which a ring goes on */
     uint32_t cut_after_cnt;
     enum weir_plan_idle idle; /* AUTO is taken for SPIN */
-    uint32_t batch_rows; /* 0: TRIAL_BATCH_ROWS */
+    uint32_t batch_rows; /* 0: what `weir run` takes, batch.rows */
     uint64_t state_bytes; /* of a stage that keeps state; 0: 64 MiB */
 };
 

@@ -85,6 +85,30 @@ class Runner(unittest.TestCase):
         with self.assertRaises(paired.Refused):
             paired.summarise_point(lines, {"bytes": 64})
 
+    def test_entries_of_a_contest_are_paired_in_the_order_of_the_rounds(self):
+        lines = [
+            {"name": "a", "ns": [1.0, 2.0, 3.0], "rows": 1, "checksum": "aa", "events": 9},
+            {"name": "b", "ns": [2.0, 4.0, 6.0], "rows": 1, "checksum": "aa", "events": 9},
+            {"name": "c", "ns": [2.0, 4.0, 6.0], "rows": 1, "checksum": "cc", "events": 9},
+            {"name": "d", "ns": [2.0], "rows": 1, "checksum": "aa", "events": 9},
+        ]
+        row = paired.contest_ratio(lines, "a", "b")
+        self.assertEqual((row["ratio"], row["low"], row["high"], row["pairs"]), (2.0, 2.0, 2.0, 3))
+        row = paired.contest_steps(lines, "b", "a", 2)
+        self.assertEqual((row["value"], row["values"], row["peer_value"]), (1.0, [0.5, 1.0, 1.5], 2.0))
+        self.assertEqual(paired.contest_steps(lines, "c", "a", 2)["value"], 1.0)  # steps change the answer
+        for ours, peer in (("a", "c"), ("a", "d"), ("a", "none")):
+            with self.assertRaises(paired.Refused):
+                paired.contest_ratio(lines, ours, peer)
+        self.assertEqual(paired.contest_ratio(lines, "a", "c", same_answer=False)["ratio"], 2.0)
+
+    def test_latency_is_what_lies_above_the_floor(self):
+        line = {"name": "latency", "rate": 10, "events": 5, "job_ns": {"p99": 9000}, "floor_ns": {"p99": 2500}}
+        row = paired.latency_excess([line], "p99")
+        self.assertEqual((row["value"], row["ours_value"], row["peer_value"]), (6.5, 9.0, 2.5))
+        with self.assertRaises(paired.Refused):
+            paired.latency_excess([], "p99")
+
     def test_fingerprint_names_the_host(self):
         host = paired.fingerprint(ROOT)
         for key in ("cpu", "kernel", "thp", "huge_pages_2m", "clock_source", "commit"):
@@ -100,11 +124,20 @@ class Report(unittest.TestCase):
             figures.Figure("short", "short", "a", "b", "kernel", 0.8, 0.6),
             figures.Figure("bad", "bad", "a", "b", "kernel", 0.8, 0.6),
             figures.Figure("never", "never", "a", "b", "kernel", 0.8),
+            figures.Figure("late-p99", "late, p99", "a", "a", "floor", 5.0, unit="us"),
+            figures.Figure("use", "use", "a", "a", "spin", 2.0, 2.0, unit="% of a core"),
+            figures.Figure("load", "load", "a", "a", "spin", None, unit="% of a core", full=True),
         ]
         for name, ratio in (("good", 0.5), ("good", 0.9), ("short", 0.7), ("bad", 0.5)):
             report.append_history(self.folder.name, {
                 "name": name, "ratio": ratio, "low": ratio - 0.05, "high": ratio + 0.05, "ours_ns": 2.0, "peer": "kernel",
                 "peer_ns": 1.5, "host": paired.fingerprint(ROOT)})
+        percentiles = {"p50": 80, "p90": 90, "p99": 9000, "p999": 9100, "p9999": 9200, "max": 20000000}
+        for name, value, more in (("late-p99", 6.5, {"job_ns": percentiles, "floor_ns": percentiles}), ("use", 2.5, {}),
+                                  ("load", 50.0, {})):
+            report.append_history(self.folder.name, {
+                "name": name, "value": value, "low": value, "high": value, "ours_value": 9.0, "peer": "floor",
+                "peer_value": 2.5, "host": paired.fingerprint(ROOT), **more})
 
     def tearDown(self):
         self.folder.cleanup()
@@ -113,8 +146,13 @@ class Report(unittest.TestCase):
         table = report.table(self.folder.name, self.figures)
         self.assertIn("| good <one> | 2.00 ns (500 M/s) | kernel: 1.50 ns (667 M/s) | **0.90** (0.85 to 0.95)", table)
         self.assertRegex(table, r"\| short .*\| short \|")
-        self.assertRegex(table, r"\| bad .*\| below the bar of 0.60 \|")
+        self.assertRegex(table, r"\| bad .*\| below the bar \|")
         self.assertNotIn("never", table)
+        self.assertIn("| late, p99 | 9.00 µs | floor: 2.50 µs | **6.50 µs** | ≤ 5.00 µs |  | short |", table)
+        self.assertRegex(table, r"\| use .*\*\*2.50 %\*\* \| ≤ 2.00 % \| ≤ 2 \| above the bar \|")
+        self.assertRegex(table, r"\| load .*\*\*50.0 %\*\* \|  \|  \|  \|")
+        cells = [line.count("|") for line in table.splitlines() if line.startswith("|")]
+        self.assertEqual(len(set(cells)), 1)
 
     def test_table_takes_its_place_and_nothing_else(self):
         text = "before\n%s\nold\n%s\nafter\n" % (report.BEGIN, report.END)
@@ -127,20 +165,43 @@ class Report(unittest.TestCase):
     def test_plots_are_well_formed(self):
         plots = os.path.join(self.folder.name, "plots")
         report.write_plots(self.folder.name, plots, self.figures)
-        self.assertEqual(sorted(os.listdir(plots)), ["good.svg", "ratios.svg"])
+        self.assertEqual(sorted(os.listdir(plots)), ["good.svg", "late.svg", "ratios.svg", "values.svg"])
         for name in os.listdir(plots):
             root = xml.etree.ElementTree.parse(os.path.join(plots, name)).getroot()
             self.assertTrue(root.tag.endswith("svg"))
-        self.assertEqual(svg.ticks(1.0)[0], 0)
+        for high in (0.003, 1.0, 2.08, 7.0, 99.0, 12345.0):
+            self.assertEqual(svg.ticks(high)[0], 0)
+            self.assertTrue(4 <= len(svg.ticks(high)) <= 9, high)
 
     def test_rows_of_the_project_are_sound(self):
-        names = [figure.name for figure in figures.FIGURES]
+        of_suites = [figure for suite in figures.SUITES for figure, _ in suite.points]
+        names = [figure.name for figure in figures.FIGURES + of_suites]
         self.assertEqual(len(names), len(set(names)))
         for figure in figures.FIGURES:
             self.assertLessEqual(figure.bar, figure.goal)
             words = {name: "x" for name in figure.inputs()}
             figure.ours.format(build="b", **words)
             figure.peer.format(build="b", **words)
+        for suite in figures.SUITES:
+            suite.command.format(build="b", cores="0,1", core="1", hgrm="h")
+            self.assertTrue(all(figure.ours == suite.command for figure, _ in suite.points))
+
+    def test_suites_of_the_project_find_their_points_in_what_the_programs_print(self):
+        programs = {"chain": "bench_chain", "exchange": "bench_exchange", "window": "bench_window"}
+        for suite in figures.SUITES:
+            if suite.name in programs:
+                source = os.path.join(ROOT, "bench", "graph", programs[suite.name] + ".c")
+                with open(source, encoding="utf-8") as file:
+                    text = file.read()
+                asked = []
+                for _, read in suite.points:
+                    with self.assertRaises(paired.Refused) as refused:
+                        read([])
+                    asked.append(str(refused.exception).rsplit(" ", 1)[1])
+                for name in asked:
+                    form, number = name.rsplit("-", 1)
+                    self.assertIn('"%s"' % form, text)
+                    self.assertIn(number, text)
 
 
 if __name__ == "__main__":
