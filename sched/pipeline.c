@@ -215,11 +215,13 @@ parse_pipeline(const struct pipeline_parse *parse, const struct weir_yaml_node *
     struct weir_pipeline *pipeline = parse->pipeline;
     const struct weir_yaml_node *source = section_of(section, "source");
     const struct weir_yaml_node *sink = section_of(section, "sink");
-    if (section->kind != WEIR_YAML_MAP || source == NULL || sink == NULL) {
+    int err = section->kind == WEIR_YAML_MAP
+                  ? weir_pipeline_keys(parse, section, keys, WEIR_ARRAY_CNT(keys))
+                  : 0;
+    if (err == 0 && (source == NULL || sink == NULL)) {
         return weir_yaml_fail(parse->file, section->key_mark,
             "a pipeline is a map with source: and sink:, maps themselves, and maybe ops:");
     }
-    int err = weir_pipeline_keys(parse, section, keys, WEIR_ARRAY_CNT(keys));
     err = err != 0 ? err : parse_source(parse, source);
     err = err != 0 ? err : weir_pipeline_ops(parse, weir_yaml_get(section, "ops"));
     err = err != 0 ? err : weir_pipeline_keys(parse, sink, sink_keys, WEIR_ARRAY_CNT(sink_keys));

@@ -87,6 +87,19 @@ type_of(const char *text, struct weir_field *field)
     return found && *at == '\0';
 }
 
+/* The type whose name is nearest to the text's, or NULL. */
+static const char *
+type_near(const char *text)
+{
+    const char *names[WEIR_ARRAY_CNT(type_names)];
+    char name[32];
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "(?"), text);
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(type_names); i++) {
+        names[i] = type_names[i].name;
+    }
+    return weir_opt_nearest(name, names, WEIR_ARRAY_CNT(names));
+}
+
 static int
 parse_type(const struct pipeline_parse *parse, const struct weir_yaml_node *node,
     struct weir_field *ret_field)
@@ -102,10 +115,12 @@ parse_type(const struct pipeline_parse *parse, const struct weir_yaml_node *node
     memset(ret_field, 0, sizeof *ret_field);
     ret_field->name = node->key;
     if (node->kind != WEIR_YAML_SCALAR || !type_of(node->text, ret_field)) {
+        const char *near = node->kind == WEIR_YAML_SCALAR ? type_near(node->text) : NULL;
         return weir_yaml_fail(parse->file, node->mark,
             "the type of %.64s must be bool, i32, i64, f64, decimal(0 to %d), timestamp or string, "
-            "with a ? behind it where it may be null",
-            node->key, SCALE_MAX);
+            "with a ? behind it where it may be null%s%s%s",
+            node->key, SCALE_MAX, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+            near != NULL ? "?" : "");
     }
     return 0;
 }

@@ -102,6 +102,10 @@ topo_run(const struct weir_args *args)
     int err = xml != NULL         ? weir_topo_open_xml(xml, &topo)
               : synthetic != NULL ? weir_topo_open_synthetic(synthetic, &topo)
                                   : weir_topo_open_live(&topo);
+    if (err == WEIR_EINVAL) {
+        weir_err_clear();
+        return weir_cli_usage(args, "'%s' is no synthetic topology of hwloc", synthetic);
+    }
     if (err != 0) {
         return err;
     }

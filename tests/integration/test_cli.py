@@ -68,6 +68,7 @@ class Cli(unittest.TestCase):
         self.assertIn("wants a value", self.weir("run", "x", "--report", code=2).stderr)
         self.assertIn("one argument too many", self.weir("plan", "a", "b", code=2).stderr)
         self.assertIn("it wants JOB", self.weir("run", code=2).stderr)
+        self.assertIn("no synthetic topology", self.weir("topo", "--synthetic", "cabbage", code=2).stderr)
 
     def test_help_of_every_verb_begins_with_examples(self):
         listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]

@@ -148,6 +148,8 @@ t_mistakes_are_shown_with_their_place(void **state)
 {
     (void)state;
     refused("pipeline:\n" SOURCE, "a pipeline is a map with source: and sink:");
+    refused("pipeline:\n" SOURCE "  snik: {path: a}\n", "did you mean 'sink'?");
+    refused("pipeline:\n  source: {path: a, schema: {x: i46}}\n" SINK, "did you mean i64?");
     refused("pipeline:\n" SOURCE SINK "  opps: []\n", "unknown key 'opps'; did you mean 'ops'?");
     refused("pipeline:\n" SOURCE "    formt: csv\n" SINK,
         "unknown key 'formt'; did you mean 'format'?");
