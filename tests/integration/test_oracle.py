@@ -102,11 +102,11 @@ class Oracle(rig.Rig):
             ads = dict(map(int, line.split(",")) for line in ads_path.read_text().splitlines())
             rows = ysb_ref.count(path.read_bytes(), ads, record)
             self.assertGreaterEqual(len({start for start, _, _ in rows}), 2)
-            for records, cut in itertools.product(("", path), ("none", "all")):
-                with self.subTest(record=record, mapped=records != "", cut=cut):
+            for records, parallelism, cut, poller in itertools.product(("", path), (1, 2), ("none", "all"), POLLERS):
+                sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller}
+                with self.subTest(record=record, mapped=records != "", **sets):
                     output = self.folder / "out.csv"
-                    self.run_job("ysb", {"events": spec, "records": records, "output": output},
-                                 {"placement.cut": cut})
+                    self.run_job("ysb", {"events": spec, "records": records, "output": output}, sets)
                     found = sorted(tuple(map(int, line.split(","))) for line in
                                    output.read_text().splitlines() if line[0].isdigit())
                     self.assertEqual(found, rows)
