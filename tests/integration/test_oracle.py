@@ -39,7 +39,7 @@ class Oracle(rig.Rig):
         super().setUp()
         text = subprocess.run([self.weir_path, "run", "nexmark", "-h"], capture_output=True, check=True,
                               text=True, env=self.env).stdout
-        self.queries = re.search(r"query=(\S+)", text).group(1).split("|")
+        self.queries = re.search(r"^  query=(\S+)", text, re.M).group(1).split("|")
 
     def check(self, query, events, expected, sets=()):
         output = self.folder / "out.csv"
