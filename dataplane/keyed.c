@@ -359,8 +359,8 @@ cache_no_key(uint32_t idx)
 static void
 cache_forget(struct weir_keyed_cache *cache, const struct weir_table *table)
 {
-    memset(cache->key, 0, sizeof cache->key);
-    cache->key[0] = cache_no_key(0);
+    memset(cache->at, 0, sizeof cache->at);
+    cache->at[0].key = cache_no_key(0);
     cache->table = table;
     cache->moved_cnt = table->moved_cnt;
     cache->epoch = table->arena->epoch;
@@ -371,8 +371,8 @@ static void
 cache_forget_bucket(struct weir_keyed_cache *cache, uintptr_t bucket)
 {
     for (uint32_t i = 0; i < WEIR_KEYED_CACHE_CNT; i++) {
-        bool is_in = (uintptr_t)cache->val[i] - bucket < WEIR_PAGE_BYTES;
-        cache->key[i] = is_in ? cache_no_key(i) : cache->key[i];
+        bool is_in = (uintptr_t)cache->at[i].val - bucket < WEIR_PAGE_BYTES;
+        cache->at[i].key = is_in ? cache_no_key(i) : cache->at[i].key;
     }
 }
 
@@ -415,24 +415,50 @@ weir_keyed_cache_serves(
     return true;
 }
 
+/* ret_val NULL: count the rows. */
 static inline __attribute__((always_inline)) void
 cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
     struct weir_keyed_spare *spare, void **ret_val)
 {
+    struct weir_keyed_cached *at = cache->at;
+    char *spare_mem = spare->mem;
+    size_t spare_bytes = spare->bytes;
     uint32_t miss_cnt = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t key;
         size_t row = lane.sel != NULL ? lane.sel[i] : i;
         memcpy(&key, lane.ptr + lane.stride * row, sizeof key);
-        uint32_t idx = cache_idx(key);
-        if (WEIR_UNLIKELY(cache->key[idx] != key)) {
-            cache->key[idx] = key;
-            cache->val[idx] = spare->mem + (size_t)miss_cnt * spare->bytes;
+        struct weir_keyed_cached *cached = &at[cache_idx(key)];
+        void *val = cached->val;
+        if (WEIR_UNLIKELY(cached->key != key)) {
+            val = spare_mem + miss_cnt * spare_bytes;
+            cached->key = key;
+            cached->val = val;
             cache->miss[miss_cnt++] = key;
+            if (ret_val == NULL) {
+                *(uint64_t *)val = 0;
+            }
         }
-        ret_val[i] = cache->val[idx];
+        if (ret_val != NULL) {
+            ret_val[i] = val;
+        } else {
+            ++*(uint64_t *)val;
+        }
     }
     spare->cnt = miss_cnt;
+}
+
+/* Look now and then whether the cache helps. */
+static void
+cache_look(struct weir_keyed_cache *cache, uint32_t row_cnt, uint32_t miss_cnt)
+{
+    cache->row_cnt += row_cnt;
+    cache->miss_cnt += miss_cnt;
+    if (cache->row_cnt >= CACHE_LOOK_ROWS) {
+        cache->rest_cnt = cache->miss_cnt > cache->row_cnt / 4 * 3 ? CACHE_REST_CALLS : 0;
+        cache->row_cnt = 0;
+        cache->miss_cnt = 0;
+    }
 }
 
 void
@@ -444,13 +470,19 @@ weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane la
     } else {
         cache_probe(cache, lane, cnt, spare, ret_val);
     }
-    cache->row_cnt += cnt;
-    cache->miss_cnt += spare->cnt;
-    if (cache->row_cnt >= CACHE_LOOK_ROWS) {
-        cache->rest_cnt = cache->miss_cnt > cache->row_cnt / 4 * 3 ? CACHE_REST_CALLS : 0;
-        cache->row_cnt = 0;
-        cache->miss_cnt = 0;
+    cache_look(cache, cnt, spare->cnt);
+}
+
+void
+weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
+    struct weir_keyed_spare *spare)
+{
+    if (lane.sel != NULL) {
+        cache_probe(cache, lane, cnt, spare, NULL);
+    } else {
+        cache_probe(cache, lane, cnt, spare, NULL);
     }
+    cache_look(cache, cnt, spare->cnt);
 }
 
 void
@@ -468,9 +500,9 @@ void
 weir_keyed_cache_settle(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows)
 {
     for (uint32_t i = 0; i < rows->rows.cnt; i++) {
-        uint32_t idx = cache_idx(rows->word[i]);
-        if (cache->key[idx] == rows->word[i]) {
-            cache->val[idx] = rows->val[i];
+        struct weir_keyed_cached *cached = &cache->at[cache_idx(rows->word[i])];
+        if (cached->key == rows->word[i]) {
+            cached->val = rows->val[i];
         }
     }
 }

@@ -95,7 +95,7 @@ WEIR_API WEIR_MUST_USE int weir_keyed_resolve(const struct weir_keyed *keyed,
  * most rows nearly always; for them a lookup is one multiplication and one compare in L1. It
  * forgets what the table has moved, and rests where it does not help.
  */
-#define WEIR_KEYED_CACHE_LG2 9
+#define WEIR_KEYED_CACHE_LG2 10
 #define WEIR_KEYED_CACHE_CNT (1 << WEIR_KEYED_CACHE_LG2)
 
 struct weir_keyed_cache {
@@ -106,8 +106,10 @@ struct weir_keyed_cache {
     uint32_t row_cnt; /* since the last look at whether it helps */
     uint32_t miss_cnt;
     uint32_t rest_cnt; /* calls that it rests for */
-    uint64_t key[WEIR_KEYED_CACHE_CNT];
-    void *val[WEIR_KEYED_CACHE_CNT];
+    struct weir_keyed_cached {
+        uint64_t key;
+        void *val;
+    } at[WEIR_KEYED_CACHE_CNT];
     uint64_t miss[WEIR_KEYED_ROW_CNT_MAX]; /* keys of the spare places */
 };
 
@@ -130,6 +132,10 @@ struct weir_keyed_spare {
  */
 WEIR_API void weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane,
     uint32_t cnt, struct weir_keyed_spare *spare, void **ret_val);
+/* weir_keyed_cache_count - the same for values that count rows, and counts them in the same loop:
+ * add 1 to the 8 bytes of each row's place; spare ones begin at 0. */
+WEIR_API void weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane lane,
+    uint32_t cnt, struct weir_keyed_spare *spare);
 /* weir_keyed_cache_load - keys and hashes of the spare places into rows. */
 WEIR_API void
 weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_cache *cache,

@@ -12,6 +12,8 @@
 /* A bucket size with fewer groups than this is left out: it would fill unevenly. */
 #define GROUP_CNT_MIN 3
 #define SIZE_PAGE (WEIR_TABLE_SIZE_CNT - 1)
+/* A key group begins with at most 2^4 pages, however many entries are expected: some 2 us. */
+#define DEPTH_FIRST_MAX 4
 /* Smaller directories are doubled at once: some 2 us. */
 #define DIR_STEP_WORDS 4096
 
@@ -239,10 +241,66 @@ dir_double(struct weir_table *t, bool finish)
     return 0;
 }
 
+/* Keys are told apart by the bits of the fraction, which has as many as the key group left over. */
+static uint32_t
+depth_max(const struct weir_table *t)
+{
+    uint32_t max = t->arena->spec.max_parallelism;
+    return 32U - (max > 1 ? 32U - (uint32_t)__builtin_clz(max - 1) : 0);
+}
+
+/* The depth at which a key group's share of the entries to expect leaves its pages some room. */
+static uint32_t
+depth_for(const struct weir_table *t, uint64_t share)
+{
+    uint32_t depth = 0;
+    uint32_t most = weir_min_u32(DEPTH_FIRST_MAX, depth_max(t));
+    while (depth < most && share >> depth > t->entry_cnt_max[SIZE_PAGE] * 7U / 8) {
+        depth++;
+    }
+    return depth;
+}
+
+/* The first pages of a key group that many entries are expected of, as if it had been split. */
+static int
+pages_first(struct weir_table *t, uint32_t group, uint32_t depth)
+{
+    uint32_t ref[1 << DEPTH_FIRST_MAX];
+    uint32_t cnt = 0;
+    int err = 0;
+    while (t->depth < depth && err == 0) {
+        err = dir_double(t, true);
+    }
+    for (; cnt < UINT32_C(1) << depth && err == 0; cnt++) {
+        err = bucket_take(t, group, SIZE_PAGE, &ref[cnt]);
+        if (err < 0) {
+            break;
+        }
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (err < 0) {
+            bucket_give(t, ref[i]);
+            continue;
+        }
+        struct weir_bucket *bucket = table_bucket_at(t, ref[i]);
+        bucket->depth = (uint8_t)depth;
+        bucket->prefix = i;
+        dir_set(t, bucket, ref[i]);
+    }
+    return err;
+}
+
 static int
 bucket_first(struct weir_table *t, uint32_t group)
 {
     uint64_t share = t->entry_cnt_hint / t->arena->spec.groups.cnt;
+    uint32_t depth = depth_for(t, share);
+    if (depth > 0) {
+        if (pages_first(t, group, depth) == 0) {
+            return 0;
+        }
+        weir_err_clear(); /* less will do: it was an expectation */
+    }
     uint32_t size_idx = 0;
     while (t->group_cnt[size_idx] == 0 ||
            (size_idx < SIZE_PAGE && share > t->entry_cnt_max[size_idx])) {
@@ -367,14 +425,6 @@ bucket_enlarge(struct weir_table *t, const struct table_place *place)
     bucket_give(t, place->ref);
     dir_set(t, bucket, ref);
     return 0;
-}
-
-/* Keys are told apart by the bits of the fraction, which has as many as the key group left over. */
-static uint32_t
-depth_max(const struct weir_table *t)
-{
-    uint32_t max = t->arena->spec.max_parallelism;
-    return 32U - (max > 1 ? 32U - (uint32_t)__builtin_clz(max - 1) : 0);
 }
 
 static int

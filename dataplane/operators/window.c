@@ -419,16 +419,23 @@ add_cached(struct window_self *self, const struct window_place *place, const str
     struct weir_keyed_spare spare = {self->fire.merged, self->plan.acc_bytes, 0};
     struct weir_aggregate_rows rows = {in, from, cnt};
     void *spare_acc[WINDOW_BLOCK];
-    weir_keyed_cache_probe(
-        &self->cache, weir_keyed_plain(&self->plan.keyed, in, from), cnt, &spare, self->rows.val);
-    memset(spare.mem, 0, (size_t)spare.cnt * spare.bytes);
+    struct weir_keyed_lane lane = weir_keyed_plain(&self->plan.keyed, in, from);
+    bool counts = agg->kind == WEIR_AGGREGATE_COUNT; /* probe and update in one loop */
+    if (counts) {
+        weir_keyed_cache_count(&self->cache, lane, cnt, &spare);
+    } else {
+        weir_keyed_cache_probe(&self->cache, lane, cnt, &spare, self->rows.val);
+    }
     for (uint32_t i = 0; i < spare.cnt; i++) {
         spare_acc[i] = spare.mem + (size_t)i * spare.bytes;
     }
-    if (agg->init != NULL) {
-        agg->init(agg, spare_acc, spare.cnt);
+    if (!counts) {
+        memset(spare.mem, 0, (size_t)spare.cnt * spare.bytes);
+        if (agg->init != NULL) {
+            agg->init(agg, spare_acc, spare.cnt);
+        }
+        agg->update(agg, self->rows.val, &rows);
     }
-    agg->update(agg, self->rows.val, &rows);
     if (spare.cnt == 0) {
         return 0;
     }
