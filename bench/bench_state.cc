@@ -3,8 +3,7 @@
 // std::unordered_map and a packaged fast map, all with the same hash in the same run.
 //
 //     bench_state [Google Benchmark's flags]          all maps, 10^2 to 10^7 keys, uniform and Zipf
-//     bench_state --point weir|flat|robin|std KEYS uniform|zipf
-//                                                     one JSON line, for bench/run
+//     bench_state --contest KEYS uniform|zipf ROUNDS  all maps in turn, a JSON line each
 //
 // Keys are drawn beforehand; 8-byte keys, 8-byte values, batches of 256 where the map has batches.
 #include <benchmark/benchmark.h>
@@ -314,48 +313,106 @@ BENCHMARK(update<Flat>)->Apply(points);
 BENCHMARK(update<Robin>)->Apply(points);
 BENCHMARK(update<Std>)->Apply(points);
 
-// Eight passes over the stream; the answer is the sum of all counts.
-template <typename Map>
-void
-point(const char *name, uint64_t keys, bool zipf)
-{
-    std::vector<uint64_t> stream = stream_of(keys, zipf);
-    Map map(keys);
-    fill(&map, keys);
-    constexpr uint64_t passes = 8;
-    auto start = std::chrono::steady_clock::now();
-    for (uint64_t pass = 0; pass < passes; pass++) {
-        for (size_t at = 0; at < STREAM_CNT; at += BATCH) {
-            map.update(stream.data() + at);
+// One of the maps that a contest runs in turn.
+class Entry {
+  public:
+    explicit Entry(const char *name) : name_(name)
+    {
+    }
+    Entry(const Entry &) = delete;
+    Entry &operator=(const Entry &) = delete;
+    virtual ~Entry() = default;
+    void pass(const std::vector<uint64_t> &stream, bool keep)
+    {
+        auto start = std::chrono::steady_clock::now();
+        update(stream);
+        std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+        if (keep) {
+            ns_.push_back(took.count() / static_cast<double>(STREAM_CNT));
         }
     }
-    std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-    std::printf(
-        "{\"name\": \"%s\", \"ns_per_event\": %.3f, \"events\": %llu, \"checksum\": %llu}\n", name,
-        took.count() / static_cast<double>(passes * STREAM_CNT),
-        static_cast<unsigned long long>(passes * STREAM_CNT),
-        static_cast<unsigned long long>(map.sum()));
+    // As bench/graph/contest.h has it; the answer is the sum of all counts.
+    void print(uint64_t keys, const char *draw)
+    {
+        std::printf("{\"name\":\"%s-%llu-%s\",\"ns\":[", name_,
+            static_cast<unsigned long long>(keys), draw);
+        for (size_t i = 0; i < ns_.size(); i++) {
+            std::printf("%s%.4f", i > 0 ? "," : "", ns_[i]);
+        }
+        std::printf("],\"events\":%llu,\"rows\":%llu,\"checksum\":\"%016llx\"}\n",
+            static_cast<unsigned long long>(STREAM_CNT), static_cast<unsigned long long>(keys),
+            static_cast<unsigned long long>(sum()));
+    }
+
+  protected:
+    virtual void update(const std::vector<uint64_t> &stream) = 0;
+    virtual uint64_t sum() = 0;
+
+  private:
+    const char *name_;
+    std::vector<double> ns_;
+};
+
+template <typename Map> class EntryOf : public Entry {
+  public:
+    EntryOf(const char *name, uint64_t keys) : Entry(name), map_(keys)
+    {
+        fill(&map_, keys);
+    }
+
+  protected:
+    void update(const std::vector<uint64_t> &stream) override
+    {
+        for (size_t at = 0; at < STREAM_CNT; at += BATCH) {
+            map_.update(stream.data() + at);
+        }
+    }
+    uint64_t sum() override
+    {
+        return map_.sum();
+    }
+
+  private:
+    Map map_;
+};
+
+// All maps hold the same keys, filled before the clock; a round passes the stream through each of
+// them forward and then backward (A B C C B A), the first pass being a warm-up.
+void
+contest(uint64_t keys, bool zipf, int rounds)
+{
+    std::vector<uint64_t> stream = stream_of(keys, zipf);
+    std::vector<std::unique_ptr<Entry>> entries;
+    entries.push_back(std::make_unique<EntryOf<Weir>>("weir", keys));
+    entries.push_back(std::make_unique<EntryOf<Flat>>("flat", keys));
+    entries.push_back(std::make_unique<EntryOf<Robin>>("robin", keys));
+    entries.push_back(std::make_unique<EntryOf<Std>>("std", keys));
+    for (auto &entry : entries) {
+        entry->pass(stream, false);
+    }
+    for (int round = 0; round < rounds; round++) {
+        for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
+            (*entry)->pass(stream, true);
+        }
+        for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+            (*entry)->pass(stream, true);
+        }
+    }
+    for (auto &entry : entries) {
+        entry->print(keys, zipf ? "zipf" : "uniform");
+    }
 }
 
 int
-point_main(int argc, char **argv)
+contest_main(int argc, char **argv)
 {
-    uint64_t keys = argc == 5 ? std::strtoull(argv[3], nullptr, 10) : 0;
-    if (keys == 0) {
-        std::fprintf(stderr, "usage: bench_state --point weir|flat|robin|std KEYS uniform|zipf\n");
+    uint64_t keys = argc == 5 ? std::strtoull(argv[2], nullptr, 10) : 0;
+    int rounds = argc == 5 ? std::atoi(argv[4]) : 0;
+    if (keys == 0 || rounds <= 0) {
+        std::fprintf(stderr, "usage: bench_state --contest KEYS uniform|zipf ROUNDS\n");
         return WEIR_EXIT_USAGE;
     }
-    std::string map = argv[2];
-    bool zipf = std::strcmp(argv[4], "zipf") == 0;
-    if (map == "weir") {
-        point<Weir>("weir", keys, zipf);
-    } else if (map == "flat") {
-        point<Flat>("flat", keys, zipf);
-    } else if (map == "robin") {
-        point<Robin>("tsl::robin_map", keys, zipf);
-    } else {
-        point<Std>("std::unordered_map", keys, zipf);
-    }
+    contest(keys, std::strcmp(argv[3], "zipf") == 0, rounds);
     return 0;
 }
 
@@ -364,8 +421,8 @@ point_main(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-    if (argc > 1 && std::strcmp(argv[1], "--point") == 0) {
-        return point_main(argc, argv);
+    if (argc > 1 && std::strcmp(argv[1], "--contest") == 0) {
+        return contest_main(argc, argv);
     }
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
