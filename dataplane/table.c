@@ -109,12 +109,14 @@ bucket_give(struct weir_table *t, uint32_t ref)
 static void
 texts_give(struct weir_table *t, const struct weir_bucket *bucket)
 {
-    uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * WEIR_TABLE_SLOT_CNT;
-    for (uint32_t slot = 0; slot < slot_cnt; slot++) {
-        uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-        table_slot_words(t, bucket, slot, word);
-        if (table_slot_used(bucket, slot) && table_word_is_long(word)) {
-            weir_blob_give(t->arena, (uint32_t)(word[1] >> 32));
+    uint32_t group_cnt = t->group_cnt[bucket->size_idx];
+    for (uint32_t g = 0; g < group_cnt; g++) {
+        const uint64_t *words = table_group_at(t, bucket, g);
+        for (uint32_t used = table_group_used(bucket, g); used != 0; used &= used - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(used);
+            if (table_word_is_long(&words[lane])) {
+                weir_blob_give(t->arena, (uint32_t)(words[WEIR_TABLE_SLOT_CNT + lane] >> 32));
+            }
         }
     }
 }

@@ -447,6 +447,8 @@ hits_str(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_le
             continue;
         }
         val[i] = found;
+        uint64_t ref = (words[WEIR_TABLE_SLOT_CNT + lane] & far) >> 32; /* of a text, else 0 */
+        __builtin_prefetch(weir_arena_ptr(t->arena, (uint32_t)ref));
         rows->long_word[long_cnt] = &words[WEIR_TABLE_SLOT_CNT + lane];
         rows->home[long_cnt] = home;
         is_long[long_cnt] = (uint8_t)i;
