@@ -61,7 +61,7 @@ arrange(struct bench *bench, int argc, char **argv)
         return 0;
     }
     bench->job = "nexmark";
-    bench->cut_after = "watermark";
+    bench->cut_after = "events";
     param(bench, "query", argv[1]);
     param(bench, "events", argv[2]);
     return argv[1][0] == 'q' ? 0 : weir_err_push(WEIR_EUSAGE, "no such benchmark: %s", argv[1]);

@@ -707,7 +707,9 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
         node->idle = node->emit_idle;
         node->out[0].status = 0;
     }
+    uint64_t rows_before = node->op.rows_out;
     bool emitted = collect_outs(node);
+    node->op.rows_in += node->op.rows_out - rows_before;
     if (node->emit != 0) {
         has_work(chain, idx);
     }

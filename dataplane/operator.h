@@ -99,7 +99,7 @@ struct weir_operator {
     const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     int64_t watermark; /* input watermark so far */
     /* Counters, written by the stage's core only. */
-    uint64_t rows_in;
+    uint64_t rows_in; /* of a source: what it read; it adds itself what it does not hand on */
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;

@@ -34,8 +34,8 @@ weir_job_main(struct weir_env *env)
     }
     (void)snprintf(name, sizeof name, "nexmark-%s", query->name);
     weir_env_rename(env, name);
-    struct weir_stream *s = nexmark_source(env, query->payload_kinds);
-    s = query->build(weir_watermarks(s, "watermark", 4 * WEIR_S));
+    struct weir_stream *s = nexmark_source(env, &query->want);
+    s = query->build(s);
     weir_sink_table(s, "out", weir_param(env, "output"));
     return weir_env_check(env);
 }

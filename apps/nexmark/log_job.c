@@ -152,7 +152,7 @@ record_room(const char *path)
 int
 weir_job_main(struct weir_env *env)
 {
-    const uint32_t all_kinds = (1u << NEXMARK_KIND_CNT) - 1;
+    const struct nexmark_want all = {NEXMARK_ALL, NEXMARK_ALL, false};
     struct sink_conf conf = {weir_param(env, "output"), record_room(weir_param(env, "events"))};
     struct nexmark_gen_opts gen;
     const char *events = weir_param(env, "events");
@@ -160,7 +160,7 @@ weir_job_main(struct weir_env *env)
     if (strncmp(events, "gen:", 4) == 0 && nexmark_gen_parse(events, &gen) == 0) {
         conf.record_cnt_max = gen.event_cnt;
     }
-    struct weir_stream *s = weir_parallelism(nexmark_source(env, all_kinds), 1);
+    struct weir_stream *s = weir_parallelism(nexmark_source(env, &all), 1);
     const struct weir_operator_conf sink = {.name = "out",
         .type = &sink_type,
         .conf = &conf,

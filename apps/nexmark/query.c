@@ -13,11 +13,6 @@ WEIR_SCHEMA(bid_euro, BID_EURO)
 #define BID_SHORT(F) F(i64, auction) F(i64, price)
 WEIR_SCHEMA(bid_short, BID_SHORT)
 
-WEIR_FILTER(is_bid, nexmark_row)
-{
-    return nexmark_row_kind(in) == NEXMARK_BID;
-}
-
 /* The text `extra` stands first in every payload. */
 static inline struct weir_str
 extra_of(const struct nexmark_row *row, const char *heap)
@@ -44,17 +39,11 @@ WEIR_MAP_OF_TEXT(to_bid, nexmark_row, bid, payload)
     out->extra = extra_of(in, heap);
 }
 
-static struct weir_stream *
-bids(struct weir_stream *events)
-{
-    return weir_map(weir_filter(events, "is_bid", &is_bid_op), "to_bid", &to_bid_op);
-}
-
 /* q0: every bid. */
 static struct weir_stream *
-build_q0(struct weir_stream *events)
+build_q0(struct weir_stream *bids)
 {
-    return bids(events);
+    return weir_map(bids, "to_bid", &to_bid_op);
 }
 
 /* q1: every bid, its price times 0.908, exactly: a price of n is n * 908 thousandths. */
@@ -68,9 +57,9 @@ WEIR_MAP(in_euro, bid, bid_euro)
 }
 
 static struct weir_stream *
-build_q1(struct weir_stream *events)
+build_q1(struct weir_stream *bids)
 {
-    return weir_map(bids(events), "in_euro", &in_euro_op);
+    return weir_map(weir_map(bids, "to_bid", &to_bid_op), "in_euro", &in_euro_op);
 }
 
 /* q2: bids on auctions whose id is a multiple of 123. */
@@ -289,7 +278,7 @@ WEIR_MAP(to_hot, bid_count, hot_auction)
 }
 
 static struct weir_stream *
-build_q5(struct weir_stream *events)
+build_q5(struct weir_stream *bids)
 {
     const struct weir_window_conf count = {
         .span = WEIR_SLIDE(10 * WEIR_S, 2 * WEIR_S),
@@ -298,30 +287,29 @@ build_q5(struct weir_stream *events)
         .top_cnt = 1,
     };
     const struct weir_top_conf most = {.by_field = "num", .cnt = 1, .ties = true};
-    struct weir_stream *s = weir_filter(events, "is_bid", &is_bid_op);
-    s = weir_key_by(s, WEIR_KEY(nexmark_row, id));
+    struct weir_stream *s = weir_key_by(bids, WEIR_KEY(nexmark_row, id));
     s = weir_window(s, "count", &count, bid_count_schema());
     return weir_map(weir_top(s, "most", &most), "to_hot", &to_hot_op);
 }
 
 /* q7: see q7.h. */
 static struct weir_stream *
-build_q7(struct weir_stream *events)
+build_q7(struct weir_stream *bids)
 {
-    return nexmark_q7(weir_filter(events, "is_bid", &is_bid_op));
+    return nexmark_q7(bids);
 }
 
-#define BIDS (1u << NEXMARK_BID)
-#define PERSONS (1u << NEXMARK_PERSON)
+#define BIDS NEXMARK_BIDS
+#define PEOPLE (NEXMARK_PERSONS | NEXMARK_AUCTIONS)
 
 static const struct nexmark_query queries[] = {
-    {"q0", BIDS, build_q0},
-    {"q1", BIDS, build_q1},
-    {"q2", 0, build_q2},
-    {"q3", PERSONS, build_q3},
-    {"q5", 0, build_q5},
-    {"q7", BIDS, build_q7},
-    {"q8", PERSONS, build_q8},
+    {"q0", {BIDS, BIDS, true}, build_q0},
+    {"q1", {BIDS, BIDS, true}, build_q1},
+    {"q2", {NEXMARK_ALL, 0, true}, build_q2},
+    {"q3", {PEOPLE, NEXMARK_PERSONS, true}, build_q3},
+    {"q5", {BIDS, 0, true}, build_q5},
+    {"q7", {BIDS, BIDS, true}, build_q7},
+    {"q8", {PEOPLE, NEXMARK_PERSONS, true}, build_q8},
 };
 
 const struct nexmark_query *

@@ -5,10 +5,10 @@
 
 #include "apps/nexmark/source.h"
 
-/* A query: which payloads it reads, and the stream of its answer. */
+/* A query: the events that it needs, and the stream of its answer to them. */
 struct nexmark_query {
     const char *name;
-    uint32_t payload_kinds; /* as bits of enum nexmark_kind */
+    struct nexmark_want want;
     struct weir_stream *(*build)(struct weir_stream *events);
 };
 

@@ -2,6 +2,9 @@
 /* Two sources of Nexmark rows.
  *
  * The generator fills rows into its output; the log hands on rows of the mapped file, uncopied.
+ * Both look at every event once, which for a log is the wait for memory: times, watermarks and the
+ * choice of wanted events cost next to nothing there.
+ *
  * Both deal blocks of events to their subtasks in turn, so that all advance through event time
  * together. A rate gives event n its intended time, start + n / rate: it is emitted no earlier, and
  * its latency counts from there whenever it is emitted.
@@ -13,15 +16,84 @@
 
 #include "apps/gen/feed.h"
 #include "apps/nexmark/decode.h"
+#include "base/check.h"
 #include "base/region.h"
+#include "dataplane/operators/watermark.h"
 #include "io/io.h"
 #include "sched/table.h"
+
+#define WATERMARK_LAG_MS (4 * WEIR_S)
+
+/* ---- what both do with fresh events ---- */
+
+/* The first look at a batch. */
+struct look {
+    uint64_t off_max; /* of all payloads */
+    uint64_t end_max;
+    uint32_t wanted; /* rows in sel */
+};
+
+/* Note the bounds of times and payloads, and the rows that are wanted. */
+static void
+look_at(struct weir_view *view, uint32_t kinds, uint16_t *sel, struct look *ret_look)
+{
+    const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
+    struct look look = {0};
+    int64_t min = INT64_MAX;
+    int64_t max = INT64_MIN;
+    for (uint32_t i = 0, cnt = view->cnt; i < cnt; i++) {
+        int64_t time = rows[i].time_ms;
+        uint64_t off = rows[i].payload_off;
+        uint64_t end = off + rows[i].payload_bytes;
+        min = time < min ? time : min;
+        max = time > max ? time : max;
+        look.off_max = off > look.off_max ? off : look.off_max;
+        look.end_max = end > look.end_max ? end : look.end_max;
+        sel[look.wanted] = (uint16_t)i;
+        look.wanted += kinds >> (rows[i].kind & 31) & 1;
+    }
+    weir_view_set_bounds(view, min, max);
+    *ret_look = look;
+}
+
+/* Hand on the wanted ones of the rows in out's view, after a look at them. Returns how many of the
+ * rows are done with:
+ * fewer than all where a watermark has to go before the next. */
+static uint32_t
+deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct look *look,
+    struct weir_out *out)
+{
+    const struct nexmark_source_conf *conf = op->conf;
+    const struct nexmark_want *want = &conf->want;
+    static const struct weir_watermark_conf watermark = {.lag_ms = WATERMARK_LAG_MS};
+    struct weir_view *view = &out->view;
+    uint16_t *sel = out->sel_buf;
+    uint32_t all = view->cnt;
+    uint32_t rows = all;
+    uint32_t wanted = look->wanted;
+    if (want->watermarks) {
+        view->watermark = marker->told_ms;
+        rows = weir_watermarker_take(marker, &watermark, view, 0, out);
+    }
+    while (wanted > 0 && sel[wanted - 1] >= rows) {
+        wanted--;
+    }
+    view->row_cnt = rows;
+    view->cnt = wanted;
+    op->rows_in += rows - wanted;
+    if (wanted < all) {
+        view->sel = sel;
+        view->flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
+    }
+    return rows;
+}
 
 /* ---- generated ---- */
 
 struct gen_self {
     struct nexmark_gen gen;
     struct gen_feed feed;
+    struct weir_watermarker marker;
 };
 
 static int
@@ -32,6 +104,7 @@ gen_open(struct weir_operator *op)
     self->feed.event_cnt = conf->gen.event_cnt;
     self->feed.block = op->env->subtask_idx;
     self->feed.rate = conf->rate;
+    weir_watermarker_init(&self->marker);
     return nexmark_gen_init(&self->gen, &conf->gen);
 }
 
@@ -68,11 +141,17 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     uint32_t cnt = gen_feed_next(&self->feed, out->row_cap, now_ns, &first);
     struct nexmark_event *rows = (struct nexmark_event *)(void *)out->view.rows;
     nexmark_gen_fill(&self->gen, first, cnt, rows);
-    if (conf->payload_kinds != 0) {
-        cnt = gen_payloads(self, conf->payload_kinds, rows, cnt, first, out);
+    if (conf->want.payload_kinds != 0) {
+        cnt = gen_payloads(self, conf->want.payload_kinds, rows, cnt, first, out);
+    }
+    if (cnt == 0) {
+        return gen_feed_status(&self->feed, 0);
     }
     out->view.row_cnt = cnt;
     out->view.cnt = cnt;
+    struct look look;
+    look_at(&out->view, conf->want.kinds, out->sel_buf, &look);
+    cnt = deliver(op, &self->marker, &look, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
     op->work_done = first + cnt;
@@ -94,6 +173,7 @@ struct log_self {
     struct nexmark_log log;
     struct weir_io_map map;
     struct gen_feed feed;
+    struct weir_watermarker marker;
     uint16_t record_id; /* region ids of the two sections */
     uint16_t payload_id;
     bool registered;
@@ -116,6 +196,7 @@ log_open(struct weir_operator *op)
     self->feed.event_cnt = self->log.record_cnt;
     self->feed.block = op->env->subtask_idx;
     self->feed.rate = conf->rate;
+    weir_watermarker_init(&self->marker);
     if (self->log.record_cnt == 0) {
         return 0;
     }
@@ -127,23 +208,6 @@ log_open(struct weir_operator *op)
     }
     self->registered = rc == 0;
     return rc;
-}
-
-/* The file is trusted in nothing: a payload that is going to be read lies within its section. */
-static bool
-are_payloads_inside(const struct log_self *self, const struct weir_view *view)
-{
-    const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
-    uint64_t room = self->log.payload_bytes;
-    uint64_t off_max = 0;
-    uint64_t end_max = 0;
-    for (uint32_t i = 0; i < view->cnt; i++) {
-        uint64_t off = rows[i].payload_off;
-        uint64_t end = off + rows[i].payload_bytes;
-        off_max = off > off_max ? off : off_max;
-        end_max = end > end_max ? end : end_max;
-    }
-    return off_max <= room && end_max <= room;
 }
 
 static int
@@ -168,14 +232,14 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->heap_region = self->payload_id;
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
-    int64_t min;
-    int64_t max;
-    weir_view_span(view, 0, cnt, &min, &max);
-    weir_view_set_bounds(view, min, max);
-    if (conf->payload_kinds != 0 && !are_payloads_inside(self, view)) {
+    /* The file is trusted in nothing: a payload that may be read lies within its section. */
+    struct look look;
+    look_at(view, conf->want.kinds, out->sel_buf, &look);
+    if (look.off_max > self->log.payload_bytes || look.end_max > self->log.payload_bytes) {
         return weir_err_push(
             WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
     }
+    cnt = deliver(op, &self->marker, &look, out);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
     op->work_done = first + cnt;
     op->work_all = self->feed.event_cnt;
@@ -226,6 +290,39 @@ is_log(const char *path, bool *ret_log)
     return rc;
 }
 
+/* Lines become rows before anybody can look at them: the same in two operators. */
+WEIR_FILTER(is_bid, nexmark_row)
+{
+    return nexmark_row_kind(in) == NEXMARK_BID;
+}
+
+WEIR_FILTER(is_person_or_auction, nexmark_row)
+{
+    return nexmark_row_kind(in) < NEXMARK_BID;
+}
+
+static struct weir_stream *
+source_from_lines(struct weir_env *env, const struct nexmark_source_conf *conf, const char *path)
+{
+    const struct nexmark_want *want = &conf->want;
+    const struct weir_lines_conf lines = {.path = path,
+        .refuse_directory = true,
+        .decoder = &nexmark_decoder_type,
+        .rate = (uint64_t)conf->rate};
+    struct weir_stream *s = weir_source_lines_param(env, "events", nexmark_row_schema(), &lines);
+    if (want->watermarks) {
+        s = weir_watermarks(s, "watermark", WATERMARK_LAG_MS);
+    }
+    if (want->kinds == NEXMARK_BIDS) {
+        s = weir_filter(s, "is_bid", &is_bid_op);
+    } else if (want->kinds == (NEXMARK_PERSONS | NEXMARK_AUCTIONS)) {
+        s = weir_filter(s, "is_person_or_auction", &is_person_or_auction_op);
+    } else {
+        WEIR_CHECK(want->kinds == NEXMARK_ALL, "no filter for kinds %#x", want->kinds);
+    }
+    return s;
+}
+
 static struct weir_stream *
 source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const char *path)
 {
@@ -240,19 +337,14 @@ source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const c
         return weir_source(
             env, "events", nexmark_row_schema(), &nexmark_log_type, conf, sizeof *conf);
     }
-    const struct weir_lines_conf lines = {.path = path,
-        .refuse_directory = true,
-        .decoder = &nexmark_decoder_type,
-        .rate = (uint64_t)conf->rate};
-    return weir_source_lines_param(env, "events", nexmark_row_schema(), &lines);
+    return source_from_lines(env, conf, path);
 }
 
 struct weir_stream *
-nexmark_source(struct weir_env *env, uint32_t payload_kinds)
+nexmark_source(struct weir_env *env, const struct nexmark_want *want)
 {
     const char *events = weir_param(env, "events");
-    struct nexmark_source_conf conf = {
-        .payload_kinds = payload_kinds, .rate = weir_param_number(env, "rate")};
+    struct nexmark_source_conf conf = {.want = *want, .rate = weir_param_number(env, "rate")};
     if (strncmp(events, "gen:", 4) != 0) {
         return source_from_file(env, &conf, events);
     }

@@ -24,15 +24,26 @@ nexmark_row_kind(const struct nexmark_row *row)
     return kind;
 }
 
+/* What a job needs of the events. */
+struct nexmark_want {
+    uint32_t kinds; /* which to deliver, as bits; watermarks come from all */
+    uint32_t payload_kinds; /* those whose payloads are read */
+    bool watermarks; /* 4 s behind the greatest time so far */
+};
+#define NEXMARK_PERSONS (1u << NEXMARK_PERSON)
+#define NEXMARK_AUCTIONS (1u << NEXMARK_AUCTION)
+#define NEXMARK_BIDS (1u << NEXMARK_BID)
+#define NEXMARK_ALL (NEXMARK_PERSONS | NEXMARK_AUCTIONS | NEXMARK_BIDS)
+
 struct nexmark_source_conf {
     const char *path; /* of a log; NULL: generate */
     struct nexmark_gen_opts gen;
-    uint32_t payload_kinds; /* kinds whose payloads are read, as bits */
+    struct nexmark_want want;
     int64_t rate; /* events per second of wall clock over all subtasks, 0: unlimited */
 };
 
-/* nexmark_source - the events that the parameters `events` and `rate` name. */
-struct weir_stream *nexmark_source(struct weir_env *env, uint32_t payload_kinds);
+/* nexmark_source - the wanted ones of the events that the parameters `events` and `rate` name. */
+struct weir_stream *nexmark_source(struct weir_env *env, const struct nexmark_want *want);
 
 extern const struct weir_operator_type nexmark_gen_type;
 extern const struct weir_operator_type nexmark_log_type;

@@ -55,7 +55,7 @@ weir_watch_totals(const struct weir_job *job, const struct weir_plan *plan)
         struct weir_job_operator_sum sum;
         weir_job_operator(job, i, &sum);
         enum weir_plan_kind kind = plan->graph->operators[i].kind;
-        totals.rows_in += kind == WEIR_PLAN_SOURCE ? sum.rows_out : 0;
+        totals.rows_in += kind == WEIR_PLAN_SOURCE ? sum.rows_in : 0;
         totals.rows_out += kind == WEIR_PLAN_SINK ? sum.rows_in : 0;
         totals.rows_late += sum.rows_late;
         totals.rows_bad += sum.rows_bad;

@@ -43,7 +43,7 @@ look(const struct weir_job *job, struct weir_env *env, struct trial_result *resu
     struct weir_job_operator_sum sum;
     for (uint32_t i = 0; i < weir_job_operator_cnt(job); i++) {
         weir_job_operator(job, i, &sum);
-        result->events += sum.rows_in == 0 && i == 0 ? sum.rows_out : 0;
+        result->events += i == 0 ? sum.rows_in : 0;
         result->split_rows += strcmp(sum.name, "split") == 0 ? sum.rows_out : 0;
     }
     result->wall_ns = weir_job_wall_ns(job);

@@ -14,22 +14,22 @@
  */
 #include "dataplane/operators/watermark.h"
 
-struct self {
-    int64_t max_ms; /* greatest event time so far, WEIR_TIME_MIN: none */
-    int64_t told_ms; /* last watermark put out */
-};
+void
+weir_watermarker_init(struct weir_watermarker *self)
+{
+    self->max_ms = WEIR_TIME_MIN;
+    self->told_ms = WEIR_TIME_MIN;
+}
 
 static int
 watermark_open(struct weir_operator *op)
 {
-    struct self *self = op->self;
-    self->max_ms = WEIR_TIME_MIN;
-    self->told_ms = WEIR_TIME_MIN;
+    weir_watermarker_init(op->self);
     return 0;
 }
 
 static int64_t
-exact_ms(const struct self *self, const struct weir_watermark_conf *conf)
+exact_ms(const struct weir_watermarker *self, const struct weir_watermark_conf *conf)
 {
     return self->max_ms == WEIR_TIME_MIN ? WEIR_TIME_MIN : weir_sub_sat(self->max_ms, conf->lag_ms);
 }
@@ -48,8 +48,8 @@ span(const struct weir_view *in, uint32_t from, int64_t *ret_min, int64_t *ret_m
 
 /* The rows from `from` on that come before the first one at or behind the exact watermark. */
 static uint32_t
-on_time_rows(struct self *self, const struct weir_watermark_conf *conf, const struct weir_view *in,
-    uint32_t from)
+on_time_rows(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
+    const struct weir_view *in, uint32_t from)
 {
     for (uint32_t i = from; i < in->cnt; i++) {
         int64_t t = weir_view_time(in, weir_view_row(in, i));
@@ -62,36 +62,22 @@ on_time_rows(struct self *self, const struct weir_watermark_conf *conf, const st
     return in->cnt - from;
 }
 
-static int64_t
-watermark_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
-    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+uint32_t
+weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
+    const struct weir_view *in, uint32_t from, struct weir_out *out)
 {
-    struct self *self = op->self;
-    const struct weir_watermark_conf *conf = op->conf;
-    (void)input;
-    (void)now_ns;
-    if (in->time == NULL) {
-        return weir_err_push(WEIR_EGRAPH, "records have no event time to take watermarks from");
-    }
     int64_t min;
     int64_t max;
-    span(in, cursor, &min, &max);
+    span(in, from, &min, &max);
     int64_t max_after = weir_max_i64(self->max_ms, max);
-    uint32_t rows = in->cnt - cursor;
+    uint32_t rows = in->cnt - from;
     if (min > weir_sub_sat(max_after, conf->lag_ms)) {
         self->max_ms = max_after;
     } else {
-        rows = on_time_rows(self, conf, in, cursor);
-    }
-    if (rows > 0) {
-        weir_out_pass_range(out, in, cursor, rows);
-        out->view.watermark = self->told_ms;
-        if (rows == in->cnt) {
-            weir_view_set_bounds(&out->view, min, max);
-        }
+        rows = on_time_rows(self, conf, in, from);
     }
     int64_t exact = exact_ms(self, conf);
-    bool split = cursor + rows < in->cnt;
+    bool split = from + rows < in->cnt;
     if (exact > self->told_ms && (split || self->told_ms == WEIR_TIME_MIN ||
                                      exact >= weir_add_sat(self->told_ms, conf->interval_ms))) {
         self->told_ms = exact;
@@ -100,9 +86,28 @@ watermark_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     return rows;
 }
 
+static int64_t
+watermark_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    struct weir_watermarker *self = op->self;
+    int64_t told_ms = self->told_ms;
+    (void)input;
+    (void)now_ns;
+    if (in->time == NULL) {
+        return weir_err_push(WEIR_EGRAPH, "records have no event time to take watermarks from");
+    }
+    uint32_t rows = weir_watermarker_take(self, op->conf, in, cursor, out);
+    if (rows > 0) {
+        weir_out_pass_range(out, in, cursor, rows);
+        out->view.watermark = told_ms;
+    }
+    return rows;
+}
+
 const struct weir_operator_type weir_watermark_type = {
     .name = "watermark",
-    .self_bytes = sizeof(struct self),
+    .self_bytes = sizeof(struct weir_watermarker),
     .input_cnt = 1,
     .output_cnt = 1,
     .sets_watermarks = true,

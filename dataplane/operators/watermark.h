@@ -12,6 +12,26 @@ struct weir_watermark_conf {
     int64_t interval_ms; /* event time between two watermarks, at least; 0: after every batch */
 };
 
+/* The same inside a source, which has read the times anyway. */
+struct weir_watermarker {
+    int64_t max_ms; /* greatest event time so far, WEIR_TIME_MIN: none */
+    int64_t told_ms; /* last watermark put out */
+};
+
+/* weir_watermarker_init - before the first row. */
+WEIR_API void weir_watermarker_init(struct weir_watermarker *self);
+
+/* weir_watermarker_take - how many rows of `in` from `from` on may go out, and the watermark
+ * behind them.
+ *
+ * Shape:   all selected rows count. Fewer than all: the row behind them is at or behind a watermark
+ *          that has to be told first. The rows go out under the told_ms from before the call.
+ * Returns: the number of rows; a watermark, where one is due, is set on out.
+ */
+WEIR_API uint32_t weir_watermarker_take(struct weir_watermarker *self,
+    const struct weir_watermark_conf *conf, const struct weir_view *in, uint32_t from,
+    struct weir_out *out);
+
 extern WEIR_API const struct weir_operator_type weir_watermark_type;
 
 WEIR_C_END
