@@ -7,6 +7,9 @@
  *
  * Words are what stands between white space. Line n of the input is at n ms, or at the milliseconds
  * with which it begins (time=field), which are no word then.
+ *
+ * A window is told once the watermark has passed it; the count in all at the end of the input. A
+ * stop by a signal is no end: what is open then is not told.
  */
 #include "apps/words/split.h"
 #include "dataplane/value_text.h"

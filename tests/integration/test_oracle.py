@@ -6,6 +6,7 @@ Each query that the job knows, on the dense log in order and out of order and on
 2, fused and cut, pinned threads and a seeded order.
 """
 import collections
+import decimal
 import itertools
 import random
 import re
@@ -83,6 +84,27 @@ class Oracle(rig.Rig):
                     with self.subTest(query=query, form=form.name, parallelism=parallelism):
                         self.check(query, form, expected_of(answers, query),
                                    {"parallelism": parallelism, "placement.cut": "all"})
+
+    def test_price_that_thousandths_do_not_hold_fails_q1(self):
+        greatest = (2**63 - 1) // 908
+        bid = ('{"event_type":2,"person":null,"auction":null,"bid":{"auction":%d,"bidder":7,"price":%d,"channel":"c",'
+               '"url":"https://u","dateTime":"2024-01-01 00:00:00.040","extra":"e"}}')
+        for price, cut in itertools.product((greatest, -greatest, greatest + 1, -greatest - 1, 2**63 - 1, -2**63),
+                                            ("none", "all")):
+            with self.subTest(price=price, cut=cut):
+                prices = [n % 1000 for n in range(3000)]
+                prices[1234] = price
+                events = self.write("edge.jsonl", "".join(bid % (n, p) + "\n" for n, p in enumerate(prices)))
+                holds = abs(price) <= greatest
+                result = self.run_job("nexmark", {"query": "q1", "events": events, "output": "edge.csv"},
+                                      {"placement.cut": cut}, code=0 if holds else 65)
+                if not holds:
+                    self.assertIn("WEIR-1401", result.text)
+                    self.assertIn(f"a price of {price}:", result.text)
+                    continue
+                rows = [line.split(",") for line in (self.folder / "edge.csv").read_text().splitlines()[1:]]
+                self.assertEqual({int(row[0]): decimal.Decimal(row[2]) for row in rows},
+                                 {n: decimal.Decimal(p) * 908 / 1000 for n, p in enumerate(prices)})
 
     def test_smallest_batches_buffers_and_rings_give_the_same(self):
         events, answers = LOGS["out-of-order"]

@@ -10,7 +10,9 @@ import itertools
 import json
 import os
 import random
+import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -207,6 +209,40 @@ class WordCount(rig.Rig):
 
     def test_slide_without_a_window_is_refused(self):
         self.run_job("wordcount", {"input": self.input, "slide": "1s"}, code=78)
+
+    # --- a stop ---
+
+    def stop_when_read(self, params):
+        """The output of a job over a pipe that stays open, stopped once it has read most of what is in it."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        process = self.start_job("wordcount", {"input": pipe, "output": "out.csv", **params})
+        with open(pipe, "wb") as feed:
+            # More than a pipe holds: once it is written, the job has read all but the last of it.
+            feed.write(b"".join(b"word-%d\n" % n for n in range(1, 100001)))
+            feed.flush()
+            process.send_signal(signal.SIGTERM)
+            errors = process.communicate(timeout=rig.TIMEOUT_S)[1]
+        self.assertEqual(process.returncode, 0, errors)
+        return (self.folder / "out.csv").read_text().splitlines()
+
+    def test_stop_does_not_fire_the_count_of_the_whole(self):
+        # The one window ends with the input. A stop is not its end: the count would be told twice after a restore.
+        self.assertEqual(self.stop_when_read({}), ["word,count"])
+
+    def test_stop_fires_no_window_early(self):
+        header, *rows = self.stop_when_read({"window": "1s"})
+        self.assertEqual(header, "window_start,window_end,word,count")
+        ends = {}
+        for row in rows:
+            start, end, word, count = row.split(",")
+            number = int(word.removeprefix("word-"))
+            first = number // 1000 * 1000
+            self.assertEqual((int(start), int(end), count), (first, first + 1000, "1"))
+            ends[first] = ends.get(first, 0) + 1
+        # Whole windows, from the first on, and none for the lines read behind the last whole one.
+        self.assertEqual(ends, {start: 1000 if start else 999 for start in range(0, max(ends) + 1, 1000)})
+        self.assertLess(max(ends), 100000)
 
     # --- outputs ---
 
