@@ -35,12 +35,20 @@ struct look {
 
 /* Note the bounds of times and payloads, and the rows that are wanted. */
 static void
-look_at(struct weir_view *view, uint32_t kinds, uint16_t *sel, struct look *ret_look)
+look_at(struct weir_view *view, const struct nexmark_want *want, uint16_t *sel,
+    struct look *ret_look)
 {
     const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
     struct look look = {0};
+    uint32_t kinds = want->kinds;
     int64_t min = INT64_MAX;
     int64_t max = INT64_MIN;
+    if (kinds == NEXMARK_ALL && want->payload_kinds == 0) {
+        weir_view_span(view, 0, view->cnt, &min, &max);
+        weir_view_set_bounds(view, min, max);
+        *ret_look = (struct look){.wanted = view->cnt};
+        return;
+    }
     for (uint32_t i = 0, cnt = view->cnt; i < cnt; i++) {
         int64_t time = rows[i].time_ms;
         uint64_t off = rows[i].payload_off;
@@ -150,7 +158,7 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     out->view.row_cnt = cnt;
     out->view.cnt = cnt;
     struct look look;
-    look_at(&out->view, conf->want.kinds, out->sel_buf, &look);
+    look_at(&out->view, &conf->want, out->sel_buf, &look);
     cnt = deliver(op, &self->marker, &look, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
@@ -234,7 +242,7 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
     /* The file is trusted in nothing: a payload that may be read lies within its section. */
     struct look look;
-    look_at(view, conf->want.kinds, out->sel_buf, &look);
+    look_at(view, &conf->want, out->sel_buf, &look);
     if (look.off_max > self->log.payload_bytes || look.end_max > self->log.payload_bytes) {
         return weir_err_push(
             WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
