@@ -202,15 +202,16 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
         (void)now_ns;                                                                           \
         weir_out_copy_times(out, view, cursor, cnt);                                            \
         if (view->stride != 0) {                                                                \
+            const struct weir_view rows = *view; /* nothing stored may change it */             \
             for (uint32_t i = 0; text_off != WEIR_READS_NO_TEXT && i < WEIR_FETCH_ROWS; i++) {  \
-                weir_view_fetch_text(view, text_off, cursor + i);                               \
+                weir_view_fetch_text(&rows, text_off, cursor + i);                              \
             }                                                                                   \
             for (uint32_t i = 0; i < cnt; i++) {                                                \
                 struct out_type made;                                                           \
-                uint32_t row = weir_view_row(view, cursor + i);                                 \
-                weir_view_fetch_text(view, text_off, cursor + i + WEIR_FETCH_ROWS);             \
-                name##_row((const struct in_type *)(const void *)(view->rows +                  \
-                                                                  (size_t)view->stride * row),  \
+                uint32_t row = weir_view_row(&rows, cursor + i);                                \
+                weir_view_fetch_text(&rows, text_off, cursor + i + WEIR_FETCH_ROWS);            \
+                name##_row((const struct in_type *)(const void *)(rows.rows +                   \
+                                                                  (size_t)rows.stride * row),   \
                     heap, &made);                                                               \
                 out_type##_store(to, to_cap, i, &made);                                         \
             }                                                                                   \
