@@ -176,66 +176,66 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
 #define WEIR_MAP_OF_TEXT(name, in_type, out_type, field) \
     WEIR_MAP_FETCH(name, in_type, out_type, offsetof(struct in_type, field))
 
-#define WEIR_MAP_FETCH(name, in_type, out_type, text_off)                                       \
-    static inline void name##_row(                                                              \
-        const struct in_type *in, const char *heap, struct out_type *out);                      \
-    static __attribute__((noinline)) void name##_columns(const char *WEIR_RESTRICT from,        \
-        size_t from_cap, const char *heap, char *WEIR_RESTRICT to, size_t to_cap, size_t cnt)   \
-    {                                                                                           \
-        for (size_t i = 0; i < cnt; i++) {                                                      \
-            struct in_type row;                                                                 \
-            struct out_type made;                                                               \
-            in_type##_load(from, from_cap, i, &row);                                            \
-            name##_row(&row, heap, &made);                                                      \
-            out_type##_store(to, to_cap, i, &made);                                             \
-        }                                                                                       \
-    }                                                                                           \
-    static int64_t name##_process(struct weir_operator *op, uint32_t input,                     \
-        const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns)    \
-    {                                                                                           \
-        uint32_t cnt = weir_min_u32(view->cnt - cursor, out->row_cap);                          \
-        char *to = out->view.rows;                                                              \
-        size_t to_cap = out->view.cap;                                                          \
-        const char *heap = view->heap;                                                          \
-        (void)op;                                                                               \
-        (void)input;                                                                            \
-        (void)now_ns;                                                                           \
-        weir_out_copy_times(out, view, cursor, cnt);                                            \
-        if (view->stride != 0) {                                                                \
-            const struct weir_view rows = *view; /* nothing stored may change it */             \
-            for (uint32_t i = 0; text_off != WEIR_READS_NO_TEXT && i < WEIR_FETCH_ROWS; i++) {  \
-                weir_view_fetch_text(&rows, text_off, cursor + i);                              \
-            }                                                                                   \
-            for (uint32_t i = 0; i < cnt; i++) {                                                \
-                struct out_type made;                                                           \
-                uint32_t row = weir_view_row(&rows, cursor + i);                                \
-                weir_view_fetch_text(&rows, text_off, cursor + i + WEIR_FETCH_ROWS);            \
-                name##_row((const struct in_type *)(const void *)(rows.rows +                   \
-                                                                  (size_t)rows.stride * row),   \
-                    heap, &made);                                                               \
-                out_type##_store(to, to_cap, i, &made);                                         \
-            }                                                                                   \
-        } else if (view->sel == NULL && cursor == 0) {                                          \
-            name##_columns(view->rows, view->cap, heap, to, to_cap, cnt);                       \
-        } else {                                                                                \
-            for (uint32_t i = 0; i < cnt; i++) {                                                \
-                struct in_type row;                                                             \
-                struct out_type made;                                                           \
-                in_type##_load(view->rows, view->cap, weir_view_row(view, cursor + i), &row);   \
-                name##_row(&row, heap, &made);                                                  \
-                out_type##_store(to, to_cap, i, &made);                                         \
-            }                                                                                   \
-        }                                                                                       \
-        out->view.row_cnt = cnt;                                                                \
-        out->view.cnt = cnt;                                                                    \
-        weir_out_share_heap(out, view);                                                         \
-        return cnt;                                                                             \
-    }                                                                                           \
-    static const struct weir_function name##_op = {WEIR_FUNCTION_MAP, in_type##_schema,         \
-        out_type##_schema,                                                                      \
-        {#name, 0, 1, 1, true, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL, \
-            NULL, NULL, false}};                                                                \
-    static inline void name##_row(                                                              \
+#define WEIR_MAP_FETCH(name, in_type, out_type, text_off)                                          \
+    static inline void name##_row(                                                                 \
+        const struct in_type *in, const char *heap, struct out_type *out);                         \
+    static __attribute__((noinline)) void name##_columns(const char *WEIR_RESTRICT from,           \
+        size_t from_cap, const char *heap, char *WEIR_RESTRICT to, size_t to_cap, size_t cnt)      \
+    {                                                                                              \
+        for (size_t i = 0; i < cnt; i++) {                                                         \
+            struct in_type row;                                                                    \
+            struct out_type made;                                                                  \
+            in_type##_load(from, from_cap, i, &row);                                               \
+            name##_row(&row, heap, &made);                                                         \
+            out_type##_store(to, to_cap, i, &made);                                                \
+        }                                                                                          \
+    }                                                                                              \
+    static int64_t name##_process(struct weir_operator *op, uint32_t input,                        \
+        const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns)       \
+    {                                                                                              \
+        uint32_t cnt = weir_min_u32(view->cnt - cursor, out->row_cap);                             \
+        char *to = out->view.rows;                                                                 \
+        size_t to_cap = out->view.cap;                                                             \
+        const char *heap = view->heap;                                                             \
+        (void)op;                                                                                  \
+        (void)input;                                                                               \
+        (void)now_ns;                                                                              \
+        weir_out_copy_times(out, view, cursor, cnt);                                               \
+        if (view->stride != 0) {                                                                   \
+            const struct weir_view rows = *view; /* nothing stored may change it */                \
+            for (uint32_t i = 0; text_off != WEIR_READS_NO_TEXT && i < WEIR_FETCH_ROWS; i++) {     \
+                weir_view_fetch_text(&rows, text_off, cursor + i);                                 \
+            }                                                                                      \
+            for (uint32_t i = 0; i < cnt; i++) {                                                   \
+                struct out_type made;                                                              \
+                uint32_t row = weir_view_row(&rows, cursor + i);                                   \
+                weir_view_fetch_text(&rows, text_off, cursor + i + WEIR_FETCH_ROWS);               \
+                name##_row(                                                                        \
+                    (const struct in_type *)(const void *)(rows.rows + (size_t)rows.stride * row), \
+                    heap, &made);                                                                  \
+                out_type##_store(to, to_cap, i, &made);                                            \
+            }                                                                                      \
+        } else if (view->sel == NULL && cursor == 0) {                                             \
+            name##_columns(view->rows, view->cap, heap, to, to_cap, cnt);                          \
+        } else {                                                                                   \
+            for (uint32_t i = 0; i < cnt; i++) {                                                   \
+                struct in_type row;                                                                \
+                struct out_type made;                                                              \
+                in_type##_load(view->rows, view->cap, weir_view_row(view, cursor + i), &row);      \
+                name##_row(&row, heap, &made);                                                     \
+                out_type##_store(to, to_cap, i, &made);                                            \
+            }                                                                                      \
+        }                                                                                          \
+        out->view.row_cnt = cnt;                                                                   \
+        out->view.cnt = cnt;                                                                       \
+        weir_out_share_heap(out, view);                                                            \
+        return cnt;                                                                                \
+    }                                                                                              \
+    static const struct weir_function name##_op = {WEIR_FUNCTION_MAP, in_type##_schema,            \
+        out_type##_schema,                                                                         \
+        {#name, 0, 1, 1, true, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL,    \
+            NULL, NULL, false}};                                                                   \
+    static inline void name##_row(                                                                 \
         const struct in_type *in, const char *heap WEIR_UNUSED, struct out_type *out)
 
 /* State of a flat map: the position within the row that is unfinished. */

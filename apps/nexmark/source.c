@@ -35,8 +35,8 @@ struct look {
 
 /* Note the bounds of times and payloads, and the rows that are wanted. */
 static void
-look_at(struct weir_view *view, const struct nexmark_want *want, uint16_t *sel,
-    struct look *ret_look)
+look_at(
+    struct weir_view *view, const struct nexmark_want *want, uint16_t *sel, struct look *ret_look)
 {
     const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
     struct look look = {0};

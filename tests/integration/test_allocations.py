@@ -4,8 +4,9 @@
 
 COUNTER.so (count_allocs.c) is preloaded and counts malloc, calloc, realloc, their kin and mmap of the whole program. The
 same job over WARM records and over WARM + 1,000,000 of them must take memory equally often: what comes after the warm-up
-takes none. (Wiring, opening and the report at the end are in both counts.) With pinned threads the host may add some: the
-housekeeping thread says what it departs from, such as time stolen from a core. So the least of RUNS counts there.
+takes none. (Wiring, opening and the report at the end are in both counts.) With pinned threads the host may add some, in
+either run: the housekeeping thread says what it departs from, such as time stolen from a core. HOST_MAX bounds them; one
+allocation per batch would be ten times as many.
 """
 import itertools
 import pathlib
@@ -16,7 +17,7 @@ import rig
 COUNTER = pathlib.Path(sys.argv[2]).resolve()
 WARM = 500_000
 MORE = 1_000_000
-RUNS = 4
+HOST_MAX = 100
 # Source -> map -> key by -> window -> sink; and the same records through operators without state.
 JOBS = {
     "q5": ("nexmark", {"query": "q5"}, "gen:%d,seed=1,event_rate=20000"),
@@ -42,11 +43,14 @@ class Allocations(rig.Rig):
         for name, cut, poller in itertools.product(JOBS, ("none", "all"), ("threads", "seed:1")):
             sets = {"placement.cut": cut, "poller": poller}
             with self.subTest(job=name, **sets):
-                runs = RUNS if poller == "threads" else 1
-                warm, more = (min(self.taken(name, events, sets) for _ in range(runs)) for events in (WARM, WARM + MORE))
+                warm, more = (self.taken(name, events, sets) for events in (WARM, WARM + MORE))
                 self.assertGreater(warm[0], 100) # the counter counts
                 self.assertGreater(warm[1], 0)
-                self.assertEqual(more, warm)
+                if poller == "threads":
+                    self.assertLess(abs(more[0] - warm[0]), HOST_MAX)
+                    self.assertEqual(more[1], warm[1])
+                else:
+                    self.assertEqual(more, warm)
 
 
 if __name__ == "__main__":
