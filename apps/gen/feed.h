@@ -10,8 +10,8 @@
 
 #include "dataplane/types.h"
 
-/* Events of one block; the log's rows of one batch lie within one. */
-#define GEN_FEED_BLOCK 4096
+/* Events of one block: a few polls of a log lie within one. */
+#define GEN_FEED_BLOCK 16384
 
 /* Which positions of the stream a subtask emits, and when. */
 struct gen_feed {

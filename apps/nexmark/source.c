@@ -28,40 +28,50 @@
 
 /* The first look at a batch. */
 struct look {
+    int64_t time_min;
+    int64_t time_max;
     uint64_t off_max; /* of all payloads */
     uint64_t end_max;
+    uint32_t rows; /* looked at */
     uint32_t wanted; /* rows in sel */
 };
 
-/* Note the bounds of times and payloads, and the rows that are wanted. */
+static const struct look look_none = {.time_min = INT64_MAX, .time_max = INT64_MIN};
+
+/* Look at the next cnt rows of view: note the bounds of times and payloads, and the rows that are
+ * wanted. */
 static void
-look_at(
-    struct weir_view *view, const struct nexmark_want *want, uint16_t *sel, struct look *ret_look)
+look_at(const struct weir_view *view, const struct nexmark_want *want, uint32_t cnt, uint16_t *sel,
+    struct look *look)
 {
     const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
-    struct look look = {0};
+    struct look seen = *look;
     uint32_t kinds = want->kinds;
-    int64_t min = INT64_MAX;
-    int64_t max = INT64_MIN;
+    int64_t min = seen.time_min;
+    int64_t max = seen.time_max;
     if (kinds == NEXMARK_ALL && want->payload_kinds == 0) {
-        weir_view_span(view, 0, view->cnt, &min, &max);
-        weir_view_set_bounds(view, min, max);
-        *ret_look = (struct look){.wanted = view->cnt};
+        weir_view_span(view, seen.rows, cnt, &min, &max);
+        look->time_min = weir_min_i64(seen.time_min, min);
+        look->time_max = weir_max_i64(seen.time_max, max);
+        look->rows += cnt;
+        look->wanted += cnt;
         return;
     }
-    for (uint32_t i = 0, cnt = view->cnt; i < cnt; i++) {
+    for (uint32_t i = seen.rows, end_row = i + cnt; i < end_row; i++) {
         int64_t time = rows[i].time_ms;
         uint64_t off = rows[i].payload_off;
         uint64_t end = off + rows[i].payload_bytes;
         min = time < min ? time : min;
         max = time > max ? time : max;
-        look.off_max = off > look.off_max ? off : look.off_max;
-        look.end_max = end > look.end_max ? end : look.end_max;
-        sel[look.wanted] = (uint16_t)i;
-        look.wanted += kinds >> (rows[i].kind & 31) & 1;
+        seen.off_max = off > seen.off_max ? off : seen.off_max;
+        seen.end_max = end > seen.end_max ? end : seen.end_max;
+        sel[seen.wanted] = (uint16_t)i;
+        seen.wanted += kinds >> (rows[i].kind & 31) & 1;
     }
-    weir_view_set_bounds(view, min, max);
-    *ret_look = look;
+    seen.time_min = min;
+    seen.time_max = max;
+    seen.rows += cnt;
+    *look = seen;
 }
 
 /* Hand on the wanted ones of the rows in out's view, after a look at them. Returns how many of the
@@ -76,9 +86,12 @@ deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct 
     static const struct weir_watermark_conf watermark = {.lag_ms = WATERMARK_LAG_MS};
     struct weir_view *view = &out->view;
     uint16_t *sel = out->sel_buf;
-    uint32_t all = view->cnt;
+    uint32_t all = look->rows;
     uint32_t rows = all;
     uint32_t wanted = look->wanted;
+    view->row_cnt = all;
+    view->cnt = all;
+    weir_view_set_bounds(view, look->time_min, look->time_max);
     if (want->watermarks) {
         view->watermark = marker->told_ms;
         rows = weir_watermarker_take(marker, &watermark, view, 0, out);
@@ -155,10 +168,8 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     if (cnt == 0) {
         return gen_feed_status(&self->feed, 0);
     }
-    out->view.row_cnt = cnt;
-    out->view.cnt = cnt;
-    struct look look;
-    look_at(&out->view, &conf->want, out->sel_buf, &look);
+    struct look look = look_none;
+    look_at(&out->view, &conf->want, cnt, out->sel_buf, &look);
     cnt = deliver(op, &self->marker, &look, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
@@ -182,6 +193,7 @@ struct log_self {
     struct weir_io_map map;
     struct gen_feed feed;
     struct weir_watermarker marker;
+    uint32_t look_most; /* events of a poll: few while late ones cut batches short */
     uint16_t record_id; /* region ids of the two sections */
     uint16_t payload_id;
     bool registered;
@@ -204,6 +216,7 @@ log_open(struct weir_operator *op)
     self->feed.event_cnt = self->log.record_cnt;
     self->feed.block = op->env->subtask_idx;
     self->feed.rate = conf->rate;
+    self->look_most = NEXMARK_LOG_POLL_EVENTS;
     weir_watermarker_init(&self->marker);
     if (self->log.record_cnt == 0) {
         return 0;
@@ -225,7 +238,7 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     const struct nexmark_source_conf *conf = op->conf;
     struct weir_view *view = &out->view;
     uint64_t first;
-    uint32_t cnt = gen_feed_next(&self->feed, out->row_cap, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
     if (cnt == 0) {
         return gen_feed_status(&self->feed, 0);
     }
@@ -234,20 +247,23 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     weir_region_table_locate(self->record_id, first * NEXMARK_EVENT_BYTES, &view->region, &off);
     view->rows = (char *)(uintptr_t)rows;
     view->time = (const char *)&rows->time_ms;
-    view->row_cnt = cnt;
-    view->cnt = cnt;
     view->heap = (char *)(uintptr_t)self->log.payloads;
     view->heap_region = self->payload_id;
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
     /* The file is trusted in nothing: a payload that may be read lies within its section. */
-    struct look look;
-    look_at(view, &conf->want, out->sel_buf, &look);
+    struct look look = look_none;
+    uint32_t step = (out->row_cap + 1) / 2;
+    while (look.rows < cnt && look.wanted + step <= out->row_cap) {
+        look_at(view, &conf->want, weir_min_u32(cnt - look.rows, step), out->sel_buf, &look);
+    }
     if (look.off_max > self->log.payload_bytes || look.end_max > self->log.payload_bytes) {
         return weir_err_push(
             WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
     }
     cnt = deliver(op, &self->marker, &look, out);
+    self->look_most = cnt < look.rows ? weir_min_u32(cnt + step, self->look_most)
+                                      : weir_min_u32(2 * self->look_most, NEXMARK_LOG_POLL_EVENTS);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
     op->work_done = first + cnt;
     op->work_all = self->feed.event_cnt;

@@ -35,6 +35,11 @@ struct nexmark_want {
 #define NEXMARK_BIDS (1u << NEXMARK_BID)
 #define NEXMARK_ALL (NEXMARK_PERSONS | NEXMARK_AUCTIONS | NEXMARK_BIDS)
 
+/* Events of a log that one poll looks through for wanted ones, some 20 us: where few are wanted,
+ * one batch's worth would make a small batch. More would not stay in L2 until the operators behind
+ * read them again. */
+#define NEXMARK_LOG_POLL_EVENTS 8192
+
 struct nexmark_source_conf {
     const char *path; /* of a log; NULL: generate */
     struct nexmark_gen_opts gen;

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source of a mapped log, polled by hand. */
+#include "apps/nexmark/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/region.h"
+#include "dataplane/out.h"
+#include "io/io.h"
+#include "tests/unit/test.h"
+
+#define EVENT_CNT 40000
+#define BUF_BYTES (NEXMARK_EVENT_BYTES * WEIR_BATCH_ROW_CNT_MAX)
+
+struct rig {
+    char path[64];
+    FILE *file;
+    struct weir_io *io;
+    struct weir_region_table regions;
+    struct weir_operator_env env;
+    struct nexmark_source_conf conf;
+    struct weir_operator op;
+    struct weir_out out;
+    uint16_t sel[WEIR_BATCH_ROW_CNT_MAX];
+};
+
+static int
+file_write(void *to, uint64_t off, const void *bytes, size_t byte_cnt)
+{
+    struct rig *rig = to;
+    bool is_done = fseek(rig->file, (long)off, SEEK_SET) == 0 &&
+                   fwrite(bytes, 1, byte_cnt, rig->file) == byte_cnt;
+    return is_done ? 0 : WEIR_EIO;
+}
+
+/* A log of generated events: one in fifty is a person, three are auctions. */
+static void
+log_write(struct rig *rig)
+{
+    static uint8_t buffer[NEXMARK_LOG_BUFFER_BYTES_MIN];
+    static struct nexmark_log_writer writer;
+    static struct nexmark_gen gen;
+    struct nexmark_log_writer_opts to = {file_write, rig, EVENT_CNT, buffer, sizeof buffer};
+    struct nexmark_gen_opts opts;
+    nexmark_gen_opts_default(&opts);
+    opts.event_cnt = EVENT_CNT;
+    assert_int_equal(nexmark_gen_init(&gen, &opts), 0);
+    assert_int_equal(nexmark_log_writer_init(&writer, &to), 0);
+    for (uint64_t i = 0; i < EVENT_CNT; i++) {
+        uint8_t payload[NEXMARK_GEN_PAYLOAD_BYTES_MAX];
+        struct nexmark_event e;
+        nexmark_gen_fill(&gen, i, 1, &e);
+        e.payload_bytes = nexmark_gen_payload(&gen, i, &e, payload);
+        assert_int_equal(nexmark_log_append(&writer, &e, payload), 0);
+    }
+    assert_int_equal(nexmark_log_finish(&writer), 0);
+}
+
+static struct rig *
+rig_open(uint32_t kinds, uint32_t batch_rows)
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    strcpy(rig->path, "/tmp/weir-nexmark-source-XXXXXX");
+    int fd = mkstemp(rig->path);
+    assert_true(fd >= 0);
+    rig->file = fdopen(fd, "w+b");
+    assert_non_null(rig->file);
+    log_write(rig);
+    assert_int_equal(fclose(rig->file), 0);
+    struct weir_io_config config = {.kind = WEIR_IO_POSIX};
+    assert_int_equal(weir_io_open(&config, &rig->io), 0);
+    assert_int_equal(weir_region_table_init(&rig->regions), 0);
+    rig->env.subtask_cnt = 1;
+    rig->env.io = rig->io;
+    rig->env.regions = &rig->regions;
+    rig->conf.path = rig->path;
+    rig->conf.want = (struct nexmark_want){kinds, kinds, true};
+    rig->op.type = &nexmark_log_type;
+    rig->op.conf = &rig->conf;
+    rig->op.env = &rig->env;
+    rig->op.self = calloc(1, nexmark_log_type.self_bytes);
+    assert_non_null(rig->op.self);
+    assert_int_equal(nexmark_log_type.open(&rig->op), 0);
+    struct weir_out_shape shape = {
+        .schema = nexmark_row_schema(), .buf_bytes = BUF_BYTES, .batch_rows = batch_rows};
+    rig->out.buf_bytes = BUF_BYTES;
+    rig->out.base = aligned_alloc(WEIR_PAGE_BYTES, BUF_BYTES);
+    assert_non_null(rig->out.base);
+    weir_out_init(&rig->out, &shape);
+    rig->out.sel_buf = rig->sel;
+    return rig;
+}
+
+static void
+rig_close(struct rig *rig)
+{
+    assert_int_equal(nexmark_log_type.close(&rig->op, true), 0);
+    weir_region_table_fini(&rig->regions);
+    weir_io_close(rig->io);
+    assert_int_equal(unlink(rig->path), 0);
+    free(rig->out.base);
+    free(rig->op.self);
+    free(rig);
+}
+
+/* What the polls of a whole log gave. */
+struct tally {
+    uint64_t events; /* done with */
+    uint64_t wanted;
+    uint32_t looked_most; /* events of one poll */
+    uint32_t wanted_most;
+    uint32_t wanted_least; /* of polls that the bound on looking did not end, nor the log */
+};
+
+/* Poll to the end; every delivered row is wanted, and none between two of them is. */
+static struct tally
+poll_all(struct rig *rig)
+{
+    struct tally tally = {.wanted_least = UINT32_MAX};
+    struct weir_view empty = rig->out.view;
+    uint32_t kinds = rig->conf.want.kinds;
+    int rc = WEIR_AGAIN;
+    while (rc != WEIR_DONE) {
+        rig->out.view = empty;
+        rig->out.watermark_set = false;
+        rc = nexmark_log_type.poll(&rig->op, &rig->out, 0);
+        assert_true(rc == WEIR_AGAIN || rc == WEIR_DONE);
+        const struct weir_view *view = &rig->out.view;
+        const struct nexmark_row *rows = (const struct nexmark_row *)(const void *)view->rows;
+        uint32_t selected = 0;
+        for (uint32_t i = 0; i < view->row_cnt; i++) {
+            if (kinds >> nexmark_row_kind(&rows[i]) & 1) {
+                assert_true(selected < view->cnt);
+                assert_int_equal(weir_view_row(view, selected), i);
+                assert_true(rows[i].at >= view->time_min && rows[i].at <= view->time_max);
+                selected++;
+            }
+        }
+        assert_int_equal(selected, view->cnt);
+        tally.events += view->row_cnt;
+        tally.wanted += view->cnt;
+        tally.looked_most = (uint32_t)weir_max_u64(tally.looked_most, view->row_cnt);
+        tally.wanted_most = (uint32_t)weir_max_u64(tally.wanted_most, view->cnt);
+        bool is_cut = view->row_cnt == NEXMARK_LOG_POLL_EVENTS || rc == WEIR_DONE ||
+                      tally.events % NEXMARK_LOG_POLL_EVENTS == 0;
+        if (!is_cut) {
+            tally.wanted_least = weir_min_u32(tally.wanted_least, view->cnt);
+        }
+        assert_int_equal(rig->op.rows_in, tally.events - tally.wanted);
+    }
+    assert_int_equal(tally.events, EVENT_CNT);
+    return tally;
+}
+
+static void
+t_few_wanted_events_fill_batches(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open(NEXMARK_PERSONS, 64);
+    struct tally tally = poll_all(rig);
+    assert_int_equal(tally.wanted, EVENT_CNT / 50);
+    assert_true(tally.wanted_least >= 32 && tally.wanted_most <= 64);
+    rig_close(rig);
+}
+
+static void
+t_a_poll_is_bounded(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open(NEXMARK_PERSONS, WEIR_BATCH_ROW_CNT_MAX);
+    struct tally tally = poll_all(rig);
+    assert_int_equal(tally.wanted, EVENT_CNT / 50);
+    assert_int_equal(tally.looked_most, NEXMARK_LOG_POLL_EVENTS);
+    rig_close(rig);
+}
+
+static void
+t_batches_of_any_size_hold_what_is_wanted(void **state)
+{
+    static const uint32_t rows[] = {1, 2, 3, 100, 1024, WEIR_BATCH_ROW_CNT_MAX};
+    (void)state;
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
+        struct rig *rig = rig_open(NEXMARK_PERSONS | NEXMARK_BIDS, rows[i]);
+        struct tally tally = poll_all(rig);
+        assert_int_equal(tally.wanted, EVENT_CNT / 50 * 47);
+        assert_true(tally.wanted_most <= rows[i]);
+        rig_close(rig);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_few_wanted_events_fill_batches),
+        cmocka_unit_test(t_a_poll_is_bounded),
+        cmocka_unit_test(t_batches_of_any_size_hold_what_is_wanted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
