@@ -14,7 +14,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
-/* Tells the watch to end; no one else sends it. */
+/* Tells the watch to end; from another process it means nothing. */
 #define END_SIGNAL SIGUSR2
 
 struct weir_watch {
@@ -98,16 +98,17 @@ watch_main(void *arg)
         .tv_sec = watch->progress_ns / WEIR_SEC_NS, .tv_nsec = watch->progress_ns % WEIR_SEC_NS};
     sigset_t set = signals();
     for (;;) {
+        siginfo_t info;
         int got =
-            watch->progress_ns > 0 ? sigtimedwait(&set, NULL, &wait) : sigwaitinfo(&set, NULL);
-        if (got == END_SIGNAL) {
+            watch->progress_ns > 0 ? sigtimedwait(&set, &info, &wait) : sigwaitinfo(&set, &info);
+        if (got == END_SIGNAL && info.si_pid == getpid()) {
             return NULL;
         }
         if (got == SIGTERM || got == SIGINT) {
             interrupt(watch);
         } else if (got == SIGUSR1) {
             print_state(watch);
-        } else if (errno == EAGAIN) {
+        } else if (got < 0 && errno == EAGAIN) {
             weir_progress_print(&watch->progress);
         }
     }

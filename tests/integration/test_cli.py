@@ -321,6 +321,14 @@ class Cli(unittest.TestCase):
         self.assertEqual(process.returncode, 0, text)
         self.assertEqual(json.loads((self.folder / "r.json").read_text())["state"], "stopped")
 
+    def test_signal_of_the_watch_from_outside_does_not_end_the_watch(self):
+        process = self.start_endless()
+        process.send_signal(signal.SIGUSR2)
+        process.send_signal(signal.SIGTERM)  # delivered behind it, also when both wait
+        text = process.communicate(timeout=TIMEOUT_S)[1]
+        self.assertEqual(process.returncode, 0, text)
+        self.assertEqual(json.loads((self.folder / "r.json").read_text())["state"], "stopped")
+
     def test_second_interrupt_cancels_with_0_or_130(self):
         process = self.start_endless()
         process.send_signal(signal.SIGTERM)
