@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sched/table.h"
 
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "dataplane/operators/discard.h"
 #include "dataplane/operators/file_sink.h"
@@ -127,6 +128,23 @@ sink_discard(struct weir_stream *in, const char *name)
     return weir_sink(in, name, &weir_discard_type, &discard, sizeof discard);
 }
 
+/* The name under which an output is made and renamed: behind a link, that of the file it points at,
+ * so that the link stays (/dev/stdout is one). What points at no regular file is left as it is. */
+static const char *
+output_path(struct weir_env *env, const char *output)
+{
+    struct stat st;
+    bool is_link = lstat(output, &st) == 0 && S_ISLNK(st.st_mode);
+    bool is_to_file = is_link && stat(output, &st) == 0 && S_ISREG(st.st_mode);
+    char *target = is_to_file ? realpath(output, NULL) : NULL;
+    const char *from = target != NULL ? target : output;
+    size_t bytes = strlen(from) + 1;
+    char *path = weir_env_alloc(env, bytes);
+    memcpy(path, from, bytes);
+    free(target);
+    return path;
+}
+
 struct weir_stream *
 weir_sink_table(struct weir_stream *in, const char *name, const char *output)
 {
@@ -134,13 +152,10 @@ weir_sink_table(struct weir_stream *in, const char *name, const char *output)
     if (strcmp(output, "discard") == 0) {
         return sink_discard(in, name);
     }
-    size_t bytes = strlen(output) + 1;
-    char *path = weir_env_alloc(env, bytes);
-    memcpy(path, output, bytes);
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     const struct weir_file_sink_conf file = {
-        .path = path,
+        .path = output_path(env, output),
         .format = ends_with(output, ".json") || ends_with(output, ".jsonl") ? WEIR_FORMAT_JSON
                                                                             : WEIR_FORMAT_CSV,
         .run_id = (uint64_t)now.tv_sec * (uint64_t)WEIR_SEC_NS + (uint64_t)now.tv_nsec,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/weir/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -323,9 +325,22 @@ is_help(const char *word)
     return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
 }
 
+/* A descriptor of the standard three that is closed would be given to the next file that is opened,
+ * which "-" then means. What stands there instead moves no byte: an error says so. */
+static void
+hold_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest: fd */
+        }
+    }
+}
+
 int
 weir_cli_main(int argc, char **argv)
 {
+    hold_standard_fds();
     char *version[] = {argv[0], (char[]){"version"}, NULL};
     if (argc < 2) {
         (void)fprintf(stderr, "weir: a verb is missing\n  see: weir -h\n");

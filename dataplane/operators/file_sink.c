@@ -74,14 +74,21 @@ open_failed(struct sink *sink)
     return weir_err_push(err, "output %s", sink->conf->path);
 }
 
+/* Whether an earlier run of a sink left this name in F.parts/: all else there is the user's. */
+static bool
+is_old_part(const char *name, const char *own_prefix)
+{
+    return (strncmp(name, "part-", 5) == 0 && strncmp(name, own_prefix, strlen(own_prefix)) != 0) ||
+           strcmp(name, "whole") == 0 || strcmp(name, "merging") == 0;
+}
+
 /* Parts of an earlier run that failed are in the way of nobody but the reader. */
 static int
 remove_old_parts(struct sink *sink)
 {
     struct weir_io *io = sink->env->io;
     char prefix[40];
-    size_t prefix_bytes =
-        (size_t)snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
+    (void)snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->dir, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     if (weir_io_perform(io, &sink->op) < 0) {
         return open_failed(sink);
@@ -97,7 +104,7 @@ remove_old_parts(struct sink *sink)
             break;
         }
         while ((name = weir_io_list_next(sink->bufs[0], (uint64_t)bytes, &pos, &type)) != NULL) {
-            if (strncmp(name, prefix, prefix_bytes) != 0) {
+            if (is_old_part(name, prefix)) {
                 weir_io_op_unlink(&sink->op, dir, name, 0);
                 (void)weir_io_perform(io, &sink->op); /* what stays is not counted either */
             }

@@ -106,6 +106,31 @@ class Faults(rig.Rig):
         self.fails(74, 1301, "no/r.json", params={"input": text, "output": "discard"},
                    flags=["--report", "no/r.json"])
 
+    def test_closed_standard_descriptors_are_no_other_files(self):
+        self.write("in.txt", "b a b\n")
+        for fd, params in ((0, {"input": "-", "output": "o.csv"}), (1, {"input": "in.txt", "output": "-"})):
+            with self.subTest(fd=fd):
+                self.fails(74, 1003, "Bad file descriptor", params=params, preexec_fn=lambda fd=fd: os.close(fd))
+        self.run_job("wordcount", {"input": "in.txt", "output": "o.csv"}, preexec_fn=lambda: os.closerange(0, 3))
+        self.assertEqual(sorted((self.folder / "o.csv").read_text().splitlines()), ["a,1", "b,2", "word,count"])
+
+    def test_what_is_not_of_a_sink_stays_beside_its_parts(self):
+        self.write("in.txt", "a\n")
+        for name in ("part-1-0", "part-1-0.done", "whole", "merging", "notes.txt", "parts.csv"):
+            self.write(f"o.csv.parts/{name}", "x\n")
+        self.run_job("wordcount", {"input": "in.txt", "output": "o.csv"})
+        self.assertEqual((self.folder / "o.csv").read_text(), "word,count\na,1\n")
+        self.assertEqual(sorted(p.name for p in (self.folder / "o.csv.parts").iterdir()), ["notes.txt", "parts.csv"])
+
+    def test_output_behind_a_link_is_the_file_that_it_points_at(self):
+        self.write("in.txt", "a\n")
+        self.write("far/real.csv", "old\n")
+        (self.folder / "link.csv").symlink_to("far/real.csv")
+        self.run_job("wordcount", {"input": "in.txt", "output": "link.csv"})
+        self.assertTrue((self.folder / "link.csv").is_symlink())
+        self.assertEqual((self.folder / "far/real.csv").read_text(), "word,count\na,1\n")
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["far", "in.txt", "link.csv"])
+
     # --- a full disk ---
 
     def on_small_disk(self, output, before=None, **kwargs):
