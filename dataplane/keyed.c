@@ -22,6 +22,10 @@ weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
         return err;
     }
     const struct weir_key *k = &keyed->key;
+    for (uint32_t p = 0; p < k->field_cnt; p++) {
+        uint64_t bit = UINT64_C(1) << weir_schema_field(schema, k->field[p]);
+        keyed->may_be_null |= k->part[p].nullable ? bit : 0;
+    }
     keyed->kind = WEIR_KEY_STR;
     if (!k->has_str && k->field_cnt <= 2) {
         keyed->kind = k->field_cnt == 2 ? WEIR_KEY_16 : WEIR_KEY_8;
@@ -224,6 +228,25 @@ load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32
     return (int)i;
 }
 
+/* A null is no value: its bytes would make it the same key as 0 or an empty text. */
+static int
+refuse_nulls(
+    const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from, uint32_t cnt)
+{
+    struct weir_lane masks = weir_view_lane(view, 0, sizeof(uint64_t));
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint64_t mask;
+        memcpy(&mask, masks.ptr + (size_t)masks.stride * weir_view_row(view, from + i), 8);
+        mask &= keyed->may_be_null;
+        if (mask != 0) {
+            return weir_err_push(WEIR_EDATA,
+                "the key field %s of a row of %s is null: leave such rows out before",
+                view->schema->fields[__builtin_ctzll(mask)].name, view->schema->name);
+        }
+    }
+    return 0;
+}
+
 static void
 aim(const struct weir_keyed *keyed, struct weir_keyed_rows *rows, const char *heap, uint32_t cnt)
 {
@@ -242,8 +265,12 @@ weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, ui
     uint32_t cnt, struct weir_keyed_rows *rows)
 {
     const struct weir_key *key = &keyed->key;
-    int done = (int)cnt;
     const char *heap = view->heap;
+    int done = keyed->may_be_null != 0 ? refuse_nulls(keyed, view, from, cnt) : 0;
+    if (done < 0) {
+        return done;
+    }
+    done = (int)cnt;
     if (key->field_cnt == 0) {
         rows->word[0] = 0;
         rows->hash[0] = keyed->hash_all;
@@ -395,7 +422,8 @@ bool
 weir_keyed_cache_serves(
     const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table)
 {
-    if (keyed->kind != WEIR_KEY_8 || keyed->key.field_cnt == 0 || keyed->key.part[0].bytes != 8) {
+    if (keyed->kind != WEIR_KEY_8 || keyed->key.field_cnt == 0 || keyed->key.part[0].bytes != 8 ||
+        keyed->may_be_null != 0) {
         return false;
     }
     if (cache->rest_cnt > 0) {

@@ -29,6 +29,7 @@ struct weir_keyed {
     uint32_t kind; /* enum weir_key_kind */
     uint32_t stride; /* bytes between keys in struct weir_keyed_rows */
     bool is_packed;
+    uint64_t may_be_null; /* of the rows' masks: the bits of the key's fields */
     uint64_t hash_all; /* the hash of the key without fields: of a key group that is owned */
 };
 
@@ -69,7 +70,7 @@ WEIR_API WEIR_MUST_USE int weir_keyed_init(struct weir_keyed *keyed, const struc
  *
  * Shape:   cnt in [1, WEIR_KEYED_ROW_CNT_MAX].
  * Returns: rows loaded, at least 1: fewer where packed keys fill the text. Errors: WEIR_EDATA: a
- *          key is longer than WEIR_TABLE_TEXT_BYTES_MAX; WEIR_ENOMEM.
+ *          key is null, or longer than WEIR_TABLE_TEXT_BYTES_MAX; WEIR_ENOMEM.
  * Owner:   strings borrow from the view.
  */
 WEIR_API WEIR_MUST_USE int weir_keyed_load(const struct weir_keyed *keyed,

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 WEIR = pathlib.Path(sys.argv[1]).resolve()
 SEED = int(os.environ.get("WEIR_TEST_SEED", "20241"))
@@ -129,6 +130,19 @@ class Pipeline(unittest.TestCase):
         self.everywhere("    - window: {key: [auction], size: 4s, slide: 1s, sum: {total: price}}\n",
                         ["window_start", "window_end", "auction", "total"],
                         [(*key, f"{total:.2f}") for key, total in sums.items()])
+
+    def test_null_in_a_key_fails_and_the_other_rows_are_grouped(self):
+        counts = collections.Counter((r["at"] // 5000 * 5000, r["note"]) for r in self.rows if r["note"] is not None)
+        window = "    - window: {key: [note], size: 5s, count: n}\n"
+        self.everywhere("    - where: note is not null\n" + window, ["window_start", "window_end", "note", "n"],
+                        [(start, start + 5000, note, n) for (start, note), n in counts.items()])
+        for key in ("note", "share_id", "ok, note"):
+            schema = {"share_id": "i64?"} if key == "share_id" else {}
+            rows = [dict(r, share_id=None if i == 700 else i) for i, r in enumerate(self.rows)]
+            with self.subTest(key=key), mock.patch.dict(SCHEMA, schema):
+                write_csv(self.folder / "in.csv", rows)
+                text = self.run_job("csv", f"    - window: {{key: [{key}], size: 5s, count: n}}\n", [], code=65)
+                self.assertRegex(text, f"the key field ({key.replace(', ', '|')}) of a row of input is null")
 
     def test_windows_without_a_key_count_all(self):
         counts = collections.Counter(row["at"] // 5000 * 5000 for row in self.rows)
