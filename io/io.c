@@ -374,6 +374,13 @@ weir_io_op_fail(const struct weir_io_op *op)
 }
 
 int
+weir_io_op_fail_output(const struct weir_io_op *op)
+{
+    int err = weir_io_op_fail(op);
+    return err == WEIR_ENOINPUT ? WEIR_EIO : err;
+}
+
+int
 weir_io_open_flags(uint32_t flags)
 {
     int out = O_CLOEXEC | O_NOCTTY;

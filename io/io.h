@@ -243,6 +243,9 @@ WEIR_API int64_t weir_io_wall_ns(const struct weir_io *io);
 
 /* weir_io_op_fail - push "verb path: reason" for a failed op and return its code. Cold. */
 WEIR_API int weir_io_op_fail(const struct weir_io_op *op);
+/* weir_io_op_fail_output - the same for what is written: what is not there is WEIR_EIO, for it is
+ * no missing input. */
+WEIR_API int weir_io_op_fail_output(const struct weir_io_op *op);
 
 /* A file in memory, read only. */
 struct weir_io_map {

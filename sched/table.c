@@ -128,10 +128,8 @@ sink_discard(struct weir_stream *in, const char *name)
     return weir_sink(in, name, &weir_discard_type, &discard, sizeof discard);
 }
 
-/* The name under which an output is made and renamed: behind a link, that of the file it points at,
- * so that the link stays (/dev/stdout is one). What points at no regular file is left as it is. */
-static const char *
-output_path(struct weir_env *env, const char *output)
+const char *
+weir_output_path(struct weir_env *env, const char *output)
 {
     struct stat st;
     bool is_link = lstat(output, &st) == 0 && S_ISLNK(st.st_mode);
@@ -155,7 +153,7 @@ weir_sink_table(struct weir_stream *in, const char *name, const char *output)
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     const struct weir_file_sink_conf file = {
-        .path = output_path(env, output),
+        .path = weir_output_path(env, output),
         .format = ends_with(output, ".json") || ends_with(output, ".jsonl") ? WEIR_FORMAT_JSON
                                                                             : WEIR_FORMAT_CSV,
         .run_id = (uint64_t)now.tv_sec * (uint64_t)WEIR_SEC_NS + (uint64_t)now.tv_nsec,

@@ -49,6 +49,13 @@ WEIR_API const char *weir_env_bad_line(const struct weir_env *env, uint32_t idx)
 WEIR_API struct weir_stream *
 weir_sink_table(struct weir_stream *in, const char *name, const char *output);
 
+/* weir_output_path - the name under which a job makes and renames its output; lives as long as env.
+ *
+ * Behind a link it is that of the file which the link points at, so that the link stays
+ * (/dev/stdout is one). What points at no regular file is left as it is.
+ */
+WEIR_API const char *weir_output_path(struct weir_env *env, const char *output);
+
 /* weir_env_discarded - rows and checksum of the sinks to "discard", after the run. */
 WEIR_API void
 weir_env_discarded(const struct weir_env *env, uint64_t *ret_rows, uint64_t *ret_checksum);

@@ -10,6 +10,7 @@
 #include "apps/nexmark/log.h"
 #include "apps/nexmark/source.h"
 #include "io/io.h"
+#include "io/unpack.h"
 #include "sched/weir.h"
 
 #define BUFFER_BYTES (UINT32_C(4) << 20)
@@ -69,7 +70,7 @@ sink_open(struct weir_operator *op)
         &self->op, WEIR_IO_CWD, self->part, WEIR_IO_O_WRITE | WEIR_IO_O_CREATE | WEIR_IO_O_TRUNC);
     int64_t file = weir_io_perform(self->io, &self->op);
     if (file < 0) {
-        return weir_io_op_fail(&self->op);
+        return weir_io_op_fail_output(&self->op);
     }
     self->file = (int32_t)file;
     self->is_open = true;
@@ -110,7 +111,7 @@ sink_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
         return rc;
     }
     weir_io_op_rename(&self->op, WEIR_IO_CWD, self->part, conf->path, 0);
-    return weir_io_perform(self->io, &self->op) < 0 ? weir_io_op_fail(&self->op) : WEIR_DONE;
+    return weir_io_perform(self->io, &self->op) < 0 ? weir_io_op_fail_output(&self->op) : WEIR_DONE;
 }
 
 static int
@@ -135,8 +136,21 @@ static const struct weir_operator_type sink_type = {
     .close = sink_close,
 };
 
-/* The most events that a file can hold: a line takes over 64 bytes, and what zstd makes of such
- * lines over one byte each. */
+static bool
+is_packed(const char *path)
+{
+    char magic[WEIR_UNPACK_MAGIC_BYTES];
+    FILE *file = fopen(path, "re");
+    bool packed = file != NULL && fread(magic, sizeof magic, 1, file) == 1 &&
+                  memcmp(magic, WEIR_UNPACK_MAGIC, sizeof magic) == 0;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return packed;
+}
+
+/* The most events that a file can hold: a line takes over 64 bytes. What zstd makes of such lines
+ * may be next to nothing, where they repeat each other. */
 static uint64_t
 record_room(const char *path)
 {
@@ -144,16 +158,30 @@ record_room(const char *path)
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
         return RECORD_CNT_UNKNOWN;
     }
-    const char *end = strrchr(path, '.');
-    bool packed = end != NULL && strcmp(end, ".zst") == 0;
-    return (uint64_t)st.st_size / (packed ? 1 : 64) + RECORD_CNT_LEAST;
+    if (is_packed(path)) {
+        return weir_max_u64((uint64_t)st.st_size, RECORD_CNT_UNKNOWN);
+    }
+    return (uint64_t)st.st_size / 64 + RECORD_CNT_LEAST;
+}
+
+/* A log is mapped by its readers: nothing but a file can be one. */
+static const char *
+log_path(struct weir_env *env)
+{
+    struct stat st;
+    const char *path = weir_output_path(env, weir_param(env, "output"));
+    if (strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode))) {
+        weir_env_fail(
+            env, WEIR_ECONFIG, "parameter output: a log is a regular file, which %s is not", path);
+    }
+    return path;
 }
 
 int
 weir_job_main(struct weir_env *env)
 {
     const struct nexmark_want all = {NEXMARK_ALL, NEXMARK_ALL, false};
-    struct sink_conf conf = {weir_param(env, "output"), record_room(weir_param(env, "events"))};
+    struct sink_conf conf = {log_path(env), record_room(weir_param(env, "events"))};
     struct nexmark_gen_opts gen;
     const char *events = weir_param(env, "events");
     nexmark_gen_opts_default(&gen);

@@ -65,13 +65,10 @@ part_opened(struct sink *sink)
     sink->step = SINK_READY;
 }
 
-/* What cannot be made where the output is due: a missing directory is no missing input. */
 static int
 open_failed(struct sink *sink)
 {
-    int err = weir_io_op_fail(&sink->op);
-    err = err == WEIR_ENOINPUT ? WEIR_EIO : err;
-    return weir_err_push(err, "output %s", sink->conf->path);
+    return weir_err_push(weir_io_op_fail_output(&sink->op), "output %s", sink->conf->path);
 }
 
 /* Whether an earlier run of a sink left this name in F.parts/: all else there is the user's. */
@@ -349,7 +346,7 @@ static int
 after_rename(struct sink *sink)
 {
     if (sink->op.result < 0) {
-        return weir_io_op_fail(&sink->op);
+        return weir_io_op_fail_output(&sink->op);
     }
     if (sink->target == SINK_DIR && !sink->is_finishing) {
         sink->part_idx++;
@@ -375,18 +372,18 @@ follow(struct sink *sink, bool wants_write, int64_t now_ns)
         return WEIR_AGAIN;
     case SINK_SYNCING:
         if (sink->op.result < 0) {
-            return weir_io_op_fail(&sink->op);
+            return weir_io_op_fail_output(&sink->op);
         }
         weir_io_op_close(&sink->op, sink->file);
         sink->file = -1;
         return weir_file_sink_launch(sink, SINK_CLOSING);
     case SINK_CLOSING:
-        return sink->op.result < 0 ? weir_io_op_fail(&sink->op) : start_rename(sink);
+        return sink->op.result < 0 ? weir_io_op_fail_output(&sink->op) : start_rename(sink);
     case SINK_RENAMING:
         return after_rename(sink);
     case SINK_OPENING:
         if (sink->op.result < 0) {
-            return weir_io_op_fail(&sink->op);
+            return weir_io_op_fail_output(&sink->op);
         }
         part_opened(sink);
         return WEIR_AGAIN;

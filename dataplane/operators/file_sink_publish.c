@@ -213,7 +213,7 @@ weir_file_sink_publish(struct sink *sink)
         return WEIR_DONE;
     }
     if (result < 0 && sink->step != SINK_CLEANING) {
-        return weir_io_op_fail(&sink->op);
+        return weir_io_op_fail_output(&sink->op);
     }
     switch (sink->step) {
     case SINK_RENAMING:

@@ -8,8 +8,10 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 
@@ -130,6 +132,34 @@ class Faults(rig.Rig):
         self.assertTrue((self.folder / "link.csv").is_symlink())
         self.assertEqual((self.folder / "far/real.csv").read_text(), "word,count\na,1\n")
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["far", "in.txt", "link.csv"])
+
+    def test_mapped_log_is_a_regular_file(self):
+        params = {"events": "gen:100,seed=1"}
+        os.mkfifo(self.folder / "pipe")
+        for output in ("-", "pipe", "."):
+            with self.subTest(output=output):
+                self.fails(78, 1102, "a log is a regular file", job="nexmark-log", params=dict(params, output=output))
+        self.assertTrue((self.folder / "pipe").is_fifo())
+        self.fails(74, 1301, "none/e.log", job="nexmark-log", params=dict(params, output="none/e.log"))
+
+    def test_log_has_room_for_lines_that_zstd_makes_next_to_nothing(self):
+        line = self.sample(1)[0]
+        packed = subprocess.run(["zstd", "-qc"], input=line * 100000, capture_output=True, check=True).stdout
+        self.write("same.jsonl", packed)  # by its content, whatever its name
+        text = self.run_job("nexmark-log", {"events": "same.jsonl", "output": "same.log"}).text
+        self.assertIn("100000 records in", text)
+
+    def test_part_that_somebody_removed_is_an_error_of_the_output(self):
+        process = self.start_job("nexmark", {"events": "gen:100000000000,seed=1", "output": "o.csv", "rate": 1000},
+                                 stdin=subprocess.DEVNULL)
+        while not list(self.folder.glob("o.csv.parts/part-*")):
+            self.assertIsNone(process.poll())
+        for part in self.folder.glob("o.csv.parts/part-*"):
+            part.unlink()
+        process.send_signal(signal.SIGTERM)
+        text = process.communicate(timeout=rig.TIMEOUT_S)[1].decode()
+        self.assertEqual(process.returncode, 74, text)
+        self.assertIn("rename o.csv.parts/part-", text)
 
     # --- a full disk ---
 
