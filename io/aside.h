@@ -27,5 +27,8 @@ struct weir_io_op *weir_aside_take(struct weir_aside *aside, int64_t *ret_res);
 int weir_aside_fd(const struct weir_aside *aside);
 /* weir_aside_cnt - operations put and not taken. */
 uint32_t weir_aside_cnt(const struct weir_aside *aside);
+/* weir_aside_block - let a named pipe block that an OPEN for reading gave: until somebody writes to
+ * it, it is the only thing that does not. */
+void weir_aside_block(int fd);
 
 #endif

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,6 +149,9 @@ try_awaited(struct weir_io_op *op)
     case WEIR_IO_WRITE:
         rc = write(op->file, buf, weir_min_u64(bytes, PIPE_BUF));
         break;
+    case WEIR_IO_OPEN:
+        weir_aside_block(op->file);
+        return op->file;
     case WEIR_IO_CONNECT:
         rc = getsockopt(op->file, SOL_SOCKET, SO_ERROR, &errnum, &errnum_bytes);
         if (rc == 0 && errnum == 0) {
@@ -162,14 +166,32 @@ try_awaited(struct weir_io_op *op)
     return rc < 0 ? -errno : rc;
 }
 
+/* What an awaited operation made and nobody will get. */
+static void
+drop_made(const struct weir_io_op *op)
+{
+    if (op->verb == WEIR_IO_CONNECT || op->verb == WEIR_IO_OPEN) {
+        (void)close(op->file); /* it carried nothing */
+    }
+}
+
 static void
 end_awaited(struct posix *posix, struct weir_io_op *op, int64_t res)
 {
     posix->awaited_cnt--;
-    if (op->verb == WEIR_IO_CONNECT && res < 0) {
-        (void)close(op->file); /* it carried nothing */
+    if (res < 0) {
+        drop_made(op);
     }
     weir_io_finish(&posix->io, op, res);
+}
+
+/* A named pipe is open when somebody writes to it. */
+static bool
+lacks_writer(const struct weir_io_op *op, int64_t res)
+{
+    struct stat st;
+    return op->verb == WEIR_IO_OPEN && (op->flags & WEIR_IO_O_WRITE) == 0 && res >= 0 &&
+           fstat((int)res, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static void
@@ -185,6 +207,12 @@ poll_aside(struct posix *posix)
         bool is_resolved = op->verb == WEIR_IO_LISTEN || op->verb == WEIR_IO_CONNECT;
         if (is_resolved && res == 0 && !op->canceling) {
             begin_socket(posix, op);
+        } else if (lacks_writer(op, res)) {
+            op->file = (int32_t)res;
+            await(posix, op);
+            if (op->canceling) {
+                end_awaited(posix, op, -ECANCELED);
+            }
         } else {
             weir_io_finish(&posix->io, op, is_resolved && res == 0 ? -ECANCELED : res);
         }
@@ -258,9 +286,7 @@ posix_cancel(struct weir_io *io, struct weir_io_op *op)
         return;
     }
     posix->awaited_cnt--;
-    if (op->verb == WEIR_IO_CONNECT) {
-        (void)close(op->file); /* it carried nothing */
-    }
+    drop_made(op);
     op->priv[0] = STEP_START;
     weir_io_finish_later(io, op, -ECANCELED);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/io_place.h"
@@ -629,6 +630,40 @@ t_a_pipe_is_a_stream(void **state)
     assert_int_equal(close(ends[0]) | close(ends[1]), 0);
 }
 
+static void
+t_open_of_a_named_pipe_waits_for_its_writer_and_can_be_canceled(void **state)
+{
+    struct place *place = *state;
+    const char *path = at(place, "pipe");
+    struct weir_io_op op;
+    char got[4];
+    assert_int_equal(mkfifo(path, 0600), 0);
+    weir_io_op_open(&op, WEIR_IO_CWD, path, WEIR_IO_O_READ);
+    /* An io_uring may open it at once, and its first read waits. */
+    for (int poll_cnt = 0; place->kind == WEIR_IO_POSIX && poll_cnt <= 20; poll_cnt += 20) {
+        assert_true(weir_io_submit(place->io, &op));
+        for (int i = 0; i < poll_cnt; i++) {
+            assert_int_equal(weir_io_poll(place->io, weir_io_clock_ns(place->io)), 0);
+            weir_io_wait(place->io, WEIR_MS, -1);
+        }
+        assert_int_equal(op.state, WEIR_IO_FLYING);
+        weir_io_cancel(place->io, &op);
+        assert_int_equal(finish(place, &op), WEIR_ECANCELED);
+    }
+    assert_true(weir_io_submit(place->io, &op));
+    int writer = open(path, O_RDWR);
+    assert_true(writer >= 0);
+    assert_int_equal(write(writer, "text", 4), 4);
+    int32_t file = (int32_t)finish(place, &op);
+    assert_true(file >= 0);
+    assert_int_equal(fcntl(file, F_GETFL) & O_NONBLOCK, 0);
+    weir_io_op_read(&op, file, got, sizeof got, WEIR_IO_STREAM);
+    assert_int_equal(perform(place, &op), 4);
+    assert_memory_equal(got, "text", 4);
+    assert_int_equal(close(writer), 0);
+    close_file(place, file);
+}
+
 /* ---- the simulated world alone ---- */
 
 static void
@@ -722,6 +757,7 @@ main(void)
         ON_ALL(t_a_mapped_file_shows_its_bytes),
         ON_ALL(t_the_doorbell_ends_a_wait),
         ON_HOST(t_a_pipe_is_a_stream),
+        ON_HOST(t_open_of_a_named_pipe_waits_for_its_writer_and_can_be_canceled),
         ON_SIM(t_faults_of_the_world_hit_the_operation_they_name),
         cmocka_unit_test(t_one_seed_is_one_order),
     };
