@@ -76,6 +76,16 @@ weir_min_u32(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* weir_select - one of two values without a jump: where the choice comes in no order that a jump
+ * could learn. The empty assembly keeps compilers from making one of it. */
+static inline uint64_t
+weir_select(bool is_first, uint64_t first, uint64_t second)
+{
+    uint64_t mask = -(uint64_t)is_first;
+    __asm__("" : "+r"(mask));
+    return second ^ ((first ^ second) & mask);
+}
+
 static inline bool
 weir_is_pow2(uint64_t x)
 {

@@ -126,22 +126,19 @@ weir_hash_bytes(const void *key, size_t bytes)
 /* weir_hash_bytes_4_16 - weir_hash_bytes() of 4 to 16 bytes, both of its ways at once: for loops
  * over keys of many lengths.
  *
- * Shape:   the 4 bytes in front of a key of less than 8 may be read (a string's own length).
+ * Shape:   8 bytes from a key's start on, and before its end, may be read: of one of less than 8
+ *          the rest of a struct weir_str, and its length.
  */
 static inline uint64_t
 weir_hash_bytes_4_16(const char *key, size_t bytes)
 {
-    uint32_t first;
-    uint32_t last;
     uint64_t lo;
     uint64_t hi;
-    memcpy(&first, key, 4);
-    memcpy(&last, key + bytes - 4, 4);
     memcpy(&lo, key, 8);
     memcpy(&hi, key + bytes - 8, 8);
-    uint64_t narrow = weir_hash_mix_8(last + ((uint64_t)first << 32), bytes);
+    uint64_t narrow = weir_hash_mix_8((hi >> 32) | (lo << 32), bytes);
     uint64_t wide = weir_hash_u128(lo, hi, bytes);
-    return bytes > 8 ? wide : narrow;
+    return weir_select(bytes > 8, wide, narrow);
 }
 
 WEIR_C_END

@@ -6,8 +6,11 @@
 
 #include "base/hash.h"
 
-/* A packed key is longer than an inline string, so its table stores the hash that it was given. */
+/* A packed key is longer than an inline one, so its table stores the hash that it was given. */
+#define PACKED_HEAD_BYTES 8
 #define PACKED_LENGTH_BYTES 8
+WEIR_STATIC_ASSERT(PACKED_HEAD_BYTES + 2 * PACKED_LENGTH_BYTES > WEIR_KEY_TEXT_INLINE_BYTES,
+    "two empty strings are a long key");
 /* The texts of a block of usual keys; a single longer one has it grow. */
 #define TEXT_BYTES_LEAST 65536
 
@@ -30,7 +33,8 @@ weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
     if (!k->has_str && k->field_cnt <= 2) {
         keyed->kind = k->field_cnt == 2 ? WEIR_KEY_16 : WEIR_KEY_8;
     }
-    keyed->stride = keyed->kind == WEIR_KEY_8 ? 8 : 16;
+    static const uint32_t stride[WEIR_KEY_KIND_CNT] = {8, 16, sizeof(struct weir_key_text)};
+    keyed->stride = stride[keyed->kind];
     keyed->is_packed = keyed->kind == WEIR_KEY_STR && k->field_cnt > 1;
     if (arena != NULL) {
         /* The least upper half whose key group is the first one of the range. */
@@ -96,33 +100,75 @@ load_words(const struct weir_keyed *keyed, const struct weir_view *view, uint32_
     }
 }
 
-/* Texts as they are, and their hashes: weir_hash_bytes() without a jump by length for those of 4 to
- * 16 bytes, as most are; it would be guessed wrong nearly every second time. */
+/* A text as key i, whose hash is known; it lies in heap if it is long. */
+static inline void
+set_text_key(struct weir_keyed_rows *rows, uint32_t i, const char *heap, struct weir_slice text)
+{
+    struct weir_key_text key = weir_key_text_of(heap, text, rows->hash[i]);
+    memcpy(&rows->word[WEIR_KEY_TEXT_WORD_CNT * i], &key, sizeof key);
+}
+
+/* Keys and hashes of the usual strings, those of 4 to 16 bytes, without a jump: one by the length
+ * would be guessed wrong nearly every second time. The words are right for up to 20 bytes. Returns
+ * how many others there are; their positions go into ret_other. */
+static inline __attribute__((always_inline)) uint32_t
+load_strs_4_16(struct weir_lane lane, const uint16_t *sel, const char *heap, uint32_t cnt,
+    struct weir_keyed_rows *rows, uint8_t *ret_other)
+{
+    uint64_t *word = rows->word;
+    uint64_t *hash = rows->hash;
+    uint32_t other_cnt = 0;
+    for (uint32_t i = 0; i < cnt; i++, word += WEIR_KEY_TEXT_WORD_CNT) {
+        struct weir_str str;
+        const char *at = lane.ptr + (size_t)lane.stride * (sel != NULL ? sel[i] : i);
+        memcpy(&str, at, sizeof str);
+        bool is_far = str.bytes > WEIR_STR_INLINE_BYTES;
+        const char *inside = at + offsetof(struct weir_str, head);
+        const char *text = (const char *)(uintptr_t)weir_select(
+            is_far, (uintptr_t)heap + str.u.off, (uintptr_t)inside);
+        uint32_t bytes = str.bytes < 4 ? 4 : str.bytes;
+        uint64_t last;
+        memcpy(&last, text + bytes - sizeof last, sizeof last);
+        memcpy(word, at, sizeof *word);
+        memcpy(word + 1, text + 4, sizeof *word);
+        last >>= 8 * (WEIR_KEY_TEXT_INLINE_BYTES - bytes) & 63;
+        word[2] = weir_select(is_far, last, 0);
+        hash[i] = weir_hash_bytes_4_16(text, bytes);
+        ret_other[other_cnt] = (uint8_t)i;
+        other_cnt += str.bytes - 4 > 12;
+    }
+    return other_cnt;
+}
+
 static void
 load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, uint32_t cnt,
     struct weir_keyed_rows *rows)
 {
-    const uint16_t *sel = view->sel;
     const char *heap = view->heap;
-    for (uint32_t i = 0; i < cnt; i++) {
-        size_t row = sel != NULL ? sel[from + i] : from + i;
+    const uint16_t *sel = view->sel != NULL ? view->sel + from : NULL;
+    uint8_t other[WEIR_KEYED_ROW_CNT_MAX];
+    uint32_t other_cnt;
+    lane.ptr += sel != NULL ? 0 : (size_t)lane.stride * from;
+    if (sel != NULL) {
+        other_cnt = load_strs_4_16(lane, sel, heap, cnt, rows, other);
+    } else {
+        other_cnt = load_strs_4_16(lane, NULL, heap, cnt, rows, other);
+    }
+    for (uint32_t o = 0; o < other_cnt; o++) {
+        uint32_t i = other[o];
+        const char *at = lane.ptr + (size_t)lane.stride * (sel != NULL ? sel[i] : i);
         struct weir_str str;
-        const char *at = lane.ptr + (size_t)lane.stride * row;
         memcpy(&str, at, sizeof str);
-        memcpy(&rows->word[2 * i], &str, sizeof str);
-        const char *inside = at + offsetof(struct weir_str, head);
-        uintptr_t far = -(uintptr_t)(str.bytes > WEIR_STR_INLINE_BYTES);
-        uintptr_t place = ((uintptr_t)inside & ~far) | (((uintptr_t)heap + str.u.off) & far);
-        const char *text = (const char *)place;
-        rows->hash[i] = WEIR_LIKELY(str.bytes - 4 <= 12) ? weir_hash_bytes_4_16(text, str.bytes)
-                                                         : weir_hash_bytes(text, str.bytes);
+        struct weir_slice text = weir_str_slice(&str, heap);
+        rows->hash[i] = weir_hash_bytes(text.ptr, text.bytes);
+        set_text_key(rows, i, heap, text);
     }
 }
 
 static uint64_t
 packed_bytes(const struct weir_key *key, const struct weir_view *view, uint32_t row)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = PACKED_HEAD_BYTES;
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         bytes += PACKED_LENGTH_BYTES;
         if (key->part[p].type == WEIR_TYPE_STR) {
@@ -137,6 +183,8 @@ packed_bytes(const struct weir_key *key, const struct weir_view *view, uint32_t 
 static void
 pack(const struct weir_key *key, const struct weir_view *view, uint32_t row, char *to)
 {
+    memset(to, 0, PACKED_HEAD_BYTES);
+    to += PACKED_HEAD_BYTES;
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         const char *at = weir_view_at(view, &key->part[p], row);
         if (key->part[p].type != WEIR_TYPE_STR) {
@@ -153,22 +201,6 @@ pack(const struct weir_key *key, const struct weir_view *view, uint32_t row, cha
         memcpy(to + PACKED_LENGTH_BYTES, text.ptr, text.bytes);
         to += PACKED_LENGTH_BYTES + text.bytes;
     }
-}
-
-/* A string of rows->text[at, at + bytes) as key i. */
-static void
-set_text_key(struct weir_keyed_rows *rows, uint32_t i, uint32_t at, uint32_t bytes)
-{
-    struct weir_str str;
-    memset(&str, 0, sizeof str);
-    str.bytes = bytes;
-    if (bytes <= WEIR_STR_INLINE_BYTES) {
-        memcpy(str.head, rows->text + at, bytes);
-    } else {
-        memcpy(str.head, rows->text + at, sizeof str.head);
-        str.u.off = at;
-    }
-    memcpy(&rows->word[2 * i], &str, sizeof str);
 }
 
 /* Room in rows->text for the key of row i behind the `used` bytes of those before it. 0: none for
@@ -206,6 +238,7 @@ load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32
 {
     uint32_t used = 0;
     uint32_t i = 0;
+    weir_key_hash(&keyed->key, view, from, cnt, rows->hash);
     for (; i < cnt; i++) {
         uint32_t row = weir_view_row(view, from + i);
         uint64_t bytes = packed_bytes(&keyed->key, view, row);
@@ -221,10 +254,10 @@ load_packed(const struct weir_keyed *keyed, const struct weir_view *view, uint32
             break;
         }
         pack(&keyed->key, view, row, rows->text + used);
-        set_text_key(rows, i, used, (uint32_t)bytes);
+        struct weir_slice packed = {rows->text + used, (uint32_t)bytes};
+        set_text_key(rows, i, rows->text, packed);
         used += (uint32_t)bytes;
     }
-    weir_key_hash(&keyed->key, view, from, i, rows->hash);
     return (int)i;
 }
 
@@ -299,15 +332,20 @@ load_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
     struct weir_keyed_rows *rows)
 {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t bytes = weir_table_key_bytes(&stored[2 * i]);
+    for (uint32_t i = 0; i < cnt; i++, stored += WEIR_KEY_TEXT_WORD_CNT) {
+        uint32_t bytes = weir_table_key_bytes(stored);
+        rows->hash[i] = weir_table_stored_key_hash(table, stored);
+        if (bytes <= WEIR_KEY_TEXT_INLINE_BYTES) {
+            memcpy(&rows->word[WEIR_KEY_TEXT_WORD_CNT * i], stored, sizeof(struct weir_key_text));
+            continue;
+        }
         int room = text_room(rows, i, used, bytes);
         if (room <= 0) {
             return room < 0 ? room : (int)i;
         }
-        weir_table_key_text(table, &stored[2 * i], rows->text + used);
-        set_text_key(rows, i, used, bytes);
-        rows->hash[i] = weir_table_stored_key_hash(table, &stored[2 * i]);
+        struct weir_slice text = {rows->text + used, bytes};
+        weir_table_key_text(table, stored, rows->text + used);
+        set_text_key(rows, i, rows->text, text);
         used += bytes;
     }
     return (int)cnt;
@@ -597,7 +635,7 @@ put_packed(
     const struct weir_key *key, const struct weir_keyed_row *row, const struct weir_str *whole)
 {
     const char *heap = row->out->view.heap;
-    uint32_t at = 0;
+    uint32_t at = PACKED_HEAD_BYTES;
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         uint64_t word;
         memcpy(&word, heap + whole->u.off + at, sizeof word);

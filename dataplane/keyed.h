@@ -4,8 +4,8 @@
  *     one number              WEIR_KEY_8
  *     two numbers             WEIR_KEY_16
  *     one string              WEIR_KEY_STR
- *     anything else           WEIR_KEY_STR of the fields packed one behind the other:
- *                             8 bytes a number; 8 bytes of length and the text a string
+ *     anything else           WEIR_KEY_STR of the fields packed one behind the other: 8 zero bytes,
+ *                             then 8 bytes a number; 8 bytes of length and the text a string
  *     no field                WEIR_KEY_8, the same key for every row
  *
  * The hash is that of the exchange (weir_key_hash), so a row's entry lies in the key group that the
@@ -23,11 +23,13 @@ WEIR_C_BEGIN
 
 /* Rows worked on together: their keys, hashes and value pointers stay in L1. */
 #define WEIR_KEYED_ROW_CNT_MAX 256
+/* Words of a key of the widest kind. */
+#define WEIR_KEYED_WORD_CNT_MAX WEIR_KEY_TEXT_WORD_CNT
 
 struct weir_keyed {
     struct weir_key key; /* resolved */
     uint32_t kind; /* enum weir_key_kind */
-    uint32_t stride; /* bytes between keys in struct weir_keyed_rows */
+    uint32_t stride; /* bytes between keys in struct weir_keyed_rows, and of a stored one */
     bool is_packed;
     uint64_t may_be_null; /* of the rows' masks: the bits of the key's fields */
     uint64_t hash_all; /* the hash of the key without fields: of a key group that is owned */
@@ -36,7 +38,7 @@ struct weir_keyed {
 struct weir_keyed_rows {
     struct weir_table_rows rows; /* into what follows; val and made are filled by lookups */
     uint64_t hash[WEIR_KEYED_ROW_CNT_MAX];
-    uint64_t word[2 * WEIR_KEYED_ROW_CNT_MAX];
+    uint64_t word[WEIR_KEYED_WORD_CNT_MAX * WEIR_KEYED_ROW_CNT_MAX];
     void *val[WEIR_KEYED_ROW_CNT_MAX];
     uint32_t made[WEIR_KEYED_ROW_CNT_MAX];
     char *text; /* of packed and stored keys; NULL until one comes; as large as one needed */

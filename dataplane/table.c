@@ -43,7 +43,8 @@ static void
 shape(struct weir_table *t)
 {
     t->spec.val_bytes = (uint32_t)weir_max_u64(8, weir_align_up(t->spec.val_bytes, 8));
-    t->word_cnt = (t->spec.key_kind == WEIR_KEY_8 ? 1 : 2) + t->spec.tail_cnt;
+    static const uint32_t key_words[WEIR_KEY_KIND_CNT] = {1, 2, WEIR_KEY_TEXT_WORD_CNT};
+    t->word_cnt = key_words[t->spec.key_kind] + t->spec.tail_cnt;
     t->val_off = t->word_cnt * (uint32_t)(sizeof(uint64_t) * WEIR_TABLE_SLOT_CNT);
     t->group_bytes = t->val_off + t->spec.val_bytes * WEIR_TABLE_SLOT_CNT;
     for (uint32_t s = 0; s < WEIR_TABLE_SIZE_CNT; s++) {
@@ -107,7 +108,7 @@ bucket_give(struct weir_table *t, uint32_t ref)
 }
 
 static void
-texts_give(struct weir_table *t, const struct weir_bucket *bucket)
+blobs_give(struct weir_table *t, const struct weir_bucket *bucket)
 {
     uint32_t group_cnt = t->group_cnt[bucket->size_idx];
     for (uint32_t g = 0; g < group_cnt; g++) {
@@ -115,7 +116,8 @@ texts_give(struct weir_table *t, const struct weir_bucket *bucket)
         for (uint32_t used = table_group_used(bucket, g); used != 0; used &= used - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(used);
             if (table_word_is_long(&words[lane])) {
-                weir_blob_give(t->arena, (uint32_t)(words[WEIR_TABLE_SLOT_CNT + lane] >> 32));
+                weir_blob_give(
+                    t->arena, (uint32_t)words[TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane]);
             }
         }
     }
@@ -141,8 +143,8 @@ weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
         bucket_cnt--;
         const struct weir_bucket *bucket = table_bucket_at(t, ref);
         t->give_fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
-        if (t->spec.key_kind == WEIR_KEY_STR) {
-            texts_give(t, bucket);
+        if (bucket->has_blobs != 0) {
+            blobs_give(t, bucket);
         }
         bucket_give(t, ref);
     }
@@ -350,7 +352,7 @@ weir_table_stored_key_hash(const struct weir_table *t, const uint64_t *word)
         break;
     }
     if (table_word_is_long(word)) {
-        return (word[0] & ~(uint64_t)UINT32_MAX) | (word[1] & UINT32_MAX);
+        return word[1];
     }
     return weir_hash_bytes((const char *)word + sizeof(uint32_t), (uint32_t)word[0]);
 }
@@ -378,6 +380,8 @@ pour(const struct weir_table *t, const struct weir_bucket *from, struct weir_buc
     uint32_t shift, uint32_t word_cnt, uint32_t val_bytes)
 {
     uint32_t group_cnt = t->group_cnt[from->size_idx];
+    to[0]->has_blobs |= from->has_blobs;
+    to[1]->has_blobs |= from->has_blobs;
     for (uint32_t g = 0; g < group_cnt; g++) {
         const uint64_t *words = table_group_at(t, from, g);
         const char *vals = (const char *)words + t->val_off;
@@ -639,10 +643,10 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
 void
 weir_table_key_text(const struct weir_table *t, const void *stored, char *dst)
 {
-    uint64_t word[2];
+    uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
     memcpy(word, stored, sizeof word);
     if (table_word_is_long(word)) {
-        weir_blob_read(t->arena, (uint32_t)(word[1] >> 32), dst);
+        weir_blob_read(t->arena, (uint32_t)word[TABLE_REF_WORD], dst);
     } else {
         memcpy(dst, (const char *)stored + sizeof(uint32_t), weir_table_key_bytes(stored));
     }

@@ -9,11 +9,12 @@
  *     hash 31..0   x groups of the bucket -> home group of four slots
  *
  *     bucket:  | header line | group 0 | group 1 | ...               (a group begins at 32 n bytes)
- *     group:   | 4 x first key word | 4 x second word (16-byte keys) | 4 x value |
+ *     group:   | 4 x first key word | 4 x second word ... | 4 x value |
  *
  * With 8-byte keys and 8-byte values a group is one cache line: key words, which one compare
- * instruction looks at together, and values. A key lies in its home group or, where that is full,
- * in the next group that is not (within the bucket). An empty slot has zero words; the header's
+ * instruction looks at together, and values; texts of up to 20 bytes lie in three words, two lines
+ * a group, longer ones in a blob (blob.h). A key lies in its home group or, where that is full, in
+ * the next group that is not (within the bucket). An empty slot has zero words; the header's
  * bitmap decides where a key may itself be zero.
  *
  * A bucket of a full page that has no room is split in two by one more bit; nothing is ever
@@ -40,16 +41,59 @@ WEIR_C_BEGIN
 #define WEIR_TABLE_VAL_BYTES_MAX 256
 #define WEIR_TABLE_TEXT_BYTES_MAX (16 * WEIR_MIB) /* the longest line there may be */
 #define WEIR_TABLE_SLOT_CNT 4 /* of a group */
-#define WEIR_TABLE_WORD_CNT_MAX 4 /* of a key with its tail */
+#define WEIR_TABLE_WORD_CNT_MAX 5 /* of a key with its tail */
 /* Rows whose lines are asked for together: enough misses in flight, few enough to stay in L1. */
 #define WEIR_TABLE_CHUNK 128
 
 enum weir_key_kind {
     WEIR_KEY_8, /* 8 bytes, any value */
     WEIR_KEY_16, /* two words of any value, hashed as two integer fields (key.h) */
-    WEIR_KEY_STR, /* struct weir_str with its batch's heap */
+    WEIR_KEY_STR, /* struct weir_key_text with the heap of what is longer */
     WEIR_KEY_KIND_CNT
 };
+
+/* A text as a key: struct weir_str with room for more.
+ *
+ *   bytes 0..3  length
+ *   bytes 4..23 the text, zero-padded                                (length <= 20)
+ *   bytes 4..7  its first 4 bytes, 8..15 its hash, 16..23 offset from the heap   (longer)
+ */
+#define WEIR_KEY_TEXT_INLINE_BYTES 20
+#define WEIR_KEY_TEXT_WORD_CNT 3
+struct weir_key_text {
+    uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
+};
+
+static inline uint32_t
+weir_key_text_bytes(const struct weir_key_text *key)
+{
+    return (uint32_t)key->word[0];
+}
+
+/* weir_key_text_of - the key of a text; a long one lies in heap and goes on lying there. */
+static inline struct weir_key_text
+weir_key_text_of(const char *heap, struct weir_slice text, uint64_t hash)
+{
+    bool is_long = text.bytes > WEIR_KEY_TEXT_INLINE_BYTES;
+    struct weir_key_text key = {{text.bytes, 0, 0}};
+    if (is_long) {
+        key.word[1] = hash;
+        key.word[2] = (uint64_t)(text.ptr - heap);
+    }
+    memcpy((char *)key.word + sizeof text.bytes, text.ptr, is_long ? 4 : text.bytes);
+    return key;
+}
+
+/* weir_key_text_slice - the text; borrows from the key or from the heap. */
+static inline struct weir_slice
+weir_key_text_slice(const struct weir_key_text *key, const char *heap)
+{
+    bool is_long = weir_key_text_bytes(key) > WEIR_KEY_TEXT_INLINE_BYTES;
+    struct weir_slice slice;
+    slice.bytes = weir_key_text_bytes(key);
+    slice.ptr = is_long ? heap + key->word[2] : (const char *)key->word + sizeof slice.bytes;
+    return slice;
+}
 
 struct weir_table_spec {
     uint32_t state_id; /* whose state this is: for the snapshot, not looked at here */
@@ -69,7 +113,7 @@ struct weir_bucket {
     uint32_t prefix; /* those bits */
     uint16_t entry_cnt;
     uint8_t size_idx; /* 0: 7 lines, 1: 21 lines, 2: a page */
-    uint8_t zero0;
+    uint8_t has_blobs; /* an entry may refer to a text of its own */
     uint64_t used[4]; /* a bit per slot */
     uint8_t zero[16];
 };
@@ -114,7 +158,9 @@ WEIR_STATIC_ASSERT(sizeof(struct weir_table) <= WEIR_ARENA_TABLE_BYTES, "raise t
 /* Rows to look up, and where their values are put. */
 struct weir_table_rows {
     const uint64_t *hash; /* weir_table_hash() of the keys */
-    const char *key; /* first key; keys are key_stride bytes apart, 8-byte aligned or not */
+    /* First key: 8 or 16 bytes or a struct weir_key_text, then its tail. Keys are key_stride bytes
+     * apart, 8-byte aligned or not. */
+    const char *key;
     const char *heap; /* of WEIR_KEY_STR */
     uint32_t key_stride;
     uint32_t cnt;
@@ -159,7 +205,7 @@ weir_table_resolve(struct weir_table *table, struct weir_table_rows *rows, uint3
  * The values may be read; to write one call weir_table_touch first. */
 WEIR_API void weir_table_find_rows(const struct weir_table *table, struct weir_table_rows *rows);
 
-/* One key, for timers and joins: NULL when absent. key points to 8 or 16 bytes, or a weir_str. */
+/* One key, for timers and joins: NULL when absent. key is as in struct weir_table_rows. */
 WEIR_API void *
 weir_table_find(const struct weir_table *table, uint64_t hash, const void *key, const char *heap);
 /* weir_table_find_or_make - the value of one key, touched; *ret_made when it is new and zero.

@@ -99,7 +99,7 @@ delete_key(struct weir_table *t, const struct table_key *key)
     if (t->spec.key_kind == WEIR_KEY_STR) {
         uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
         table_slot_words(t, bucket, hole, word);
-        weir_blob_give(t->arena, table_word_is_long(word) ? (uint32_t)(word[1] >> 32) : 0);
+        weir_blob_give(t->arena, table_word_is_long(word) ? (uint32_t)word[TABLE_REF_WORD] : 0);
     }
     t->moved_cnt += WEIR_TABLE_MOVED_CNT + 1; /* others may fill the hole: too much to note */
     weir_arena_touch_line(t->arena, bucket);

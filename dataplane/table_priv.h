@@ -12,9 +12,11 @@
 #include "dataplane/table.h"
 
 #define SLOT_NONE UINT32_MAX
+/* The word of a long text that refers to it. */
+#define TABLE_REF_WORD 2
 
-/* A key as it is stored and compared. A long string is stored as length and upper half of its hash,
- * lower half of its hash and reference of its bytes; the reference is 0 until it is stored. */
+/* A key as it is stored and compared. The last word of a long text is the reference of its bytes,
+ * in the place of the offset; it is 0 until it is stored. */
 struct table_key {
     uint64_t hash;
     uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
@@ -94,7 +96,7 @@ table_group_used(const struct weir_bucket *bucket, uint32_t group)
 static inline bool
 table_word_is_long(const uint64_t *word)
 {
-    return (uint32_t)word[0] > WEIR_STR_INLINE_BYTES;
+    return (uint32_t)word[0] > WEIR_KEY_TEXT_INLINE_BYTES;
 }
 
 /* table_key_of - a key from the caller's form. Defined here because lookups inline it. */
@@ -112,11 +114,9 @@ table_key_of(const struct weir_table *t, uint64_t hash, const void *key, const c
             t->spec.tail_cnt, t->arena->spec.max_parallelism);
     }
     if (kind == WEIR_KEY_STR && table_word_is_long(k.word)) {
-        struct weir_str str;
-        memcpy(&str, key, sizeof str);
-        k.text = weir_str_slice(&str, heap);
-        k.word[0] = (hash & ~(uint64_t)UINT32_MAX) | str.bytes;
-        k.word[1] = hash & UINT32_MAX;
+        k.text.bytes = (uint32_t)k.word[0];
+        k.text.ptr = heap + k.word[TABLE_REF_WORD];
+        k.word[TABLE_REF_WORD] = 0;
     }
     return k;
 }
@@ -160,11 +160,10 @@ table_lane_of(
         bool is_equal = true;
         for (uint32_t w = 1; w < t->word_cnt; w++) {
             uint64_t word = words[w * WEIR_TABLE_SLOT_CNT + lane];
-            if (w > 1 || key->text.ptr == NULL) {
+            if (w != TABLE_REF_WORD || key->text.ptr == NULL) {
                 is_equal &= word == key->word[w];
             } else {
-                is_equal &= (uint32_t)word == (uint32_t)key->word[1] &&
-                            weir_blob_equal(t->arena, (uint32_t)(word >> 32), key->text);
+                is_equal = is_equal && weir_blob_equal(t->arena, (uint32_t)word, key->text);
             }
         }
         if (is_equal) {

@@ -32,16 +32,17 @@ entry_put(
         if (err < 0) {
             return err;
         }
-        ref_word = (uint64_t)ref << 32;
+        ref_word = ref;
     }
     uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
     uint32_t lane = slot % WEIR_TABLE_SLOT_CNT;
     weir_arena_touch_line(t->arena, bucket);
     bucket->used[slot / 64] |= UINT64_C(1) << (slot & 63);
+    bucket->has_blobs |= key->text.ptr != NULL;
     bucket->entry_cnt++;
     for (uint32_t w = 0; w < t->word_cnt; w++) {
         weir_arena_touch_line(t->arena, &words[w * WEIR_TABLE_SLOT_CNT + lane]);
-        words[w * WEIR_TABLE_SLOT_CNT + lane] = key->word[w] | (w == 1 ? ref_word : 0);
+        words[w * WEIR_TABLE_SLOT_CNT + lane] = key->word[w] | (w == TABLE_REF_WORD ? ref_word : 0);
     }
     t->entry_cnt++;
     return 0;
@@ -129,17 +130,20 @@ settle(struct weir_table *t, const struct table_key *key, void **ret_val, bool *
     }
 }
 
-/* Mark the lines of a new entry of one key word: header, key and value. One look at the mask where
- * all were written before in this epoch, as in a page just taken. */
-static inline void
+/* Mark the lines of a new entry: header, key and value. One look at the mask where all were written
+ * before in this epoch, as in a page just taken. */
+static inline __attribute__((always_inline)) void
 entry_touch(const struct weir_table *t, const struct weir_bucket *bucket, const uint64_t *word,
-    const char *val)
+    uint32_t word_cnt, const char *val)
 {
     struct weir_arena *arena = t->arena;
     size_t head = (size_t)((const char *)bucket - arena->base);
     size_t off = (size_t)((const char *)word - arena->base);
-    uint64_t lines =
-        UINT64_C(1) << (head / WEIR_LINE_BYTES & 63) | UINT64_C(1) << (off / WEIR_LINE_BYTES & 63);
+    uint64_t lines = UINT64_C(1) << (head / WEIR_LINE_BYTES & 63);
+    for (uint32_t w = 0; w < word_cnt; w++) {
+        size_t at = off + w * sizeof *word * WEIR_TABLE_SLOT_CNT;
+        lines |= UINT64_C(1) << (at / WEIR_LINE_BYTES & 63);
+    }
     if (WEIR_UNLIKELY((~arena->saved[off / WEIR_PAGE_BYTES] & lines) != 0)) {
         weir_arena_save(arena, off / WEIR_PAGE_BYTES, lines);
     }
@@ -148,11 +152,22 @@ entry_touch(const struct weir_table *t, const struct weir_bucket *bucket, const 
     }
 }
 
-/* settle() for the most usual keys: of 8 bytes, not zero, without a tail. Returns NULL where it is
- * for settle() to do. 12,000 inserts into a new table that expects them: 14 ns each, by settle() 38
- * (zen4). */
-static inline void *
-settle_8(struct weir_table *t, uint64_t hash, uint64_t word, bool *ret_made)
+/* The lane of a text in a group, in bits as table_match(); of a long one all but the reference is
+ * compared. Long and short ones come in no order that a jump could learn. */
+static inline uint32_t
+match_text(const uint64_t *words, const uint64_t *key, bool is_long)
+{
+    uint32_t same = table_match(words, key[0]) & table_match(words + WEIR_TABLE_SLOT_CNT, key[1]);
+    uint32_t last = table_match(words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT, key[TABLE_REF_WORD]);
+    return same & (last | (is_long ? 15U : 0));
+}
+
+/* settle() for the most usual keys, without a tail: of 8 bytes, not zero, or a text that is neither
+ * empty nor long. Returns NULL where it is for settle() to do. 12,000 inserts into a new table of
+ * 8-byte keys that expects them: 14 ns each, by settle() 38 (zen4). */
+static inline __attribute__((always_inline)) void *
+settle_plain(
+    struct weir_table *t, uint64_t hash, const uint64_t *word, uint32_t word_cnt, bool *ret_made)
 {
     struct table_place place = table_place_of(t, hash);
     struct weir_bucket *bucket = table_bucket_at(t, place.ref);
@@ -160,8 +175,9 @@ settle_8(struct weir_table *t, uint64_t hash, uint64_t word, bool *ret_made)
     uint32_t group = table_home(hash, group_cnt);
     for (uint32_t i = 0; i < group_cnt; i++) {
         uint64_t *words = table_group_at(t, bucket, group);
-        char *vals = (char *)&words[WEIR_TABLE_SLOT_CNT];
-        uint32_t lanes = table_match(words, word);
+        char *vals = (char *)&words[word_cnt * WEIR_TABLE_SLOT_CNT];
+        uint32_t lanes =
+            word_cnt == 1 ? table_match(words, word[0]) : match_text(words, word, false);
         if (lanes != 0) {
             char *val = vals + (size_t)(uint32_t)__builtin_ctz(lanes) * t->spec.val_bytes;
             weir_table_touch(t, val);
@@ -174,17 +190,37 @@ settle_8(struct weir_table *t, uint64_t hash, uint64_t word, bool *ret_made)
             if (!table_has_room(t, bucket)) {
                 return NULL;
             }
-            entry_touch(t, bucket, &words[lane], val);
+            entry_touch(t, bucket, &words[lane], word_cnt, val);
             bucket->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
             bucket->entry_cnt++;
             t->entry_cnt++;
-            words[lane] = word;
+            for (uint32_t w = 0; w < word_cnt; w++) {
+                words[w * WEIR_TABLE_SLOT_CNT + lane] = word[w];
+            }
             *ret_made = true;
             return val;
         }
         group = group + 1 == group_cnt ? 0 : group + 1;
     }
     return NULL;
+}
+
+static void *
+settle_8(struct weir_table *t, uint64_t hash, const char *key, bool *ret_made)
+{
+    uint64_t word;
+    memcpy(&word, key, sizeof word);
+    return word != 0 ? settle_plain(t, hash, &word, 1, ret_made) : NULL;
+}
+
+static void *
+settle_text(struct weir_table *t, uint64_t hash, const char *key, bool *ret_made)
+{
+    uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
+    memcpy(word, key, sizeof word);
+    return word[0] != 0 && !table_word_is_long(word)
+               ? settle_plain(t, hash, word, WEIR_KEY_TEXT_WORD_CNT, ret_made)
+               : NULL;
 }
 
 /* What leads from a hash to its home group, out of the table and in registers: a store of a result
@@ -296,10 +332,9 @@ struct stretch {
     void **val;
     uint32_t cnt;
     uint32_t val_bytes;
-    const char *heap; /* of strings */
-    const uint64_t *hash;
-    const uint64_t **long_word; /* scratch of hits_str: [cnt] */
-    void **home;
+    const char *heap; /* of texts */
+    const uint64_t **long_ref; /* scratch of hits_text: [cnt] */
+    uint8_t *long_row;
 };
 
 /* Settle the rows whose keys lie in their home groups, in lines that were written before in this
@@ -359,44 +394,23 @@ hits_16(const struct weir_arena *arena, const struct stretch *rows, uint8_t *ret
     return hits(arena, rows, WEIR_KEY_16, rows->val_bytes, ret_left);
 }
 
-/* Bit i: words i of the four and of the next four equal `first` and, under the mask, `second`. */
-static inline uint32_t
-match_pair(const uint64_t *words, uint64_t first, uint64_t second, uint64_t mask)
-{
-#if defined(__AVX2__)
-    __m256i one = _mm256_load_si256((const __m256i *)(const void *)words);
-    __m256i two = _mm256_load_si256((const __m256i *)(const void *)(words + WEIR_TABLE_SLOT_CNT));
-    one = _mm256_xor_si256(one, _mm256_set1_epi64x((int64_t)first));
-    two = _mm256_xor_si256(two, _mm256_set1_epi64x((int64_t)second));
-    two = _mm256_and_si256(two, _mm256_set1_epi64x((int64_t)mask));
-    __m256i hits = _mm256_cmpeq_epi64(_mm256_or_si256(one, two), _mm256_setzero_si256());
-    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(hits));
-#else
-    uint32_t hits = 0;
-    for (uint32_t i = 0; i < WEIR_TABLE_SLOT_CNT; i++) {
-        uint64_t other = (words[WEIR_TABLE_SLOT_CNT + i] ^ second) & mask;
-        hits |= (uint32_t)((words[i] ^ first) == 0 && other == 0) << i;
-    }
-    return hits;
-#endif
-}
-
 /* Long texts whose hashes and lengths are those of the entries found: those that differ all the
  * same join the rows left, in order. */
 static uint32_t
-texts_differ(const struct weir_table *t, const struct stretch *rows, const uint8_t *is_long,
-    uint32_t long_cnt, uint8_t *left, uint32_t left_cnt)
+texts_differ(const struct weir_table *t, const struct stretch *rows, uint32_t long_cnt,
+    uint8_t *left, uint32_t left_cnt)
 {
     for (uint32_t l = 0; l < long_cnt; l++) {
-        uint32_t i = is_long[l];
-        struct weir_str str;
-        memcpy(&str, rows->key + rows->key_stride * i, sizeof str);
-        struct weir_slice text = {rows->heap + str.u.off, str.bytes};
-        uint32_t ref = (uint32_t)(*rows->long_word[l] >> 32);
-        if (WEIR_LIKELY(weir_blob_equal(t->arena, ref, text))) {
+        __builtin_prefetch(weir_arena_ptr(t->arena, (uint32_t)*rows->long_ref[l]));
+    }
+    for (uint32_t l = 0; l < long_cnt; l++) {
+        uint32_t i = rows->long_row[l];
+        struct weir_key_text key;
+        memcpy(&key, rows->key + rows->key_stride * i, sizeof key);
+        struct weir_slice text = weir_key_text_slice(&key, rows->heap);
+        if (WEIR_LIKELY(weir_blob_equal(t->arena, (uint32_t)*rows->long_ref[l], text))) {
             continue;
         }
-        rows->val[i] = rows->home[l];
         uint32_t at = left_cnt++;
         for (; at > 0 && left[at - 1] > i; at--) {
             left[at] = left[at - 1];
@@ -406,55 +420,61 @@ texts_differ(const struct weir_table *t, const struct stretch *rows, const uint8
     return left_cnt;
 }
 
-/* hits() for strings. A long one is told by its hash and length first, which is nearly sure, and
- * its text is compared in a loop of its own: short and long ones come in no order that a jump could
- * learn. */
-static __attribute__((noinline)) uint32_t
-hits_str(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
+/* hits() for texts. A long one is told by its hash and length first, which is nearly sure; its
+ * bytes are compared in a loop of their own. */
+static inline __attribute__((always_inline)) uint32_t
+hits_text(
+    const struct weir_table *t, const struct stretch *rows, uint32_t val_bytes, uint8_t *ret_left)
 {
     const char *base = t->arena->base;
     const uint64_t *saved = t->arena->saved;
-    const uint64_t *hash = rows->hash;
+    const uint64_t **long_ref = rows->long_ref;
+    uint8_t *long_row = rows->long_row;
     size_t stride = rows->key_stride;
     const char *key = rows->key;
     void **val = rows->val;
-    size_t val_bytes = rows->val_bytes;
     uint32_t left_cnt = 0;
     uint32_t long_cnt = 0;
-    uint8_t is_long[WEIR_TABLE_CHUNK];
     for (uint32_t i = 0, cnt = rows->cnt; i < cnt; i++, key += stride) {
-        uint64_t word[2];
-        char *home = (char *)val[i];
-        memcpy(word, key, sizeof word);
-        bool is_far = (uint32_t)word[0] > WEIR_STR_INLINE_BYTES;
-        uint64_t far = -(uint64_t)is_far;
-        uint64_t hashed = (hash[i] & ~(uint64_t)UINT32_MAX) | (uint32_t)word[0];
-        uint64_t first = (word[0] & ~far) | (hashed & far);
-        uint64_t mask = ~far | UINT32_MAX;
-        uint64_t second = ((word[1] & ~far) | (hash[i] & far)) & mask;
-        uint64_t *words = (uint64_t *)(void *)home;
-        uint32_t lanes = match_pair(words, first, second, mask);
+        uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
+        memcpy(&word[0], key, sizeof word[0]);
+        memcpy(&word[1], key + sizeof word[0], sizeof word[0]);
+        memcpy(&word[2], key + 2 * sizeof word[0], sizeof word[0]);
+        const uint64_t *words = val[i];
+        bool is_long = table_word_is_long(word);
+        uint32_t lanes = match_text(words, word, is_long);
         uint32_t lane = (uint32_t)__builtin_ctz(lanes | 1U << WEIR_TABLE_SLOT_CNT) & 3;
-        char *found = home + 2 * sizeof(uint64_t) * WEIR_TABLE_SLOT_CNT + lane * val_bytes;
+        char *found = (char *)val[i] + WEIR_KEY_TEXT_WORD_CNT * sizeof(uint64_t) * 4;
+        found += (size_t)lane * val_bytes;
         size_t off = (size_t)(found - base);
-        size_t end = off + val_bytes - 1;
-        uint64_t span = (UINT64_C(2) << (end / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES)) - 1;
-        uint64_t written = saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63) & span;
-        /* A zero word, of the empty text, matches free slots too. */
-        if (WEIR_UNLIKELY((lanes == 0) | (first == 0) | (written != span))) {
-            __builtin_prefetch(found, 1);
-            ret_left[left_cnt++] = (uint8_t)i;
-            continue;
+        uint64_t written = saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63);
+        if (val_bytes > 8) {
+            size_t end = off + val_bytes - 1;
+            uint64_t span = (UINT64_C(2) << (end / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES)) - 1;
+            written = (written & span) == span;
         }
+        /* A zero word, of the empty text, matches free slots too. */
+        bool is_hit = (lanes != 0) & (word[0] != 0) & (written & 1);
         val[i] = found;
-        uint64_t ref = (words[WEIR_TABLE_SLOT_CNT + lane] & far) >> 32; /* of a text, else 0 */
-        __builtin_prefetch(weir_arena_ptr(t->arena, (uint32_t)ref));
-        rows->long_word[long_cnt] = &words[WEIR_TABLE_SLOT_CNT + lane];
-        rows->home[long_cnt] = home;
-        is_long[long_cnt] = (uint8_t)i;
-        long_cnt += is_far;
+        ret_left[left_cnt] = (uint8_t)i;
+        left_cnt += !is_hit;
+        long_ref[long_cnt] = words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane;
+        long_row[long_cnt] = (uint8_t)i;
+        long_cnt += is_long & is_hit;
     }
-    return long_cnt == 0 ? left_cnt : texts_differ(t, rows, is_long, long_cnt, ret_left, left_cnt);
+    return long_cnt == 0 ? left_cnt : texts_differ(t, rows, long_cnt, ret_left, left_cnt);
+}
+
+static __attribute__((noinline)) uint32_t
+hits_text_8(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
+{
+    return hits_text(t, rows, 8, ret_left);
+}
+
+static __attribute__((noinline)) uint32_t
+hits_text_any(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
+{
+    return hits_text(t, rows, rows->val_bytes, ret_left);
 }
 
 static uint32_t
@@ -473,7 +493,8 @@ hits_of(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_lef
     case WEIR_KEY_16:
         return hits_16(t->arena, rows, ret_left);
     default:
-        return hits_str(t, rows, ret_left);
+        return t->spec.val_bytes == 8 ? hits_text_8(t, rows, ret_left)
+                                      : hits_text_any(t, rows, ret_left);
     }
 }
 
@@ -507,12 +528,13 @@ resolve_chunk(
     struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t at, uint32_t cnt)
 {
     const uint64_t *hash = rows->hash + at;
-    const uint64_t *long_word[WEIR_TABLE_CHUNK];
-    void *home[WEIR_TABLE_CHUNK];
+    const uint64_t *long_ref[WEIR_TABLE_CHUNK];
+    uint8_t long_row[WEIR_TABLE_CHUNK];
     struct stretch stretch = {rows->key + (size_t)at * rows->key_stride, rows->key_stride,
-        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, hash, long_word, home};
+        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, long_ref, long_row};
     uint8_t left[WEIR_TABLE_CHUNK];
     bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
+    bool is_text = t->spec.key_kind == WEIR_KEY_STR && t->spec.tail_cnt == 0;
     homes(t, hash, cnt, stretch.val);
     uint32_t left_cnt = hits_of(t, &stretch, left);
     for (uint32_t l = 0; l < left_cnt; l++) {
@@ -521,9 +543,9 @@ resolve_chunk(
         bool is_made = false;
         void *val = NULL;
         if (is_8) {
-            uint64_t word;
-            memcpy(&word, key, sizeof word);
-            val = word != 0 ? settle_8(t, hash[i], word, &is_made) : NULL;
+            val = settle_8(t, hash[i], key, &is_made);
+        } else if (is_text) {
+            val = settle_text(t, hash[i], key, &is_made);
         }
         if (val == NULL) {
             uint32_t since = t->moved_cnt;
@@ -656,9 +678,9 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
         break;
     default:
         for (uint32_t i = 0; i < rows->cnt; i++) {
-            struct weir_str str;
-            memcpy(&str, key + i * stride, sizeof str);
-            struct weir_slice text = weir_str_slice(&str, rows->heap);
+            struct weir_key_text text_key;
+            memcpy(&text_key, key + i * stride, sizeof text_key);
+            struct weir_slice text = weir_key_text_slice(&text_key, rows->heap);
             ret_hash[i] = weir_hash_bytes(text.ptr, text.bytes);
         }
         break;

@@ -66,7 +66,7 @@ struct fire {
     uint32_t left_ref;
     uint32_t right_ref;
     uint64_t has_right; /* entries of the block with right rows; semi: in any pane so far */
-    uint64_t stored[2 * FIRE_BLOCK];
+    uint64_t stored[WEIR_KEYED_WORD_CNT_MAX * FIRE_BLOCK];
     void *entry[FIRE_BLOCK]; /* of pane `left` */
     void *match[FIRE_BLOCK]; /* of pane `right`, or NULL */
 };

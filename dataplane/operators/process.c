@@ -156,7 +156,7 @@ weir_process_key_text(const struct weir_process *p)
     if (self->keyed.kind != WEIR_KEY_STR || self->keyed.is_packed) {
         return none;
     }
-    return weir_str_slice((const struct weir_str *)current_key(self), self->rows.rows.heap);
+    return weir_key_text_slice(current_key(self), self->rows.rows.heap);
 }
 
 /* ---- rows ---- */

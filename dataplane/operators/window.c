@@ -184,8 +184,8 @@ window_open(struct weir_operator *op)
     const size_t part[] = {weir_window_panes_footprint(cap),
         (size_t)(cap + WINDOW_SOURCE_CNT) * sizeof(struct weir_table *),
         (size_t)WINDOW_BLOCK * plan->acc_bytes, WINDOW_CANDIDATE_CNT * sizeof(int64_t),
-        2 * WINDOW_CANDIDATE_CNT * sizeof(uint64_t), (size_t)WINDOW_CANDIDATE_CNT * plan->acc_bytes,
-        (size_t)WINDOW_BLOCK * row_bytes,
+        (size_t)WINDOW_CANDIDATE_CNT * plan->keyed.stride,
+        (size_t)WINDOW_CANDIDATE_CNT * plan->acc_bytes, (size_t)WINDOW_BLOCK * row_bytes,
         plan->mode == WINDOW_PEAKS ? cap * sizeof(struct window_peaks) : 0};
     size_t bytes = WEIR_LINE_BYTES;
     for (size_t i = 0; i < WEIR_ARRAY_CNT(part); i++) {

@@ -210,11 +210,13 @@ candidates_thin(struct window_self *self)
     struct window_fire *fire = &self->fire;
     int64_t least = least_best(self);
     uint32_t acc_bytes = self->plan.acc_bytes;
+    uint32_t words = key_words(self);
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < fire->candidate_cnt; i++) {
         if (fire->candidate_rank[i] >= least && i != cnt) {
             fire->candidate_rank[cnt] = fire->candidate_rank[i];
-            memcpy(&fire->candidate_key[2 * cnt], &fire->candidate_key[2 * i], 16);
+            memcpy(&fire->candidate_key[cnt * words], &fire->candidate_key[i * words],
+                self->plan.keyed.stride);
             memcpy(fire->candidate_acc + (size_t)cnt * acc_bytes,
                 fire->candidate_acc + (size_t)i * acc_bytes, acc_bytes);
         }
@@ -237,7 +239,8 @@ candidate_add(struct window_self *self, uint32_t i)
     }
     uint32_t at = fire->candidate_cnt++;
     fire->candidate_rank[at] = fire->rank[i];
-    memcpy(&fire->candidate_key[2 * at], &fire->key[i * key_words(self)], self->plan.keyed.stride);
+    uint32_t words = key_words(self);
+    memcpy(&fire->candidate_key[at * words], &fire->key[i * words], self->plan.keyed.stride);
     memcpy(fire->candidate_acc + (size_t)at * self->plan.acc_bytes, fire->acc[i],
         self->plan.acc_bytes);
 }
@@ -284,7 +287,7 @@ weir_window_top_next(struct window_self *self)
     uint32_t words = key_words(self);
     for (uint32_t i = 0; i < cnt; i++) {
         uint32_t at = fire->candidate_at + i;
-        memcpy(&fire->key[i * words], &fire->candidate_key[2 * at], words * sizeof(uint64_t));
+        memcpy(&fire->key[i * words], &fire->candidate_key[at * words], words * sizeof(uint64_t));
         fire->acc[i] = fire->candidate_acc + (size_t)at * self->plan.acc_bytes;
     }
     fire->candidate_at += cnt;

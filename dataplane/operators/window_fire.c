@@ -41,7 +41,7 @@ struct slice {
     struct weir_table *from;
     struct weir_table *to;
     uint32_t cnt;
-    uint64_t key[2 * WINDOW_BLOCK];
+    uint64_t key[WEIR_KEYED_WORD_CNT_MAX * WINDOW_BLOCK];
     void *val[WINDOW_BLOCK];
 };
 

@@ -112,7 +112,7 @@ struct window_fire {
     uint32_t chunk_cnt;
     uint32_t chunk_at;
     struct weir_table *chunk_table;
-    uint64_t key[2 * WINDOW_BLOCK];
+    uint64_t key[WEIR_KEYED_WORD_CNT_MAX * WINDOW_BLOCK];
     void *acc[WINDOW_BLOCK];
     char *merged; /* [WINDOW_BLOCK] accumulators where several sources meet */
     /* top */
@@ -123,7 +123,7 @@ struct window_fire {
     uint32_t candidate_cnt;
     uint32_t candidate_at;
     int64_t *candidate_rank;
-    uint64_t *candidate_key; /* two words each */
+    uint64_t *candidate_key; /* as stored */
     char *candidate_acc;
     char *scratch_rows; /* top_by: [WINDOW_BLOCK] output rows */
     /* tables to free */

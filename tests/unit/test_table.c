@@ -63,7 +63,7 @@ struct model {
 
 /* Key number id in each of the kinds, with all sorts of edges: 0, equal halves, long strings. */
 struct key {
-    uint64_t word[2];
+    uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
 };
 
 #define HEAP_BYTES (1U << 22)
@@ -73,7 +73,7 @@ static uint32_t heap_used;
 static struct key
 key_of(uint32_t kind, uint64_t id)
 {
-    struct key k = {{id, 0}};
+    struct key k = {{id, 0, 0}};
     if (kind == WEIR_KEY_16) {
         k.word[0] = id & 3; /* many with a first word of zero */
         k.word[1] = id >> 2;
@@ -92,21 +92,14 @@ key_of(uint32_t kind, uint64_t id)
     int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)id);
     bytes = id == 0 ? 0 : (bytes < (uint32_t)n ? (uint32_t)n : bytes);
     memcpy(text + bytes - (bytes > 0 ? (uint32_t)n : 0), digits, bytes > 0 ? (size_t)n : 0);
-    struct weir_str s;
-    memset(&s, 0, sizeof s);
-    if (bytes <= WEIR_STR_INLINE_BYTES) {
-        s = weir_str_inline(text, bytes);
-    } else {
-        if (heap_used + bytes > HEAP_BYTES) {
-            heap_used = 0;
-        }
-        s.bytes = bytes;
-        memcpy(s.head, text, 4);
-        s.u.off = heap_used;
-        memcpy(heap + heap_used, text, bytes);
-        heap_used += bytes;
+    if (heap_used + bytes > HEAP_BYTES) {
+        heap_used = 0;
     }
-    memcpy(&k, &s, sizeof k);
+    memcpy(heap + heap_used, text, bytes);
+    struct weir_slice lying = {heap + heap_used, bytes};
+    struct weir_key_text text_key = weir_key_text_of(heap, lying, weir_hash_bytes(text, bytes));
+    heap_used += bytes;
+    memcpy(&k, &text_key, sizeof k);
     return k;
 }
 
@@ -652,16 +645,14 @@ t_long_texts_of_one_hash_are_told_apart(void **state)
     struct world w;
     world_open(&w, UINT64_C(16) << 20, 128, 2);
     struct weir_table *t = table_of(&w, WEIR_KEY_STR, 8);
-    struct weir_str keys[ROWS];
+    struct weir_key_text keys[ROWS];
     uint64_t hash[ROWS];
     void *val[ROWS];
     uint32_t made[ROWS];
     for (uint32_t i = 0; i < ROWS; i++) {
         hash[i] = UINT64_C(0x123456789abcdef0);
-        memset(&keys[i], 0, sizeof keys[i]);
-        keys[i].bytes = bytes;
-        memcpy(keys[i].head, texts + which[i] * bytes, 4);
-        keys[i].u.off = which[i] * bytes;
+        struct weir_slice text = {texts + which[i] * bytes, bytes};
+        keys[i] = weir_key_text_of(texts, text, hash[i]);
     }
     for (uint64_t turn = 1; turn <= 3; turn++) {
         struct weir_table_rows rows = {

@@ -268,15 +268,10 @@ t_string_keys_long_and_short_carry_timers(void **state)
     memset(heap, 'k', sizeof heap);
     bool made;
     for (uint32_t bytes = 1; bytes < 200; bytes++) {
-        struct weir_str str;
-        memset(&str, 0, sizeof str);
-        if (bytes <= WEIR_STR_INLINE_BYTES) {
-            str = weir_str_inline(heap, bytes);
-        } else {
-            str.bytes = bytes;
-            memcpy(str.head, heap, sizeof str.head);
-        }
-        struct weir_timer_key key = {weir_hash_bytes(heap, bytes), &str, heap, 9};
+        struct weir_slice lying = {heap, bytes};
+        uint64_t hash = weir_hash_bytes(heap, bytes);
+        struct weir_key_text text_key = weir_key_text_of(heap, lying, hash);
+        struct weir_timer_key key = {hash, &text_key, heap, 9};
         assert_int_equal(weir_timers_set(&w.timers, &key, bytes % 10, &made), 0);
         assert_true(made);
         assert_int_equal(weir_timers_set(&w.timers, &key, bytes % 10, &made), 0);

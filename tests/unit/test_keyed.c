@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "dataplane/keyed.h"
+#include "tests/unit/test.h"
+
+#define ROW(F) F(i64, at) F(str, text)
+WEIR_SCHEMA(row, ROW)
+
+#define ROW_CNT 300
+#define TEXT_BYTES_MAX 60
+
+struct rows {
+    struct row row[ROW_CNT];
+    char heap[ROW_CNT * TEXT_BYTES_MAX + 8];
+    struct weir_slice text[ROW_CNT];
+};
+
+/* Texts of all lengths in no order, their last bytes zero or not. */
+static void
+rows_fill(struct rows *rows, struct weir_rng *rng)
+{
+    uint32_t used = 0;
+    memset(rows, 0, sizeof *rows);
+    for (uint32_t i = 0; i < ROW_CNT; i++) {
+        uint32_t bytes = (uint32_t)weir_rng_below(rng, i % 2 == 0 ? 24 : TEXT_BYTES_MAX);
+        char *text = rows->heap + used;
+        for (uint32_t b = 0; b < bytes; b++) {
+            text[b] = (char)weir_rng_below(rng, 3);
+        }
+        used += bytes;
+        rows->text[i].ptr = text;
+        rows->text[i].bytes = bytes;
+        rows->row[i].text = weir_str_ref(rows->heap, text, bytes);
+    }
+    memset(rows->heap + used, 0x55, 8);
+}
+
+static struct weir_keyed_rows keys;
+
+static void
+check_key(const struct rows *rows, uint32_t at, uint32_t row)
+{
+    struct weir_slice want = rows->text[row];
+    struct weir_key_text key;
+    memcpy(&key, &keys.word[WEIR_KEY_TEXT_WORD_CNT * at], sizeof key);
+    assert_true(keys.hash[at] == weir_hash_bytes(want.ptr, want.bytes));
+    struct weir_slice got = weir_key_text_slice(&key, keys.rows.heap);
+    assert_int_equal(got.bytes, want.bytes);
+    assert_memory_equal(got.ptr, want.ptr, want.bytes);
+    /* Equal keys have equal words, whoever made them. */
+    struct weir_key_text again = weir_key_text_of(rows->heap, want, keys.hash[at]);
+    assert_memory_equal(&key, &again, sizeof key);
+}
+
+static void
+t_texts_of_every_length_become_keys(void **state)
+{
+    (void)state;
+    static struct rows rows;
+    struct weir_keyed keyed;
+    struct weir_key key = WEIR_KEY(row, text);
+    struct weir_rng rng;
+    assert_int_equal(weir_keyed_init(&keyed, &key, row_schema(), NULL), 0);
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        weir_rng_init(&rng, seed);
+        rows_fill(&rows, &rng);
+        struct weir_view view;
+        memset(&view, 0, sizeof view);
+        view.schema = row_schema();
+        view.rows = (char *)rows.row;
+        view.stride = sizeof rows.row[0];
+        view.cnt = view.row_cnt = ROW_CNT;
+        view.heap = rows.heap;
+        assert_int_equal(weir_keyed_load(&keyed, &view, 44, 256, &keys), 256);
+        for (uint32_t i = 0; i < 256; i++) {
+            check_key(&rows, i, 44 + i);
+        }
+        uint16_t sel[ROW_CNT];
+        view.cnt = 0;
+        for (uint32_t i = 0; i < ROW_CNT; i++) {
+            sel[view.cnt] = (uint16_t)i;
+            view.cnt += weir_rng_below(&rng, 3) > 0;
+        }
+        view.sel = sel;
+        uint32_t cnt = weir_min_u32(view.cnt - 5, 256);
+        assert_int_equal(weir_keyed_load(&keyed, &view, 5, cnt, &keys), cnt);
+        for (uint32_t i = 0; i < cnt; i++) {
+            check_key(&rows, i, sel[5 + i]);
+        }
+    }
+}
+
+/* Entries of one table are found in another by what a scan gives of them. */
+static void
+t_stored_texts_lead_to_the_same_entries(void **state)
+{
+    (void)state;
+    static struct rows rows;
+    struct weir_keyed keyed;
+    struct weir_key key = WEIR_KEY(row, text);
+    struct weir_rng rng;
+    struct weir_arena arena;
+    const struct weir_arena_spec arena_spec = {"test", 5, {0, 5}, 4};
+    const uint64_t bytes = UINT64_C(16) << 20;
+    void *mem = aligned_alloc(WEIR_PAGE_BYTES, bytes);
+    assert_non_null(mem);
+    memset(mem, 0, bytes);
+    assert_int_equal(weir_arena_init(&arena, &arena_spec, mem, bytes), 0);
+    assert_int_equal(weir_keyed_init(&keyed, &key, row_schema(), &arena), 0);
+    weir_rng_init(&rng, 7);
+    rows_fill(&rows, &rng);
+    struct weir_table *table = NULL;
+    const struct weir_table_spec spec = {1, keyed.kind, 8, 0};
+    assert_int_equal(weir_table_take(&arena, &spec, 0, &table), 0);
+    const struct weir_view view = {.schema = row_schema(),
+        .rows = (char *)rows.row,
+        .stride = sizeof rows.row[0],
+        .cnt = 256,
+        .row_cnt = 256,
+        .heap = rows.heap};
+    assert_int_equal(weir_keyed_load(&keyed, &view, 0, 256, &keys), 256);
+    assert_int_equal(weir_keyed_resolve(&keyed, table, &keys, 0), 256);
+    uint64_t stored[WEIR_KEYED_WORD_CNT_MAX * 50];
+    void *val[50];
+    struct weir_table_cursor cursor = {0, 0, 0};
+    uint32_t seen = 0;
+    for (uint32_t cnt; (cnt = weir_table_scan(table, &cursor, 50, stored, val)) > 0; seen += cnt) {
+        int got = weir_keyed_load_stored(&keyed, table, stored, cnt, &keys);
+        assert_int_equal(got, cnt);
+        weir_table_find_rows(table, &keys.rows);
+        assert_memory_equal(keys.val, val, cnt * sizeof val[0]);
+    }
+    assert_int_equal(seen, table->entry_cnt);
+    weir_keyed_rows_fini(&keys);
+    free(mem);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_texts_of_every_length_become_keys),
+        cmocka_unit_test(t_stored_texts_lead_to_the_same_entries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
