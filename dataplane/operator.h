@@ -39,6 +39,9 @@ struct weir_operator_env {
     struct weir_arena *arena; /* state pages of this stage */
     struct weir_region_table *regions; /* to register mapped files */
     uint64_t seed; /* of this subtask, for random partitioners and sources */
+    /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
+     * stay behind what the rows allow. */
+    bool time_unused;
 };
 
 struct weir_operator_type {

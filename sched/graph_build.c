@@ -585,17 +585,24 @@ weir_parallelism(struct weir_stream *stream, uint32_t parallelism)
 
 /* ---- the whole ---- */
 
-/* Event time is carried hidden only where some operator further down looks at it. */
+/* Event time is carried hidden, and watermarks are exact, only where some operator further down
+ * looks at them. One that makes watermarks does so for others. */
 static void
 carry_times(struct weir_env *env)
 {
     bool wanted[WEIR_GRAPH_NODE_CNT_MAX] = {false};
     for (uint32_t i = env->node_cnt; i-- > 0;) {
-        wanted[i] |= env->node[i].uses_time;
+        struct weir_graph_node *node = &env->node[i];
+        node->time_unused =
+            node->type->sets_watermarks || (!node->uses_time && node->type->watermark == NULL);
+        wanted[i] = node->uses_time;
         for (uint32_t l = 0; l < env->link_cnt; l++) {
             const struct weir_graph_link *link = &env->link[l];
-            if (link->from == i && wanted[link->to]) {
-                struct weir_graph_node *node = &env->node[i];
+            if (link->from != i) {
+                continue;
+            }
+            node->time_unused &= env->node[link->to].time_unused;
+            if (wanted[link->to]) {
                 node->has_time[link->output] =
                     node->timed[link->output] && node->out_schema[link->output]->time_idx < 0;
                 wanted[i] |= node->has_time[link->output];

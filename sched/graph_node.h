@@ -13,6 +13,7 @@ struct weir_graph_node {
     const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     uint32_t parallelism;
     bool uses_time;
+    bool time_unused; /* neither by it nor further down */
     bool keeps_state;
     bool timed[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows of the output have an event time */
     bool has_time[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* carried hidden, because it is used later */

@@ -206,6 +206,7 @@ add_operators(struct build *b)
             node->outputs[o].has_time = from->has_time[o];
         }
         fill_env(b, &node->env, from->name, from->parallelism);
+        node->env.time_unused = from->time_unused;
     }
     b->node_cnt = b->planned->operator_cnt;
 }

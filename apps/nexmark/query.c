@@ -362,13 +362,13 @@ build_q7(struct weir_stream *bids)
 #define PEOPLE (NEXMARK_PERSONS | NEXMARK_AUCTIONS)
 
 static const struct nexmark_query queries[] = {
-    {"q0", {BIDS, BIDS, true}, build_q0},
-    {"q1", {BIDS, BIDS, true}, build_q1},
-    {"q2", {NEXMARK_ALL, 0, true}, build_q2},
-    {"q3", {PEOPLE, NEXMARK_PERSONS, true}, build_q3},
-    {"q5", {BIDS, 0, true}, build_q5},
-    {"q7", {BIDS, BIDS, true}, build_q7},
-    {"q8", {PEOPLE, NEXMARK_PERSONS, true}, build_q8},
+    {"q0", {BIDS, BIDS}, build_q0},
+    {"q1", {BIDS, BIDS}, build_q1},
+    {"q2", {NEXMARK_ALL, 0}, build_q2},
+    {"q3", {PEOPLE, NEXMARK_PERSONS}, build_q3},
+    {"q5", {BIDS, 0}, build_q5},
+    {"q7", {BIDS, BIDS}, build_q7},
+    {"q8", {PEOPLE, NEXMARK_PERSONS}, build_q8},
 };
 
 const struct nexmark_query *

@@ -26,86 +26,101 @@
 
 /* ---- what both do with fresh events ---- */
 
-/* The first look at a batch. */
+/* The first look at a batch: what its records say, taken together. */
 struct look {
     int64_t time_min;
     int64_t time_max;
-    uint64_t off_max; /* of all payloads */
-    uint64_t end_max;
+    uint64_t heads; /* lengths of payloads and kinds, or'ed */
+    uint64_t offs; /* of payloads, or'ed */
+    uint64_t end_max; /* of payloads */
     uint32_t rows; /* looked at */
     uint32_t wanted; /* rows in sel */
 };
 
 static const struct look look_none = {.time_min = INT64_MAX, .time_max = INT64_MIN};
 
-/* Look at the next cnt rows of view: note the bounds of times and payloads, and the rows that are
- * wanted. */
-static void
-look_at(const struct weir_view *view, const struct nexmark_want *want, uint32_t cnt, uint16_t *sel,
-    struct look *look)
+static inline __attribute__((always_inline)) void
+look_at_rows(const struct nexmark_event *row, uint32_t cnt, uint32_t kinds, bool time_unused,
+    uint16_t *sel, struct look *look)
 {
-    const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
-    struct look seen = *look;
-    uint32_t kinds = want->kinds;
-    int64_t min = seen.time_min;
-    int64_t max = seen.time_max;
-    if (kinds == NEXMARK_ALL && want->payload_kinds == 0) {
-        weir_view_span(view, seen.rows, cnt, &min, &max);
-        look->time_min = weir_min_i64(seen.time_min, min);
-        look->time_max = weir_max_i64(seen.time_max, max);
-        look->rows += cnt;
-        look->wanted += cnt;
-        return;
-    }
-    for (uint32_t i = seen.rows, end_row = i + cnt; i < end_row; i++) {
-        int64_t time = rows[i].time_ms;
-        uint64_t off = rows[i].payload_off;
-        uint64_t end = off + rows[i].payload_bytes;
-        min = time < min ? time : min;
-        max = time > max ? time : max;
-        seen.off_max = off > seen.off_max ? off : seen.off_max;
+    struct look seen = *look; /* in registers: a store of an index might alias it */
+    for (uint32_t i = seen.rows, end_row = i + cnt; i < end_row; i++, row++) {
+        uint64_t head;
+        memcpy(&head, row, sizeof head); /* length and kind */
+        if (!time_unused) {
+            seen.time_min = row->time_ms < seen.time_min ? row->time_ms : seen.time_min;
+            seen.time_max = row->time_ms > seen.time_max ? row->time_ms : seen.time_max;
+        }
+        uint64_t end = row->payload_off + (uint32_t)head;
         seen.end_max = end > seen.end_max ? end : seen.end_max;
+        seen.offs |= row->payload_off;
+        seen.heads |= head;
         sel[seen.wanted] = (uint16_t)i;
-        seen.wanted += kinds >> (rows[i].kind & 31) & 1;
+        seen.wanted += kinds >> (head >> 32 & 31) & 1;
     }
-    seen.time_min = min;
-    seen.time_max = max;
-    seen.rows += cnt;
     *look = seen;
 }
 
+/* Look at the next cnt rows of view: note the bounds of times and payloads, and the rows that are
+ * wanted. */
+static void
+look_at(const struct weir_operator *op, const struct weir_view *view, uint32_t cnt, uint16_t *sel,
+    struct look *look)
+{
+    const struct nexmark_source_conf *conf = op->conf;
+    uint32_t kinds = conf->want.kinds;
+    bool time_unused = op->env->time_unused;
+    const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
+    rows += look->rows;
+    if (kinds == NEXMARK_ALL && conf->want.payload_kinds == 0) {
+        int64_t min = INT64_MAX;
+        int64_t max = INT64_MIN;
+        if (!time_unused) {
+            weir_view_span(view, look->rows, cnt, &min, &max);
+        }
+        look->time_min = weir_min_i64(look->time_min, min);
+        look->time_max = weir_max_i64(look->time_max, max);
+        look->wanted += cnt;
+    } else if (time_unused) {
+        look_at_rows(rows, cnt, kinds, true, sel, look);
+    } else {
+        look_at_rows(rows, cnt, kinds, false, sel, look);
+    }
+    look->rows += cnt;
+}
+
 /* Hand on the wanted ones of the rows in out's view, after a look at them. Returns how many of the
- * rows are done with:
- * fewer than all where a watermark has to go before the next. */
+ * rows are done with: fewer than all where a watermark has to go before the next. */
 static uint32_t
 deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct look *look,
     struct weir_out *out)
 {
-    const struct nexmark_source_conf *conf = op->conf;
-    const struct nexmark_want *want = &conf->want;
     static const struct weir_watermark_conf watermark = {.lag_ms = WATERMARK_LAG_MS};
     struct weir_view *view = &out->view;
     uint16_t *sel = out->sel_buf;
     uint32_t all = look->rows;
-    uint32_t rows = all;
     uint32_t wanted = look->wanted;
     view->row_cnt = all;
     view->cnt = all;
-    weir_view_set_bounds(view, look->time_min, look->time_max);
-    if (want->watermarks) {
-        view->watermark = marker->told_ms;
-        rows = weir_watermarker_take(marker, &watermark, view, 0, out);
+    if (!op->env->time_unused) {
+        weir_view_set_bounds(view, look->time_min, look->time_max);
     }
-    while (wanted > 0 && sel[wanted - 1] >= rows) {
-        wanted--;
+    view->watermark = marker->told_ms;
+    uint32_t rows = weir_watermarker_take(marker, &watermark, view, 0, out);
+    if (wanted == all) {
+        wanted = rows; /* sel may not be filled */
+    } else {
+        while (wanted > 0 && sel[wanted - 1] >= rows) {
+            wanted--;
+        }
+        view->sel = sel;
+    }
+    if (wanted < all) {
+        view->flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
     }
     view->row_cnt = rows;
     view->cnt = wanted;
     op->rows_in += rows - wanted;
-    if (wanted < all) {
-        view->sel = sel;
-        view->flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
-    }
     return rows;
 }
 
@@ -125,7 +140,7 @@ gen_open(struct weir_operator *op)
     self->feed.event_cnt = conf->gen.event_cnt;
     self->feed.block = op->env->subtask_idx;
     self->feed.rate = conf->rate;
-    weir_watermarker_init(&self->marker);
+    weir_watermarker_init(&self->marker, op->env);
     return nexmark_gen_init(&self->gen, &conf->gen);
 }
 
@@ -169,7 +184,7 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
         return gen_feed_status(&self->feed, 0);
     }
     struct look look = look_none;
-    look_at(&out->view, &conf->want, cnt, out->sel_buf, &look);
+    look_at(op, &out->view, cnt, out->sel_buf, &look);
     cnt = deliver(op, &self->marker, &look, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
@@ -217,7 +232,7 @@ log_open(struct weir_operator *op)
     self->feed.block = op->env->subtask_idx;
     self->feed.rate = conf->rate;
     self->look_most = NEXMARK_LOG_POLL_EVENTS;
-    weir_watermarker_init(&self->marker);
+    weir_watermarker_init(&self->marker, op->env);
     if (self->log.record_cnt == 0) {
         return 0;
     }
@@ -255,9 +270,13 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct look look = look_none;
     uint32_t step = (out->row_cap + 1) / 2;
     while (look.rows < cnt && look.wanted + step <= out->row_cap) {
-        look_at(view, &conf->want, weir_min_u32(cnt - look.rows, step), out->sel_buf, &look);
+        look_at(op, view, weir_min_u32(cnt - look.rows, step), out->sel_buf, &look);
     }
-    if (look.off_max > self->log.payload_bytes || look.end_max > self->log.payload_bytes) {
+    if (look.heads >> 32 > (NEXMARK_PERSON | NEXMARK_AUCTION | NEXMARK_BID)) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record is of an unknown kind", conf->path);
+    }
+    if (look.offs >> 63 != 0 || look.end_max > self->log.payload_bytes) {
         return weir_err_push(
             WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
     }
@@ -334,9 +353,7 @@ source_from_lines(struct weir_env *env, const struct nexmark_source_conf *conf, 
         .decoder = &nexmark_decoder_type,
         .rate = (uint64_t)conf->rate};
     struct weir_stream *s = weir_source_lines_param(env, "events", nexmark_row_schema(), &lines);
-    if (want->watermarks) {
-        s = weir_watermarks(s, "watermark", WATERMARK_LAG_MS);
-    }
+    s = weir_watermarks(s, "watermark", WATERMARK_LAG_MS);
     if (want->kinds == NEXMARK_BIDS) {
         s = weir_filter(s, "is_bid", &is_bid_op);
     } else if (want->kinds == (NEXMARK_PERSONS | NEXMARK_AUCTIONS)) {

@@ -26,9 +26,8 @@ nexmark_row_kind(const struct nexmark_row *row)
 
 /* What a job needs of the events. */
 struct nexmark_want {
-    uint32_t kinds; /* which to deliver, as bits; watermarks come from all */
+    uint32_t kinds; /* which to deliver, as bits */
     uint32_t payload_kinds; /* those whose payloads are read */
-    bool watermarks; /* 4 s behind the greatest time so far */
 };
 #define NEXMARK_PERSONS (1u << NEXMARK_PERSON)
 #define NEXMARK_AUCTIONS (1u << NEXMARK_AUCTION)
@@ -47,7 +46,9 @@ struct nexmark_source_conf {
     int64_t rate; /* events per second of wall clock over all subtasks, 0: unlimited */
 };
 
-/* nexmark_source - the wanted ones of the events that the parameters `events` and `rate` name. */
+/* nexmark_source - the wanted ones of the events that the parameters `events` and `rate` name.
+ *
+ * Watermarks are 4 s behind the greatest time of all events so far. */
 struct weir_stream *nexmark_source(struct weir_env *env, const struct nexmark_want *want);
 
 extern const struct weir_operator_type nexmark_gen_type;

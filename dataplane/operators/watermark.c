@@ -15,16 +15,17 @@
 #include "dataplane/operators/watermark.h"
 
 void
-weir_watermarker_init(struct weir_watermarker *self)
+weir_watermarker_init(struct weir_watermarker *self, const struct weir_operator_env *env)
 {
     self->max_ms = WEIR_TIME_MIN;
     self->told_ms = WEIR_TIME_MIN;
+    self->time_unused = env->time_unused;
 }
 
 static int
 watermark_open(struct weir_operator *op)
 {
-    weir_watermarker_init(op->self);
+    weir_watermarker_init(op->self, op->env);
     return 0;
 }
 
@@ -34,11 +35,17 @@ exact_ms(const struct weir_watermarker *self, const struct weir_watermark_conf *
     return self->max_ms == WEIR_TIME_MIN ? WEIR_TIME_MIN : weir_sub_sat(self->max_ms, conf->lag_ms);
 }
 
-/* Event times of the rows from `from` on. A source that read them anyway has told. */
+/* Event times of the rows from `from` on. A source that read them anyway has told. Where no time is
+ * used, those of the last row will do: all rows are on time then, and the watermark is no greater
+ * than it might be. */
 static void
-span(const struct weir_view *in, uint32_t from, int64_t *ret_min, int64_t *ret_max)
+span(const struct weir_watermarker *self, const struct weir_view *in, uint32_t from,
+    int64_t *ret_min, int64_t *ret_max)
 {
-    if (from == 0 && (in->flags & WEIR_BATCH_TIME_EXACT) != 0) {
+    if (self->time_unused) {
+        *ret_max = weir_view_time(in, weir_view_row(in, in->cnt - 1));
+        *ret_min = INT64_MAX;
+    } else if (from == 0 && (in->flags & WEIR_BATCH_TIME_EXACT) != 0) {
         *ret_min = in->time_min;
         *ret_max = in->time_max;
     } else {
@@ -68,7 +75,7 @@ weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark
 {
     int64_t min;
     int64_t max;
-    span(in, from, &min, &max);
+    span(self, in, from, &min, &max);
     int64_t max_after = weir_max_i64(self->max_ms, max);
     uint32_t rows = in->cnt - from;
     if (min > weir_sub_sat(max_after, conf->lag_ms)) {

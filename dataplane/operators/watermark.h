@@ -16,10 +16,13 @@ struct weir_watermark_conf {
 struct weir_watermarker {
     int64_t max_ms; /* greatest event time so far, WEIR_TIME_MIN: none */
     int64_t told_ms; /* last watermark put out */
+    bool
+        time_unused; /* watermarks are for people alone, who are content with the last row's time */
 };
 
 /* weir_watermarker_init - before the first row. */
-WEIR_API void weir_watermarker_init(struct weir_watermarker *self);
+WEIR_API void
+weir_watermarker_init(struct weir_watermarker *self, const struct weir_operator_env *env);
 
 /* weir_watermarker_take - how many rows of `in` from `from` on may go out, and the watermark
  * behind them.

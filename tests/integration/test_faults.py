@@ -246,6 +246,23 @@ class Faults(rig.Rig):
         self.write("in.jsonl", b"".join(lines) + lines[0][:-20])
         self.on_error("nexmark", {"events": "in.jsonl"}, "in.jsonl:601:", good)
 
+    def test_malformed_event_log(self):
+        self.run_job("nexmark-log", {"events": "gen:5000,seed=4", "output": "good.log"})
+        good = (self.folder / "good.log").read_bytes()
+        record = 4096 + 64 * 4321  # length, kind, offset of the payload ...
+        self.assertEqual(struct.unpack_from("<I", good, record + 4), (2,))  # a bid
+        for off, value, said in ((4, struct.pack("<I", 5), "of an unknown kind"),
+                                 (8, struct.pack("<Q", len(good)), "a payload outside the file"),
+                                 (8, b"\xff" * 8, "a payload outside the file"),
+                                 (0, b"\xff\xff\xff\x7f", "a payload outside the file")):
+            bad = bytearray(good)
+            bad[record + off:record + off + len(value)] = value
+            self.write("bad.log", bytes(bad))
+            for query in ("q0", "q3", "q7"):
+                self.fails(65, 1402, "bad.log", said, job="nexmark",
+                           params={"events": "bad.log", "query": query, "output": "o.csv"})
+                self.assertFalse((self.folder / "o.csv").exists())
+
     def test_line_of_64_mib(self):
         lines = self.sample(50)
         self.write("good.jsonl", b"".join(lines))

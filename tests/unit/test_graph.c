@@ -425,6 +425,51 @@ t_parameter_that_the_job_did_not_declare_or_lacks_fails_it(void **state)
     EXPECT(env, WEIR_ECONFIG, "window", "1500us", "milliseconds");
 }
 
+/* ---- event time ---- */
+
+static int
+no_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    (void)op;
+    (void)watermark;
+    (void)out;
+    (void)now_ns;
+    return WEIR_DONE;
+}
+
+static const struct weir_operator_type timer_type = {.name = "timer",
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .process = no_process,
+    .watermark = no_watermark};
+
+/* bids -> watermark -> dear -> (timer ->) out */
+static void
+expect_time_unused(bool with_timer, const bool *unused)
+{
+    struct weir_env *env = env_open();
+    struct weir_stream *s = weir_watermarks(bids(env, "bids"), "watermark", 5);
+    s = weir_filter(s, "dear", &dear_op);
+    if (with_timer) {
+        const struct weir_operator_conf timer = {.name = "timer", .type = &timer_type};
+        s = weir_operator(&s, 1, &timer);
+    }
+    sink(s, "out");
+    assert_int_equal(weir_env_check(env), 0);
+    for (uint32_t i = 0; i < env->node_cnt; i++) {
+        assert_int_equal(env->node[i].time_unused, unused[i]);
+    }
+    weir_env_delete(env);
+}
+
+static void
+t_time_is_unused_where_nobody_below_asks(void **state)
+{
+    (void)state;
+    expect_time_unused(false, (const bool[]){true, true, true, true});
+    expect_time_unused(true, (const bool[]){false, false, false, false, true});
+}
+
 /* ---- the first error ---- */
 
 static void
@@ -484,6 +529,7 @@ main(void)
         cmocka_unit_test(t_parameters_are_given_or_default),
         cmocka_unit_test(t_unknown_or_wrong_parameter_is_refused_with_a_suggestion),
         cmocka_unit_test(t_parameter_that_the_job_did_not_declare_or_lacks_fails_it),
+        cmocka_unit_test(t_time_is_unused_where_nobody_below_asks),
         cmocka_unit_test(t_first_error_is_kept_and_later_calls_do_nothing),
         cmocka_unit_test(t_error_of_the_job_itself_keeps_what_lies_below_it),
     };

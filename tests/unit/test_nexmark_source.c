@@ -78,7 +78,7 @@ rig_open(uint32_t kinds, uint32_t batch_rows)
     rig->env.io = rig->io;
     rig->env.regions = &rig->regions;
     rig->conf.path = rig->path;
-    rig->conf.want = (struct nexmark_want){kinds, kinds, true};
+    rig->conf.want = (struct nexmark_want){kinds, kinds};
     rig->op.type = &nexmark_log_type;
     rig->op.conf = &rig->conf;
     rig->op.env = &rig->env;

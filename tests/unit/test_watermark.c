@@ -138,6 +138,29 @@ t_watermarks_from_above_end_here(void **state)
     harness_free(h);
 }
 
+/* Nobody can tell whether a row is late: none is held back, and the last one's time will do. */
+static void
+t_unused_times_are_looked_at_once_in_a_batch(void **state)
+{
+    (void)state;
+    static const struct weir_watermark_conf conf = {5, 0};
+    static const struct weir_operator_env env = {.time_unused = true};
+    struct weir_watermarker marker;
+    weir_watermarker_init(&marker, &env);
+    struct stamp rows[] = {{900, 0}, {10, 1}, {100, 2}, {7, 3}};
+    const int64_t told[] = {5, 95, 95};
+    const uint32_t cnt[] = {2, 1, 1};
+    struct stamp *at = rows;
+    for (uint32_t i = 0; i < 3; at += cnt[i++]) {
+        struct weir_view view = harness_view_of(stamp_schema(), at, cnt[i]);
+        struct weir_out out;
+        memset(&out, 0, sizeof out);
+        assert_int_equal(weir_watermarker_take(&marker, &conf, &view, 0, &out), cnt[i]);
+        assert_int_equal(marker.told_ms, told[i]);
+        assert_int_equal(out.watermark_set, i < 2);
+    }
+}
+
 static void
 t_rows_without_a_time_are_refused(void **state)
 {
@@ -160,6 +183,7 @@ main(void)
         cmocka_unit_test(t_lateness_does_not_depend_on_batch_sizes),
         cmocka_unit_test(t_watermarks_keep_their_distance),
         cmocka_unit_test(t_watermarks_from_above_end_here),
+        cmocka_unit_test(t_unused_times_are_looked_at_once_in_a_batch),
         cmocka_unit_test(t_rows_without_a_time_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
