@@ -29,10 +29,12 @@ watermark_open(struct weir_operator *op)
     return 0;
 }
 
+/* The watermark once the greatest time is this: never the MAX one, which says that no record
+ * follows. */
 static int64_t
-exact_ms(const struct weir_watermarker *self, const struct weir_watermark_conf *conf)
+exact_ms(int64_t max_ms, const struct weir_watermark_conf *conf)
 {
-    return self->max_ms == WEIR_TIME_MIN ? WEIR_TIME_MIN : weir_sub_sat(self->max_ms, conf->lag_ms);
+    return weir_min_i64(weir_sub_sat(max_ms, conf->lag_ms), WEIR_WATERMARK_MAX - 1);
 }
 
 /* Event times of the rows from `from` on. A source that read them anyway has told. Where no time is
@@ -60,7 +62,7 @@ on_time_rows(struct weir_watermarker *self, const struct weir_watermark_conf *co
 {
     for (uint32_t i = from; i < in->cnt; i++) {
         int64_t t = weir_view_time(in, weir_view_row(in, i));
-        int64_t exact = exact_ms(self, conf);
+        int64_t exact = exact_ms(self->max_ms, conf);
         if (t <= exact && exact > self->told_ms) {
             return i - from;
         }
@@ -78,12 +80,12 @@ weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark
     span(self, in, from, &min, &max);
     int64_t max_after = weir_max_i64(self->max_ms, max);
     uint32_t rows = in->cnt - from;
-    if (min > weir_sub_sat(max_after, conf->lag_ms)) {
+    if (min > exact_ms(max_after, conf)) {
         self->max_ms = max_after;
     } else {
         rows = on_time_rows(self, conf, in, from);
     }
-    int64_t exact = exact_ms(self, conf);
+    int64_t exact = exact_ms(self->max_ms, conf);
     bool split = from + rows < in->cnt;
     if (exact > self->told_ms && (split || self->told_ms == WEIR_TIME_MIN ||
                                      exact >= weir_add_sat(self->told_ms, conf->interval_ms))) {

@@ -162,6 +162,24 @@ t_unused_times_are_looked_at_once_in_a_batch(void **state)
 }
 
 static void
+t_greatest_time_there_is_does_not_end_the_input(void **state)
+{
+    (void)state;
+    struct weir_watermark_conf conf = {0, 0};
+    struct harness *h = harness_of(&conf, false, 0);
+    struct stamp rows[] = {{WEIR_WATERMARK_MAX, 0}, {WEIR_WATERMARK_MAX, 1}, {5, 2}};
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
+        harness_push(h, 0, &rows[i], 1);
+    }
+    harness_watermark(h, 0, WEIR_WATERMARK_MAX);
+    assert_int_equal(h->out[0].event_cnt, 5);
+    assert_int_equal(h->out[0].event[1].kind, HARNESS_WATERMARK);
+    assert_int_equal(h->out[0].event[1].time, WEIR_WATERMARK_MAX - 1);
+    assert_int_equal(h->out[0].event[4].time, WEIR_WATERMARK_MAX);
+    harness_free(h);
+}
+
+static void
 t_rows_without_a_time_are_refused(void **state)
 {
     (void)state;
@@ -184,6 +202,7 @@ main(void)
         cmocka_unit_test(t_watermarks_keep_their_distance),
         cmocka_unit_test(t_watermarks_from_above_end_here),
         cmocka_unit_test(t_unused_times_are_looked_at_once_in_a_batch),
+        cmocka_unit_test(t_greatest_time_there_is_does_not_end_the_input),
         cmocka_unit_test(t_rows_without_a_time_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
