@@ -96,7 +96,13 @@ weir_out_grow(struct weir_out *out, const struct weir_out_shape *shape, void **r
             "a row of %s takes %llu bytes, more than the %llu of one", shape->schema->name,
             (unsigned long long)wanted, (unsigned long long)WEIR_ROW_BYTES_MAX);
     }
-    uint64_t bytes = weir_align_up(least_bytes(shape, wanted), WEIR_LINE_BYTES);
+    if (shape->columns && !weir_schema_has_str(shape->schema)) {
+        return weir_err_push(
+            WEIR_EILLEGAL, "room for texts in columns of %s, which has none", shape->schema->name);
+    }
+    /* Room is asked for what may be put into a row, also where its schema takes no text of it. */
+    uint64_t least = weir_max_u64(least_bytes(shape, wanted), wanted);
+    uint64_t bytes = weir_align_up(least, WEIR_LINE_BYTES);
     void *mem;
     if (posix_memalign(&mem, WEIR_PAGE_BYTES, bytes) != 0) {
         return weir_err_push(WEIR_ENOMEM, "%llu bytes for a row of %s", (unsigned long long)bytes,

@@ -17,6 +17,9 @@ WEIR_SCHEMA(paid, PAID)
 #define TAGGED(F) F(str, tag) F(i64, n) F(time, at)
 WEIR_SCHEMA(tagged, TAGGED)
 
+#define SETTLED(F) F(i64, id) F(time, at)
+WEIR_SCHEMA(settled, SETTLED)
+
 /* Pairs with an amount of 0 are refused. */
 WEIR_JOIN(pay, order, payment, paid)
 {
@@ -37,6 +40,14 @@ WEIR_JOIN(same_tag, tagged, tagged, paid)
     row->amount = right->n;
     weir_join_text(out, &row->name, &right->tag, at->right_heap);
     row->start = 0;
+    row->at = at->time;
+    return true;
+}
+
+/* Its rows have no text, the rows that it joins do. */
+WEIR_JOIN(settle, order, payment, settled)
+{
+    row->id = left->id + right->amount;
     row->at = at->time;
     return true;
 }
@@ -192,6 +203,33 @@ t_long_texts_as_keys_and_fields_come_out_whole(void **state)
         assert_memory_equal(text.ptr, heap, bytes);
     }
     assert_int_equal(h->out[0].row_cnt, idx);
+    harness_free(h);
+}
+
+static void
+t_long_texts_that_no_result_takes_need_no_end(void **state)
+{
+    (void)state;
+    static char heap[60000];
+    memset(heap, 'x', sizeof heap);
+    struct weir_join_conf conf = conf_of(0, 0, false);
+    conf.join = &settle_join;
+    struct harness *h = open_join(&weir_join_type, &conf, 0);
+    struct order o;
+    memset(&o, 0, sizeof o);
+    o.customer = 7;
+    o.name.bytes = sizeof heap;
+    memcpy(o.name.head, heap, sizeof o.name.head);
+    struct weir_view view = harness_view_of(order_schema(), &o, 1);
+    view.heap = heap;
+    for (o.id = 0; o.id < 100; o.id++) {
+        harness_push_view(h, 0, &view);
+    }
+    push_payment(h, 7, 1000, 5);
+    assert_int_equal(h->out[0].row_cnt, 100);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(((const struct settled *)harness_row(h, 0, i))->id, 1000 + i);
+    }
     harness_free(h);
 }
 
@@ -404,6 +442,7 @@ main(void)
         cmocka_unit_test(t_rows_meet_whichever_side_comes_first),
         cmocka_unit_test(t_a_row_with_many_partners_stops_where_the_output_is_full),
         cmocka_unit_test(t_long_texts_as_keys_and_fields_come_out_whole),
+        cmocka_unit_test(t_long_texts_that_no_result_takes_need_no_end),
         cmocka_unit_test(t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside),
         cmocka_unit_test(t_semi_emits_each_left_row_once),
         cmocka_unit_test(t_random_windows_agree_with_pairs_looked_for_one_by_one),
