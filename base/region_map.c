@@ -96,10 +96,11 @@ open_memfd(struct weir_region *region, unsigned int flags)
     return fcntl(region->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0 ? 0 : errno;
 }
 
+/* A mapping that is the region, without anything around it. */
 static int
-map_fd(struct weir_region *region)
+map_whole(struct weir_region *region, int flags, int fd)
 {
-    void *at = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd, 0);
+    void *at = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (at == MAP_FAILED) {
         return errno;
     }
@@ -107,6 +108,12 @@ map_fd(struct weir_region *region)
     region->map_base = at;
     region->map_bytes = region->bytes;
     return 0;
+}
+
+static int
+map_fd(struct weir_region *region)
+{
+    return map_whole(region, MAP_SHARED, region->fd);
 }
 
 /* Anonymous memory at a multiple of 2 MiB with unreadable pages on both sides: an overrun stops at
@@ -129,15 +136,7 @@ map_anonymous(struct weir_region *region)
 static int
 map_hugetlb(struct weir_region *region)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB;
-    void *at = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (at == MAP_FAILED) {
-        return errno;
-    }
-    region->base = (uint8_t *)at;
-    region->map_base = at;
-    region->map_bytes = region->bytes;
-    return 0;
+    return map_whole(region, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1);
 }
 
 /* Whether the kernel may use transparent huge pages where it is advised to. */

@@ -28,24 +28,6 @@ weir_key_resolve(struct weir_key *key, const struct weir_schema *schema)
     return 0;
 }
 
-/* An integer field of any width as 64 bits, so that a key hashes alike whatever its width. */
-static uint64_t
-load_int(const char *at, uint32_t bytes)
-{
-    int64_t value;
-    int32_t narrow;
-    switch (bytes) {
-    case 8:
-        memcpy(&value, at, sizeof value);
-        return (uint64_t)value;
-    case 4:
-        memcpy(&narrow, at, sizeof narrow);
-        return (uint64_t)(int64_t)narrow;
-    default:
-        return (uint8_t)*at;
-    }
-}
-
 static void
 hash_i64(const struct weir_lane *lane, const uint16_t *sel, uint32_t from, uint32_t cnt,
     uint64_t *ret_hash)
@@ -76,7 +58,7 @@ hash_part(const struct weir_field *part, const struct weir_view *view, uint32_t 
         struct weir_slice text = weir_str_slice(&str, view->heap);
         return weir_hash_bytes(text.ptr, text.bytes);
     }
-    return weir_hash_u64(load_int(at, part->bytes));
+    return weir_hash_u64(weir_key_number(at, part->bytes));
 }
 
 void
@@ -113,7 +95,7 @@ weir_key_load(const struct weir_key *key, const struct weir_view *view, uint32_t
             memcpy(to, at, sizeof(struct weir_str));
             to += sizeof(struct weir_str);
         } else {
-            uint64_t value = load_int(at, part->bytes);
+            uint64_t value = weir_key_number(at, part->bytes);
             memcpy(to, &value, sizeof value);
             to += sizeof value;
         }

@@ -47,6 +47,24 @@ weir_key_of(uint32_t cnt, const char *first, const char *second)
     return key;
 }
 
+/* weir_key_number - a field that is no string as 64 bits: a key hashes alike whatever its width. */
+static inline uint64_t
+weir_key_number(const char *at, uint32_t bytes)
+{
+    int64_t value;
+    int32_t narrow;
+    switch (bytes) {
+    case 8:
+        memcpy(&value, at, sizeof value);
+        return (uint64_t)value;
+    case 4:
+        memcpy(&narrow, at, sizeof narrow);
+        return (uint64_t)(int64_t)narrow;
+    default:
+        return (uint8_t)*at;
+    }
+}
+
 /* weir_key_resolve - find the fields. WEIR_EGRAPH: no such field, or one that cannot be a key. */
 WEIR_API int weir_key_resolve(struct weir_key *key, const struct weir_schema *schema);
 

@@ -47,23 +47,6 @@ weir_keyed_init(struct weir_keyed *keyed, const struct weir_key *key,
 
 /* ---- from rows ---- */
 
-static uint64_t
-load_number(const char *at, uint32_t bytes)
-{
-    int64_t value;
-    int32_t narrow;
-    switch (bytes) {
-    case 8:
-        memcpy(&value, at, 8);
-        return (uint64_t)value;
-    case 4:
-        memcpy(&narrow, at, 4);
-        return (uint64_t)(int64_t)narrow;
-    default:
-        return (uint8_t)*at;
-    }
-}
-
 /* The hot loops: key and hash in one pass, the selection tested outside. */
 static void
 load_8(struct weir_lane lane, const uint16_t *sel, uint32_t from, uint32_t cnt,
@@ -188,7 +171,7 @@ pack(const struct weir_key *key, const struct weir_view *view, uint32_t row, cha
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         const char *at = weir_view_at(view, &key->part[p], row);
         if (key->part[p].type != WEIR_TYPE_STR) {
-            uint64_t word = load_number(at, key->part[p].bytes);
+            uint64_t word = weir_key_number(at, key->part[p].bytes);
             memcpy(to, &word, 8);
             to += 8;
             continue;

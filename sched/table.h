@@ -34,6 +34,19 @@ WEIR_API struct weir_stream *weir_source_lines(struct weir_env *env, const char 
             "", "tcp://: time before each of these tries"                                          \
     }
 
+/* Rows that jobs have alike: where the table goes, and how fast a source that makes or maps its
+ * records lets them go. */
+#define WEIR_OUTPUT_PARAM(preset)                                                                 \
+    {                                                                                             \
+        "output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, preset, "",                         \
+            "the table: a file, a directory ending in /, - for stdout, or discard for a checksum" \
+    }
+#define WEIR_RATE_PARAM                                                         \
+    {                                                                           \
+        "rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "", \
+            "events per second of wall clock, 0 for as fast as it goes"         \
+    }
+
 /* weir_source_lines_param - weir_source_lines as the parameters of WEIR_LINES_PARAMS say; bad lines
  * of on_error=side become a table of their own (struct weir_bad_line). */
 WEIR_API struct weir_stream *weir_source_lines_param(struct weir_env *env, const char *name,

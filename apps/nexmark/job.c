@@ -8,12 +8,9 @@
 const struct weir_opt weir_job_params[] = {
     {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", "q0 q1 q2 q3 q5 q7 q8",
         "the query to answer"},
-    {"events", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:1000000,seed=1", "",
-        "a file (JSON lines, .zst of them, or a mapped log), or gen:N,seed=S,event_rate=R"},
-    {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "discard", "",
-        "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
-    {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
-        "events per second of wall clock, 0 for as fast as it goes"},
+    NEXMARK_EVENTS_PARAM,
+    WEIR_OUTPUT_PARAM("discard"),
+    WEIR_RATE_PARAM,
     WEIR_LINES_PARAMS,
     {.name = NULL},
 };

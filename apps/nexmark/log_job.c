@@ -20,11 +20,9 @@
 #define RECORD_CNT_LEAST (UINT64_C(1) << 16)
 
 const struct weir_opt weir_job_params[] = {
-    {"events", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:1000000,seed=1", "",
-        "a file (JSON lines, .zst of them, or a mapped log), or gen:N,seed=S,event_rate=R"},
+    NEXMARK_EVENTS_PARAM,
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4000, "events.log", "", "the log to write"},
-    {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
-        "events per second of wall clock, 0 for as fast as it goes"},
+    WEIR_RATE_PARAM,
     WEIR_LINES_PARAMS,
     {.name = NULL},
 };

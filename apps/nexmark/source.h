@@ -46,6 +46,13 @@ struct nexmark_source_conf {
     int64_t rate; /* events per second of wall clock over all subtasks, 0: unlimited */
 };
 
+/* The parameter `events` of a job; `rate` is WEIR_RATE_PARAM. */
+#define NEXMARK_EVENTS_PARAM                                                                   \
+    {                                                                                          \
+        "events", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:1000000,seed=1", "",        \
+            "a file (JSON lines, .zst of them, or a mapped log), or gen:N,seed=S,event_rate=R" \
+    }
+
 /* nexmark_source - the wanted ones of the events that the parameters `events` and `rate` name.
  *
  * Watermarks are 4 s behind the greatest time of all events so far. */

@@ -29,13 +29,11 @@ const struct weir_opt weir_job_params[] = {
         "gen:N,seed=S,event_rate=R,record=32|64|78|128,ads=A,campaigns=C,random=0|1"},
     {"records", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 0, 4096, "", "",
         "a file of the records that the specification describes, mapped instead of generated"},
-    {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "discard", "",
-        "the table: a file, a directory ending in /, - for stdout, or discard for a checksum"},
+    WEIR_OUTPUT_PARAM("discard"),
     {"lag", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, 365 * 86400 * WEIR_SEC_NS, "1ms", "",
         "how far the watermark stays behind the greatest time so far; 1ms: times never fall, but "
         "may repeat"},
-    {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "events/s", 0, 1000000000, "0", "",
-        "events per second of wall clock, 0 for as fast as it goes"},
+    WEIR_RATE_PARAM,
     {.name = NULL},
 };
 

@@ -186,6 +186,8 @@ run(struct q8 *q)
     return err;
 }
 
+/* As that of q7 to the letter: a kernel is one program for one query, whose types are its own, and
+ * nothing but windows.h is shared that would keep a compiler from seeing all of it. */
 int
 kernel_q8(const struct kernel_input *input, struct kernel_result *ret_result)
 {

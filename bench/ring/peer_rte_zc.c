@@ -1,29 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DPDK's ring by its zero-copy calls: messages are written and read in place, as in ours. */
-#include <rte_ring.h>
-#include <rte_ring_elem.h>
-#include <rte_ring_peek_zc.h>
-#include <stdlib.h>
-
 #include "bench/ring/loops.h"
-
-static void *
-peer_open(uint32_t slot_cnt, uint32_t bytes)
-{
-    ssize_t mem_bytes = rte_ring_get_memsize_elem(bytes, slot_cnt);
-    struct rte_ring *ring = mem_bytes > 0 ? aligned_alloc(128, (size_t)mem_bytes) : NULL;
-    if (ring == NULL ||
-        rte_ring_init(ring, "bench", slot_cnt, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
-        abort();
-    }
-    return ring;
-}
-
-static void
-peer_close(void *q)
-{
-    free(q);
-}
+#include "bench/ring/rte_open.h"
 
 RING_INLINE void
 produce_sized(void *q, uint64_t cnt, uint32_t batch, uint32_t bytes)

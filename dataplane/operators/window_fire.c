@@ -263,8 +263,9 @@ next_window(struct window_self *self, int64_t watermark)
     return true;
 }
 
+/* All panes of the window are in: find out what the best are, where they are wanted, and emit. */
 static void
-emit_from(struct window_self *self, enum window_phase phase)
+emit_window(struct window_self *self)
 {
     struct window_fire *fire = &self->fire;
     struct weir_table *source[WINDOW_SOURCE_CNT] = {self->running, self->back, self->strays};
@@ -274,7 +275,7 @@ emit_from(struct window_self *self, enum window_phase phase)
             fire->source[fire->source_cnt++] = source[i];
         }
     }
-    go_to(self, phase);
+    go_to(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
     weir_window_chunk_rewind(self);
     if (self->plan.mode == WINDOW_PEAKS) {
         weir_window_peak_begin(self);
@@ -292,7 +293,7 @@ all_entered(struct window_self *self)
         self->fire.step = 0;
         go_to(self, WINDOW_STRAYS);
     } else {
-        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+        emit_window(self);
     }
 }
 
@@ -332,6 +333,13 @@ enter_peaks(struct window_self *self)
     return cost;
 }
 
+/* The table that panes are merged into; made with the first of them. */
+static int
+need_table(struct window_self *self, bool has_tail, struct weir_table **table)
+{
+    return *table != NULL ? 0 : weir_window_table_take(self, has_tail, 0, table);
+}
+
 static int
 enter(struct window_self *self)
 {
@@ -346,7 +354,7 @@ enter(struct window_self *self)
     if (self->plan.mode == WINDOW_SINGLE) {
         self->running = from;
         weir_window_pane_drop(panes, fire->pane);
-        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+        emit_window(self);
         return 0;
     }
     if (self->plan.mode == WINDOW_PEAKS) {
@@ -358,11 +366,9 @@ enter(struct window_self *self)
         return 0;
     }
     struct weir_table **to = is_subtract ? &self->running : &self->back;
-    if (*to == NULL) {
-        int err = weir_window_table_take(self, is_subtract, 0, to);
-        if (err < 0) {
-            return err;
-        }
+    int err = need_table(self, is_subtract, to);
+    if (err < 0) {
+        return err;
     }
     int cost = slice_step(self, slice_merge, from, *to);
     if (cost == 0) {
@@ -382,14 +388,12 @@ strays(struct window_self *self)
     struct window_panes *panes = &self->panes;
     struct window_fire *fire = &self->fire;
     if (fire->step == panes->entered.cnt) {
-        emit_from(self, self->plan.top_cnt > 0 ? WINDOW_LOOK : WINDOW_EMIT);
+        emit_window(self);
         return 0;
     }
-    if (self->strays == NULL) {
-        int err = weir_window_table_take(self, false, 0, &self->strays);
-        if (err < 0) {
-            return err;
-        }
+    int err = need_table(self, false, &self->strays);
+    if (err < 0) {
+        return err;
     }
     struct weir_table *from = panes->pane[panes->entered.entry[fire->step].idx].table;
     int cost = slice_step(self, slice_merge, from, self->strays);
