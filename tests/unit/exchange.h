@@ -17,7 +17,7 @@
 #include "dataplane/gate.h"
 #include "dataplane/keygroup.h"
 #include "dataplane/partition.h"
-#include "tests/unit/test.h"
+#include "tests/unit/buffers.h"
 
 #define ITEM(F) F(i64, key) F(i64, seq) F(str, text) F(time, at)
 WEIR_SCHEMA(item, ITEM)
@@ -47,11 +47,7 @@ struct exchange_got {
 
 struct exchange {
     struct exchange_conf conf;
-    struct weir_region *region;
-    struct weir_region_table table;
-    uint16_t region_id;
-    struct weir_buf_arena arena;
-    struct weir_buf_pool pool;
+    struct buffers mem;
     struct weir_channel_format format;
     struct weir_partition_conf partition;
     uint16_t owner[WEIR_KEYGROUP_CNT_MAX];
@@ -71,46 +67,13 @@ exchange_ring(void *arg, uint32_t channel)
     ((struct exchange *)arg)->ring_cnt[channel]++;
 }
 
-/* Region, table of regions, buffers and pool. */
-static inline void
-exchange_open_memory(struct exchange *x)
-{
-    const struct weir_region_options options = {.name = "exchange",
-        .bytes = 8 * WEIR_MIB,
-        .node = WEIR_REGION_NODE_ANY,
-        .first = WEIR_REGION_SMALL};
-    const struct weir_region_owner owner = {1, 1, "exchange"};
-    static struct weir_region_report report;
-    assert_int_equal(weir_region_open(&options, &report, &x->region), 0);
-    assert_int_equal(weir_region_table_init(&x->table), 0);
-    assert_int_equal(weir_region_table_add(&x->table, weir_region_base(x->region),
-                         weir_region_bytes(x->region), &x->region_id),
-        0);
-    const struct weir_buf_arena_config arena = {.region = x->region,
-        .owner = owner,
-        .region_id = x->region_id,
-        .buf_bytes = WEIR_BUF_BYTES_MIN,
-        .buf_cnt = x->conf.buf_cnt};
-    assert_int_equal(weir_buf_arena_init(&x->arena, &arena), 0);
-    const struct weir_buf_pool_config pool = {.required_cnt = x->conf.channel_cnt,
-        .max_cnt = x->conf.buf_cnt,
-        .channel_cnt = x->conf.channel_cnt};
-    assert_int_equal(weir_buf_pool_init(&x->pool, &x->arena, &pool), 0);
-}
-
 static inline void
 exchange_open_channel(struct exchange *x, uint32_t c)
 {
-    const struct weir_ring_shape shape = {x->conf.slot_cnt, sizeof(struct weir_batch)};
-    const struct weir_region_owner owner = {1, 1, "rings"};
-    void *ring;
-    assert_int_equal(
-        weir_region_carve(x->region, weir_ring_footprint(&shape), weir_ring_align(), owner, &ring),
-        0);
-    assert_int_equal(weir_ring_new(ring, &shape), 0);
+    void *ring = buffers_ring(&x->mem, x->conf.slot_cnt);
     x->out[c].format = &x->format;
-    x->out[c].pool = &x->pool;
-    x->out[c].regions = &x->table;
+    x->out[c].pool = &x->mem.pool;
+    x->out[c].regions = &x->mem.table;
     x->out[c].channel = (uint16_t)c;
     x->out[c].watermark = WEIR_TIME_MIN;
     assert_int_equal(weir_ring_prod_join(&x->out[c].ring, ring, sizeof(struct weir_batch)), 0);
@@ -118,7 +81,7 @@ exchange_open_channel(struct exchange *x, uint32_t c)
     assert_true(weir_valve_footprint(1) <= sizeof x->valve[c]);
     weir_gate_init(&x->gate[c], &x->in[c], 1, x->valve[c]);
     x->gate[c].format = &x->format;
-    x->gate[c].regions = &x->table;
+    x->gate[c].regions = &x->mem.table;
     x->got[c] = calloc(EXCHANGE_GOT_CNT_MAX, sizeof *x->got[c]);
     assert_non_null(x->got[c]);
 }
@@ -138,7 +101,7 @@ exchange_node(struct exchange *x)
     node.env.vertex_name = "partition";
     node.env.subtask_cnt = 1;
     node.env.max_parallelism = x->conf.max_parallelism;
-    node.env.regions = &x->table;
+    node.env.regions = &x->mem.table;
     node.env.seed = x->conf.seed;
     return node;
 }
@@ -156,7 +119,7 @@ exchange_new(const struct exchange_conf *conf)
     x->conf.buf_cnt = conf->buf_cnt != 0 ? conf->buf_cnt : 256;
     weir_channel_format_init(&x->format, item_schema(), true, false);
     x->format.batch_rows = conf->batch_rows != 0 ? conf->batch_rows : 256;
-    exchange_open_memory(x);
+    buffers_open(&x->mem, WEIR_BUF_BYTES_MIN, x->conf.buf_cnt, x->conf.channel_cnt);
     for (uint32_t c = 0; c < conf->channel_cnt; c++) {
         exchange_open_channel(x, c);
     }
@@ -192,21 +155,13 @@ exchange_open(const struct exchange_conf *conf)
 static inline void
 exchange_close(struct exchange *x)
 {
-    struct weir_buf_usage usage;
     assert_int_equal(weir_chain_close(x->chain), 0);
     for (uint32_t c = 0; c < x->conf.channel_cnt; c++) {
         weir_gate_release(&x->gate[c]);
         weir_channel_close(&x->out[c]);
         free(x->got[c]);
     }
-    weir_buf_pool_close(&x->pool);
-    weir_buf_pool_fini(&x->pool);
-    weir_buf_arena_usage(&x->arena, &usage);
-    assert_int_equal(usage.free_cnt, usage.total_cnt);
-    weir_buf_arena_close(&x->arena);
-    weir_buf_arena_fini(&x->arena);
-    weir_region_table_fini(&x->table);
-    weir_region_close(x->region);
+    buffers_close(&x->mem);
     free(x);
 }
 

@@ -6,7 +6,7 @@
 
 #include "dataplane/gate.h"
 #include "dataplane/partition.h"
-#include "tests/unit/test.h"
+#include "tests/unit/buffers.h"
 
 #define ITEM(F) F(i64, key) F(str, text) F(time, at)
 WEIR_SCHEMA(item, ITEM)
@@ -16,11 +16,7 @@ WEIR_SCHEMA(item, ITEM)
 
 /* One channel with both ends, and what it stands on. */
 struct rig {
-    struct weir_region *region;
-    struct weir_region_table table;
-    uint16_t region_id;
-    struct weir_buf_arena arena;
-    struct weir_buf_pool pool;
+    struct buffers mem;
     struct weir_channel_format format;
     struct weir_channel_out out;
     struct weir_channel_in in;
@@ -36,43 +32,19 @@ static struct rig *
 rig_open(uint32_t buf_cnt)
 {
     struct rig *rig = calloc(1, sizeof *rig);
-    const struct weir_region_options options = {.name = "test",
-        .bytes = 4 * WEIR_MIB,
-        .node = WEIR_REGION_NODE_ANY,
-        .first = WEIR_REGION_SMALL};
-    struct weir_region_report report = {0};
-    const struct weir_ring_shape shape = {SLOT_CNT, sizeof(struct weir_batch)};
-    void *ring;
-    assert_int_equal(weir_region_open(&options, &report, &rig->region), 0);
-    assert_int_equal(weir_region_table_init(&rig->table), 0);
-    assert_int_equal(weir_region_table_add(&rig->table, weir_region_base(rig->region),
-                         weir_region_bytes(rig->region), &rig->region_id),
-        0);
-    const struct weir_region_owner owner = {1, 1, "test"};
-    assert_int_equal(weir_region_carve(
-                         rig->region, weir_ring_footprint(&shape), weir_ring_align(), owner, &ring),
-        0);
-    assert_int_equal(weir_ring_new(ring, &shape), 0);
-    const struct weir_buf_arena_config arena = {.region = rig->region,
-        .owner = owner,
-        .region_id = rig->region_id,
-        .buf_bytes = BUF_BYTES,
-        .buf_cnt = buf_cnt};
-    assert_int_equal(weir_buf_arena_init(&rig->arena, &arena), 0);
-    const struct weir_buf_pool_config pool = {
-        .required_cnt = 1, .max_cnt = buf_cnt, .channel_cnt = 1};
-    assert_int_equal(weir_buf_pool_init(&rig->pool, &rig->arena, &pool), 0);
+    buffers_open(&rig->mem, BUF_BYTES, buf_cnt, 1);
+    void *ring = buffers_ring(&rig->mem, SLOT_CNT);
     weir_channel_format_init(&rig->format, item_schema(), true, false);
     rig->format.batch_rows = 256;
     rig->out.format = &rig->format;
-    rig->out.pool = &rig->pool;
-    rig->out.regions = &rig->table;
+    rig->out.pool = &rig->mem.pool;
+    rig->out.regions = &rig->mem.table;
     rig->out.watermark = WEIR_TIME_MIN;
     assert_int_equal(weir_ring_prod_join(&rig->out.ring, ring, sizeof(struct weir_batch)), 0);
     assert_int_equal(weir_ring_cons_join(&rig->in.ring, ring, sizeof(struct weir_batch)), 0);
     weir_gate_init(&rig->gate, &rig->in, 1, rig->valve);
     rig->gate.format = &rig->format;
-    rig->gate.regions = &rig->table;
+    rig->gate.regions = &rig->mem.table;
     rig->view.schema = item_schema();
     rig->view.rows = (char *)rig->rows;
     rig->view.stride = sizeof(struct item);
@@ -92,15 +64,7 @@ rig_close(struct rig *rig)
 {
     weir_gate_release(&rig->gate);
     weir_channel_close(&rig->out);
-    weir_buf_pool_close(&rig->pool);
-    weir_buf_pool_fini(&rig->pool);
-    struct weir_buf_usage usage;
-    weir_buf_arena_usage(&rig->arena, &usage);
-    assert_int_equal(usage.free_cnt, usage.total_cnt);
-    weir_buf_arena_close(&rig->arena);
-    weir_buf_arena_fini(&rig->arena);
-    weir_region_table_fini(&rig->table);
-    weir_region_close(rig->region);
+    buffers_close(&rig->mem);
     free(rig);
 }
 

@@ -6,6 +6,7 @@
 
 #include "dataplane/operators/join.h"
 #include "tests/unit/harness.h"
+#include "tests/unit/seed.h"
 #include "tests/unit/test.h"
 
 #define ORDER(F) F(i64, id) F(i64, customer) F(str, name) F(time, at)
@@ -406,11 +407,8 @@ static void
 t_random_windows_agree_with_pairs_looked_for_one_by_one(void **state)
 {
     (void)state;
-    const char *text = getenv("WEIR_SEED");
-    uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : 20250101;
-    printf("seed %llu\n", (unsigned long long)seed);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed);
+    weir_rng_init(&rng, seed_of_run());
     static const int64_t spans[][2] = {
         {1000, 1000}, {1000, 250}, {900, 600}, {300, 1000}, {1000, 100}, {7, 3}, {2000, 1999}};
     for (size_t i = 0; i < WEIR_ARRAY_CNT(spans); i++) {

@@ -511,68 +511,78 @@ send_and_close(struct rig *rig, int32_t listener, const char *text)
     run_until(rig, &op);
 }
 
+/* A source of lines that come to a listener of the test's own. */
+struct socket_input {
+    int32_t listener;
+    char path[64];
+    struct run *run;
+    struct rig_text *keep[2];
+    struct weir_lines_conf lines;
+    struct rig_conf conf;
+};
+
+static void
+socket_input_open(struct socket_input *in, struct place *place)
+{
+    struct weir_io_op listen;
+    memset(in, 0, sizeof *in);
+    weir_io_op_listen(&listen, "127.0.0.1:0");
+    in->listener = (int32_t)perform(place, &listen);
+    (void)snprintf(in->path, sizeof in->path, "tcp://127.0.0.1:%u", listen.port);
+    in->run = new_run();
+    in->keep[0] = &in->run->rows;
+    in->keep[1] = &in->run->side;
+    in->lines.path = in->path;
+    in->lines.decoder = &weir_decode_text;
+    fill_conf(&in->conf, &in->lines, weir_line_schema(), in->keep);
+}
+
 static void
 t_a_socket_is_read_until_its_peer_closes(void **state)
 {
     struct place *place = *state;
-    struct weir_io_op listen;
-    weir_io_op_listen(&listen, "127.0.0.1:0");
-    int32_t listener = (int32_t)perform(place, &listen);
-    char path[64];
-    (void)snprintf(path, sizeof path, "tcp://127.0.0.1:%u", listen.port);
-    struct run *run = new_run();
-    struct rig_text *keep[2] = {&run->rows, &run->side};
-    struct weir_lines_conf lines = {.path = path, .decoder = &weir_decode_text};
-    struct rig_conf conf;
+    struct socket_input in;
     struct rig rig;
-    fill_conf(&conf, &lines, weir_line_schema(), keep);
-    rig_open(&rig, place, &conf);
-    send_and_close(&rig, listener, "one\ntwo");
+    socket_input_open(&in, place);
+    rig_open(&rig, place, &in.conf);
+    send_and_close(&rig, in.listener, "one\ntwo");
     assert_int_equal(rig_run(&rig), 0);
     rig_close(&rig);
-    assert_string_equal(run->rows.text, "one,1\ntwo,2\n");
+    assert_string_equal(in.run->rows.text, "one,1\ntwo,2\n");
     /* Two connections in a row where reconnecting is asked for, then nobody listens any more. */
-    lines.reconnect_cnt = 2;
-    lines.reconnect_delay_ns = WEIR_US;
-    run->rows.bytes = 0;
-    rig_open(&rig, place, &conf);
-    send_and_close(&rig, listener, "a\n");
-    send_and_close(&rig, listener, "b\n");
-    close_file(place, listener);
+    in.lines.reconnect_cnt = 2;
+    in.lines.reconnect_delay_ns = WEIR_US;
+    in.run->rows.bytes = 0;
+    rig_open(&rig, place, &in.conf);
+    send_and_close(&rig, in.listener, "a\n");
+    send_and_close(&rig, in.listener, "b\n");
+    close_file(place, in.listener);
     assert_int_equal(rig_run(&rig), WEIR_EUNAVAILABLE);
     assert_non_null(strstr(weir_err_at(0), "connect to 127.0.0.1"));
     weir_err_clear();
     rig_close(&rig);
-    assert_string_equal(run->rows.text, "a,1\nb,2\n");
-    free(run);
+    assert_string_equal(in.run->rows.text, "a,1\nb,2\n");
+    free(in.run);
 }
 
 static void
 t_a_refused_socket_and_an_early_end_leave_nothing_behind(void **state)
 {
     struct place *place = *state;
-    struct weir_io_op listen;
-    weir_io_op_listen(&listen, "127.0.0.1:0");
-    int32_t listener = (int32_t)perform(place, &listen);
-    char path[64];
-    (void)snprintf(path, sizeof path, "tcp://127.0.0.1:%u", listen.port);
-    struct run *run = new_run();
-    struct rig_text *keep[2] = {&run->rows, &run->side};
-    struct weir_lines_conf lines = {.path = path, .decoder = &weir_decode_text};
-    struct rig_conf conf;
+    struct socket_input in;
     struct rig rig;
-    fill_conf(&conf, &lines, weir_line_schema(), keep);
+    socket_input_open(&in, place);
     for (int turns = 0; turns < 40; turns += 3) {
-        rig_open(&rig, place, &conf);
+        rig_open(&rig, place, &in.conf);
         for (int i = 0; i < turns; i++) {
             (void)rig_turn(&rig);
         }
         rig_close(&rig); /* canceled wherever it stands */
         assert_int_equal(weir_io_flying_cnt(place->io), 0);
     }
-    close_file(place, listener);
-    assert_fails(place, &lines, weir_line_schema(), WEIR_EUNAVAILABLE, "Connection refused");
-    free(run);
+    close_file(place, in.listener);
+    assert_fails(place, &in.lines, weir_line_schema(), WEIR_EUNAVAILABLE, "Connection refused");
+    free(in.run);
 }
 
 static void

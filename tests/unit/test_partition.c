@@ -2,15 +2,9 @@
 /* SCENARIOS T.11 and what else a partition promises: every partitioner on the operator that jobs
  * run, through a chain, channels and gates. */
 #include "tests/unit/exchange.h"
+#include "tests/unit/seed.h"
 
 static struct exchange_rows rows;
-
-static uint64_t
-seed_of_run(void)
-{
-    const char *text = getenv("WEIR_SEED");
-    return text != NULL ? strtoull(text, NULL, 0) : 1;
-}
 
 /* The consumers of n rows that were pushed in batches of `step`, by sequence number. */
 static void
@@ -208,11 +202,12 @@ static void
 t_T149_rows_and_broadcast_events_keep_their_order(void **state)
 {
     (void)state;
+    uint64_t seed = seed_of_run();
     const struct exchange_conf conf = {
-        .partitioner = WEIR_PARTITION_SHUFFLE, .channel_cnt = 3, .seed = seed_of_run()};
+        .partitioner = WEIR_PARTITION_SHUFFLE, .channel_cnt = 3, .seed = seed};
     struct exchange *x = exchange_open(&conf);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed_of_run());
+    weir_rng_init(&rng, seed);
     int64_t seq = 0;
     int64_t watermark = 0;
     for (int i = 0; i < 2000; i++) {
@@ -493,7 +488,7 @@ static void
 t_slow_consumers_lose_nothing_under_any_partitioner(void **state)
 {
     (void)state;
-    print_message("WEIR_SEED=%llu\n", (unsigned long long)seed_of_run());
+    uint64_t of_run = seed_of_run();
     for (uint32_t p = 0; p < WEIR_PARTITION_CNT; p++) {
         uint32_t busy_cnt = 0;
         for (uint64_t seed = 0; seed < 20; seed++) {
@@ -504,7 +499,7 @@ t_slow_consumers_lose_nothing_under_any_partitioner(void **state)
                 .slot_cnt = 8,
                 .buf_cnt = 8 + (uint32_t)(seed % 3),
                 .batch_rows = seed % 2 == 0 ? 1 : 16,
-                .seed = seed_of_run() + seed};
+                .seed = of_run + seed};
             busy_cnt += run_slowly(&conf);
         }
         assert_true(busy_cnt > 0);
@@ -568,8 +563,9 @@ fill_foreign(struct exchange *x, struct exchange_rows *log, int64_t seq)
 {
     uint16_t row_id;
     uint16_t heap_id;
-    assert_int_equal(weir_region_table_add(&x->table, log->row, sizeof log->row, &row_id), 0);
-    assert_int_equal(weir_region_table_add(&x->table, log->heap, sizeof log->heap, &heap_id), 0);
+    assert_int_equal(weir_region_table_add(&x->mem.table, log->row, sizeof log->row, &row_id), 0);
+    assert_int_equal(
+        weir_region_table_add(&x->mem.table, log->heap, sizeof log->heap, &heap_id), 0);
     exchange_fill(log, seq, WEIR_BATCH_ROW_CNT_MAX, 10);
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < WEIR_BATCH_ROW_CNT_MAX; i++) {

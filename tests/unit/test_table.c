@@ -6,17 +6,8 @@
 #include "base/rng.h"
 #include "dataplane/blob.h"
 #include "dataplane/table.h"
+#include "tests/unit/seed.h"
 #include "tests/unit/test.h"
-
-/* WEIR_SEED=n repeats a failed run. */
-static uint64_t
-seed(void)
-{
-    const char *text = getenv("WEIR_SEED");
-    uint64_t n = text != NULL ? strtoull(text, NULL, 0) : 20250101;
-    printf("seed %llu\n", (unsigned long long)n);
-    return n;
-}
 
 struct world {
     struct weir_arena arena;
@@ -200,6 +191,14 @@ give_all(struct weir_table *t)
     }
 }
 
+/* The last table of a world: nothing of the arena is left. */
+static void
+give_last(struct world *w, struct weir_table *t)
+{
+    give_all(t);
+    assert_int_equal(weir_arena_used_bytes(&w->arena), 0);
+}
+
 static void
 random_against_model(
     uint32_t kind, uint32_t val_bytes, uint32_t max_parallelism, uint64_t expected_cnt)
@@ -213,7 +212,7 @@ random_against_model(
     heap = malloc(HEAP_BYTES);
     heap_used = 0;
     struct weir_rng rng;
-    weir_rng_init(&rng, seed() + kind * 1000 + val_bytes);
+    weir_rng_init(&rng, seed_of_run() + kind * 1000 + val_bytes);
     for (uint32_t round = 0; round < 60; round++) {
         uint64_t ids[256];
         uint64_t span = 1 + weir_rng_below(&rng, IDS);
@@ -236,8 +235,7 @@ random_against_model(
             check_all(t, model, IDS);
         }
     }
-    give_all(t);
-    assert_int_equal(weir_arena_used_bytes(&w.arena), 0);
+    give_last(&w, t);
     free(model);
     free(heap);
     world_close(&w);
@@ -290,8 +288,7 @@ t_pages_split_and_directories_are_made_again(void **state)
     assert_int_equal(weir_arena_used_bytes(&w.arena), used);
     assert_int_equal(t->page_bytes, page_bytes);
     check_all(t, model, IDS);
-    give_all(t);
-    assert_int_equal(weir_arena_used_bytes(&w.arena), 0);
+    give_last(&w, t);
     free(model);
     world_close(&w);
 }
@@ -324,8 +321,7 @@ t_a_full_arena_is_an_error_and_leaves_the_table_whole(void **state)
     weir_err_clear();
     assert_true(id > 5000);
     check_all(t, model, IDS);
-    give_all(t);
-    assert_int_equal(weir_arena_used_bytes(&w.arena), 0);
+    give_last(&w, t);
     free(model);
     world_close(&w);
 }
@@ -342,7 +338,7 @@ t_masks_name_exactly_the_lines_that_changed(void **state)
     heap = malloc(HEAP_BYTES);
     char *before = malloc(w.bytes);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed());
+    weir_rng_init(&rng, seed_of_run());
     for (size_t k = 0; k < WEIR_ARRAY_CNT(kinds); k++) {
         heap_used = 0;
         struct weir_table *t = table_of(&w, kinds[k][0], kinds[k][1]);
@@ -538,7 +534,7 @@ t_blobs_keep_any_length(void **state)
     char *text = malloc(1 << 20);
     char *back = malloc(1 << 20);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed());
+    weir_rng_init(&rng, seed_of_run());
     for (uint32_t i = 0; i < 1 << 20; i++) {
         text[i] = (char)weir_rng_u64(&rng);
     }
@@ -628,8 +624,7 @@ t_keys_of_one_hash_end_in_an_error_not_in_a_loop(void **state)
                 strstr(weir_err_at(0), "directories") != NULL);
     weir_err_clear();
     assert_true(n > 200);
-    give_all(t);
-    assert_int_equal(weir_arena_used_bytes(&w.arena), 0);
+    give_last(&w, t);
     world_close(&w);
 }
 

@@ -198,6 +198,7 @@ do_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return rc;
 }
 
+/* Which calls each kind of operator gets, in full: they stand below each other to be compared. */
 static const struct weir_operator_type source_type = {.name = "source",
     .output_cnt = 1,
     .open = do_open,

@@ -5,17 +5,8 @@
 
 #include "base/rng.h"
 #include "dataplane/timer.h"
+#include "tests/unit/seed.h"
 #include "tests/unit/test.h"
-
-/* WEIR_SEED=n repeats a failed run. */
-static uint64_t
-seed(void)
-{
-    const char *text = getenv("WEIR_SEED");
-    uint64_t n = text != NULL ? strtoull(text, NULL, 0) : 20250101;
-    printf("seed %llu\n", (unsigned long long)n);
-    return n;
-}
 
 struct world {
     struct weir_arena arena;
@@ -142,7 +133,7 @@ t_a_million_due_timers_come_out_one_by_one_in_order(void **state)
     struct world w;
     world_open(&w, UINT64_C(160) << 20, WEIR_KEY_8);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed());
+    weir_rng_init(&rng, seed_of_run());
     for (uint64_t i = 0; i < CNT; i++) {
         assert_true(set(&w, i, 0, (int64_t)weir_rng_below(&rng, 5000)));
     }
@@ -198,7 +189,7 @@ t_random_timers_agree_with_a_model(void **state)
     world_open(&w, UINT64_C(8) << 20, WEIR_KEY_8);
     struct model *model = calloc(1, sizeof *model);
     struct weir_rng rng;
-    weir_rng_init(&rng, seed());
+    weir_rng_init(&rng, seed_of_run());
     for (uint32_t step = 0; step < 60000; step++) {
         uint64_t key = weir_rng_below(&rng, KEYS);
         uint64_t ns = weir_rng_below(&rng, SPACES);

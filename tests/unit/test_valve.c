@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The watermark valve: Flink's scenarios by their numbers, then random against a linear model. */
+/* The watermark valve: Flink's scenarios by their numbers, then random against a linear model.
+ *
+ * Each scenario is written out, call by call beside what comes of it, as its row in the list has
+ * it: that rows begin alike is no reason to read two places.
+ */
 #include "dataplane/valve.h"
 
 #include <stdio.h>
