@@ -97,25 +97,19 @@ weir_yaml_fail(const struct weir_yaml *yaml, struct weir_yaml_mark mark, const c
         mark.column, message, (int)weir_min_u64(bytes, LINE_BYTES_SHOWN), line, caret);
 }
 
+/* Where a node begins. A map or a list begins where its first scalar does, for libfyaml gives no
+ * mark of its own; an empty one is at what it is a value of, or in. */
 static struct weir_yaml_mark
-mark_of(const struct fy_mark *mark)
+node_mark(struct fy_node *fy_node, struct weir_yaml_mark around)
 {
-    struct weir_yaml_mark out = {1, 1};
-    if (mark != NULL) {
-        out.line = (uint32_t)mark->line + 1;
-        out.column = (uint32_t)mark->column + 1;
-    }
-    return out;
-}
-
-static struct weir_yaml_mark
-node_mark(struct fy_node *fy_node)
-{
-    /* A map or a list begins where its first scalar does: libfyaml gives no mark of its own. */
     for (int depth = 0; fy_node != NULL && depth < WEIR_YAML_DEPTH_MAX; depth++) {
         if (fy_node_is_scalar(fy_node)) {
             struct fy_token *token = fy_node_get_scalar_token(fy_node);
-            return mark_of(token != NULL ? fy_token_start_mark(token) : NULL);
+            const struct fy_mark *mark = token != NULL ? fy_token_start_mark(token) : NULL;
+            if (mark == NULL) {
+                return around;
+            }
+            return (struct weir_yaml_mark){(uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
         }
         void *at = NULL;
         if (fy_node_is_mapping(fy_node)) {
@@ -124,7 +118,7 @@ node_mark(struct fy_node *fy_node)
             fy_node = fy_node_sequence_iterate(fy_node, &at);
         }
     }
-    return mark_of(NULL);
+    return around;
 }
 
 /* An open map or list on the way down. */
@@ -136,16 +130,17 @@ struct level {
 };
 
 static int
-fill_node(struct weir_yaml *yaml, struct fy_node *from, struct weir_yaml_node *node)
+fill_node(struct weir_yaml *yaml, struct fy_node *from, struct weir_yaml_mark around,
+    struct weir_yaml_node *node)
 {
     if (fy_node_is_alias(from) || fy_node_get_anchor(from) != NULL) {
-        return weir_yaml_fail(
-            yaml, node_mark(from), "anchors and aliases are not taken: write the value out");
+        return weir_yaml_fail(yaml, node_mark(from, around),
+            "anchors and aliases are not taken: write the value out");
     }
     node->kind = fy_node_is_scalar(from)    ? WEIR_YAML_SCALAR
                  : fy_node_is_mapping(from) ? WEIR_YAML_MAP
                                             : WEIR_YAML_LIST;
-    node->mark = node_mark(from);
+    node->mark = node_mark(from, around);
     if (node->kind == WEIR_YAML_SCALAR) {
         enum fy_node_style style = fy_node_get_style(from);
         node->quoted = style != FYNS_PLAIN && style != FYNS_ANY;
@@ -190,14 +185,14 @@ next_child(struct weir_yaml *yaml, struct level *level, struct fy_node **ret_fro
     }
     int err = 0;
     if (key != NULL) {
-        node->key_mark = node_mark(key);
+        node->key_mark = node_mark(key, level->node->mark);
         node->key = fy_node_is_scalar(key) ? fy_node_get_scalar0(key) : NULL;
         if (node->key == NULL) {
             return weir_yaml_fail(yaml, node->key_mark, "a key must be a plain word");
         }
     }
     if (from != NULL) {
-        err = fill_node(yaml, from, node);
+        err = fill_node(yaml, from, key != NULL ? node->key_mark : level->node->mark, node);
     } else {
         node->text = "";
         node->mark = node->key_mark;
@@ -222,7 +217,7 @@ copy_tree(struct weir_yaml *yaml, struct fy_node *top)
     if (yaml->root == NULL) {
         return weir_err_push(WEIR_ENOMEM, "%s", yaml->name);
     }
-    int err = fill_node(yaml, top, yaml->root);
+    int err = fill_node(yaml, top, (struct weir_yaml_mark){1, 1}, yaml->root);
     stack[0] = (struct level){.fy_node = top, .node = yaml->root};
     if (yaml->root->kind == WEIR_YAML_SCALAR) {
         depth = -1;

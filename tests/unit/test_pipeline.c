@@ -181,6 +181,8 @@ t_mistakes_are_shown_with_their_place(void **state)
     refused(
         "pipeline:\n" SOURCE SINK "  ops:\n    - where: note = 'a\n", "the quote is not closed");
     refused("pipeline:\n" SOURCE SINK "  ops:\n    - select: [part, part]\n", "is there twice");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - select: []\n", ":16:7: select takes a list");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - {}\n", ":15:3: a step is one of");
     refused("pipeline:\n" SOURCE SINK "  ops:\n    - window: {size: 10s}\n", "one of count, sum");
     refused(
         "pipeline:\n" SOURCE SINK "  ops:\n    - window: {size: 10, count: n}\n", "needs its unit");
