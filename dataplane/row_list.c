@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct head {
-    uint32_t next;
+    uint32_t next; /* of the last item of a list: the first */
     uint32_t bytes; /* of what follows: row and texts, wherever they lie */
     uint32_t text_bytes;
     uint32_t blob; /* where they lie, 0: behind this head */
@@ -125,6 +125,29 @@ item_take(struct weir_row_store *store, uint32_t group, uint32_t bytes, uint32_t
     return 0;
 }
 
+/* The newest chunk of a key's group. */
+static const struct chunk *
+newest_of(const struct weir_row_store *store, uint64_t hash)
+{
+    const struct weir_arena *arena = store->arena;
+    uint32_t group = weir_hash_key_group(hash, arena->spec.max_parallelism);
+    return chunk_at(arena, arena->index[store->open + group - arena->spec.groups.first]);
+}
+
+void
+weir_row_store_fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        __builtin_prefetch(newest_of(store, hash[i]), 1);
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        const struct chunk *chunk = newest_of(store, hash[i]);
+        const char *end = (const char *)chunk + chunk->used;
+        __builtin_prefetch(end, 1);
+        __builtin_prefetch(end + WEIR_LINE_BYTES, 1);
+    }
+}
+
 /* ---- rows ---- */
 
 /* A field of 16, 8, 4 or 1 bytes, each a move or two. */
@@ -236,20 +259,26 @@ weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place
         return err; /* the task fails: its arena goes as a whole */
     }
     char *item = weir_arena_ptr(arena, ref);
+    head.next = ref;
+    if (list->last != 0) {
+        struct head *last = weir_arena_ptr(arena, list->last);
+        weir_arena_touch_line(arena, &last->next);
+        head.next = last->next;
+        last->next = ref;
+    }
+    list->last = ref;
     memcpy(item, &head, sizeof head);
     if (!is_long) {
         row_copy(view, row, item + sizeof head);
         texts_copy(view, item + sizeof head);
     }
-    if (list->tail == 0) {
-        list->head = ref;
-    } else {
-        struct head *last = weir_arena_ptr(arena, list->tail);
-        weir_arena_touch_line(arena, &last->next);
-        last->next = ref;
-    }
-    list->tail = ref;
     return 0;
+}
+
+uint32_t
+weir_row_list_first(const struct weir_arena *arena, const struct weir_row_list *list)
+{
+    return list->last == 0 ? 0 : ((const struct head *)weir_arena_ptr(arena, list->last))->next;
 }
 
 void

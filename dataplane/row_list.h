@@ -2,7 +2,8 @@
 /* row_list.h: rows kept in state, in the order they came, as lists that an entry of a table holds.
  *
  *     store:  per key group chunks of growing size, filled from front to back
- *     entry { head, tail } -> item -> item -> item        (in chunks of the entry's key group)
+ *     entry { last }  last item -> first item -> ... -> last item
+ *                                                         (in chunks of the entry's key group)
  *     item:   next u32 | bytes u32 | text_bytes u32 | blob u32 | time i64 | tag u64
  *             the row as its struct | texts               (or in a blob, where they are longer)
  *
@@ -21,10 +22,10 @@ WEIR_C_BEGIN
 
 #define WEIR_ROW_ITEM_BYTES_MAX 65536
 
-/* Part of an entry's value; zero is an empty list. */
+/* Part of an entry's value; zero is an empty list. One word, so that an entry of two lists is as
+ * small as a count: the last item leads to the first. */
 struct weir_row_list {
-    uint32_t head;
-    uint32_t tail;
+    uint32_t last;
 };
 
 struct weir_row_store {
@@ -50,7 +51,7 @@ struct weir_row_item {
     uint32_t heap_bytes;
     int64_t time; /* its event time, WEIR_TIME_MIN where it has none */
     uint64_t tag; /* as given when it was added */
-    uint32_t next;
+    uint32_t next; /* of the last one: the first */
     bool is_copy; /* lies in scratch */
 };
 
@@ -70,9 +71,25 @@ struct weir_row_place {
 WEIR_API WEIR_MUST_USE int weir_row_list_add(struct weir_row_list *list,
     const struct weir_row_place *place, const struct weir_view *view, uint32_t row);
 
+/* weir_row_store_fetch - ask for the lines that the next rows will be written to, whose keys have
+ * these hashes: each key group has a chunk of its own, and rows of many groups come in turn. */
+WEIR_API void
+weir_row_store_fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt);
+
 /* weir_row_item_at - the item of a reference; of a row of this schema. */
 WEIR_API void weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schema,
     uint32_t ref, char *scratch, struct weir_row_item *ret_item);
+
+/* weir_row_list_first - the first item of a list, 0 where it is empty. */
+WEIR_API uint32_t weir_row_list_first(
+    const struct weir_arena *arena, const struct weir_row_list *list);
+/* weir_row_list_after - what follows the item at ref in its list: 0 behind the last. */
+static inline uint32_t
+weir_row_list_after(
+    const struct weir_row_list *list, uint32_t ref, const struct weir_row_item *item)
+{
+    return ref == list->last ? 0 : item->next;
+}
 
 WEIR_C_END
 

@@ -202,10 +202,6 @@ apart_rows(
     }
     if (person_cnt > 0) {
         weir_out_pass(&out[0], in, person_cnt);
-        /* So few that the map cannot ask far enough ahead; the auctions go first meanwhile. */
-        for (uint32_t i = 0; i < person_cnt; i++) {
-            weir_view_fetch_text(&out[0].view, offsetof(struct nexmark_row, payload), i);
-        }
     }
     if (auction_cnt > 0) {
         weir_out_pass(&out[1], in, auction_cnt);

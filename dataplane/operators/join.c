@@ -181,7 +181,7 @@ row_meet(struct self *self, uint32_t side, const struct join_entry *entry, struc
     uint32_t other = 1 - side;
     struct weir_row_item item[2];
     if (self->next != 0) {
-        weir_row_item_at(base->arena, base->schema[side], entry->side[side].tail,
+        weir_row_item_at(base->arena, base->schema[side], entry->side[side].last,
             base->scratch[side], &item[side]);
     }
     while (self->next != 0) {
@@ -194,7 +194,7 @@ row_meet(struct self *self, uint32_t side, const struct join_entry *entry, struc
         if (taken <= 0) {
             return taken < 0 ? taken : WEIR_AGAIN;
         }
-        self->next = item[other].next;
+        self->next = weir_row_list_after(&entry->side[other], self->next, &item[other]);
     }
     self->is_half = false;
     return WEIR_DONE;
@@ -218,7 +218,7 @@ rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, const s
                 return err;
             }
             self->is_half = true;
-            self->next = entry->side[1 - side].head;
+            self->next = weir_row_list_first(base->arena, &entry->side[1 - side]);
         }
         int step = row_meet(self, side, entry, out);
         if (step != WEIR_DONE) {

@@ -256,47 +256,70 @@ pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
     return 0;
 }
 
-/* Right rows of a semi join are not kept: only that there is one, and the least number of windows
- * that had passed it by. */
+/* Right rows of a semi join are not kept. In the place of their list stands one more than the least
+ * number of windows that had passed one of them by; 0: there is none. */
 static void
 semi_add(struct weir_row_list *list, uint64_t enter)
 {
-    uint32_t least = (uint32_t)(enter < UINT32_MAX ? enter : UINT32_MAX);
-    list->tail = list->head == 0 ? least : weir_min_u32(list->tail, least);
-    list->head = 1;
+    uint32_t least = (uint32_t)weir_min_u64(enter, UINT32_MAX - 1) + 1;
+    list->last = list->last == 0 ? least : weir_min_u32(list->last, least);
 }
 
-/* Loaded rows [from, to) of one pane; row `from` is number `at` of the selection. */
+/* Loaded rows, and where they come from. */
+struct block {
+    const struct weir_view *in;
+    uint32_t side;
+    uint32_t at; /* the first one's number in the selection */
+};
+
+/* Rows [from, to) of a block join the lists of their entries, which are known. */
 static int
-rows_keep(struct self *self, uint32_t side, uint32_t from, uint32_t to, const struct weir_view *in,
-    uint32_t at)
+rows_add(
+    struct self *self, const struct block *block, struct pane *pane, uint32_t from, uint32_t to)
 {
     struct join_base *base = &self->base;
+    uint32_t side = block->side;
+    const uint64_t *hash = base->rows.hash;
+    int err = 0;
+    weir_row_store_fetch(&pane->rows, hash + from, to - from);
+    for (uint32_t i = from; i < to && err == 0; i++) {
+        struct join_entry *entry = base->rows.val[i];
+        struct weir_row_place place = {&pane->rows, weir_table_group_of(pane->table, hash[i]),
+            base->scratch[side], self->place.enter};
+        uint32_t row = weir_view_row(block->in, block->at + i);
+        err = weir_row_list_add(&entry->side[side], &place, block->in, row);
+    }
+    return err;
+}
+
+/* Rows [from, to) of a block, all of one pane. */
+static int
+rows_keep(struct self *self, const struct block *block, uint32_t from, uint32_t to)
+{
+    struct join_base *base = &self->base;
+    bool is_kept = block->side == JOIN_LEFT || !base->conf->semi;
     struct pane *pane;
     int err = pane_of(self, self->place.idx, &pane);
     if (err < 0) {
         return err;
     }
-    struct weir_table *table = pane->table;
     uint32_t all = base->rows.rows.cnt;
     base->rows.rows.cnt = to;
     for (uint32_t i = from; i < to && err == 0;) {
-        int got = weir_keyed_resolve(&base->keyed[side], table, &base->rows, i);
+        int got = weir_keyed_resolve(&base->keyed[block->side], pane->table, &base->rows, i);
         if (got < 0) {
             err = got;
             break;
         }
-        for (uint32_t end = i + (uint32_t)got; i < end && err == 0; i++) {
-            struct weir_row_list *list = &((struct join_entry *)base->rows.val[i])->side[side];
-            if (side == JOIN_RIGHT && base->conf->semi) {
-                semi_add(list, self->place.enter);
-                continue;
-            }
-            struct weir_row_place place = {&pane->rows,
-                weir_table_group_of(table, base->rows.rows.hash[i]), base->scratch[side],
-                self->place.enter};
-            err = weir_row_list_add(list, &place, in, weir_view_row(in, at + i - from));
+        uint32_t end = i + (uint32_t)got;
+        if (is_kept) {
+            err = rows_add(self, block, pane, i, end);
         }
+        for (; i < end && !is_kept; i++) {
+            struct join_entry *entry = base->rows.val[i];
+            semi_add(&entry->side[JOIN_RIGHT], self->place.enter);
+        }
+        i = end;
     }
     base->rows.rows.cnt = all;
     return err;
@@ -304,9 +327,10 @@ rows_keep(struct self *self, uint32_t side, uint32_t from, uint32_t to, const st
 
 /* A loaded block, by runs of rows of one pane. Late ones go into sel. */
 static int
-block_keep(struct self *self, uint32_t side, const struct weir_view *in, uint32_t at, uint16_t *sel,
-    uint32_t *late_cnt)
+block_keep(struct self *self, const struct block *block, uint16_t *sel, uint32_t *late_cnt)
 {
+    const struct weir_view *in = block->in;
+    uint32_t at = block->at;
     uint32_t cnt = self->base.rows.rows.cnt;
     for (uint32_t from = 0; from < cnt;) {
         int64_t time = weir_view_time(in, weir_view_row(in, at + from));
@@ -325,7 +349,7 @@ block_keep(struct self *self, uint32_t side, const struct weir_view *in, uint32_
                 sel[(*late_cnt)++] = (uint16_t)weir_view_row(in, at + i);
             }
         } else if (!self->place.is_gap) {
-            int err = rows_keep(self, side, from, to, in, at + from);
+            int err = rows_keep(self, block, from, to);
             if (err < 0) {
                 return err;
             }
@@ -362,7 +386,8 @@ join_window_process(struct weir_operator *op, uint32_t input, const struct weir_
         if (loaded < 0) {
             return loaded;
         }
-        err = block_keep(self, input, in, at, late->sel_buf, &late_cnt);
+        const struct block block = {in, input, at};
+        err = block_keep(self, &block, late->sel_buf, &late_cnt);
         if (err < 0) {
             return err;
         }
@@ -409,10 +434,11 @@ passed_of(const struct self *self, uint32_t pane)
     return (uint64_t)(self->fire.window - pane_first(self, self->panes[pane].idx));
 }
 
-/* The pairs of the left row in item[] with the right rows from right_ref on (none: semi). 1 done, 0
- * to be gone on with, or an error. */
+/* The pairs of the left row in item[] with the rows of `right` from right_ref on (none: semi). 1
+ * done, 0 to be gone on with, or an error. */
 static int
-fire_row(struct self *self, struct weir_row_item *item, struct weir_out *out, uint32_t *steps)
+fire_row(struct self *self, struct weir_row_item *item, const struct join_entry *right,
+    struct weir_out *out, uint32_t *steps)
 {
     struct join_base *base = &self->base;
     struct fire *fire = &self->fire;
@@ -436,7 +462,8 @@ fire_row(struct self *self, struct weir_row_item *item, struct weir_out *out, ui
         if (taken <= 0) {
             return taken;
         }
-        fire->right_ref = item[JOIN_RIGHT].next;
+        fire->right_ref =
+            weir_row_list_after(&right->side[JOIN_RIGHT], fire->right_ref, &item[JOIN_RIGHT]);
     }
     return 1;
 }
@@ -449,9 +476,10 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
     struct join_base *base = &self->base;
     struct fire *fire = &self->fire;
     uint64_t passed = passed_of(self, fire->left);
-    uint32_t right_head = base->conf->semi ? 0 : right->side[JOIN_RIGHT].head;
+    uint32_t right_head =
+        base->conf->semi ? 0 : weir_row_list_first(base->arena, &right->side[JOIN_RIGHT]);
     if (fire->left_ref == 0) {
-        fire->left_ref = left->side[JOIN_LEFT].head;
+        fire->left_ref = weir_row_list_first(base->arena, &left->side[JOIN_LEFT]);
         fire->right_ref = right_head;
     }
     while (fire->left_ref != 0) {
@@ -462,11 +490,12 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_LEFT], fire->left_ref,
             base->scratch[JOIN_LEFT], &item[JOIN_LEFT]);
-        int done = item[JOIN_LEFT].tag > passed ? 1 : fire_row(self, item, out, steps);
+        int done = item[JOIN_LEFT].tag > passed ? 1 : fire_row(self, item, right, out, steps);
         if (done <= 0) {
             return done;
         }
-        fire->left_ref = item[JOIN_LEFT].next;
+        fire->left_ref =
+            weir_row_list_after(&left->side[JOIN_LEFT], fire->left_ref, &item[JOIN_LEFT]);
         fire->right_ref = right_head;
     }
     return 1;
@@ -480,7 +509,7 @@ fire_pairs(struct self *self, struct weir_out *out, uint32_t *steps)
     for (; fire->at < fire->cnt; fire->at++) {
         const struct join_entry *left = fire->entry[fire->at];
         *steps += 1;
-        if (left->side[JOIN_LEFT].head == 0 || (fire->has_right >> fire->at & 1) == 0) {
+        if (left->side[JOIN_LEFT].last == 0 || (fire->has_right >> fire->at & 1) == 0) {
             continue;
         }
         int done = fire_entry(self, left, fire->match[fire->at], out, steps);
@@ -526,12 +555,12 @@ fire_match(struct self *self)
     fire->has_right &= semi ? UINT64_MAX : 0; /* semi: in any pane */
     for (uint32_t i = 0; i < fire->cnt; i++) {
         const struct join_entry *right = fire->match[i];
-        bool has_right = right != NULL && right->side[JOIN_RIGHT].head != 0;
-        has_right = has_right && (!semi || right->side[JOIN_RIGHT].tail <= passed);
+        uint32_t last = right != NULL ? right->side[JOIN_RIGHT].last : 0;
+        bool has_right = last != 0 && (!semi || last - 1 <= passed);
         fire->has_right |= (uint64_t)has_right << i;
         if (has_right) { /* a row that nobody has looked at since it came */
             const struct join_entry *left = fire->entry[i];
-            const char *row = weir_arena_ptr(self->base.arena, left->side[JOIN_LEFT].head);
+            const char *row = weir_arena_ptr(self->base.arena, left->side[JOIN_LEFT].last);
             __builtin_prefetch(row);
             __builtin_prefetch(row + WEIR_LINE_BYTES);
         }
