@@ -98,8 +98,11 @@ run_run(const struct weir_args *args)
         return weir_err_push(
             WEIR_ECONFIG, "--restore=%s: checkpoints are not there yet in this version", restore);
     }
-    weir_watch_block();
-    int err = weir_job_arg_open(args, NULL, &arg);
+    int err = weir_watch_block();
+    if (err != 0) {
+        return err;
+    }
+    err = weir_job_arg_open(args, NULL, &arg);
     if (err == 0) {
         err = start_log(&arg);
     }
@@ -113,6 +116,7 @@ run_run(const struct weir_args *args)
         log_departures(arg.launch, job);
         err = run_job(args, &arg, job);
     }
+    (void)weir_watch_hand_over();
     weir_job_delete(job);
     weir_log_stop();
     weir_job_arg_close(&arg);

@@ -26,6 +26,14 @@ struct weir_watch {
     uint32_t interrupt_cnt;
 };
 
+/* Who takes signals before there is a job to stop: reading a file or building a graph may take
+ * long, or for ever. */
+static struct {
+    pthread_t thread;
+    bool runs;
+    uint32_t interrupt_cnt; /* writer: the thread, until it is joined */
+} early;
+
 static sigset_t
 signals(void)
 {
@@ -38,13 +46,51 @@ signals(void)
     return set;
 }
 
-void
+/* Ends when weir_watch_hand_over says so. USR1 waits for the job that it asks about. */
+static void *
+early_main(void *arg)
+{
+    uint32_t *cnt = arg;
+    sigset_t set = signals();
+    (void)sigdelset(&set, SIGUSR1);
+    for (;;) {
+        siginfo_t info;
+        int got = sigwaitinfo(&set, &info);
+        if (got == END_SIGNAL && info.si_pid == getpid()) {
+            return NULL;
+        }
+        if (got != SIGTERM && got != SIGINT) {
+            continue;
+        }
+        if (++*cnt > 1) {
+            _exit(WEIR_EXIT_INTERRUPTED); /* nothing has been written yet */
+        }
+        (void)fprintf(
+            stderr, "weir: the job is not there yet and stops when it is; once more to end now\n");
+    }
+}
+
+int
 weir_watch_block(void)
 {
     sigset_t set = signals();
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     /* A reader that goes away is an error of writing (74), not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
+    int errnum = pthread_create(&early.thread, NULL, early_main, &early.interrupt_cnt);
+    early.runs = errnum == 0;
+    return errnum != 0 ? weir_err_errno(errnum, "a thread for signals") : 0;
+}
+
+uint32_t
+weir_watch_hand_over(void)
+{
+    if (early.runs) {
+        (void)pthread_kill(early.thread, END_SIGNAL);
+        (void)pthread_join(early.thread, NULL);
+        early.runs = false;
+    }
+    return early.interrupt_cnt;
 }
 
 struct weir_watch_totals
@@ -126,6 +172,9 @@ weir_watch_start(struct weir_job *job, const struct weir_plan *plan, int64_t pro
     watch->plan = plan;
     watch->progress_ns = isatty(STDERR_FILENO) == 1 ? progress_ns : 0;
     int err = weir_progress_open(&watch->progress, job, plan);
+    if (weir_watch_hand_over() > 0) {
+        interrupt(watch);
+    }
     if (err == 0) {
         int errnum = pthread_create(&watch->thread, NULL, watch_main, watch);
         err = errnum != 0 ? weir_err_errno(errnum, "a thread beside the job") : 0;

@@ -20,8 +20,14 @@ struct weir_watch_totals {
     uint64_t rows_bad;
 };
 
-/* weir_watch_block - block the signals; to be called before any thread is made. */
-void weir_watch_block(void);
+/* weir_watch_block - block the signals; to be called before any thread is made.
+ *
+ * Until the watch starts, the first TERM or INT is kept for it and the second ends the process, so
+ * that nobody waits for a file or a graph that does not come.
+ */
+WEIR_MUST_USE int weir_watch_block(void);
+/* weir_watch_hand_over - end that, where no watch starts; how often TERM or INT came. */
+uint32_t weir_watch_hand_over(void);
 /* weir_watch_start - begin; the job, its plan and the graph of the plan outlive the watch. On a
  * terminal there is a progress line every progress_ns; 0: none. */
 WEIR_MUST_USE int weir_watch_start(struct weir_job *job, const struct weir_plan *plan,

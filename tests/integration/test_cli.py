@@ -321,6 +321,33 @@ class Cli(unittest.TestCase):
         self.assertEqual(process.returncode, 0, text)
         self.assertEqual(json.loads((self.folder / "r.json").read_text())["state"], "stopped")
 
+    def start_reading(self):
+        """A run that reads its configuration from a pipe: the process, and the pipe's open end."""
+        os.mkfifo(self.folder / "w.yaml")
+        process = subprocess.Popen([WEIR, "run", "nexmark", "-p", "events=gen:100000000000,seed=1", "-f", "w.yaml",
+                                    "--name", self.name, "--report", "r.json"], cwd=self.folder, env=self.env,
+                                   text=True, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        return process, open(self.folder / "w.yaml", "w", encoding="utf-8")  # waits for its reader
+
+    def test_second_interrupt_ends_what_has_not_begun(self):
+        process, pipe = self.start_reading()
+        with pipe:
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(process.returncode, 130)
+
+    def test_interrupt_before_the_job_stops_it_as_it_begins(self):
+        process, pipe = self.start_reading()
+        with pipe:
+            process.send_signal(signal.SIGTERM)
+            self.assertIn("not there yet", process.stderr.readline())
+            pipe.write("version: 1\n")
+        text = process.communicate(timeout=TIMEOUT_S)[1]
+        self.assertEqual(process.returncode, 0, text)
+        self.assertEqual(json.loads((self.folder / "r.json").read_text())["state"], "stopped")
+
     def test_signal_of_the_watch_from_outside_does_not_end_the_watch(self):
         process = self.start_endless()
         process.send_signal(signal.SIGUSR2)
