@@ -44,14 +44,15 @@ weir_aside_block(int fd)
     (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK); /* cannot fail: it is open */
 }
 
-/* To open a named pipe for reading takes as long as nobody writes to it, and a call that blocks
- * cannot be canceled. So it is opened without blocking: who asked waits for the writer. */
+/* To open a named pipe takes as long as nobody is at its other end, and a call that blocks cannot
+ * be canceled. So it is opened without blocking: for reading, who asked waits for the writer; for
+ * writing it is an error (ENXIO) while nobody reads, as from an io_uring. */
 static int64_t
 run_open(const struct weir_io_op *op)
 {
     bool reads = (op->flags & WEIR_IO_O_WRITE) == 0;
     struct open_how how = {
-        .flags = (uint64_t)weir_io_open_flags(op->flags) | (reads ? O_NONBLOCK : 0),
+        .flags = (uint64_t)weir_io_open_flags(op->flags) | O_NONBLOCK,
         .mode = (op->flags & WEIR_IO_O_CREATE) == 0    ? 0
                 : (op->flags & WEIR_IO_O_PRIVATE) != 0 ? 0600
                                                        : 0666,
@@ -60,7 +61,7 @@ run_open(const struct weir_io_op *op)
     long fd = how.resolve != 0 ? syscall(SYS_openat2, op->dir, op->path, &how, sizeof how)
                                : openat(op->dir, op->path, (int)how.flags, (mode_t)how.mode);
     struct stat st;
-    if (fd >= 0 && reads && (fstat((int)fd, &st) != 0 || !S_ISFIFO(st.st_mode))) {
+    if (fd >= 0 && !(reads && fstat((int)fd, &st) == 0 && S_ISFIFO(st.st_mode))) {
         weir_aside_block((int)fd);
     }
     return fd < 0 ? -errno : weir_io_opened(op, (int)fd);

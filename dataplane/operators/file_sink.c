@@ -138,6 +138,9 @@ open_stream(struct sink *sink)
     }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->conf->path, WEIR_IO_O_WRITE);
     if (weir_io_perform(sink->env->io, &sink->op) < 0) {
+        if (sink->op.errnum == ENXIO) {
+            return weir_err_push(WEIR_EIO, "output %s: a pipe that nobody reads", sink->conf->path);
+        }
         return open_failed(sink);
     }
     sink->file = (int32_t)sink->op.result;

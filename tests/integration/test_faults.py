@@ -133,6 +133,18 @@ class Faults(rig.Rig):
         self.assertEqual((self.folder / "far/real.csv").read_text(), "word,count\na,1\n")
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["far", "in.txt", "link.csv"])
 
+    def test_pipe_that_nobody_reads_is_no_output(self):
+        text = self.write("in.txt", "a\n")
+        os.mkfifo(self.folder / "pipe")
+        for engine in ("auto", "posix"):
+            with self.subTest(engine=engine):
+                self.fails(74, 1301, "output pipe: a pipe that nobody reads", params={"input": text, "output": "pipe"},
+                           sets={"io.engine": engine})
+        reader = os.open(self.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.run_job("wordcount", {"input": text, "output": "pipe"}, {"io.engine": "posix"})
+        self.assertEqual(os.read(reader, 100), b"word,count\na,1\n")
+
     def test_mapped_log_is_a_regular_file(self):
         params = {"events": "gen:100,seed=1"}
         os.mkfifo(self.folder / "pipe")
