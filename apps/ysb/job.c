@@ -22,6 +22,9 @@
 /* Nearly every ad in its own place: what is not there costs a wrong guess at a jump. Free slots are
  * not looked at, so they cost memory alone. */
 #define SLOTS_PER_AD 16
+/* A table of 1 GiB: more ads than the benchmark has in any form, and no host is filled by a typing
+ * error. */
+#define AD_CNT_MAX (UINT64_C(1) << 21)
 #define VIEW_TEXT 0x77656976 /* "view", the first four bytes of the 78-byte format's type */
 
 const struct weir_opt weir_job_params[] = {
@@ -326,6 +329,10 @@ weir_job_main(struct weir_env *env)
     ysb_gen_opts_default(&source.gen);
     int rc = ysb_gen_parse(weir_param(env, "events"), &source.gen);
     rc = rc != 0 ? rc : ysb_gen_init(&gen, &source.gen);
+    if (rc == 0 && gen.opts.ad_cnt > AD_CNT_MAX) {
+        rc = weir_err_push(WEIR_ECONFIG, "ads: the job looks up at most %llu, not %llu",
+            (unsigned long long)AD_CNT_MAX, (unsigned long long)gen.opts.ad_cnt);
+    }
     if (rc != 0) {
         weir_env_fail(env, rc, "parameter events");
         return weir_env_check(env);

@@ -133,6 +133,9 @@ class Faults(rig.Rig):
         self.assertEqual((self.folder / "far/real.csv").read_text(), "word,count\na,1\n")
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["far", "in.txt", "link.csv"])
 
+    def test_table_of_ads_has_a_limit(self):
+        self.fails(78, 1102, "at most 2097152, not 1000000000", job="ysb", params={"events": "gen:1,ads=1000000000"})
+
     def test_pipe_that_nobody_reads_is_no_output(self):
         text = self.write("in.txt", "a\n")
         os.mkfifo(self.folder / "pipe")
