@@ -71,7 +71,8 @@ struct weir_job_operator_sum {
 WEIR_API uint32_t weir_job_operator_cnt(const struct weir_job *job);
 WEIR_API void
 weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum);
-/* weir_job_wall_ns - from when all operators were open until the last task ended. */
+/* weir_job_wall_ns - from when the first source could read until the last task ended; 0 where no
+ * source came to its end. */
 WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
 /* weir_job_latency - from the intended time of a row (a source with a rate has one) to its arrival
  * at a sink, over all sinks; empty where nothing had an intended time. After the run. */

@@ -668,11 +668,19 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
 int64_t
 weir_job_wall_ns(const struct weir_job *job)
 {
-    int64_t begin_ns = INT64_MIN;
+    int64_t begin_ns = INT64_MAX;
     int64_t end_ns = INT64_MIN;
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        begin_ns = weir_max_i64(begin_ns, weir_task_begin_ns(job->stage[s].task));
-        end_ns = weir_max_i64(end_ns, weir_task_end_ns(job->stage[s].task));
+        const struct job_stage *stage = &job->stage[s];
+        bool has_source = false;
+        for (uint32_t i = 0; i < stage->operator_cnt; i++) {
+            has_source |= job->env->node[stage->operators[i]].type->input_cnt == 0;
+        }
+        int64_t ended_ns = weir_task_end_ns(stage->task); /* 0: it did not get so far */
+        if (has_source && ended_ns != 0) {
+            begin_ns = weir_min_i64(begin_ns, weir_task_begin_ns(stage->task));
+        }
+        end_ns = weir_max_i64(end_ns, ended_ns);
     }
     return end_ns > begin_ns ? end_ns - begin_ns : 0;
 }

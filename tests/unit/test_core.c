@@ -233,6 +233,25 @@ t_a_request_wakes_cores_that_sleep(void **state)
     }
 }
 
+/* However late the last task is opened: what was read before counts in its time, too. */
+static void
+t_wall_time_holds_all_that_sources_did(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct run run = {
+            .count = {.limit = 100}, .parallelism = 4, .cut = WEIR_PLAN_CUT_ALL, .seed = seed};
+        struct live live;
+        open_live(&run, &live);
+        assert_int_equal(weir_job_run(live.job), 0);
+        const struct weir_task *source = weir_job_task(live.job, 0);
+        assert_non_null(strstr(weir_task_name(source), "count"));
+        assert_true(
+            weir_job_wall_ns(live.job) >= weir_task_end_ns(source) - weir_task_begin_ns(source));
+        close_live(&live);
+    }
+}
+
 static void
 t_the_parts_of_a_cores_time_add_up(void **state)
 {
@@ -437,6 +456,7 @@ main(void)
         cmocka_unit_test(t_threads_and_seeds_give_the_same_rows),
         cmocka_unit_test(t_a_failing_task_ends_the_job_with_its_cause),
         cmocka_unit_test(t_a_request_wakes_cores_that_sleep),
+        cmocka_unit_test(t_wall_time_holds_all_that_sources_did),
         cmocka_unit_test(t_the_parts_of_a_cores_time_add_up),
         cmocka_unit_test(t_letters_reach_a_core_that_sleeps),
         cmocka_unit_test(t_a_core_that_cannot_be_pinned_is_refused),
