@@ -61,12 +61,13 @@ make_dir(const char *dir)
     return 0;
 }
 
+/* Who may open the lock may keep it: other users' hands stay off. */
 static int
 lock_dir(struct weir_lease *lease)
 {
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", lease->dir, LOCK_NAME);
-    lease->dir_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    lease->dir_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lease->dir_fd < 0) {
         return weir_err_errno(errno, "open %s", path);
     }

@@ -61,6 +61,19 @@ t_a_job_sees_the_cores_of_others_but_not_its_own(void **state)
 }
 
 static void
+t_only_the_owner_can_hold_up_other_jobs(void **state)
+{
+    (void)state;
+    char path[96];
+    struct stat st;
+    struct weir_lease *a = take("clicks", "1");
+    (void)snprintf(path, sizeof path, "%s/.lock", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    weir_lease_close(a);
+}
+
+static void
 t_a_second_job_of_the_same_name_is_refused(void **state)
 {
     (void)state;
@@ -140,6 +153,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             t_a_job_sees_the_cores_of_others_but_not_its_own, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(
+            t_only_the_owner_can_hold_up_other_jobs, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(
             t_a_second_job_of_the_same_name_is_refused, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(
