@@ -77,13 +77,18 @@ weir_min_u32(uint32_t a, uint32_t b)
 }
 
 /* weir_select - one of two values without a jump: where the choice comes in no order that a jump
- * could learn. The empty assembly keeps compilers from making one of it. */
+ * could learn. In assembly since compilers make a jump of whatever says the same in C. */
 static inline uint64_t
 weir_select(bool is_first, uint64_t first, uint64_t second)
 {
+#if defined(__x86_64__)
+    __asm__("testb %b1, %b1\n\tcmovneq %2, %0" : "+r"(second) : "q"(is_first), "rm"(first) : "cc");
+    return second;
+#else
     uint64_t mask = -(uint64_t)is_first;
     __asm__("" : "+r"(mask));
     return second ^ ((first ^ second) & mask);
+#endif
 }
 
 static inline bool

@@ -145,8 +145,8 @@ class Weir {
         for (uint32_t i = 0; i < BATCH; i++) {
             hash_[i] = weir_hash_u64(keys[i]);
         }
-        weir_table_rows rows = {
-            hash_, reinterpret_cast<const char *>(keys), nullptr, 8, BATCH, val_, nullptr, 0};
+        weir_table_rows rows = {hash_, reinterpret_cast<const char *>(keys), nullptr, 8, BATCH,
+            val_, nullptr, 0, false};
         for (uint32_t at = 0; at < BATCH;) {
             int done = weir_table_resolve(table_, &rows, at);
             if (done <= 0) {

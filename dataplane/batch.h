@@ -290,6 +290,23 @@ weir_out_row(struct weir_out *out)
     return row;
 }
 
+/* weir_out_rows - append cnt rows; returns the first. Shape and owner as weir_out_row(). */
+static inline char *
+weir_out_rows(struct weir_out *out, uint32_t cnt)
+{
+    struct weir_view *view = &out->view;
+    char *rows = view->rows + (size_t)view->stride * view->row_cnt;
+    if (out->has_time || out->has_kind) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            (void)weir_out_row(out);
+        }
+    } else {
+        view->row_cnt += cnt;
+        view->cnt = view->row_cnt;
+    }
+    return rows;
+}
+
 /* weir_str_set - copy text into a string of a row of out.
  *
  * Shape: bytes of long strings were counted in weir_out_room(). Owner: the text is copied.

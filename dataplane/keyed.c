@@ -123,7 +123,8 @@ load_strs_4_16(struct weir_lane lane, const uint16_t *sel, const char *heap, uin
     return other_cnt;
 }
 
-static void
+/* Returns whether none is empty or long. */
+static bool
 load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, uint32_t cnt,
     struct weir_keyed_rows *rows)
 {
@@ -131,6 +132,7 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
     const uint16_t *sel = view->sel != NULL ? view->sel + from : NULL;
     uint8_t other[WEIR_KEYED_ROW_CNT_MAX];
     uint32_t other_cnt;
+    bool has_usual = true;
     lane.ptr += sel != NULL ? 0 : (size_t)lane.stride * from;
     if (sel != NULL) {
         other_cnt = load_strs_4_16(lane, sel, heap, cnt, rows, other);
@@ -145,7 +147,9 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
         struct weir_slice text = weir_str_slice(&str, heap);
         rows->hash[i] = weir_hash_bytes(text.ptr, text.bytes);
         set_text_key(rows, i, heap, text);
+        has_usual &= text.bytes - 1 < WEIR_KEY_TEXT_INLINE_BYTES;
     }
+    return has_usual;
 }
 
 static uint64_t
@@ -274,6 +278,7 @@ aim(const struct weir_keyed *keyed, struct weir_keyed_rows *rows, const char *he
     rows->rows.ret_val = rows->val;
     rows->rows.ret_made = rows->made;
     rows->rows.made_cnt = 0;
+    rows->rows.has_usual = false;
 }
 
 int
@@ -287,6 +292,7 @@ weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, ui
         return done;
     }
     done = (int)cnt;
+    bool has_usual = false;
     if (key->field_cnt == 0) {
         rows->word[0] = 0;
         rows->hash[0] = keyed->hash_all;
@@ -299,12 +305,13 @@ weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, ui
     } else if (keyed->kind == WEIR_KEY_8 && key->part[0].bytes == 8) {
         load_8(weir_view_lane(view, key->part[0].off, 8), view->sel, from, cnt, rows);
     } else if (keyed->kind == WEIR_KEY_STR) {
-        load_strs(
+        has_usual = load_strs(
             weir_view_lane(view, key->part[0].off, sizeof(struct weir_str)), view, from, cnt, rows);
     } else {
         load_words(keyed, view, from, cnt, rows);
     }
     aim(keyed, rows, heap, (uint32_t)done);
+    rows->rows.has_usual = has_usual;
     return done;
 }
 
@@ -585,76 +592,124 @@ weir_keyed_match(const struct weir_keyed *keyed, const char *const *as,
 }
 
 uint32_t
-weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored)
+weir_keyed_room(
+    const struct weir_keyed *keyed, const uint64_t *stored, uint32_t cnt, struct weir_out *out)
 {
-    if (keyed->kind != WEIR_KEY_STR) {
-        return 0;
+    const struct weir_view *view = &out->view;
+    uint64_t rows_bytes = view->stride != 0 ? (uint64_t)view->row_cnt * view->stride : 0;
+    uint64_t floor = view->stride != 0 ? 0 : out->heap_floor;
+    uint64_t heap_bytes = 0;
+    uint32_t fits = weir_min_u32(cnt, out->row_cap - view->row_cnt);
+    uint32_t i = 0;
+    for (; i < fits; i++, stored += keyed->stride / sizeof *stored) {
+        uint32_t bytes = keyed->kind == WEIR_KEY_STR ? weir_table_key_bytes(stored) : 0;
+        heap_bytes += bytes > WEIR_STR_INLINE_BYTES ? bytes : 0;
+        rows_bytes += view->stride;
+        if (WEIR_UNLIKELY(rows_bytes + floor + heap_bytes > out->heap_end)) {
+            break;
+        }
     }
+    if (i == 0 && cnt > 0) {
+        (void)weir_out_room(out, 1, (uint32_t)heap_bytes);
+    }
+    return i;
+}
+
+static void
+put_numbers(const struct weir_field *to, const uint64_t *stored, uint32_t stride, uint32_t cnt,
+    struct weir_lane rows)
+{
+    char *at = rows.ptr + to->off;
+    for (uint32_t i = 0; i < cnt; i++, at += rows.stride, stored += stride) {
+        memcpy(at, stored, to->bytes);
+    }
+}
+
+/* A long text into the heap of the output. */
+static struct weir_str
+put_text(const struct weir_table *table, const uint64_t *stored, struct weir_out *out)
+{
     uint32_t bytes = weir_table_key_bytes(stored);
-    return bytes > WEIR_STR_INLINE_BYTES ? bytes : 0;
+    out->heap_end -= bytes;
+    char *text = out->base + out->heap_end;
+    weir_table_key_text(table, stored, text);
+    return weir_str_ref(out->view.heap, text, bytes);
 }
 
+/* Texts of at most WEIR_KEY_TEXT_INLINE_BYTES are copied in pieces that overlap, without a jump:
+ * what is short in a row goes nowhere. */
 static void
-put_number(const struct weir_keyed_row *row, uint32_t part, uint64_t word)
+put_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
+    const struct weir_keyed_put *put)
 {
-    const struct weir_field *to = row->to[part];
-    if (to != NULL) {
-        memcpy(row->row + to->off, &word, to->bytes);
-    }
-}
-
-static void
-put_text(const struct weir_keyed_row *row, uint32_t part, struct weir_str text)
-{
-    const struct weir_field *to = row->to[part];
-    if (to != NULL) {
-        memcpy(row->row + to->off, &text, sizeof text);
+    struct weir_out *out = put->out;
+    char *at = put->rows.ptr + put->to[0]->off;
+    char nowhere[WEIR_KEY_TEXT_INLINE_BYTES];
+    for (uint32_t i = 0; i < cnt; i++, at += put->rows.stride, stored += WEIR_KEY_TEXT_WORD_CNT) {
+        uint32_t bytes = weir_table_key_bytes(stored);
+        if (WEIR_UNLIKELY(bytes > WEIR_KEY_TEXT_INLINE_BYTES)) {
+            struct weir_str str = put_text(table, stored, out);
+            memcpy(at, &str, sizeof str);
+            continue;
+        }
+        bool is_far = bytes > WEIR_STR_INLINE_BYTES;
+        const char *text = (const char *)stored + sizeof bytes;
+        uint32_t last = is_far ? bytes - 8 : 0;
+        out->heap_end -= (uint32_t)weir_select(is_far, bytes, 0);
+        uintptr_t heap_at = (uintptr_t)out->base + out->heap_end;
+        char *to = (char *)weir_select(is_far, heap_at, (uintptr_t)nowhere);
+        uint64_t word[2] = {
+            stored[0], weir_select(is_far, heap_at - (uintptr_t)out->view.heap, stored[1])};
+        memcpy(to, text, 8);
+        memcpy(to + 4, text + 4, 8);
+        memcpy(to + last, text + last, 8);
+        memcpy(at, word, sizeof word);
     }
 }
 
 /* The fields of a packed key that lies in the heap of the output: texts stay where they are. */
 static void
-put_packed(
-    const struct weir_key *key, const struct weir_keyed_row *row, const struct weir_str *whole)
+put_packed(const struct weir_key *key, const struct weir_str *whole,
+    const struct weir_keyed_put *put, char *row)
 {
-    const char *heap = row->out->view.heap;
+    const char *heap = put->out->view.heap;
     uint32_t at = PACKED_HEAD_BYTES;
     for (uint32_t p = 0; p < key->field_cnt; p++) {
         uint64_t word;
+        const struct weir_field *to = put->to[p];
         memcpy(&word, heap + whole->u.off + at, sizeof word);
         at += PACKED_LENGTH_BYTES;
         if (key->part[p].type == WEIR_TYPE_STR) {
-            put_text(row, p, weir_str_part(whole, heap, at, (uint32_t)word));
+            struct weir_str text = weir_str_part(whole, heap, at, (uint32_t)word);
             at += (uint32_t)word;
-        } else {
-            put_number(row, p, word);
+            if (to != NULL) {
+                memcpy(row + to->off, &text, sizeof text);
+            }
+        } else if (to != NULL) {
+            memcpy(row + to->off, &word, to->bytes);
         }
     }
 }
 
 void
-weir_keyed_put(const struct weir_keyed *keyed, const struct weir_table *table,
-    const uint64_t *stored, const struct weir_keyed_row *row)
+weir_keyed_put_rows(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, uint32_t cnt, const struct weir_keyed_put *put)
 {
+    const struct weir_key *key = &keyed->key;
+    uint32_t stride = keyed->stride / (uint32_t)sizeof *stored;
     if (keyed->kind != WEIR_KEY_STR) {
-        for (uint32_t p = 0; p < keyed->key.field_cnt; p++) {
-            put_number(row, p, stored[p]);
+        for (uint32_t p = 0; p < key->field_cnt; p++) {
+            if (put->to[p] != NULL) {
+                put_numbers(put->to[p], stored + p, stride, cnt, put->rows);
+            }
         }
-        return;
-    }
-    struct weir_out *out = row->out;
-    uint32_t bytes = weir_table_key_bytes(stored);
-    if (bytes <= WEIR_STR_INLINE_BYTES) {
-        put_text(row, 0, weir_str_inline((const char *)stored + sizeof bytes, bytes));
-        return;
-    }
-    out->heap_end -= bytes;
-    char *text = out->base + out->heap_end;
-    weir_table_key_text(table, stored, text);
-    const struct weir_str whole = {.bytes = bytes, .u.off = (uint64_t)(text - out->view.heap)};
-    if (keyed->is_packed) {
-        put_packed(&keyed->key, row, &whole);
-    } else {
-        put_text(row, 0, weir_str_part(&whole, out->view.heap, 0, bytes));
+    } else if (keyed->is_packed) {
+        char *row = put->rows.ptr;
+        for (uint32_t i = 0; i < cnt; i++, row += put->rows.stride) {
+            struct weir_str whole = put_text(table, stored + (size_t)i * stride, put->out);
+            put_packed(key, &whole, put, row);
+        }
+    } else if (put->to[0] != NULL) {
+        put_texts(table, stored, cnt, put);
     }
 }

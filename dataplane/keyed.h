@@ -148,8 +148,10 @@ weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_ca
 WEIR_API void
 weir_keyed_cache_settle(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows);
 
-/* weir_keyed_heap_bytes - what the strings of a stored key take of an output's heap. */
-WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const uint64_t *stored);
+/* weir_keyed_room - how many of cnt stored keys, from the first one on, have room in an output, a
+ * row each with its texts. None: as weir_out_room(), the output is wanted larger if it is empty. */
+WEIR_API uint32_t weir_keyed_room(
+    const struct weir_keyed *keyed, const uint64_t *stored, uint32_t cnt, struct weir_out *out);
 
 /* weir_keyed_match - the fields of an output that take the key's, NULL where there is none.
  *
@@ -160,19 +162,19 @@ WEIR_API uint32_t weir_keyed_heap_bytes(const struct weir_keyed *keyed, const ui
 WEIR_API WEIR_MUST_USE int weir_keyed_match(const struct weir_keyed *keyed, const char *const *as,
     const struct weir_schema *out_schema, const struct weir_field **ret_to);
 
-/* Where the fields of a key go. */
-struct weir_keyed_row {
+/* Where the fields of keys go. */
+struct weir_keyed_put {
     const struct weir_field *const *to; /* by key field; NULL: not wanted; types are the key's */
-    char *row; /* of out */
+    struct weir_lane rows; /* of out */
     struct weir_out *out;
 };
 
-/* weir_keyed_put - the fields of a stored key into a row of an output.
+/* weir_keyed_put_rows - the fields of stored keys into rows of an output.
  *
- * Shape:   weir_out_room() granted weir_keyed_heap_bytes().
+ * Shape:   weir_keyed_room() granted cnt; the rows are taken.
  */
-WEIR_API void weir_keyed_put(const struct weir_keyed *keyed, const struct weir_table *table,
-    const uint64_t *stored, const struct weir_keyed_row *row);
+WEIR_API void weir_keyed_put_rows(const struct weir_keyed *keyed, const struct weir_table *table,
+    const uint64_t *stored, uint32_t cnt, const struct weir_keyed_put *put);
 
 WEIR_C_END
 

@@ -81,6 +81,22 @@ weir_row_text(const char *text, size_t bytes)
     return weir_row_fold(a ^ k1 ^ seed, b ^ k2);
 }
 
+/* weir_row_text_4_16 - weir_row_text() of 4 to 16 bytes without a jump by length.
+ *
+ * Shape:   8 bytes from the text's start on, and before its end, may be read: of one of less than 8
+ *          the rest of a struct weir_str, and its length.
+ */
+static inline uint64_t
+weir_row_text_4_16(const char *text, size_t bytes)
+{
+    uint64_t seed = bytes * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t lo = weir_row_load8(text);
+    uint64_t hi = weir_row_load8(text + bytes - 8);
+    uint64_t a = weir_select(bytes >= 8, lo, lo & UINT32_MAX);
+    uint64_t b = weir_select(bytes >= 8, hi, hi >> 32);
+    return weir_row_fold(a ^ UINT64_C(0xa0761d6478bd642f) ^ seed, b ^ UINT64_C(0xe7037ed1a0b428db));
+}
+
 /* weir_row_add - the sum with field idx's value added; start from 0. */
 static inline uint64_t
 weir_row_add(uint64_t sum, uint32_t idx, uint64_t value)

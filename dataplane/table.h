@@ -167,6 +167,7 @@ struct weir_table_rows {
     void **ret_val; /* [cnt] */
     uint32_t *ret_made; /* [cnt] or NULL: rows whose entry was made, in order, their values zero */
     uint32_t made_cnt; /* entries in ret_made; the caller sets it to 0 */
+    bool has_usual; /* WEIR_KEY_STR: no text is empty or long, for sure */
 };
 
 /* weir_table_take - an empty table for a state and a namespace.

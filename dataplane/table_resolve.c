@@ -333,6 +333,7 @@ struct stretch {
     uint32_t cnt;
     uint32_t val_bytes;
     const char *heap; /* of texts */
+    bool has_usual;
     const uint64_t **long_ref; /* scratch of hits_text: [cnt] */
     uint8_t *long_row;
 };
@@ -423,8 +424,8 @@ texts_differ(const struct weir_table *t, const struct stretch *rows, uint32_t lo
 /* hits() for texts. A long one is told by its hash and length first, which is nearly sure; its
  * bytes are compared in a loop of their own. */
 static inline __attribute__((always_inline)) uint32_t
-hits_text(
-    const struct weir_table *t, const struct stretch *rows, uint32_t val_bytes, uint8_t *ret_left)
+hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_bytes,
+    bool has_usual, uint8_t *ret_left)
 {
     const char *base = t->arena->base;
     const uint64_t *saved = t->arena->saved;
@@ -441,7 +442,7 @@ hits_text(
         memcpy(&word[1], key + sizeof word[0], sizeof word[0]);
         memcpy(&word[2], key + 2 * sizeof word[0], sizeof word[0]);
         const uint64_t *words = val[i];
-        bool is_long = table_word_is_long(word);
+        bool is_long = !has_usual && table_word_is_long(word);
         uint32_t lanes = match_text(words, word, is_long);
         uint32_t lane = (uint32_t)__builtin_ctz(lanes | 1U << WEIR_TABLE_SLOT_CNT) & 3;
         char *found = (char *)val[i] + WEIR_KEY_TEXT_WORD_CNT * sizeof(uint64_t) * 4;
@@ -454,13 +455,15 @@ hits_text(
             written = (written & span) == span;
         }
         /* A zero word, of the empty text, matches free slots too. */
-        bool is_hit = (lanes != 0) & (word[0] != 0) & (written & 1);
+        bool is_hit = (lanes != 0) & (has_usual | (word[0] != 0)) & (written & 1);
         val[i] = found;
         ret_left[left_cnt] = (uint8_t)i;
         left_cnt += !is_hit;
-        long_ref[long_cnt] = words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane;
-        long_row[long_cnt] = (uint8_t)i;
-        long_cnt += is_long & is_hit;
+        if (!has_usual) {
+            long_ref[long_cnt] = words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane;
+            long_row[long_cnt] = (uint8_t)i;
+            long_cnt += is_long & is_hit;
+        }
     }
     return long_cnt == 0 ? left_cnt : texts_differ(t, rows, long_cnt, ret_left, left_cnt);
 }
@@ -468,13 +471,19 @@ hits_text(
 static __attribute__((noinline)) uint32_t
 hits_text_8(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
-    return hits_text(t, rows, 8, ret_left);
+    return hits_text(t, rows, 8, false, ret_left);
+}
+
+static __attribute__((noinline)) uint32_t
+hits_text_usual_8(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
+{
+    return hits_text(t, rows, 8, true, ret_left);
 }
 
 static __attribute__((noinline)) uint32_t
 hits_text_any(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
-    return hits_text(t, rows, rows->val_bytes, ret_left);
+    return hits_text(t, rows, rows->val_bytes, false, ret_left);
 }
 
 static uint32_t
@@ -493,8 +502,9 @@ hits_of(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_lef
     case WEIR_KEY_16:
         return hits_16(t->arena, rows, ret_left);
     default:
-        return t->spec.val_bytes == 8 ? hits_text_8(t, rows, ret_left)
-                                      : hits_text_any(t, rows, ret_left);
+        return t->spec.val_bytes != 8 ? hits_text_any(t, rows, ret_left)
+               : rows->has_usual      ? hits_text_usual_8(t, rows, ret_left)
+                                      : hits_text_8(t, rows, ret_left);
     }
 }
 
@@ -521,6 +531,19 @@ follow_moves(const struct weir_table *t, const struct weir_table_rows *rows, uin
     }
 }
 
+/* Ask for the headers of the pages where rows were not found, most likely to be put there: they all
+ * begin a page, and so share the few sets of the caches that such lines can lie in. */
+static inline void
+fetch_headers(const struct weir_table *t, void *const *val, const uint8_t *left, uint32_t cnt)
+{
+    if (t->page_bytes >= PREFETCH_BYTES_MIN) {
+        for (uint32_t l = 0; l < cnt; l++) {
+            size_t off = (size_t)((char *)val[left[l]] - t->arena->base);
+            __builtin_prefetch(t->arena->base + off / WEIR_PAGE_BYTES * WEIR_PAGE_BYTES, 1);
+        }
+    }
+}
+
 /* Rows [at, at + cnt), one chunk of a call that began at `from`. Returns the rows done; an error is
  * that of the first. */
 static int
@@ -531,12 +554,14 @@ resolve_chunk(
     const uint64_t *long_ref[WEIR_TABLE_CHUNK];
     uint8_t long_row[WEIR_TABLE_CHUNK];
     struct stretch stretch = {rows->key + (size_t)at * rows->key_stride, rows->key_stride,
-        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, long_ref, long_row};
+        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, rows->has_usual, long_ref,
+        long_row};
     uint8_t left[WEIR_TABLE_CHUNK];
     bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
     bool is_text = t->spec.key_kind == WEIR_KEY_STR && t->spec.tail_cnt == 0;
     homes(t, hash, cnt, stretch.val);
     uint32_t left_cnt = hits_of(t, &stretch, left);
+    fetch_headers(t, stretch.val, left, left_cnt);
     for (uint32_t l = 0; l < left_cnt; l++) {
         uint32_t i = left[l];
         const char *key = stretch.key + stretch.key_stride * i;

@@ -85,43 +85,46 @@ word_bits_of(const char *p, uint32_t cnt)
     return word_bits(copy);
 }
 
-/* The places of set bits, each plus `base`, behind to. A block of text has about 14. */
-static inline uint32_t
-place_bits(uint64_t bits, uint32_t base, uint32_t *to)
-{
-    uint32_t cnt = (uint32_t)__builtin_popcountll(bits);
-    for (uint32_t done = 0; done < cnt; done += 16) {
-        for (uint32_t i = 0; i < 16; i++) {
-            to[done + i] = base + (uint32_t)__builtin_ctzll(bits | UINT64_C(1) << 63);
-            bits &= bits - 1;
-        }
+/* What of a word of so many bytes goes into a struct weir_str: its first four bytes; those behind
+ * them, or where it lies. */
+struct word_mask {
+    uint64_t first; /* in the upper half */
+    uint64_t rest;
+    uint64_t off;
+    uint64_t zero; /* to 32 bytes */
+};
+#define FIRST_MASK(n) (n >= 4 ? ~(uint64_t)UINT32_MAX : (UINT64_C(1) << (32 + 8 * (n & 3))) - 1)
+#define REST_MASK(n) (n <= 4 ? 0 : n > 12 ? 0 : UINT64_MAX >> (8 * (12 - n) & 63))
+#define WORD_MASK(n)                                            \
+    {                                                           \
+        FIRST_MASK(n), REST_MASK(n), n > 12 ? UINT64_MAX : 0, 0 \
     }
-    return cnt;
-}
+#define LONG_BYTES (WEIR_STR_INLINE_BYTES + 1) /* and more, are all the same */
+static const struct word_mask word_masks[LONG_BYTES + 1] = {WORD_MASK(0), WORD_MASK(1),
+    WORD_MASK(2), WORD_MASK(3), WORD_MASK(4), WORD_MASK(5), WORD_MASK(6), WORD_MASK(7),
+    WORD_MASK(8), WORD_MASK(9), WORD_MASK(10), WORD_MASK(11), WORD_MASK(12), WORD_MASK(13)};
+WEIR_STATIC_ASSERT(WEIR_STR_INLINE_BYTES == 12, "the masks above");
+#define WORD_READ_BYTES 12 /* of a word, however short it is */
 
 /* A word of a heap as the two words of a struct weir_str. */
 static inline void
 put_word(const char *text, uint32_t bytes, uint64_t off, uint64_t *to)
 {
-    static const uint8_t ones[32] = {
-        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    uint32_t first;
+    uint64_t first;
     uint64_t rest;
-    uint32_t first_mask;
-    uint64_t rest_mask;
-    char copy[16];
-    uint32_t head_bytes = weir_min_u32(bytes, 16);
-    if (WEIR_UNLIKELY(!may_overread(text, sizeof copy))) {
-        memset(copy, 0, sizeof copy);
-        memcpy(copy, text, head_bytes);
-        text = copy;
-    }
-    memcpy(&first, text, 4);
-    memcpy(&rest, text + 4, 8);
-    memcpy(&first_mask, ones + 16 - head_bytes, 4);
-    memcpy(&rest_mask, ones + 16 - head_bytes + 4, 8);
-    to[0] = bytes | (uint64_t)(first & first_mask) << 32;
-    to[1] = bytes <= WEIR_STR_INLINE_BYTES ? rest & rest_mask : off;
+    const struct word_mask *mask = &word_masks[bytes < LONG_BYTES ? bytes : LONG_BYTES];
+    memcpy(&first, text, sizeof first);
+    memcpy(&rest, text + 4, sizeof rest);
+    to[0] = (first << 32 & mask->first) | bytes;
+    to[1] = (rest & mask->rest) | (off & mask->off);
+}
+
+static __attribute__((noinline)) void
+put_word_at_end(const char *text, uint32_t bytes, uint64_t off, uint64_t *to)
+{
+    char copy[WORD_READ_BYTES] = {0};
+    memcpy(copy, text, weir_min_u32(bytes, sizeof copy));
+    put_word(copy, bytes, off, to);
 }
 
 /* Where words go, and the line that they come from. */
@@ -133,44 +136,64 @@ struct split {
     int64_t at;
     uint32_t row_cnt;
     uint32_t row_cap;
+    /* the word under way */
+    uint32_t begin;
+    bool is_open;
 };
 
-static void
-put_pairs(struct split *split, const uint32_t *bound, uint32_t cnt)
+/* The words that end in the block at `at`. may_read: so much of the last one as if it were long. */
+static inline __attribute__((always_inline)) void
+put_words(struct split *split, uint32_t at, uint64_t in_word, bool may_read)
 {
+    const uint64_t last = UINT64_C(1) << (BLOCK - 1); /* so that there is a place to find */
+    uint64_t before = in_word << 1 | split->is_open;
+    uint64_t begins = in_word & ~before;
+    uint64_t ends = ~in_word & before;
+    uint32_t first = at + (uint32_t)__builtin_ctzll(begins | last);
+    uint32_t begin = (uint32_t)weir_select(split->is_open, split->begin, first);
+    begins = weir_select(split->is_open, begins, begins & (begins - 1));
     uint64_t *word = split->word + 2 * (size_t)split->row_cnt;
     int64_t *time = split->time + split->row_cnt;
     const char *text = split->text;
     uint64_t off = split->off;
-    int64_t at = split->at;
-    for (uint32_t i = 0; i < cnt; i++, word += 2) {
-        uint32_t begin = bound[2 * i];
-        put_word(text + begin, bound[2 * i + 1] - begin, off + begin, word);
-        time[i] = at;
+    int64_t now = split->at;
+    split->row_cnt += (uint32_t)__builtin_popcountll(ends);
+    for (; ends != 0; ends &= ends - 1, begins &= begins - 1, word += 2) {
+        uint32_t bytes = at + (uint32_t)__builtin_ctzll(ends) - begin;
+        if (may_read) {
+            put_word(text + begin, bytes, off + begin, word);
+        } else {
+            put_word_at_end(text + begin, bytes, off + begin, word);
+        }
+        *time++ = now;
+        begin = at + (uint32_t)__builtin_ctzll(begins | last);
     }
-    split->row_cnt += cnt;
+    split->begin = begin;
+    split->is_open = (in_word & last) != 0;
 }
 
 /* The words from byte `from` on of a line of `bytes`. Returns where it stopped. */
 static uint32_t
 split_line(struct split *split, uint32_t from, uint32_t bytes)
 {
-    /* A pending begin, a block's changes, the line's end; place_bits writes in steps of 16. */
-    uint32_t bound[1 + BLOCK + 16];
-    uint32_t cnt = 0;
-    uint32_t at = from;
-    for (; at < bytes; at += BLOCK) {
+    split->is_open = false;
+    for (uint32_t at = from; at < bytes; at += BLOCK) {
         if (split->row_cap - split->row_cnt < BLOCK_WORD_CNT) {
-            return cnt > 0 ? bound[0] : at;
+            return split->is_open ? split->begin : at;
         }
-        uint64_t in_word = word_bits_of(split->text + at, bytes - at);
-        cnt += place_bits(in_word ^ (in_word << 1 | cnt), at, bound + cnt);
-        if (bytes - at <= BLOCK && cnt % 2 != 0) { /* only where it ends with its block */
-            bound[cnt++] = bytes;
+        const char *block = split->text + at;
+        uint64_t in_word = word_bits_of(block, bytes - at);
+        if (WEIR_LIKELY(bytes - at >= BLOCK + WORD_READ_BYTES ||
+                        may_overread(block, BLOCK + WORD_READ_BYTES))) {
+            put_words(split, at, in_word, true);
+        } else {
+            put_words(split, at, in_word, false);
         }
-        put_pairs(split, bound, cnt / 2);
-        bound[0] = bound[cnt - (cnt % 2)];
-        cnt %= 2;
+    }
+    if (split->is_open) { /* it ends with its block */
+        put_word_at_end(split->text + split->begin, bytes - split->begin, split->off + split->begin,
+            split->word + 2 * (size_t)split->row_cnt);
+        split->time[split->row_cnt++] = split->at;
     }
     return bytes;
 }
@@ -185,6 +208,8 @@ split_process(struct weir_operator *op, uint32_t input, const struct weir_view *
     struct split split = {.word = (uint64_t *)(void *)WEIR_COLUMN(&out->view, struct word, word),
         .time = WEIR_COLUMN(&out->view, struct word, at),
         .row_cap = out->row_cap};
+    int64_t min = INT64_MAX;
+    int64_t max = INT64_MIN;
     uint32_t i = cursor;
     WEIR_DCHECK(out->row_cap >= BLOCK_WORD_CNT, "%u columns", out->row_cap);
     (void)input;
@@ -196,7 +221,10 @@ split_process(struct weir_operator *op, uint32_t input, const struct weir_view *
         split.text = weir_str_slice(line, in->heap).ptr;
         split.off = line->u.off; /* of no meaning in a short line: its words are short too */
         memcpy(&split.at, times.ptr + (size_t)times.stride * row, sizeof split.at);
+        uint32_t row_cnt = split.row_cnt;
         uint32_t stop = split_line(&split, self->byte, line->bytes);
+        min = split.row_cnt > row_cnt ? weir_min_i64(min, split.at) : min;
+        max = split.row_cnt > row_cnt ? weir_max_i64(max, split.at) : max;
         self->byte = stop < line->bytes ? stop : 0;
         if (stop < line->bytes) {
             break;
@@ -205,6 +233,9 @@ split_process(struct weir_operator *op, uint32_t input, const struct weir_view *
     weir_out_share_heap(out, in);
     out->view.row_cnt = split.row_cnt;
     out->view.cnt = split.row_cnt;
+    if (split.row_cnt > 0) {
+        weir_view_set_bounds(&out->view, min, max);
+    }
     return i - cursor;
 }
 

@@ -53,9 +53,11 @@ fill_init(struct window_plan *plan, const struct weir_window_conf *conf,
 {
     struct window_fill *fill = &plan->fill;
     uint32_t rest_cnt = 0;
+    uint32_t bytes = 0;
     int err = weir_keyed_match(&plan->keyed, conf->key_as, schema, fill->key);
     for (uint32_t i = 0; i < schema->field_cnt && err == 0; i++) {
         const struct weir_field *field = &schema->fields[i];
+        bytes += field->bytes;
         if (is_key(fill, field)) {
             /* filled from the entry */
         } else if (strcmp(field->name, "window_start") == 0) {
@@ -75,6 +77,8 @@ fill_init(struct window_plan *plan, const struct weir_window_conf *conf,
     if (err < 0) {
         return err;
     }
+    fill->is_whole =
+        conf->aggregate.kind != WEIR_AGGREGATE_OWN && rest_cnt == 1 && bytes == schema->row_bytes;
     if (conf->aggregate.kind != WEIR_AGGREGATE_OWN && rest_cnt != 1) {
         return weir_err_push(WEIR_EGRAPH,
             "%s has %u fields beside key and window: the result of %s takes one", schema->name,

@@ -126,10 +126,10 @@ weir_window_chunk_next(struct window_self *self)
 /* ---- rows ---- */
 
 static void
-put_instant(const struct weir_field *field, char *row, int64_t time)
+put_instant(const struct weir_field *field, struct weir_lane rows, uint32_t cnt, int64_t time)
 {
-    if (field != NULL) {
-        memcpy(row + field->off, &time, sizeof time);
+    for (uint32_t i = 0; i < cnt && field != NULL; i++) {
+        memcpy(rows.ptr + (size_t)rows.stride * i + field->off, &time, sizeof time);
     }
 }
 
@@ -138,31 +138,23 @@ weir_window_chunk_emit(struct window_self *self, struct weir_out *out)
 {
     struct window_fire *fire = &self->fire;
     const struct window_plan *plan = &self->plan;
-    const struct weir_schema *schema = out->view.schema;
+    const uint64_t *stored = &fire->key[fire->chunk_at * key_words(self)];
     int64_t start = weir_window_grid_start(&plan->grid, fire->k);
     int64_t end = weir_window_grid_end(&plan->grid, fire->k);
-    struct weir_keyed_row key = {plan->fill.key, NULL, out};
-    struct weir_lane lane = {
-        out->view.rows + (size_t)out->view.stride * out->view.row_cnt, out->view.stride};
-    uint32_t from = fire->chunk_at;
+    uint32_t cnt = weir_keyed_room(&plan->keyed, stored, fire->chunk_cnt - fire->chunk_at, out);
     out->row_time = end - 1;
-    for (; fire->chunk_at < fire->chunk_cnt; fire->chunk_at++) {
-        const uint64_t *stored = &fire->key[fire->chunk_at * key_words(self)];
-        if (!weir_out_room(out, 1, weir_keyed_heap_bytes(&plan->keyed, stored))) {
-            break;
-        }
-        key.row = weir_out_row(out);
-        memset(key.row, 0, schema->row_bytes);
-        put_instant(plan->fill.start, key.row, start);
-        put_instant(plan->fill.end, key.row, end);
-        put_instant(plan->fill.time, key.row, end - 1);
-        weir_keyed_put(&plan->keyed, fire->chunk_table, stored, &key);
+    struct weir_lane rows = {weir_out_rows(out, cnt), out->view.stride};
+    struct weir_keyed_put put = {plan->fill.key, rows, out};
+    for (uint32_t i = 0; i < cnt && !plan->fill.is_whole; i++) {
+        memset(rows.ptr + (size_t)rows.stride * i, 0, self->row_bytes);
     }
-    plan->agg.result(&plan->agg, fire->acc + from, fire->chunk_at - from, lane);
-    if (fire->chunk_at == fire->chunk_cnt) {
-        return WEIR_DONE;
-    }
-    return WEIR_AGAIN;
+    put_instant(plan->fill.start, rows, cnt, start);
+    put_instant(plan->fill.end, rows, cnt, end);
+    put_instant(plan->fill.time, rows, cnt, end - 1);
+    weir_keyed_put_rows(&plan->keyed, fire->chunk_table, stored, cnt, &put);
+    plan->agg.result(&plan->agg, fire->acc + fire->chunk_at, cnt, rows);
+    fire->chunk_at += cnt;
+    return fire->chunk_at == fire->chunk_cnt ? WEIR_DONE : WEIR_AGAIN;
 }
 
 /* ---- top ---- */

@@ -138,6 +138,7 @@ struct window_fill {
     const struct weir_field *time;
     const struct weir_field *key[WEIR_KEY_FIELD_CNT_MAX];
     const struct weir_field *by; /* top_by */
+    bool is_whole; /* the aggregate's one field and these leave no byte of a row */
 };
 
 /* What follows from the conf and the schemas alone. */

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "dataplane/keyed.h"
+#include "dataplane/out.h"
 #include "tests/unit/test.h"
 
 #define ROW(F) F(i64, at) F(str, text)
@@ -95,6 +96,40 @@ t_texts_of_every_length_become_keys(void **state)
     }
 }
 
+/* Stored keys as rows of an output that has room for few of them at a time. */
+static void
+check_put(const struct weir_keyed *keyed, const struct weir_table *table, const uint64_t *stored,
+    uint32_t cnt)
+{
+    static char base[1024] WEIR_ALIGNED(64);
+    struct weir_out out = {.base = base, .buf_bytes = sizeof base};
+    const struct weir_out_shape shape = {
+        .schema = row_schema(), .buf_bytes = sizeof base, .batch_rows = 40};
+    for (uint32_t done = 0; done < cnt;) {
+        const uint64_t *from = stored + (size_t)done * WEIR_KEY_TEXT_WORD_CNT;
+        weir_out_init(&out, &shape);
+        out.heap_end = sizeof base;
+        uint32_t got = weir_keyed_room(keyed, from, cnt - done, &out);
+        assert_true(got > 0 && got <= 40);
+        const struct weir_field *to[WEIR_KEY_FIELD_CNT_MAX] = {&row_schema()->fields[1]};
+        struct weir_lane lane = {weir_out_rows(&out, got), out.view.stride};
+        struct weir_keyed_put put = {to, lane, &out};
+        weir_keyed_put_rows(keyed, table, from, got, &put);
+        assert_true(out.heap_end >= out.view.row_cnt * out.view.stride);
+        for (uint32_t i = 0; i < got; i++, from += WEIR_KEY_TEXT_WORD_CNT) {
+            char want[TEXT_BYTES_MAX];
+            struct row *row = (struct row *)(void *)(lane.ptr + (size_t)lane.stride * i);
+            struct weir_slice text = weir_str_slice(&row->text, out.view.heap);
+            assert_int_equal(text.bytes, weir_table_key_bytes(from));
+            weir_table_key_text(table, from, want);
+            assert_memory_equal(text.ptr, want, text.bytes);
+            struct weir_str again = weir_str_ref(out.view.heap, text.ptr, text.bytes);
+            assert_memory_equal(&row->text, &again, sizeof again);
+        }
+        done += got;
+    }
+}
+
 /* Entries of one table are found in another by what a scan gives of them. */
 static void
 t_stored_texts_lead_to_the_same_entries(void **state)
@@ -134,6 +169,7 @@ t_stored_texts_lead_to_the_same_entries(void **state)
         assert_int_equal(got, cnt);
         weir_table_find_rows(table, &keys.rows);
         assert_memory_equal(keys.val, val, cnt * sizeof val[0]);
+        check_put(&keyed, table, stored, cnt);
     }
     assert_int_equal(seen, table->entry_cnt);
     weir_keyed_rows_fini(&keys);

@@ -23,6 +23,21 @@ t_values_are_those_of_the_reference(void **state)
 }
 
 static void
+t_texts_of_4_to_16_bytes_are_the_same_without_a_jump(void **state)
+{
+    (void)state;
+    char bytes[40];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char)(i * 37 + 1);
+    }
+    for (size_t len = 4; len <= 16; len++) {
+        for (size_t from = 4; from < 16; from++) { /* 4 bytes lie before it */
+            assert_true(weir_row_text_4_16(bytes + from, len) == weir_row_text(bytes + from, len));
+        }
+    }
+}
+
+static void
 t_texts_of_every_length_differ_in_every_byte(void **state)
 {
     (void)state;
@@ -44,6 +59,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_values_are_those_of_the_reference),
+        cmocka_unit_test(t_texts_of_4_to_16_bytes_are_the_same_without_a_jump),
         cmocka_unit_test(t_texts_of_every_length_differ_in_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

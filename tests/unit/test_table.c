@@ -117,7 +117,7 @@ add_batch(struct weir_table *t, const uint64_t *ids, uint32_t cnt, struct model_
     static void *vals[1024];
     static uint32_t made[1024];
     struct weir_table_rows rows = {
-        hashes, (char *)keys, heap, sizeof(struct key), cnt, vals, made, 0};
+        hashes, (char *)keys, heap, sizeof(struct key), cnt, vals, made, 0, false};
     for (uint32_t i = 0; i < cnt; i++) {
         keys[i] = key_of(t->spec.key_kind, ids[i]);
     }
@@ -308,7 +308,7 @@ t_a_full_arena_is_an_error_and_leaves_the_table_whole(void **state)
         struct key k = key_of(WEIR_KEY_8, id);
         uint64_t hash = hash_of(WEIR_KEY_8, &k);
         void *val;
-        struct weir_table_rows rows = {&hash, (char *)&k, NULL, 16, 1, &val, NULL, 0};
+        struct weir_table_rows rows = {&hash, (char *)&k, NULL, 16, 1, &val, NULL, 0, false};
         err = weir_table_resolve(t, &rows, 0);
         if (err < 0) {
             break;
@@ -398,7 +398,7 @@ t_an_update_marks_the_line_of_its_value_alone(void **state)
         void *val = weir_table_find(t, hash, &k, NULL);
         size_t off = (size_t)((char *)val - w.arena.base);
         assert_int_equal(w.arena.dirty[off / WEIR_PAGE_BYTES], 0);
-        struct weir_table_rows rows = {&hash, (char *)&k, NULL, 16, 1, &val, NULL, 0};
+        struct weir_table_rows rows = {&hash, (char *)&k, NULL, 16, 1, &val, NULL, 0, false};
         assert_int_equal(weir_table_resolve(t, &rows, 0), 1);
         for (uint32_t page = 0; page < w.arena.page_cnt; page++) {
             uint64_t want = page == off / WEIR_PAGE_BYTES ? UINT64_C(1) << (off / 64 % 64) : 0;
@@ -425,7 +425,7 @@ t_resolved_values_stay_good_until_the_next_call(void **state)
             key[i] = n + i;
             hash[i] = weir_hash_u64(key[i]);
         }
-        struct weir_table_rows rows = {hash, (char *)key, NULL, 8, 256, val, NULL, 0};
+        struct weir_table_rows rows = {hash, (char *)key, NULL, 8, 256, val, NULL, 0, false};
         for (uint32_t at = 0; at < 256;) {
             int done = weir_table_resolve(t, &rows, at);
             assert_true(done > 0);
@@ -501,7 +501,8 @@ t_many_small_tables_share_pages_and_give_them_back(void **state)
             panes[p] = table_of(&w, WEIR_KEY_8, 8);
             for (uint64_t key = 0; key < KEYS; key++) {
                 uint64_t hash = weir_hash_u64(key);
-                struct weir_table_rows row = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0};
+                struct weir_table_rows row = {
+                    &hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0, false};
                 void *val;
                 bool made;
                 assert_int_equal(weir_table_find_or_make(panes[p], &row, &val, &made), 0);
@@ -613,7 +614,7 @@ t_keys_of_one_hash_end_in_an_error_not_in_a_loop(void **state)
         uint64_t hash = (UINT64_C(0x12345678) << 32) | (n << 20);
         uint64_t key = key_of_hash(hash);
         assert_int_equal(weir_hash_u64(key), hash);
-        struct weir_table_rows row = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0};
+        struct weir_table_rows row = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0, false};
         void *val;
         bool made;
         err = weir_table_find_or_make(t, &row, &val, &made);
@@ -651,7 +652,7 @@ t_long_texts_of_one_hash_are_told_apart(void **state)
     }
     for (uint64_t turn = 1; turn <= 3; turn++) {
         struct weir_table_rows rows = {
-            hash, (const char *)keys, texts, sizeof keys[0], ROWS, val, made, 0};
+            hash, (const char *)keys, texts, sizeof keys[0], ROWS, val, made, 0, false};
         assert_int_equal(weir_table_resolve(t, &rows, 0), ROWS);
         assert_int_equal(rows.made_cnt, turn == 1 ? CNT : 0);
         for (uint32_t i = 0; i < ROWS; i++) {
@@ -683,7 +684,7 @@ t_pages_for_entries_that_are_expected_are_no_condition(void **state)
     t->entry_cnt_hint = 1000000;
     for (uint64_t key = 1; key <= 50; key++) {
         uint64_t hash = weir_hash_u64(key);
-        struct weir_table_rows row = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0};
+        struct weir_table_rows row = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0, false};
         void *val;
         bool made;
         assert_int_equal(weir_table_find_or_make(t, &row, &val, &made), 0);
