@@ -226,12 +226,12 @@ texts_copy(const struct weir_view *view, char *row)
 /* The row and its texts into a blob: built in scratch. */
 static int
 blob_put(const struct weir_row_place *place, const struct weir_view *view, uint32_t row,
-    struct head *head)
+    uint64_t bytes, uint32_t *ret_ref)
 {
     row_copy(view, row, place->scratch);
     texts_copy(view, place->scratch);
-    struct weir_slice all = {place->scratch, head->bytes};
-    int err = weir_blob_put(place->store->arena, place->group, all, &head->blob);
+    struct weir_slice all = {place->scratch, (uint32_t)bytes};
+    int err = weir_blob_put(place->store->arena, place->group, all, ret_ref);
     place->store->blob_cnt += err == 0;
     return err;
 }
@@ -247,31 +247,35 @@ weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place
         return weir_err_push(WEIR_EDATA, "a row of %s with its texts is longer than %d bytes",
             view->schema->name, WEIR_ROW_ITEM_BYTES_MAX);
     }
-    struct head head = {0, (uint32_t)bytes, (uint32_t)texts, 0,
-        view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN, place->tag};
     bool is_long = bytes > ITEM_BYTES_MAX;
+    uint32_t space = item_space(is_long ? 0 : (uint32_t)bytes);
+    uint32_t blob = 0;
     uint32_t ref;
-    int err = is_long ? blob_put(place, view, row, &head) : 0;
-    err = err < 0
-              ? err
-              : item_take(place->store, place->group, item_space(is_long ? 0 : head.bytes), &ref);
+    int err = is_long ? blob_put(place, view, row, bytes, &blob) : 0;
+    err = err < 0 ? err : item_take(place->store, place->group, space, &ref);
     if (err < 0) {
         return err; /* the task fails: its arena goes as a whole */
     }
-    char *item = weir_arena_ptr(arena, ref);
-    head.next = ref;
+    /* Field by field into its place: a head made elsewhere and copied as a vector would wait until
+     * all stores before it, into cold lines, are done. */
+    struct head *head = weir_arena_ptr(arena, ref);
+    head->next = ref;
+    head->bytes = (uint32_t)bytes;
+    head->text_bytes = (uint32_t)texts;
+    head->blob = blob;
+    head->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;
+    head->tag = place->tag;
+    if (!is_long) {
+        row_copy(view, row, (char *)(head + 1));
+        texts_copy(view, (char *)(head + 1));
+    }
     if (list->last != 0) {
         struct head *last = weir_arena_ptr(arena, list->last);
         weir_arena_touch_line(arena, &last->next);
-        head.next = last->next;
+        head->next = last->next;
         last->next = ref;
     }
     list->last = ref;
-    memcpy(item, &head, sizeof head);
-    if (!is_long) {
-        row_copy(view, row, item + sizeof head);
-        texts_copy(view, item + sizeof head);
-    }
     return 0;
 }
 

@@ -23,6 +23,8 @@
 #include "sched/table.h"
 
 #define WATERMARK_LAG_MS (4 * WEIR_S)
+/* Rows of a log looked at before payloads are asked for: no more of these than can be under way. */
+#define LOOK_ROWS 128
 
 /* ---- what both do with fresh events ---- */
 
@@ -285,7 +287,7 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
     /* The file is trusted in nothing: a payload that may be read lies within its section. */
     struct look look = look_none;
-    uint32_t step = (out->row_cap + 1) / 2;
+    uint32_t step = weir_min_u32((out->row_cap + 1) / 2, LOOK_ROWS);
     while (look.rows < cnt && look.wanted + step <= out->row_cap) {
         uint32_t from = look.wanted;
         look_at(op, view, weir_min_u32(cnt - look.rows, step), out->sel_buf, &look);
