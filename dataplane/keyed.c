@@ -146,7 +146,9 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
         memcpy(&str, at, sizeof str);
         struct weir_slice text = weir_str_slice(&str, heap);
         rows->hash[i] = weir_hash_bytes(text.ptr, text.bytes);
-        set_text_key(rows, i, heap, text);
+        if (text.bytes > WEIR_KEY_TEXT_INLINE_BYTES) { /* the words of others are right */
+            set_text_key(rows, i, heap, text);
+        }
         has_usual &= text.bytes - 1 < WEIR_KEY_TEXT_INLINE_BYTES;
     }
     return has_usual;

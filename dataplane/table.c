@@ -14,6 +14,8 @@
 #define SIZE_PAGE (WEIR_TABLE_SIZE_CNT - 1)
 /* A key group begins with at most 2^4 pages, however many entries are expected: some 2 us. */
 #define DEPTH_FIRST_MAX 4
+/* How far a scan asks for lines, which lie one behind the other; a page's end is no harm. */
+#define SCAN_AHEAD_BYTES 1024
 /* Smaller directories are doubled at once: some 2 us. */
 #define DIR_STEP_WORDS 4096
 
@@ -602,6 +604,7 @@ bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32
         at += (uint32_t)__builtin_ctzll(left);
         size_t lane = at % WEIR_TABLE_SLOT_CNT;
         char *group = groups + at / WEIR_TABLE_SLOT_CNT * group_bytes;
+        __builtin_prefetch(group + SCAN_AHEAD_BYTES);
         const uint64_t *words = (const uint64_t *)(void *)group + lane;
         for (uint32_t w = 0; w < word_cnt; w++) {
             *key++ = words[w * WEIR_TABLE_SLOT_CNT];

@@ -333,8 +333,8 @@ t_masks_name_exactly_the_lines_that_changed(void **state)
     enum { IDS = 3000 };
     struct world w;
     world_open(&w, UINT64_C(8) << 20, 4, 2);
-    static const uint32_t kinds[][2] = {
-        {WEIR_KEY_8, 8}, {WEIR_KEY_8, 136}, {WEIR_KEY_16, 8}, {WEIR_KEY_STR, 16}};
+    static const uint32_t kinds[][2] = {{WEIR_KEY_8, 8}, {WEIR_KEY_8, 136}, {WEIR_KEY_16, 8},
+        {WEIR_KEY_STR, 8}, {WEIR_KEY_STR, 16}};
     heap = malloc(HEAP_BYTES);
     char *before = malloc(w.bytes);
     struct weir_rng rng;
