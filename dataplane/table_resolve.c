@@ -642,9 +642,22 @@ weir_table_resolve(struct weir_table *t, struct weir_table_rows *rows, uint32_t 
     return (int)(at - from);
 }
 
+/* Whether a key of 8 bytes that is not in its home group is nowhere: the group has a free slot. Of
+ * two zero words one is of no entry, so the bucket's header is not asked; false where it must
+ * be. */
+static inline bool
+is_nowhere(const uint64_t *words, const char *key)
+{
+    uint64_t word;
+    memcpy(&word, key, sizeof word);
+    uint32_t zeros = table_match(words, 0);
+    return (word != 0) & ((zeros & (zeros - 1)) != 0);
+}
+
 void
 weir_table_find_rows(const struct weir_table *t, struct weir_table_rows *rows)
 {
+    bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
     for (uint32_t at = 0; at < rows->cnt; at += WEIR_TABLE_CHUNK) {
         uint32_t cnt = weir_min_u32(rows->cnt - at, WEIR_TABLE_CHUNK);
         void **val = rows->ret_val + at;
@@ -654,6 +667,10 @@ weir_table_find_rows(const struct weir_table *t, struct weir_table_rows *rows)
             char *found = (char *)val[i];
             bool is_hit = t->spec.tail_cnt == 0 &&
                           hit(t->spec.key_kind, t->val_off, t->spec.val_bytes, key, &found);
+            if (!is_hit && is_8 && is_nowhere(val[i], key)) {
+                val[i] = NULL;
+                continue;
+            }
             val[i] = found;
             if (!is_hit) {
                 struct table_key k = table_key_of(t, rows->hash[at + i], key, rows->heap);

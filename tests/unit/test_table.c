@@ -445,6 +445,56 @@ t_resolved_values_stay_good_until_the_next_call(void **state)
     world_close(&w);
 }
 
+/* Keys of one key group and one home group, key 0 among them, of which the last do not fit
+ * there. */
+static uint32_t
+crowd(const struct weir_table *t, uint64_t *ret_key, uint32_t cnt)
+{
+    uint32_t got = 0;
+    uint32_t max = t->arena->spec.max_parallelism;
+    uint64_t home = (weir_hash_u64(0) & UINT32_MAX) * t->group_cnt[0] >> 32;
+    for (uint64_t key = 0; got < cnt; key++) {
+        uint64_t hash = weir_hash_u64(key);
+        bool is_near = weir_hash_key_group(hash, max) == weir_hash_key_group(weir_hash_u64(0), max);
+        if (is_near && (hash & UINT32_MAX) * t->group_cnt[0] >> 32 == home) {
+            ret_key[got++] = key;
+        }
+    }
+    return got;
+}
+
+static void
+t_absent_keys_are_told_from_those_beside_their_home(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, UINT64_C(16) << 20, 2, 2);
+    struct weir_table *t = table_of(&w, WEIR_KEY_8, 8);
+    enum { KEYS = 7 };
+    uint64_t key[KEYS];
+    uint64_t hash[KEYS];
+    void *val[KEYS];
+    uint32_t cnt = crowd(t, key, KEYS);
+    for (uint32_t i = 0; i < cnt; i++) {
+        hash[i] = weir_hash_u64(key[i]);
+    }
+    /* One more key each time: before, none of those behind it is there. */
+    for (uint32_t there = 0; there <= cnt; there++) {
+        struct weir_table_rows rows = {hash, (char *)key, NULL, 8, there, val, NULL, 0, false};
+        if (there > 0) {
+            assert_int_equal(weir_table_resolve(t, &rows, 0), there);
+        }
+        rows.cnt = cnt;
+        weir_table_find_rows(t, &rows);
+        for (uint32_t i = 0; i < cnt; i++) {
+            assert_int_equal(val[i] != NULL, i < there);
+            assert_ptr_equal(val[i], weir_table_find(t, hash[i], &key[i], NULL));
+        }
+    }
+    give_all(t);
+    world_close(&w);
+}
+
 static void
 t_scans_repeat_for_the_same_inserts(void **state)
 {
@@ -723,6 +773,7 @@ main(void)
         cmocka_unit_test(t_pages_split_and_directories_are_made_again),
         cmocka_unit_test(t_an_update_marks_the_line_of_its_value_alone),
         cmocka_unit_test(t_resolved_values_stay_good_until_the_next_call),
+        cmocka_unit_test(t_absent_keys_are_told_from_those_beside_their_home),
         cmocka_unit_test(t_scans_repeat_for_the_same_inserts),
         cmocka_unit_test(t_many_small_tables_share_pages_and_give_them_back),
         cmocka_unit_test(t_blobs_keep_any_length),
