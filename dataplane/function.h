@@ -81,8 +81,10 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 }
 
 #define WEIR_FUNCTION_BLOCK 256
-/* How many rows ahead texts are fetched: at a few ns a row, about as long as memory takes. */
-#define WEIR_FETCH_ROWS 24
+/* How many rows ahead texts are fetched, into the second-level cache: the first level has too few
+ * places for lines on their way. */
+#define WEIR_FETCH_ROWS 64
+#define WEIR_FETCH_L2 2
 #define WEIR_READS_NO_TEXT SIZE_MAX
 
 #define WEIR_FILTER(name, in_type)                                                                 \
@@ -162,8 +164,8 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
         memcpy(&str, view->rows + (size_t)view->stride * weir_view_row(view, i) + off, sizeof str);
         if (str.bytes > WEIR_STR_INLINE_BYTES) {
             const char *text = view->heap + str.u.off;
-            __builtin_prefetch(text);
-            __builtin_prefetch(text + WEIR_LINE_BYTES);
+            __builtin_prefetch(text, 0, WEIR_FETCH_L2);
+            __builtin_prefetch(text + WEIR_LINE_BYTES, 0, WEIR_FETCH_L2);
         }
     }
 }
