@@ -51,8 +51,7 @@ add_str(uint64_t *sum, uint64_t mul, struct weir_lane lane, const char *heap, co
     for (uint32_t i = 0; i < cnt; i++) {
         const struct weir_str *str =
             (const struct weir_str *)(const void *)(lane.ptr + (size_t)lane.stride * rows[i]);
-        const char *text = (const char *)(uintptr_t)weir_select(
-            str->bytes > WEIR_STR_INLINE_BYTES, (uintptr_t)heap + str->u.off, (uintptr_t)str->head);
+        const char *text = weir_str_slice(str, heap).ptr;
         uint64_t hash = WEIR_LIKELY(str->bytes - 4 <= 12) ? weir_row_text_4_16(text, str->bytes)
                                                           : weir_row_text(text, str->bytes);
         sum[i] += hash * mul;
