@@ -108,9 +108,9 @@ fetch_payloads(
         const struct nexmark_event *row = &rows[sel[i]];
         bool reads = kinds >> (row->kind & 31) & 1;
         const char *at = reads ? view->heap + row->payload_off : (const char *)row;
-        __builtin_prefetch(at);
-        __builtin_prefetch(at + WEIR_LINE_BYTES);
-        __builtin_prefetch(at + 2 * WEIR_LINE_BYTES);
+        __builtin_prefetch(at, 0, WEIR_FETCH_L2);
+        __builtin_prefetch(at + WEIR_LINE_BYTES, 0, WEIR_FETCH_L2);
+        __builtin_prefetch(at + 2 * WEIR_LINE_BYTES, 0, WEIR_FETCH_L2);
     }
 }
 
