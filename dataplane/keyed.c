@@ -9,6 +9,8 @@
 /* A packed key is longer than an inline one, so its table stores the hash that it was given. */
 #define PACKED_HEAD_BYTES 8
 #define PACKED_LENGTH_BYTES 8
+WEIR_STATIC_ASSERT(WEIR_HASH_INLINE_BYTES_MAX == WEIR_KEY_TEXT_INLINE_BYTES,
+    "the words of a key are those that its hash is of");
 WEIR_STATIC_ASSERT(PACKED_HEAD_BYTES + 2 * PACKED_LENGTH_BYTES > WEIR_KEY_TEXT_INLINE_BYTES,
     "two empty strings are a long key");
 /* The texts of a block of usual keys; a single longer one has it grow. */
@@ -91,11 +93,11 @@ set_text_key(struct weir_keyed_rows *rows, uint32_t i, const char *heap, struct 
     memcpy(&rows->word[WEIR_KEY_TEXT_WORD_CNT * i], &key, sizeof key);
 }
 
-/* Keys and hashes of the usual strings, those of 4 to 16 bytes, without a jump: one by the length
- * would be guessed wrong nearly every second time. The words are right for up to 20 bytes. Returns
- * how many others there are; their positions go into ret_other. */
+/* Keys and hashes of strings of at most 20 bytes, without a jump: one by the length would be
+ * guessed wrong nearly every second time. Returns how many others there are, the empty one among
+ * them; their positions go into ret_other. */
 static inline __attribute__((always_inline)) uint32_t
-load_strs_4_16(struct weir_lane lane, const uint16_t *sel, const char *heap, uint32_t cnt,
+load_usual_strs(struct weir_lane lane, const uint16_t *sel, const char *heap, uint32_t cnt,
     struct weir_keyed_rows *rows, uint8_t *ret_other)
 {
     uint64_t *word = rows->word;
@@ -106,19 +108,26 @@ load_strs_4_16(struct weir_lane lane, const uint16_t *sel, const char *heap, uin
         const char *at = lane.ptr + (size_t)lane.stride * (sel != NULL ? sel[i] : i);
         memcpy(&str, at, sizeof str);
         bool is_far = str.bytes > WEIR_STR_INLINE_BYTES;
+        /* Of one inside its row the second word is as it lies, and what is loaded for the third
+         * one, of the same row, is shifted out or left out. */
         const char *inside = at + offsetof(struct weir_str, head);
         const char *text = (const char *)(uintptr_t)weir_select(
             is_far, (uintptr_t)heap + str.u.off, (uintptr_t)inside);
-        uint32_t bytes = str.bytes < 4 ? 4 : str.bytes;
-        uint64_t last;
-        memcpy(&last, text + bytes - sizeof last, sizeof last);
-        memcpy(word, at, sizeof *word);
-        memcpy(word + 1, text + 4, sizeof *word);
-        last >>= 8 * (WEIR_KEY_TEXT_INLINE_BYTES - bytes) & 63;
-        word[2] = weir_select(is_far, last, 0);
-        hash[i] = weir_hash_bytes_4_16(text, bytes);
+        uint64_t first;
+        uint64_t second;
+        uint64_t third;
+        uint32_t last = (uint32_t)weir_select(is_far, str.bytes - sizeof third, 0);
+        memcpy(&first, at, sizeof first);
+        memcpy(&second, text + 4, sizeof second);
+        memcpy(&third, text + last, sizeof third);
+        third >>= 8 * (WEIR_KEY_TEXT_INLINE_BYTES - str.bytes) & 63;
+        third = weir_select(is_far, third, 0);
+        word[0] = first;
+        word[1] = second;
+        word[2] = third;
+        hash[i] = weir_hash_words(first, second, third);
         ret_other[other_cnt] = (uint8_t)i;
-        other_cnt += str.bytes - 4 > 12;
+        other_cnt += str.bytes - 1 >= WEIR_KEY_TEXT_INLINE_BYTES;
     }
     return other_cnt;
 }
@@ -132,12 +141,11 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
     const uint16_t *sel = view->sel != NULL ? view->sel + from : NULL;
     uint8_t other[WEIR_KEYED_ROW_CNT_MAX];
     uint32_t other_cnt;
-    bool has_usual = true;
     lane.ptr += sel != NULL ? 0 : (size_t)lane.stride * from;
     if (sel != NULL) {
-        other_cnt = load_strs_4_16(lane, sel, heap, cnt, rows, other);
+        other_cnt = load_usual_strs(lane, sel, heap, cnt, rows, other);
     } else {
-        other_cnt = load_strs_4_16(lane, NULL, heap, cnt, rows, other);
+        other_cnt = load_usual_strs(lane, NULL, heap, cnt, rows, other);
     }
     for (uint32_t o = 0; o < other_cnt; o++) {
         uint32_t i = other[o];
@@ -145,13 +153,12 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
         struct weir_str str;
         memcpy(&str, at, sizeof str);
         struct weir_slice text = weir_str_slice(&str, heap);
-        rows->hash[i] = weir_hash_bytes(text.ptr, text.bytes);
-        if (text.bytes > WEIR_KEY_TEXT_INLINE_BYTES) { /* the words of others are right */
+        if (text.bytes > 0) { /* what was made of the empty one is right */
+            rows->hash[i] = weir_hash_bytes(text.ptr, text.bytes);
             set_text_key(rows, i, heap, text);
         }
-        has_usual &= text.bytes - 1 < WEIR_KEY_TEXT_INLINE_BYTES;
     }
-    return has_usual;
+    return other_cnt == 0;
 }
 
 static uint64_t

@@ -356,7 +356,7 @@ weir_table_stored_key_hash(const struct weir_table *t, const uint64_t *word)
     if (table_word_is_long(word)) {
         return word[1];
     }
-    return weir_hash_bytes((const char *)word + sizeof(uint32_t), (uint32_t)word[0]);
+    return weir_hash_words(word[0], word[1], word[2]);
 }
 
 uint64_t

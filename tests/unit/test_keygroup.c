@@ -8,13 +8,13 @@ static void
 t_T141_string_keys_land_in_their_golden_groups(void **state)
 {
     (void)state;
-    /* Our own hash: these are vectors of hash version 1 and must never change. */
+    /* Our own hash: these are vectors of hash version 2 and must never change. */
     static const struct {
         const char *key;
         uint32_t group;
-    } golden[] = {{"a", 115}, {"hello", 74}, {"key1", 28}, {"flink", 69},
+    } golden[] = {{"a", 110}, {"hello", 127}, {"key1", 100}, {"flink", 80},
         {"a key of more than sixteen bytes", 19}};
-    assert_int_equal(WEIR_HASH_VERSION, 1);
+    assert_int_equal(WEIR_HASH_VERSION, 2);
     for (size_t i = 0; i < WEIR_ARRAY_CNT(golden); i++) {
         uint64_t hash = weir_hash_bytes(golden[i].key, strlen(golden[i].key));
         assert_int_equal(weir_hash_key_group(hash, 128), golden[i].group);
