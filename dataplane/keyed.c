@@ -93,43 +93,49 @@ set_text_key(struct weir_keyed_rows *rows, uint32_t i, const char *heap, struct 
     memcpy(&rows->word[WEIR_KEY_TEXT_WORD_CNT * i], &key, sizeof key);
 }
 
-/* Keys and hashes of strings of at most 20 bytes, without a jump: one by the length would be
- * guessed wrong nearly every second time. Returns how many others there are, the empty one among
- * them; their positions go into ret_other. */
+/* Keys of strings of at most 20 bytes, without a jump: one by the length would be guessed wrong
+ * nearly every second time. Returns how many others there are, the empty one among them; their
+ * positions go into ret_other. */
 static inline __attribute__((always_inline)) uint32_t
 load_usual_strs(struct weir_lane lane, const uint16_t *sel, const char *heap, uint32_t cnt,
-    struct weir_keyed_rows *rows, uint8_t *ret_other)
+    uint64_t *ret_word, uint8_t *ret_other)
 {
-    uint64_t *word = rows->word;
-    uint64_t *hash = rows->hash;
+    uint64_t *word = ret_word;
     uint32_t other_cnt = 0;
     for (uint32_t i = 0; i < cnt; i++, word += WEIR_KEY_TEXT_WORD_CNT) {
-        struct weir_str str;
         const char *at = lane.ptr + (size_t)lane.stride * (sel != NULL ? sel[i] : i);
-        memcpy(&str, at, sizeof str);
-        bool is_far = str.bytes > WEIR_STR_INLINE_BYTES;
-        /* Of one inside its row the second word is as it lies, and what is loaded for the third
-         * one, of the same row, is shifted out or left out. */
-        const char *inside = at + offsetof(struct weir_str, head);
-        const char *text = (const char *)(uintptr_t)weir_select(
-            is_far, (uintptr_t)heap + str.u.off, (uintptr_t)inside);
         uint64_t first;
+        uint64_t off;
+        memcpy(&first, at, sizeof first);
+        memcpy(&off, at + offsetof(struct weir_str, u), sizeof off);
+        uint64_t bytes = (uint32_t)first;
+        uint64_t far = (uint64_t)((int64_t)(WEIR_STR_INLINE_BYTES - bytes) >> 63);
+        /* Of one inside its row the second word is as it lies. */
+        uintptr_t inside = (uintptr_t)at + offsetof(struct weir_str, head);
+        const char *text = (const char *)(inside + (((uintptr_t)heap + off - inside) & far));
         uint64_t second;
         uint64_t third;
-        uint32_t last = (uint32_t)weir_select(is_far, str.bytes - sizeof third, 0);
-        memcpy(&first, at, sizeof first);
         memcpy(&second, text + 4, sizeof second);
-        memcpy(&third, text + last, sizeof third);
-        third >>= 8 * (WEIR_KEY_TEXT_INLINE_BYTES - str.bytes) & 63;
-        third = weir_select(is_far, third, 0);
+        memcpy(&third, text + ((bytes - sizeof third) & far), sizeof third);
+        third >>= 8 * (WEIR_KEY_TEXT_INLINE_BYTES - bytes) & 63;
+        word[2] = third & far;
         word[0] = first;
+        __asm__("" ::: "memory"); /* two stores: a vector of both costs more to put together */
         word[1] = second;
-        word[2] = third;
-        hash[i] = weir_hash_words(first, second, third);
         ret_other[other_cnt] = (uint8_t)i;
-        other_cnt += str.bytes - 1 >= WEIR_KEY_TEXT_INLINE_BYTES;
+        other_cnt += bytes - 1 >= WEIR_KEY_TEXT_INLINE_BYTES;
     }
     return other_cnt;
+}
+
+/* The hashes of the same, in a loop of its own: together they want more registers than there
+ * are. */
+static void
+hash_usual_strs(const uint64_t *word, uint32_t cnt, uint64_t *ret_hash)
+{
+    for (uint32_t i = 0; i < cnt; i++, word += WEIR_KEY_TEXT_WORD_CNT) {
+        ret_hash[i] = weir_hash_words(word[0], word[1], word[2]);
+    }
 }
 
 /* Returns whether none is empty or long. */
@@ -143,10 +149,11 @@ load_strs(struct weir_lane lane, const struct weir_view *view, uint32_t from, ui
     uint32_t other_cnt;
     lane.ptr += sel != NULL ? 0 : (size_t)lane.stride * from;
     if (sel != NULL) {
-        other_cnt = load_usual_strs(lane, sel, heap, cnt, rows, other);
+        other_cnt = load_usual_strs(lane, sel, heap, cnt, rows->word, other);
     } else {
-        other_cnt = load_usual_strs(lane, NULL, heap, cnt, rows, other);
+        other_cnt = load_usual_strs(lane, NULL, heap, cnt, rows->word, other);
     }
+    hash_usual_strs(rows->word, cnt, rows->hash);
     for (uint32_t o = 0; o < other_cnt; o++) {
         uint32_t i = other[o];
         const char *at = lane.ptr + (size_t)lane.stride * (sel != NULL ? sel[i] : i);
