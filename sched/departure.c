@@ -128,7 +128,8 @@ weir_departure_steal(
             cpu >= WEIR_CPUSET_CPU_CNT_MAX) {
             continue;
         }
-        uint64_t more = ticks - departures->steal_ticks[cpu];
+        uint64_t last = departures->steal_ticks[cpu];
+        uint64_t more = ticks > last ? ticks - last : 0; /* a host that moved us may count less */
         departures->steal_ticks[cpu] = ticks;
         for (uint32_t i = 0; i < core_cnt && departures->has_ticks && more > 0; i++) {
             if (weir_core_cpu(cores[i]) == (int)cpu) {

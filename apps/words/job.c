@@ -49,7 +49,11 @@ struct stamp {
     uint64_t number; /* of the last line, in its file */
 };
 
-/* The leading number of a line and where it ends. False: the line begins with none. */
+/* Times of lines, in milliseconds either way: 73 million years, with room for windows around. */
+#define TIME_MS_MAX ((INT64_C(1) << 61) - 1)
+
+/* The leading number of a line and where it ends. False: the line begins with none that is a time.
+ */
 static bool
 leading_number(struct weir_slice text, int64_t *ret_number, uint32_t *ret_end)
 {
@@ -69,7 +73,7 @@ leading_number(struct weir_slice text, int64_t *ret_number, uint32_t *ret_end)
     }
     bool ends =
         at == text.bytes || text.ptr[at] == ' ' || (text.ptr[at] >= '\t' && text.ptr[at] <= '\r');
-    if (at == begin || !ends || (!negative && number == INT64_MIN)) {
+    if (at == begin || !ends || number < -TIME_MS_MAX) {
         return false;
     }
     *ret_number = negative ? number : -number;
@@ -175,7 +179,7 @@ WEIR_MAP(to_windowed, counted, windowed)
 }
 
 /* One window over all time: it fires with the MAX watermark, at the end of the input. */
-#define ALL_TIME_MS (INT64_C(1) << 62)
+#define ALL_TIME_MS (2 * (TIME_MS_MAX + 1))
 
 int
 weir_job_main(struct weir_env *env)

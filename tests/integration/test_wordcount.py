@@ -207,6 +207,16 @@ class WordCount(rig.Rig):
         self.check(self.expect(("window_start", "window_end", "word", "count"),
                                [(1000, 2000, "a", 1), (1000, 2000, "b", 1), (2000, 3000, "c", 1)]))
 
+    def test_far_times_belong_to_the_one_count_of_all(self):
+        far = 2**61 - 1
+        for times in ((-far, 0, far), (far, -far, 0)):  # none is late: the window is open to the end
+            path = self.write("far.txt", "".join(f"{time} a\n" for time in times))
+            self.run_job("wordcount", {"input": path, "time": "field", "output": "out.csv"})
+            self.check(self.expect(("word", "count"), [("a", 3)]))
+        for time in (far + 1, -far - 1):
+            path = self.write("far.txt", f"1 a\n{time} a\n")
+            self.assertIn("far.txt:2:1", self.run_job("wordcount", {"input": path, "time": "field"}, code=65).text)
+
     def test_slide_without_a_window_is_refused(self):
         self.run_job("wordcount", {"input": self.input, "slide": "1s"}, code=78)
 
