@@ -49,8 +49,10 @@ struct stamp {
     uint64_t number; /* of the last line, in its file */
 };
 
-/* Times of lines, in milliseconds either way: 73 million years, with room for windows around. */
-#define TIME_MS_MAX ((INT64_C(1) << 61) - 1)
+/* One window over all time: it fires with the MAX watermark, at the end of the input, for no time
+ * of a line reaches its last millisecond. */
+#define ALL_TIME_MS (INT64_C(1) << 62)
+#define TIME_MS_MAX (ALL_TIME_MS / 2 - 2)
 
 /* The leading number of a line and where it ends. False: the line begins with none that is a time.
  */
@@ -177,9 +179,6 @@ WEIR_MAP(to_windowed, counted, windowed)
     out->word = in->word;
     out->count = in->count;
 }
-
-/* One window over all time: it fires with the MAX watermark, at the end of the input. */
-#define ALL_TIME_MS (2 * (TIME_MS_MAX + 1))
 
 int
 weir_job_main(struct weir_env *env)
