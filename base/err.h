@@ -83,6 +83,10 @@ enum weir_exit {
         "report it, with the command that shows it")                                               \
     X(ETIMEOUT, 1305, FAILED, "it took longer than allowed", "the other side is slow or gone",     \
         "raise the limit that the message names")                                                  \
+    X(ECUT, 1306, IO, "memory behind a mapping is gone",                                           \
+        "a mapped input file became shorter during the run, its device failed, or the host ran "   \
+        "out of huge pages",                                                                       \
+        "leave input files as they are while a job reads them; reserve the huge pages it needs")   \
     /* 14xx: formats and input data */                                                             \
     X(EDATA, 1401, DATA, "the input is malformed", "a line or a record that cannot be read",       \
         "correct the input, or set on_error to skip or side")                                      \

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,10 +71,33 @@ early_main(void *arg)
     }
 }
 
+/* What is written when a mapped page cannot be had: made before, for a handler formats nothing. */
+static char bus_text[512];
+
+/* There is no way back into the read that failed. What the job has written stays unpublished. */
+static void
+on_bus(int number)
+{
+    (void)number;
+    (void)!write(STDERR_FILENO, bus_text, strlen(bus_text));
+    _exit(WEIR_EXIT_IO);
+}
+
+static void
+guard_mappings(void)
+{
+    const struct weir_err_row *row = weir_err_row(WEIR_ECUT);
+    (void)snprintf(bus_text, sizeof bus_text,
+        "error WEIR-%d: %s\n  %s\n  fix: %s (weir explain WEIR-%d)\n", row->code, row->text,
+        row->cause, row->fix, row->code);
+    (void)signal(SIGBUS, on_bus);
+}
+
 int
 weir_watch_block(void)
 {
     sigset_t set = signals();
+    guard_mappings();
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     /* A reader that goes away is an error of writing (74), not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);

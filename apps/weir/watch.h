@@ -22,6 +22,7 @@ struct weir_watch_totals {
 
 /* weir_watch_block - block the signals; to be called before any thread is made.
  *
+ * From here on a mapped page that is gone (WEIR_ECUT) ends the process with a message.
  * Until the watch starts, the first TERM or INT is kept for it and the second ends the process, so
  * that nobody waits for a file or a graph that does not come.
  */

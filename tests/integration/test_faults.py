@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 import rig
 
@@ -260,6 +261,18 @@ class Faults(rig.Rig):
         # The last line is cut: those before it are all there.
         self.write("in.jsonl", b"".join(lines) + lines[0][:-20])
         self.on_error("nexmark", {"events": "in.jsonl"}, "in.jsonl:601:", good)
+
+    def test_event_log_that_is_cut_during_the_run_is_74(self):
+        self.run_job("nexmark-log", {"events": "gen:2000000,seed=4", "output": "e.log"})
+        process = self.start_job("nexmark", {"events": "e.log", "query": "q2", "rate": "200000", "output": "o.csv"})
+        while not (self.folder / "o.csv.parts").exists() and process.poll() is None:
+            time.sleep(0.01)
+        os.truncate(self.folder / "e.log", 4096)
+        text = process.communicate(timeout=60)[1].decode()
+        self.assertEqual(process.returncode, 74, text)
+        self.assertEqual(text.count(PREFIX), 1, text)
+        self.assertIn(f"{PREFIX}1306: memory behind a mapping is gone", text)
+        self.assertFalse((self.folder / "o.csv").exists())
 
     def test_malformed_event_log(self):
         self.run_job("nexmark-log", {"events": "gen:5000,seed=4", "output": "good.log"})
