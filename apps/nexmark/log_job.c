@@ -178,7 +178,7 @@ log_path(struct weir_env *env)
 int
 weir_job_main(struct weir_env *env)
 {
-    const struct nexmark_want all = {NEXMARK_ALL, NEXMARK_ALL};
+    const struct nexmark_want all = {NEXMARK_ALL, NEXMARK_ALL, false};
     struct sink_conf conf = {log_path(env), record_room(weir_param(env, "events"))};
     struct nexmark_gen_opts gen;
     const char *events = weir_param(env, "events");

@@ -342,7 +342,7 @@ build_q5(struct weir_stream *bids)
         .top_cnt = 1,
     };
     const struct weir_top_conf most = {.by_field = "num", .cnt = 1, .ties = true};
-    struct weir_stream *s = weir_key_by(bids, WEIR_KEY(nexmark_row, id));
+    struct weir_stream *s = weir_key_by(bids, WEIR_KEY(nexmark_brief, id));
     s = weir_window(s, "count", &count, bid_count_schema());
     return weir_map(weir_top(s, "most", &most), "to_hot", &to_hot_op);
 }
@@ -358,13 +358,13 @@ build_q7(struct weir_stream *bids)
 #define PEOPLE (NEXMARK_PERSONS | NEXMARK_AUCTIONS)
 
 static const struct nexmark_query queries[] = {
-    {"q0", {BIDS, BIDS}, build_q0},
-    {"q1", {BIDS, BIDS}, build_q1},
-    {"q2", {NEXMARK_ALL, 0}, build_q2},
-    {"q3", {PEOPLE, NEXMARK_PERSONS}, build_q3},
-    {"q5", {BIDS, 0}, build_q5},
-    {"q7", {BIDS, BIDS}, build_q7},
-    {"q8", {PEOPLE, NEXMARK_PERSONS}, build_q8},
+    {"q0", {BIDS, BIDS, false}, build_q0},
+    {"q1", {BIDS, BIDS, false}, build_q1},
+    {"q2", {NEXMARK_ALL, 0, false}, build_q2},
+    {"q3", {PEOPLE, NEXMARK_PERSONS, false}, build_q3},
+    {"q5", {BIDS, 0, true}, build_q5},
+    {"q7", {BIDS, BIDS, false}, build_q7},
+    {"q8", {PEOPLE, NEXMARK_PERSONS, false}, build_q8},
 };
 
 const struct nexmark_query *

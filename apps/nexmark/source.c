@@ -39,14 +39,16 @@ struct look {
     uint64_t offs; /* of payloads, or'ed */
     uint64_t end_max; /* of payloads */
     uint32_t rows; /* looked at */
-    uint32_t wanted; /* rows in sel */
+    uint32_t wanted; /* rows in sel, and in these columns of nexmark_brief */
+    int64_t *id; /* NULL: no columns */
+    int64_t *at;
 };
 
 static const struct look look_none = {.time_min = INT64_MAX, .time_max = INT64_MIN};
 
 static inline __attribute__((always_inline)) void
 look_at_rows(const struct nexmark_event *row, uint32_t cnt, uint32_t kinds, bool time_unused,
-    uint16_t *sel, struct look *look)
+    bool brief, uint16_t *sel, struct look *look)
 {
     struct look seen = *look; /* in registers: a store of an index might alias it */
     /* Where most events are skipped, the payloads of the others need the places of lines. */
@@ -64,6 +66,10 @@ look_at_rows(const struct nexmark_event *row, uint32_t cnt, uint32_t kinds, bool
         seen.heads |= head;
         __builtin_prefetch(row + ahead, 0, WEIR_FETCH_L2);
         sel[seen.wanted] = (uint16_t)i;
+        if (brief) {
+            seen.id[seen.wanted] = row->id_or_auction;
+            seen.at[seen.wanted] = row->time_ms;
+        }
         seen.wanted += kinds >> (head >> 32 & 31) & 1;
     }
     *look = seen;
@@ -80,7 +86,9 @@ look_at(const struct weir_operator *op, const struct weir_view *view, uint32_t c
     bool time_unused = op->env->time_unused;
     const struct nexmark_event *rows = (const struct nexmark_event *)(const void *)view->rows;
     rows += look->rows;
-    if (kinds == NEXMARK_ALL && conf->want.payload_kinds == 0) {
+    if (look->id != NULL) {
+        look_at_rows(rows, cnt, kinds, false, true, sel, look);
+    } else if (kinds == NEXMARK_ALL && conf->want.payload_kinds == 0) {
         int64_t min = INT64_MAX;
         int64_t max = INT64_MIN;
         if (!time_unused) {
@@ -90,9 +98,9 @@ look_at(const struct weir_operator *op, const struct weir_view *view, uint32_t c
         look->time_max = weir_max_i64(look->time_max, max);
         look->wanted += cnt;
     } else if (time_unused) {
-        look_at_rows(rows, cnt, kinds, true, sel, look);
+        look_at_rows(rows, cnt, kinds, true, false, sel, look);
     } else {
-        look_at_rows(rows, cnt, kinds, false, sel, look);
+        look_at_rows(rows, cnt, kinds, false, false, sel, look);
     }
     look->rows += cnt;
 }
@@ -114,14 +122,13 @@ fetch_payloads(
     }
 }
 
-/* Hand on the wanted ones of the rows in out's view, after a look at them. Returns how many of the
- * rows are done with: fewer than all where a watermark has to go before the next. */
+/* Narrow a view to the wanted ones of its rows, after a look at them. Returns how many of the rows
+ * are done with: fewer than all where a watermark has to go before the next. */
 static uint32_t
 deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct look *look,
-    struct weir_out *out)
+    struct weir_view *view, struct weir_out *out)
 {
     static const struct weir_watermark_conf watermark = {.lag_ms = WATERMARK_LAG_MS};
-    struct weir_view *view = &out->view;
     uint16_t *sel = out->sel_buf;
     uint32_t all = look->rows;
     uint32_t wanted = look->wanted;
@@ -210,7 +217,7 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     }
     struct look look = look_none;
     look_at(op, &out->view, cnt, out->sel_buf, &look);
-    cnt = deliver(op, &self->marker, &look, out);
+    cnt = deliver(op, &self->marker, &look, &out->view, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
     gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
     op->work_done = first + cnt;
@@ -238,6 +245,12 @@ struct log_self {
     uint16_t payload_id;
     bool registered;
 };
+
+static uint32_t
+look_step(const struct weir_out *out)
+{
+    return weir_min_u32((out->row_cap + 1) / 2, LOOK_ROWS);
+}
 
 static int
 log_open(struct weir_operator *op)
@@ -271,17 +284,37 @@ log_open(struct weir_operator *op)
     return rc;
 }
 
+/* Look at up to cnt rows of view, until more wanted ones might be too many for the output. */
 static int
-log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+log_look(struct weir_operator *op, const struct weir_view *view, uint32_t cnt, struct weir_out *out,
+    struct look *look)
 {
-    struct log_self *self = op->self;
+    const struct log_self *self = op->self;
     const struct nexmark_source_conf *conf = op->conf;
-    struct weir_view *view = &out->view;
-    uint64_t first;
-    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
-    if (cnt == 0) {
-        return gen_feed_status(&self->feed, 0);
+    uint32_t step = look_step(out);
+    while (look->rows < cnt && look->wanted + step <= out->row_cap) {
+        uint32_t from = look->wanted;
+        look_at(op, view, weir_min_u32(cnt - look->rows, step), out->sel_buf, look);
+        if (look->wanted - from < step / 4) {
+            fetch_payloads(view, conf->want.payload_kinds, out->sel_buf, from, look->wanted);
+        }
     }
+    /* The file is trusted in nothing: a payload that may be read lies within its section. */
+    if (look->heads >> 32 > (NEXMARK_PERSON | NEXMARK_AUCTION | NEXMARK_BID)) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record is of an unknown kind", conf->path);
+    }
+    if (look->offs >> 63 != 0 || look->end_max > self->log.payload_bytes) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
+    }
+    return 0;
+}
+
+/* Records from `first` on, as they lie in the file. */
+static void
+log_view(const struct log_self *self, uint64_t first, struct weir_view *view)
+{
     const struct nexmark_event *rows = self->log.records + first;
     uint32_t off;
     weir_region_table_locate(self->record_id, first * NEXMARK_EVENT_BYTES, &view->region, &off);
@@ -290,32 +323,73 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->heap = (char *)(uintptr_t)self->log.payloads;
     view->heap_region = self->payload_id;
     view->flags = WEIR_BATCH_FOREIGN_ROWS | WEIR_BATCH_FOREIGN_HEAP;
-    view->intended_ns = gen_feed_intended_ns(&self->feed, first);
-    /* The file is trusted in nothing: a payload that may be read lies within its section. */
-    struct look look = look_none;
-    uint32_t step = weir_min_u32((out->row_cap + 1) / 2, LOOK_ROWS);
-    while (look.rows < cnt && look.wanted + step <= out->row_cap) {
-        uint32_t from = look.wanted;
-        look_at(op, view, weir_min_u32(cnt - look.rows, step), out->sel_buf, &look);
-        if (look.wanted - from < step / 4) {
-            fetch_payloads(view, conf->want.payload_kinds, out->sel_buf, from, look.wanted);
-        }
-    }
-    if (look.heads >> 32 > (NEXMARK_PERSON | NEXMARK_AUCTION | NEXMARK_BID)) {
-        return weir_err_push(
-            WEIR_EFORMAT, "%s: event log: a record is of an unknown kind", conf->path);
-    }
-    if (look.offs >> 63 != 0 || look.end_max > self->log.payload_bytes) {
-        return weir_err_push(
-            WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
-    }
-    cnt = deliver(op, &self->marker, &look, out);
-    self->look_most = cnt < look.rows ? weir_min_u32(cnt + step, self->look_most)
-                                      : weir_min_u32(2 * self->look_most, NEXMARK_LOG_POLL_EVENTS);
-    gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
-    op->work_done = first + cnt;
+}
+
+/* rows of those from `first` on are done with. */
+static int
+log_advance(struct weir_operator *op, const struct look *look, uint64_t first, uint32_t rows,
+    const struct weir_out *out)
+{
+    struct log_self *self = op->self;
+    self->look_most = rows < look->rows
+                          ? weir_min_u32(rows + look_step(out), self->look_most)
+                          : weir_min_u32(2 * self->look_most, NEXMARK_LOG_POLL_EVENTS);
+    gen_feed_advance(&self->feed, rows, op->env->subtask_cnt);
+    op->work_done = first + rows;
     op->work_all = self->feed.event_cnt;
-    return gen_feed_status(&self->feed, cnt);
+    return gen_feed_status(&self->feed, rows);
+}
+
+static int
+log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct log_self *self = op->self;
+    struct look look = look_none;
+    uint64_t first;
+    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
+    if (cnt == 0) {
+        return gen_feed_status(&self->feed, 0);
+    }
+    log_view(self, first, &out->view);
+    out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
+    int err = log_look(op, &out->view, cnt, out, &look);
+    if (err < 0) {
+        return err;
+    }
+    cnt = deliver(op, &self->marker, &look, &out->view, out);
+    return log_advance(op, &look, first, cnt, out);
+}
+
+/* The wanted rows into columns, while they are looked at: who reads them asks no line of the log
+ * again. */
+static int
+log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct log_self *self = op->self;
+    struct weir_view *view = &out->view;
+    struct weir_view records = {.stride = NEXMARK_EVENT_BYTES, .time_stride = NEXMARK_EVENT_BYTES};
+    struct look look = look_none;
+    uint64_t first;
+    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
+    if (cnt == 0) {
+        return gen_feed_status(&self->feed, 0);
+    }
+    look.id = WEIR_COLUMN(view, struct nexmark_brief, id);
+    look.at = WEIR_COLUMN(view, struct nexmark_brief, at);
+    log_view(self, first, &records);
+    int err = log_look(op, &records, cnt, out, &look);
+    if (err < 0) {
+        return err;
+    }
+    cnt = deliver(op, &self->marker, &look, &records, out);
+    view->row_cnt = records.cnt;
+    view->cnt = records.cnt;
+    view->watermark = records.watermark;
+    view->time_min = records.time_min;
+    view->time_max = records.time_max;
+    view->flags |= records.flags & (WEIR_BATCH_TIME_BOUNDED | WEIR_BATCH_TIME_EXACT);
+    view->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    return log_advance(op, &look, first, cnt, out);
 }
 
 static int
@@ -344,7 +418,29 @@ const struct weir_operator_type nexmark_log_type = {
     .lends_memory = true,
 };
 
+const struct weir_operator_type nexmark_log_brief_type = {
+    .name = "nexmark_log",
+    .self_bytes = sizeof(struct log_self),
+    .output_cnt = 1,
+    .columns = true,
+    .open = log_open,
+    .poll = log_poll_brief,
+    .close = log_close,
+};
+
 /* ---- by parameters ---- */
+
+WEIR_MAP(to_brief, nexmark_row, nexmark_brief)
+{
+    out->id = in->id;
+    out->at = in->at;
+}
+
+static struct weir_stream *
+brief_if(struct weir_stream *s, bool brief)
+{
+    return brief ? weir_map(s, "to_brief", &to_brief_op) : s;
+}
 
 /* Whether a file is a mapped log; anything else that can be read is taken for lines. */
 static int
@@ -390,7 +486,7 @@ source_from_lines(struct weir_env *env, const struct nexmark_source_conf *conf, 
     } else {
         WEIR_CHECK(want->kinds == NEXMARK_ALL, "no filter for kinds %#x", want->kinds);
     }
-    return s;
+    return brief_if(s, want->brief);
 }
 
 static struct weir_stream *
@@ -403,9 +499,10 @@ source_from_file(struct weir_env *env, struct nexmark_source_conf *conf, const c
         weir_env_fail(env, rc, "parameter events");
     }
     if (log) {
+        bool brief = conf->want.brief;
         conf->path = path;
-        return weir_source(
-            env, "events", nexmark_row_schema(), &nexmark_log_type, conf, sizeof *conf);
+        return weir_source(env, "events", brief ? nexmark_brief_schema() : nexmark_row_schema(),
+            brief ? &nexmark_log_brief_type : &nexmark_log_type, conf, sizeof *conf);
     }
     return source_from_lines(env, conf, path);
 }
@@ -423,5 +520,7 @@ nexmark_source(struct weir_env *env, const struct nexmark_want *want)
     if (rc != 0) {
         weir_env_fail(env, rc, "parameter events");
     }
-    return weir_source(env, "events", nexmark_row_schema(), &nexmark_gen_type, &conf, sizeof conf);
+    struct weir_stream *s =
+        weir_source(env, "events", nexmark_row_schema(), &nexmark_gen_type, &conf, sizeof conf);
+    return brief_if(s, want->brief);
 }

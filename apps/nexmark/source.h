@@ -15,6 +15,10 @@
 WEIR_SCHEMA(nexmark_row, NEXMARK_ROW)
 WEIR_STATIC_ASSERT(sizeof(struct nexmark_row) == sizeof(struct nexmark_event), "the same record");
 
+/* What a row says of which and when, for queries that ask no more. */
+#define NEXMARK_BRIEF(F) F(i64, id) F(time, at)
+WEIR_SCHEMA(nexmark_brief, NEXMARK_BRIEF)
+
 /* The kind of a row: the first word of its payload, which the string carries. */
 static inline uint32_t
 nexmark_row_kind(const struct nexmark_row *row)
@@ -28,6 +32,7 @@ nexmark_row_kind(const struct nexmark_row *row)
 struct nexmark_want {
     uint32_t kinds; /* which to deliver, as bits */
     uint32_t payload_kinds; /* those whose payloads are read */
+    bool brief; /* as nexmark_brief, not as nexmark_row */
 };
 #define NEXMARK_PERSONS (1u << NEXMARK_PERSON)
 #define NEXMARK_AUCTIONS (1u << NEXMARK_AUCTION)
@@ -60,5 +65,6 @@ struct weir_stream *nexmark_source(struct weir_env *env, const struct nexmark_wa
 
 extern const struct weir_operator_type nexmark_gen_type;
 extern const struct weir_operator_type nexmark_log_type;
+extern const struct weir_operator_type nexmark_log_brief_type;
 
 #endif

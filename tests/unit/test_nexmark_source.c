@@ -13,6 +13,8 @@
 #include "tests/unit/test.h"
 
 #define EVENT_CNT 40000
+#define LATE_EVERY 977 /* events, where some are late */
+#define LATE_MS 8000
 #define BUF_BYTES (NEXMARK_EVENT_BYTES * WEIR_BATCH_ROW_CNT_MAX)
 
 struct rig {
@@ -25,6 +27,7 @@ struct rig {
     struct weir_operator op;
     struct weir_out out;
     uint16_t sel[WEIR_BATCH_ROW_CNT_MAX];
+    bool has_late; /* some events come after a watermark that passes them */
 };
 
 static int
@@ -34,6 +37,16 @@ file_write(void *to, uint64_t off, const void *bytes, size_t byte_cnt)
     bool is_done = fseek(rig->file, (long)off, SEEK_SET) == 0 &&
                    fwrite(bytes, 1, byte_cnt, rig->file) == byte_cnt;
     return is_done ? 0 : WEIR_EIO;
+}
+
+/* Event i as it stands in the log. */
+static void
+log_event(const struct rig *rig, const struct nexmark_gen *gen, uint64_t i, struct nexmark_event *e)
+{
+    nexmark_gen_fill(gen, i, 1, e);
+    if (rig->has_late && i % LATE_EVERY == LATE_EVERY - 1) {
+        e->time_ms -= LATE_MS;
+    }
 }
 
 /* A log of generated events: one in fifty is a person, three are auctions. */
@@ -52,7 +65,7 @@ log_write(struct rig *rig)
     for (uint64_t i = 0; i < EVENT_CNT; i++) {
         uint8_t payload[NEXMARK_GEN_PAYLOAD_BYTES_MAX];
         struct nexmark_event e;
-        nexmark_gen_fill(&gen, i, 1, &e);
+        log_event(rig, &gen, i, &e);
         e.payload_bytes = nexmark_gen_payload(&gen, i, &e, payload);
         assert_int_equal(nexmark_log_append(&writer, &e, payload), 0);
     }
@@ -60,10 +73,11 @@ log_write(struct rig *rig)
 }
 
 static struct rig *
-rig_open(uint32_t kinds, uint32_t batch_rows)
+rig_open_want(struct nexmark_want want, uint32_t batch_rows, bool has_late)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
+    rig->has_late = has_late;
     strcpy(rig->path, "/tmp/weir-nexmark-source-XXXXXX");
     int fd = mkstemp(rig->path);
     assert_true(fd >= 0);
@@ -78,21 +92,31 @@ rig_open(uint32_t kinds, uint32_t batch_rows)
     rig->env.io = rig->io;
     rig->env.regions = &rig->regions;
     rig->conf.path = rig->path;
-    rig->conf.want = (struct nexmark_want){kinds, kinds};
-    rig->op.type = &nexmark_log_type;
+    rig->conf.want = want;
+    rig->op.type = want.brief ? &nexmark_log_brief_type : &nexmark_log_type;
     rig->op.conf = &rig->conf;
     rig->op.env = &rig->env;
     rig->op.self = calloc(1, nexmark_log_type.self_bytes);
     assert_non_null(rig->op.self);
     assert_int_equal(nexmark_log_type.open(&rig->op), 0);
     struct weir_out_shape shape = {
-        .schema = nexmark_row_schema(), .buf_bytes = BUF_BYTES, .batch_rows = batch_rows};
+        .schema = want.brief ? nexmark_brief_schema() : nexmark_row_schema(),
+        .columns = rig->op.type->columns,
+        .buf_bytes = BUF_BYTES,
+        .batch_rows = batch_rows};
     rig->out.buf_bytes = BUF_BYTES;
     rig->out.base = aligned_alloc(WEIR_PAGE_BYTES, BUF_BYTES);
     assert_non_null(rig->out.base);
     weir_out_init(&rig->out, &shape);
     rig->out.sel_buf = rig->sel;
     return rig;
+}
+
+static struct rig *
+rig_open(uint32_t kinds, uint32_t batch_rows)
+{
+    struct nexmark_want want = {kinds, kinds, false};
+    return rig_open_want(want, batch_rows, false);
 }
 
 static void
@@ -192,6 +216,76 @@ t_batches_of_any_size_hold_what_is_wanted(void **state)
     }
 }
 
+/* The next event of a kind at or after *at; *max takes in the times of those before it. */
+static bool
+next_wanted(const struct rig *rig, const struct nexmark_gen *gen, uint64_t *at,
+    struct nexmark_event *ret_event, int64_t *max)
+{
+    while (*at < EVENT_CNT) {
+        log_event(rig, gen, (*at)++, ret_event);
+        if (rig->conf.want.kinds >> ret_event->kind & 1) {
+            return true;
+        }
+        *max = weir_max_i64(*max, ret_event->time_ms);
+    }
+    return false;
+}
+
+/* Each wanted event once, in order, under a watermark that says whether it is late. */
+static uint64_t
+check_brief(struct rig *rig)
+{
+    static struct nexmark_gen gen;
+    struct nexmark_gen_opts opts;
+    struct weir_view empty = rig->out.view;
+    uint64_t at = 0;
+    uint64_t late_cnt = 0;
+    int64_t max = INT64_MIN / 2;
+    struct nexmark_event e;
+    nexmark_gen_opts_default(&opts);
+    opts.event_cnt = EVENT_CNT;
+    assert_int_equal(nexmark_gen_init(&gen, &opts), 0);
+    for (int rc = WEIR_AGAIN; rc != WEIR_DONE;) {
+        rig->out.view = empty;
+        rig->out.watermark_set = false;
+        rc = rig->op.type->poll(&rig->op, &rig->out, 0);
+        assert_true(rc == WEIR_AGAIN || rc == WEIR_DONE);
+        const struct weir_view *view = &rig->out.view;
+        assert_true(view->cnt <= rig->out.row_cap && view->sel == NULL);
+        for (uint32_t i = 0; i < view->cnt; i++) {
+            assert_true(next_wanted(rig, &gen, &at, &e, &max));
+            assert_int_equal(WEIR_COLUMN(view, struct nexmark_brief, id)[i], e.id_or_auction);
+            assert_int_equal(weir_view_time(view, i), e.time_ms);
+            assert_true(e.time_ms >= view->time_min && e.time_ms <= view->time_max);
+            bool is_late = e.time_ms <= max - 4000;
+            assert_int_equal(e.time_ms <= view->watermark, is_late);
+            late_cnt += is_late;
+            max = weir_max_i64(max, e.time_ms);
+        }
+    }
+    assert_false(next_wanted(rig, &gen, &at, &e, &max));
+    return late_cnt;
+}
+
+static void
+t_brief_rows_are_the_wanted_events(void **state)
+{
+    static const uint32_t rows[] = {1, 3, 100, 1024, WEIR_BATCH_ROW_CNT_MAX};
+    static const uint32_t kinds[] = {NEXMARK_BIDS, NEXMARK_PERSONS | NEXMARK_BIDS, NEXMARK_ALL};
+    (void)state;
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
+        for (size_t k = 0; k < WEIR_ARRAY_CNT(kinds); k++) {
+            struct nexmark_want want = {kinds[k], 0, true};
+            struct rig *rig = rig_open_want(want, rows[i], false);
+            assert_int_equal(check_brief(rig), 0);
+            rig_close(rig);
+            rig = rig_open_want(want, rows[i], true);
+            assert_true(check_brief(rig) >= EVENT_CNT / LATE_EVERY / 2);
+            rig_close(rig);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -199,6 +293,7 @@ main(void)
         cmocka_unit_test(t_few_wanted_events_fill_batches),
         cmocka_unit_test(t_a_poll_is_bounded),
         cmocka_unit_test(t_batches_of_any_size_hold_what_is_wanted),
+        cmocka_unit_test(t_brief_rows_are_the_wanted_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
