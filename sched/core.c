@@ -494,8 +494,8 @@ weir_core_start(struct weir_core *core)
     pthread_attr_t attr;
     sigset_t all;
     (void)sigfillset(&all);
-    (void)sigdelset(
-        &all, SIGBUS); /* of a mapped page that is gone: blocked, it would end the process unsaid */
+    /* Blocked, that of a mapped page which is gone would end the process without a word. */
+    (void)sigdelset(&all, SIGBUS);
     if (pthread_attr_init(&attr) != 0 || sem_init(&core->ready, 0, 0) != 0) {
         return weir_err_push(WEIR_ENOMEM, "the thread of core %u", core->conf.idx);
     }
