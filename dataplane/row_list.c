@@ -201,11 +201,12 @@ text_bytes(const struct weir_view *view, uint32_t row)
     return bytes;
 }
 
-/* Copy the texts of long strings behind the row, and let the strings refer to them there. */
+/* Copy the texts of long strings behind the copy of a row, and let its strings refer to them there.
+ * They are read where the row came from: what was just stored would be waited for. */
 static void
-texts_copy(const struct weir_view *view, char *row)
+texts_copy(const struct weir_view *view, uint32_t row, char *copy)
 {
-    char *texts = row + view->schema->row_bytes;
+    char *texts = copy + view->schema->row_bytes;
     char *to = texts;
     for (uint32_t f = 0; f < view->schema->field_cnt; f++) {
         const struct weir_field *field = &view->schema->fields[f];
@@ -213,11 +214,11 @@ texts_copy(const struct weir_view *view, char *row)
         if (field->type != WEIR_TYPE_STR) {
             continue;
         }
-        memcpy(&str, row + field->off, sizeof str);
+        memcpy(&str, weir_view_at(view, field, row), sizeof str);
         if (str.bytes > WEIR_STR_INLINE_BYTES) {
             memcpy(to, view->heap + str.u.off, str.bytes);
             str.u.off = (uint64_t)(to - texts);
-            memcpy(row + field->off, &str, sizeof str);
+            memcpy(copy + field->off, &str, sizeof str);
             to += str.bytes;
         }
     }
@@ -229,7 +230,7 @@ blob_put(const struct weir_row_place *place, const struct weir_view *view, uint3
     uint64_t bytes, uint32_t *ret_ref)
 {
     row_copy(view, row, place->scratch);
-    texts_copy(view, place->scratch);
+    texts_copy(view, row, place->scratch);
     struct weir_slice all = {place->scratch, (uint32_t)bytes};
     int err = weir_blob_put(place->store->arena, place->group, all, ret_ref);
     place->store->blob_cnt += err == 0;
@@ -267,7 +268,7 @@ weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place
     head->tag = place->tag;
     if (!is_long) {
         row_copy(view, row, (char *)(head + 1));
-        texts_copy(view, (char *)(head + 1));
+        texts_copy(view, row, (char *)(head + 1));
     }
     if (list->last != 0) {
         struct head *last = weir_arena_ptr(arena, list->last);
