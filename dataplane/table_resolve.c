@@ -15,6 +15,8 @@
 #define DIR_STEP_BATCH_WORDS 4096
 #define DIR_STEP_ROW_WORDS 64
 
+#define TEXT_GROUP_BYTES (2 * WEIR_LINE_BYTES) /* of texts with values of 8 bytes */
+
 /* Fill a free slot with the key; its value is zero. */
 static int
 entry_put(
@@ -574,6 +576,39 @@ fetch_headers(const struct weir_table *t, void *const *val, const uint8_t *left,
     }
 }
 
+/* A new entry of a usual text in its home group, of a bucket of a whole page: what most of those
+ * are that hits_text() left. val is a value of that group, where no entry has moved since. Returns
+ * NULL where it is for settle_text() to do. */
+static inline void *
+put_text_home(struct weir_table *t, void *val, const char *row)
+{
+    uint64_t key[WEIR_KEY_TEXT_WORD_CNT];
+    memcpy(key, row, sizeof key);
+    struct weir_arena *arena = t->arena;
+    size_t off = (size_t)((char *)val - arena->base);
+    size_t page = off / WEIR_PAGE_BYTES;
+    struct weir_bucket *bucket = (void *)(arena->base + page * WEIR_PAGE_BYTES);
+    if (bucket->kind != WEIR_PAGE_BUCKET || !table_has_room(t, bucket)) {
+        return NULL;
+    }
+    uint32_t group = (uint32_t)(off % WEIR_PAGE_BYTES - WEIR_LINE_BYTES) / TEXT_GROUP_BYTES;
+    uint64_t *words = table_group_at(t, bucket, group);
+    uint64_t lines = UINT64_C(1) | UINT64_C(6) << 2 * group;
+    uint32_t is_free = ~table_group_used(bucket, group) & 15;
+    bool is_new = (match_text(words, key, false) == 0) & (is_free != 0);
+    if (!is_new || (~arena->saved[page] & lines) != 0) {
+        return NULL;
+    }
+    uint32_t lane = (uint32_t)__builtin_ctz(is_free);
+    bucket->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
+    bucket->entry_cnt++;
+    t->entry_cnt++;
+    for (uint32_t w = 0; w < WEIR_KEY_TEXT_WORD_CNT; w++) {
+        words[w * WEIR_TABLE_SLOT_CNT + lane] = key[w];
+    }
+    return &words[WEIR_KEY_TEXT_WORD_CNT * WEIR_TABLE_SLOT_CNT + lane];
+}
+
 /* Rows [at, at + cnt), one chunk of a call that began at `from`. Returns the rows done; an error is
  * that of the first. */
 static int
@@ -589,17 +624,20 @@ resolve_chunk(
     uint8_t left[WEIR_TABLE_CHUNK];
     bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
     bool is_text = t->spec.key_kind == WEIR_KEY_STR && t->spec.tail_cnt == 0;
+    bool is_usual = is_text && rows->has_usual && t->spec.val_bytes == sizeof(uint64_t);
+    uint32_t moved_cnt = t->moved_cnt;
     homes(t, hash, cnt, stretch.val);
     uint32_t left_cnt = hits_of(t, &stretch, left);
     fetch_headers(t, stretch.val, left, left_cnt);
     for (uint32_t l = 0; l < left_cnt; l++) {
         uint32_t i = left[l];
         const char *key = stretch.key + stretch.key_stride * i;
-        bool is_made = false;
-        void *val = NULL;
+        bool is_still = is_usual && t->moved_cnt == moved_cnt;
+        void *val = is_still ? put_text_home(t, stretch.val[i], key) : NULL;
+        bool is_made = val != NULL;
         if (is_8) {
             val = settle_8(t, hash[i], key, &is_made);
-        } else if (is_text) {
+        } else if (is_text && !is_made) {
             val = settle_text(t, hash[i], key, &is_made);
         }
         if (val == NULL) {

@@ -176,12 +176,62 @@ t_stored_texts_lead_to_the_same_entries(void **state)
     free(mem);
 }
 
+/* Texts that are neither empty nor long, in batches during which buckets grow and split: each is
+ * made once, and is found where it was put. */
+static void
+t_batches_of_usual_texts_find_their_entries(void **state)
+{
+    (void)state;
+    enum { BATCH = 256, BATCHES = 80, BYTES = 20 };
+    static struct row row[BATCH];
+    static char text[BATCH * BYTES];
+    struct weir_keyed keyed;
+    struct weir_key key = WEIR_KEY(row, text);
+    struct weir_arena arena;
+    const struct weir_arena_spec arena_spec = {"test", 3, {0, 3}, 4};
+    const uint64_t bytes = UINT64_C(16) << 20;
+    void *mem = calloc(1, bytes + WEIR_PAGE_BYTES);
+    assert_non_null(mem);
+    void *pages = (void *)weir_align_up((uintptr_t)mem, WEIR_PAGE_BYTES);
+    assert_int_equal(weir_arena_init(&arena, &arena_spec, pages, bytes), 0);
+    assert_int_equal(weir_keyed_init(&keyed, &key, row_schema(), &arena), 0);
+    struct weir_table *table = NULL;
+    const struct weir_table_spec spec = {1, keyed.kind, 8, 0};
+    assert_int_equal(weir_table_take(&arena, &spec, 0, &table), 0);
+    const struct weir_view view = {.schema = row_schema(),
+        .rows = (char *)row,
+        .stride = sizeof row[0],
+        .cnt = BATCH,
+        .row_cnt = BATCH,
+        .heap = text};
+    for (uint32_t b = 0; b < 2 * BATCHES; b++) {
+        for (uint32_t i = 0; i < BATCH; i++) {
+            uint32_t id = b % BATCHES * BATCH + i;
+            char *at = text + (size_t)i * BYTES;
+            snprintf(at, BYTES, "%019u", id);
+            row[i].text = weir_str_ref(text, at + id % 13, BYTES - 1 - id % 13);
+        }
+        assert_int_equal(weir_keyed_load(&keyed, &view, 0, BATCH, &keys), BATCH);
+        assert_true(keys.rows.has_usual);
+        assert_int_equal(weir_keyed_resolve(&keyed, table, &keys, 0), BATCH);
+        assert_int_equal(keys.rows.made_cnt, b < BATCHES ? BATCH : 0);
+        assert_int_equal(table->entry_cnt, (b < BATCHES ? b + 1 : BATCHES) * BATCH);
+        for (uint32_t i = 0; i < BATCH; i++) {
+            assert_int_equal((*(uint64_t *)keys.val[i])++, b / BATCHES);
+            assert_ptr_equal(keys.val[i],
+                weir_table_find(table, keys.hash[i], &keys.word[WEIR_KEY_TEXT_WORD_CNT * i], text));
+        }
+    }
+    free(mem);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_texts_of_every_length_become_keys),
         cmocka_unit_test(t_stored_texts_lead_to_the_same_entries),
+        cmocka_unit_test(t_batches_of_usual_texts_find_their_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
