@@ -616,6 +616,27 @@ bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32
     return done;
 }
 
+/* Ask for the bucket behind one that is about to be scanned: into L2, since L1 has no places for so
+ * many lines on their way. */
+static void
+fetch_next(const struct weir_table *t, uint32_t group, const struct weir_bucket *bucket)
+{
+    uint64_t fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
+    if (fraction >> 32 != 0) {
+        fraction = 0;
+        group++;
+    }
+    if (group == t->arena->spec.groups.cnt) {
+        return;
+    }
+    uint32_t word = *table_dir_at(t, group, fraction);
+    const char *next = (const char *)table_bucket_at(t, word & ~TABLE_SIZE_MASK);
+    size_t bytes = (size_t)t->group_cnt[word & TABLE_SIZE_MASK] * t->group_bytes;
+    for (size_t at = 0; at <= bytes; at += WEIR_LINE_BYTES) {
+        __builtin_prefetch(next + at, 0, 2);
+    }
+}
+
 uint32_t
 weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, uint32_t cnt,
     void *ret_key, void **ret_val)
@@ -632,6 +653,9 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
             continue;
         }
         const struct weir_bucket *bucket = table_bucket_at(t, ref);
+        if (cursor->slot == 0) {
+            fetch_next(t, cursor->group, bucket);
+        }
         uint32_t got = bucket_scan(t, bucket, &cursor->slot, cnt - done, key, ret_val + done);
         done += got;
         key = key != NULL ? key + (size_t)got * t->word_cnt : NULL;
