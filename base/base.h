@@ -31,6 +31,9 @@ __extension__ typedef unsigned __int128 weir_u128;
 /* One cache line of the hosts we build for, and the pair that the adjacent-line prefetcher
  * moves. */
 #define WEIR_LINE_BYTES 64
+/* Locality of a prefetch into the second-level cache: for many at a time, since the first level has
+ * few places for lines on their way. */
+#define WEIR_FETCH_L2 2
 #define WEIR_LINE_PAIR_BYTES 128
 #define WEIR_ALIGNED(bytes) __attribute__((aligned(bytes)))
 

@@ -81,10 +81,8 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 }
 
 #define WEIR_FUNCTION_BLOCK 256
-/* How many rows ahead texts are fetched, into the second-level cache: the first level has too few
- * places for lines on their way. */
+/* How many rows ahead texts are fetched, into the second-level cache. */
 #define WEIR_FETCH_ROWS 64
-#define WEIR_FETCH_L2 2
 #define WEIR_READS_NO_TEXT SIZE_MAX
 
 #define WEIR_FILTER(name, in_type)                                                                 \

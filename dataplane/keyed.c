@@ -487,8 +487,8 @@ weir_keyed_cache_serves(
     return true;
 }
 
-/* ret_val NULL: count the rows. */
-static inline __attribute__((always_inline)) void
+/* ret_val NULL: count the rows. Returns how many until a spare place was wanting. */
+static inline __attribute__((always_inline)) uint32_t
 cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
     struct weir_keyed_spare *spare, void **ret_val)
 {
@@ -496,13 +496,17 @@ cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_
     char *spare_mem = spare->mem;
     size_t spare_bytes = spare->bytes;
     uint32_t miss_cnt = 0;
-    for (uint32_t i = 0; i < cnt; i++) {
+    uint32_t i;
+    for (i = 0; i < cnt; i++) {
         uint64_t key;
         size_t row = lane.sel != NULL ? lane.sel[i] : i;
         memcpy(&key, lane.ptr + lane.stride * row, sizeof key);
         struct weir_keyed_cached *cached = &at[cache_idx(key)];
         void *val = cached->val;
         if (WEIR_UNLIKELY(cached->key != key)) {
+            if (miss_cnt == WEIR_KEYED_ROW_CNT_MAX) {
+                break;
+            }
             val = spare_mem + miss_cnt * spare_bytes;
             cached->key = key;
             cached->val = val;
@@ -518,6 +522,7 @@ cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_
         }
     }
     spare->cnt = miss_cnt;
+    return i;
 }
 
 /* Look now and then whether the cache helps. */
@@ -538,23 +543,27 @@ weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane la
     struct weir_keyed_spare *spare, void **ret_val)
 {
     if (lane.sel != NULL) {
-        cache_probe(cache, lane, cnt, spare, ret_val);
+        (void)cache_probe(cache, lane, cnt, spare, ret_val);
     } else {
-        cache_probe(cache, lane, cnt, spare, ret_val);
+        (void)cache_probe(cache, lane, cnt, spare, ret_val);
     }
     cache_look(cache, cnt, spare->cnt);
 }
 
-void
+uint32_t
 weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
     struct weir_keyed_spare *spare)
 {
     if (lane.sel != NULL) {
-        cache_probe(cache, lane, cnt, spare, NULL);
+        cnt = cache_probe(cache, lane, cnt, spare, NULL);
+    } else if (lane.stride == sizeof(uint64_t)) {
+        lane.stride = sizeof(uint64_t);
+        cnt = cache_probe(cache, lane, cnt, spare, NULL);
     } else {
-        cache_probe(cache, lane, cnt, spare, NULL);
+        cnt = cache_probe(cache, lane, cnt, spare, NULL);
     }
     cache_look(cache, cnt, spare->cnt);
+    return cnt;
 }
 
 void

@@ -136,9 +136,10 @@ struct weir_keyed_spare {
 WEIR_API void weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane,
     uint32_t cnt, struct weir_keyed_spare *spare, void **ret_val);
 /* weir_keyed_cache_count - the same for values that count rows, and counts them in the same loop:
- * add 1 to the 8 bytes of each row's place; spare ones begin at 0. */
-WEIR_API void weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane lane,
-    uint32_t cnt, struct weir_keyed_spare *spare);
+ * add 1 to the 8 bytes of each row's place; spare ones begin at 0. Any number of rows. Returns how
+ * many are done: all, or as many as WEIR_KEYED_ROW_CNT_MAX spare places last. */
+WEIR_API WEIR_MUST_USE uint32_t weir_keyed_cache_count(struct weir_keyed_cache *cache,
+    struct weir_keyed_lane lane, uint32_t cnt, struct weir_keyed_spare *spare);
 /* weir_keyed_cache_load - keys and hashes of the spare places into rows. */
 WEIR_API void
 weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_cache *cache,

@@ -327,7 +327,7 @@ homes(const struct weir_table *t, const uint64_t *hash, uint32_t cnt, void **ret
     }
     if (t->page_bytes >= PREFETCH_BYTES_MIN && t->val_off < WEIR_LINE_BYTES) {
         for (i = 0; i < cnt; i++) {
-            __builtin_prefetch(ret_val[i], 1);
+            __builtin_prefetch(ret_val[i], 1, WEIR_FETCH_L2);
         }
     } else if (t->page_bytes >= PREFETCH_BYTES_MIN) {
         size_t val_off = t->val_off;

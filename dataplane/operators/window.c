@@ -414,7 +414,8 @@ add_spares(struct window_self *self, const struct window_place *place, void *con
 }
 
 /* Rows that all belong to one pane, by way of the cache: keys that it does not have gather their
- * rows in spare accumulators first, so that each is looked up once. */
+ * rows in spare accumulators first, so that each is looked up once. Up to a block of rows; any
+ * number where they are counted. Returns how many. */
 static int
 add_cached(struct window_self *self, const struct window_place *place, const struct weir_view *in,
     uint32_t from, uint32_t cnt)
@@ -426,8 +427,10 @@ add_cached(struct window_self *self, const struct window_place *place, const str
     struct weir_keyed_lane lane = weir_keyed_plain(&self->plan.keyed, in, from);
     bool counts = agg->kind == WEIR_AGGREGATE_COUNT; /* probe and update in one loop */
     if (counts) {
-        weir_keyed_cache_count(&self->cache, lane, cnt, &spare);
+        cnt = weir_keyed_cache_count(&self->cache, lane, cnt, &spare);
     } else {
+        cnt = weir_min_u32(cnt, WINDOW_BLOCK);
+        rows.cnt = cnt;
         weir_keyed_cache_probe(&self->cache, lane, cnt, &spare, self->rows.val);
     }
     for (uint32_t i = 0; i < spare.cnt; i++) {
@@ -441,7 +444,7 @@ add_cached(struct window_self *self, const struct window_place *place, const str
         agg->update(agg, self->rows.val, &rows);
     }
     if (spare.cnt == 0) {
-        return 0;
+        return (int)cnt;
     }
     weir_keyed_cache_load(&self->plan.keyed, &self->cache, &spare, &self->rows);
     int err = add_spares(self, place, spare_acc);
@@ -449,7 +452,7 @@ add_cached(struct window_self *self, const struct window_place *place, const str
         return err; /* the task fails: nobody asks the cache again */
     }
     weir_keyed_cache_settle(&self->cache, &self->rows);
-    return 0;
+    return (int)cnt;
 }
 
 /* Up to a block of rows from `from` on. Returns how many. */
@@ -460,6 +463,7 @@ add_block(
     uint32_t cnt = weir_min_u32(in->cnt - from, WINDOW_BLOCK);
     struct window_place *place = &self->place;
     bool is_one = weir_view_is_within(in, place->first_ms, place->last_ms) && !place->is_late;
+    uint32_t one_cnt = is_one ? in->cnt - from : cnt; /* rows of one place, where they are */
     if (!is_one) {
         int64_t min;
         int64_t max;
@@ -472,8 +476,7 @@ add_block(
     if (is_one && place->pane != WINDOW_PANE_NONE && !place->is_gap &&
         weir_keyed_cache_serves(
             &self->plan.keyed, &self->cache, self->panes.pane[place->pane].table)) {
-        int err = add_cached(self, place, in, from, cnt);
-        return err < 0 ? err : (int)cnt;
+        return add_cached(self, place, in, from, one_cnt);
     }
     int loaded = weir_keyed_load(&self->plan.keyed, in, from, cnt, &self->rows);
     if (loaded < 0) {

@@ -225,6 +225,53 @@ t_batches_of_usual_texts_find_their_entries(void **state)
     free(mem);
 }
 
+/* More keys than spare places, in any order: each row is counted once, and a call ends where the
+ * spare places do. */
+static void
+t_counts_go_on_when_spare_places_are_full(void **state)
+{
+    enum { CNT = 4000, KEY_CNT = 700 };
+    static struct weir_keyed_cache cache;
+    static uint64_t key[CNT];
+    static uint16_t sel[CNT];
+    static uint64_t spare_mem[WEIR_KEYED_ROW_CNT_MAX];
+    struct weir_rng rng;
+    (void)state;
+    weir_rng_init(&rng, 5);
+    for (uint32_t selected = 0; selected < 2; selected++) {
+        uint64_t want[KEY_CNT + 1] = {0};
+        uint64_t got[KEY_CNT + 1] = {0};
+        memset(&cache, 0, sizeof cache);
+        for (uint32_t i = 0; i < CNT; i++) {
+            key[i] = i < KEY_CNT ? i + 1 : 1 + weir_rng_below(&rng, KEY_CNT);
+            sel[i] = (uint16_t)(CNT - 1 - i);
+            want[key[i]]++;
+        }
+        uint32_t at = 0;
+        while (at < CNT) {
+            struct weir_keyed_lane lane = {(const char *)key, sizeof key[0], NULL};
+            struct weir_keyed_spare spare = {(char *)spare_mem, sizeof spare_mem[0], 0};
+            if (selected) {
+                lane.sel = sel + at;
+            } else {
+                lane.ptr = (const char *)(key + at);
+            }
+            uint32_t done = weir_keyed_cache_count(&cache, lane, CNT - at, &spare);
+            assert_true(done > 0 && done <= CNT - at && spare.cnt <= WEIR_KEYED_ROW_CNT_MAX);
+            assert_true(at + done == CNT || spare.cnt == WEIR_KEYED_ROW_CNT_MAX);
+            uint64_t sum = 0;
+            for (uint32_t i = 0; i < spare.cnt; i++) {
+                got[cache.miss[i]] += spare_mem[i];
+                sum += spare_mem[i];
+            }
+            assert_int_equal(sum, done);
+            at += done;
+            memset(cache.at, 0, sizeof cache.at); /* the spare places are taken back */
+        }
+        assert_memory_equal(got, want, sizeof want);
+    }
+}
+
 int
 main(void)
 {
@@ -232,6 +279,7 @@ main(void)
         cmocka_unit_test(t_texts_of_every_length_become_keys),
         cmocka_unit_test(t_stored_texts_lead_to_the_same_entries),
         cmocka_unit_test(t_batches_of_usual_texts_find_their_entries),
+        cmocka_unit_test(t_counts_go_on_when_spare_places_are_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
