@@ -78,6 +78,8 @@ weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark
     int64_t min;
     int64_t max;
     span(self, in, from, &min, &max);
+    self->batch_min_ms = min;
+    self->batch_max_ms = max;
     int64_t max_after = weir_max_i64(self->max_ms, max);
     uint32_t rows = in->cnt - from;
     if (min > exact_ms(max_after, conf)) {
@@ -110,6 +112,9 @@ watermark_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     if (rows > 0) {
         weir_out_pass_range(out, in, cursor, rows);
         out->view.watermark = told_ms;
+        if (rows == in->cnt && !self->time_unused) {
+            weir_view_set_bounds(&out->view, self->batch_min_ms, self->batch_max_ms);
+        }
     }
     return rows;
 }

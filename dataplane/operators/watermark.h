@@ -16,8 +16,9 @@ struct weir_watermark_conf {
 struct weir_watermarker {
     int64_t max_ms; /* greatest event time so far, WEIR_TIME_MIN: none */
     int64_t told_ms; /* last watermark put out */
-    bool
-        time_unused; /* watermarks are for people alone, who are content with the last row's time */
+    int64_t batch_min_ms; /* of the rows looked at last */
+    int64_t batch_max_ms;
+    bool time_unused; /* watermarks are for people alone: the last row's time will do */
 };
 
 /* weir_watermarker_init - before the first row. */
