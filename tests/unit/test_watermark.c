@@ -179,6 +179,70 @@ t_greatest_time_there_is_does_not_end_the_input(void **state)
     harness_free(h);
 }
 
+/* What the operator has found out spares those behind it a look: the very bounds of a batch that
+ * passes whole, and of one that is split only what still holds. */
+static void
+t_bounds_of_a_whole_batch_are_handed_on(void **state)
+{
+    (void)state;
+    static const struct weir_watermark_conf conf = {5, 0};
+    static const struct weir_operator_env env = {.subtask_cnt = 1};
+    struct weir_watermarker self;
+    uint16_t sel[4];
+    struct weir_operator op = {
+        .type = &weir_watermark_type, .conf = &conf, .self = &self, .env = &env};
+    weir_watermarker_init(&self, &env);
+    struct stamp rows[] = {{30, 0}, {28, 1}, {33, 2}, {29, 3}, {90, 4}, {40, 5}};
+    struct weir_view view = harness_view_of(stamp_schema(), rows, 4);
+    struct weir_out out = {.sel_buf = sel};
+    assert_int_equal(weir_watermark_type.process(&op, 0, &view, 0, &out, 0), 4);
+    assert_int_not_equal(out.view.flags & (uint32_t)WEIR_BATCH_TIME_EXACT, 0);
+    assert_int_equal(out.view.time_min, 28);
+    assert_int_equal(out.view.time_max, 33);
+    view = harness_view_of(stamp_schema(), &rows[4], 2);
+    assert_int_equal(weir_watermark_type.process(&op, 0, &view, 0, &out, 0), 1);
+    assert_int_equal(out.view.flags & (uint32_t)WEIR_BATCH_TIME_EXACT, 0);
+    assert_int_equal(weir_watermark_type.process(&op, 0, &view, 1, &out, 0), 1);
+    assert_int_equal(out.view.flags & (uint32_t)WEIR_BATCH_TIME_EXACT, 0);
+}
+
+/* Columns of times go through another loop than rows and selections: all three must agree. */
+static void
+t_spans_agree_in_all_layouts(void **state)
+{
+    (void)state;
+    struct weir_rng rng;
+    weir_rng_init(&rng, 7);
+    int64_t column[40];
+    struct stamp rows[40];
+    uint16_t sel[40];
+    for (uint32_t i = 0; i < 40; i++) {
+        column[i] = weir_rng_between(&rng, 0, 3) == 0 ? INT64_MIN + (int64_t)i
+                                                      : weir_rng_between(&rng, -9000, 9000);
+        rows[i].at = column[i];
+        sel[i] = (uint16_t)i;
+    }
+    for (uint32_t from = 0; from < 9; from++) {
+        for (uint32_t cnt = 0; from + cnt <= 40; cnt++) {
+            int64_t least = INT64_MAX;
+            int64_t most = INT64_MIN;
+            for (uint32_t i = from; i < from + cnt; i++) {
+                least = weir_min_i64(least, column[i]);
+                most = weir_max_i64(most, column[i]);
+            }
+            const struct weir_view views[] = {{.time = (const char *)column, .time_stride = 8},
+                {.time = (const char *)&rows[0].at, .time_stride = sizeof rows[0]},
+                {.time = (const char *)column, .time_stride = 8, .sel = sel}};
+            for (uint32_t v = 0; v < WEIR_ARRAY_CNT(views); v++) {
+                int64_t min;
+                int64_t max;
+                weir_view_span(&views[v], from, cnt, &min, &max);
+                assert_true(min == least && max == most);
+            }
+        }
+    }
+}
+
 static void
 t_rows_without_a_time_are_refused(void **state)
 {
@@ -203,6 +267,8 @@ main(void)
         cmocka_unit_test(t_watermarks_from_above_end_here),
         cmocka_unit_test(t_unused_times_are_looked_at_once_in_a_batch),
         cmocka_unit_test(t_greatest_time_there_is_does_not_end_the_input),
+        cmocka_unit_test(t_bounds_of_a_whole_batch_are_handed_on),
+        cmocka_unit_test(t_spans_agree_in_all_layouts),
         cmocka_unit_test(t_rows_without_a_time_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
