@@ -76,7 +76,7 @@ t_each_bit_of_a_text_reaches_each_bit_of_the_hash(void **state)
                 text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
                 hash ^= weir_hash_bytes(text, bytes);
                 for (int h = 0; h < 64; h++) {
-                    flips[h] += hash >> h & 1;
+                    flips[h] += (uint32_t)(hash >> h & 1);
                 }
             }
             for (int h = 0; h < 64 && bytes > 2; h++) { /* there are few shorter ones */
