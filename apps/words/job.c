@@ -158,27 +158,10 @@ static const struct weir_decoder_type stamp_decoder = {
 
 /* ---- tables ---- */
 
-#define COUNTED(F) \
-    F(time, window_time) F(ts, window_start) F(ts, window_end) F(str, word) F(i64, count)
-WEIR_SCHEMA(counted, COUNTED)
 #define TOTAL(F) F(str, word) F(i64, count)
 WEIR_SCHEMA(total, TOTAL)
 #define WINDOWED(F) F(ts, window_start) F(ts, window_end) F(str, word) F(i64, count)
 WEIR_SCHEMA(windowed, WINDOWED)
-
-WEIR_MAP(to_total, counted, total)
-{
-    out->word = in->word;
-    out->count = in->count;
-}
-
-WEIR_MAP(to_windowed, counted, windowed)
-{
-    out->window_start = in->window_start;
-    out->window_end = in->window_end;
-    out->word = in->word;
-    out->count = in->count;
-}
 
 int
 weir_job_main(struct weir_env *env)
@@ -204,8 +187,8 @@ weir_job_main(struct weir_env *env)
     struct weir_stream *s = weir_source_lines_param(env, "lines", stamped_schema(), &lines);
     s = weir_parallelism(weir_watermarks(s, "watermark", weir_param_ms(env, "lag")), 1);
     s = weir_operator(&s, 1, &split);
-    s = weir_window(weir_key_by(s, WEIR_KEY(word, word)), "count", &count, counted_schema());
-    s = whole ? weir_map(s, "table", &to_total_op) : weir_map(s, "table", &to_windowed_op);
+    s = weir_window(weir_key_by(s, WEIR_KEY(word, word)), "count", &count,
+        whole ? total_schema() : windowed_schema());
     weir_sink_table(s, "out", weir_param(env, "output"));
     return weir_env_check(env);
 }
