@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table_priv.h: what table.c (structure) and table_resolve.c (lookups) share. */
+/* table_priv.h: what table.c (structure), table_entry.c (lookups of one key), table_resolve.c (of
+ * batches) and table_delete.c share. */
 #ifndef WEIR_DATAPLANE_TABLE_PRIV_H
 #define WEIR_DATAPLANE_TABLE_PRIV_H
 
@@ -197,6 +198,13 @@ table_has_room(const struct weir_table *t, const struct weir_bucket *bucket)
     }
     return bucket->entry_cnt < cnt_max;
 }
+
+/* The value of a key or NULL. */
+void *weir_table_look(const struct weir_table *t, const struct table_key *key);
+/* Find or make one entry and touch its value. It may move others. */
+int weir_table_settle(
+    struct weir_table *t, const struct table_key *key, void **ret_val, bool *ret_made);
+
 /* Give the hash's bucket room for one more entry: a first bucket, a larger one, or a split.
  * Only the first of these is done where entries were handed out. */
 int weir_table_grow(struct weir_table *t, uint64_t hash);
