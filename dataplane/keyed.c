@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ahead.h"
 #include "base/hash.h"
 
 /* A packed key is longer than an inline one, so its table stores the hash that it was given. */
@@ -487,10 +488,11 @@ weir_keyed_cache_serves(
     return true;
 }
 
-/* ret_val NULL: count the rows. Returns how many until a spare place was wanting. */
+/* ret_val NULL: count the rows. ahead: lines to ask for, one a row, or NULL. Returns how many until
+ * a spare place was wanting. */
 static inline __attribute__((always_inline)) uint32_t
 cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
-    struct weir_keyed_spare *spare, void **ret_val)
+    struct weir_keyed_spare *spare, void **ret_val, const char *ahead)
 {
     struct weir_keyed_cached *at = cache->at;
     char *spare_mem = spare->mem;
@@ -520,6 +522,9 @@ cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_
         } else {
             ++*(uint64_t *)val;
         }
+        if (ahead != NULL) {
+            ahead = weir_ahead_ask(ahead, 1);
+        }
     }
     spare->cnt = miss_cnt;
     return i;
@@ -543,9 +548,9 @@ weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane la
     struct weir_keyed_spare *spare, void **ret_val)
 {
     if (lane.sel != NULL) {
-        (void)cache_probe(cache, lane, cnt, spare, ret_val);
+        (void)cache_probe(cache, lane, cnt, spare, ret_val, NULL);
     } else {
-        (void)cache_probe(cache, lane, cnt, spare, ret_val);
+        (void)cache_probe(cache, lane, cnt, spare, ret_val, NULL);
     }
     cache_look(cache, cnt, spare->cnt);
 }
@@ -554,13 +559,16 @@ uint32_t
 weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
     struct weir_keyed_spare *spare)
 {
+    bool is_dense = lane.sel == NULL && lane.stride == sizeof(uint64_t);
+    const char *ahead = is_dense ? weir_ahead_take(cnt) : NULL;
     if (lane.sel != NULL) {
-        cnt = cache_probe(cache, lane, cnt, spare, NULL);
-    } else if (lane.stride == sizeof(uint64_t)) {
-        lane.stride = sizeof(uint64_t);
-        cnt = cache_probe(cache, lane, cnt, spare, NULL);
+        cnt = cache_probe(cache, lane, cnt, spare, NULL, NULL);
+    } else if (!is_dense) {
+        cnt = cache_probe(cache, lane, cnt, spare, NULL, NULL);
     } else {
-        cnt = cache_probe(cache, lane, cnt, spare, NULL);
+        lane.stride = sizeof(uint64_t);
+        cnt = ahead != NULL ? cache_probe(cache, lane, cnt, spare, NULL, ahead)
+                            : cache_probe(cache, lane, cnt, spare, NULL, NULL);
     }
     cache_look(cache, cnt, spare->cnt);
     return cnt;
