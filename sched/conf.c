@@ -348,7 +348,8 @@ weir_conf_set(struct weir_conf *conf, const char *flag, const char *path_value)
     struct conf_place place = {.layer = WEIR_CONF_FLAG, .name = name};
     (void)snprintf(name, sizeof name, "%s", flag);
     if (equals == NULL || equals == path_value || (size_t)(equals - path_value) >= sizeof path) {
-        return weir_conf_fail(&place, true, "'%.100s' is not of the form key=value", path_value);
+        const char *given = strcmp(flag, "-p") == 0 ? path_value + strlen("params.") : path_value;
+        return weir_conf_fail(&place, true, "'%.100s' is not of the form key=value", given);
     }
     (void)snprintf(path, sizeof path, "%.*s", (int)(equals - path_value), path_value);
     return weir_conf_put(conf, &place, path, equals + 1);

@@ -32,8 +32,10 @@ parse_value(const struct gen_spec_row *row, const char *text, size_t bytes)
     return 0;
 }
 
+/* given: a bit for each row that the text has named so far. */
 static int
-parse_option(const char *text, size_t bytes, const struct gen_spec_row *rows, size_t row_cnt)
+parse_option(const char *text, size_t bytes, const struct gen_spec_row *rows, size_t row_cnt,
+    uint64_t *given)
 {
     const char *equals = (const char *)memchr(text, '=', bytes);
     size_t name_bytes = equals == NULL ? bytes : (size_t)(equals - text);
@@ -42,6 +44,10 @@ parse_option(const char *text, size_t bytes, const struct gen_spec_row *rows, si
     for (size_t i = 1; i < row_cnt; i++) {
         if (strlen(rows[i].name) == name_bytes && memcmp(rows[i].name, text, name_bytes) == 0 &&
             equals != NULL) {
+            if ((*given >> i & 1) != 0) {
+                return weir_err_push(WEIR_ECONFIG, "generator: %s is given twice", rows[i].name);
+            }
+            *given |= UINT64_C(1) << i;
             return parse_value(&rows[i], equals + 1, bytes - name_bytes - 1);
         }
         int wrote = snprintf(names + used, sizeof names - used, " %s", rows[i].name);
@@ -58,10 +64,11 @@ gen_spec_parse(const char *text, const struct gen_spec_row *rows, size_t row_cnt
         return weir_err_push(WEIR_ECONFIG, "generator: \"%s\" does not begin with gen:", text);
     }
     text += 4;
+    uint64_t given = 0;
     for (bool first = true;; first = false) {
         size_t bytes = strcspn(text, ",");
-        int err =
-            first ? parse_value(&rows[0], text, bytes) : parse_option(text, bytes, rows, row_cnt);
+        int err = first ? parse_value(&rows[0], text, bytes)
+                        : parse_option(text, bytes, rows, row_cnt, &given);
         if (err != 0 || text[bytes] == '\0') {
             return err;
         }

@@ -176,6 +176,9 @@ open_target(struct sink *sink)
     if (strcmp(path, "-") == 0) {
         return open_stream(sink);
     }
+    if (strspn(path, "/") == bytes) {
+        return weir_err_push(WEIR_ECONFIG, "output %s: name a directory below the root", path);
+    }
     sink->target = path[bytes - 1] == '/' ? SINK_DIR : SINK_FILE;
     int err = sink->target == SINK_FILE ? look_at_target(sink) : 0;
     if (err != 0) {

@@ -137,6 +137,11 @@ class Faults(rig.Rig):
     def test_table_of_ads_has_a_limit(self):
         self.fails(78, 1102, "at most 2097152, not 1000000000", job="ysb", params={"events": "gen:1,ads=1000000000"})
 
+    def test_root_directory_is_no_output(self):
+        for output in ("/", "//"):
+            self.fails(78, 1102, "name a directory below the root", job="ysb",
+                       params={"events": "gen:10", "output": output})
+
     def test_pipe_that_nobody_reads_is_no_output(self):
         text = self.write("in.txt", "a\n")
         os.mkfifo(self.folder / "pipe")

@@ -260,6 +260,11 @@ t_flags_of_a_wrong_form_are_refused(void **state)
     assert_int_equal(weir_conf_set(conf, "--set", "=3"), WEIR_ECONFIG);
     assert_int_equal(weir_conf_set(conf, "-p", "params.=3"), WEIR_ECONFIG);
     assert_int_equal(weir_conf_set(conf, "--set", "parallelism="), WEIR_ECONFIG);
+    char message[1024];
+    weir_err_clear();
+    assert_int_equal(weir_conf_set(conf, "-p", "params.query"), WEIR_ECONFIG);
+    weir_err_save(message, sizeof message);
+    assert_non_null(strstr(message, "'query' is not of the form")); /* as the user wrote it */
     assert_int_equal(weir_conf_i64(conf, WEIR_CONF_PARALLELISM), 1);
     weir_conf_close(conf);
     weir_err_clear();

@@ -157,7 +157,7 @@ t_a_wrong_specification_is_refused_by_name(void **state)
     struct nexmark_gen_opts opts;
     const char *bad[] = {"gen:", "gen:x", "gen:-5", "gen:10,", "gen:10,seed",
         "gen:10,seed=", "gen:10,seeds=1", "gen:10,quirk=2", "gen:10,event_rate=1e6", "file",
-        "gen:1 ", "gen:99999999999999999999", "gen:10,seed=-1"};
+        "gen:1 ", "gen:99999999999999999999", "gen:10,seed=-1", "gen:10,seed=1,seed=2"};
     for (size_t i = 0; i < WEIR_ARRAY_CNT(bad); i++) {
         assert_int_equal(nexmark_gen_parse(bad[i], &opts), WEIR_ECONFIG);
         assert_true(weir_err_cnt() > 0);
