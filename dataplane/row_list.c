@@ -94,8 +94,22 @@ weir_row_store_give(struct weir_row_store *store, uint32_t chunk_cnt)
     return WEIR_DONE;
 }
 
+/* Mark the lines of an item and of its chunk's header, which are of one page. */
+static inline void
+item_touch(struct weir_arena *arena, const struct chunk *chunk, const char *item, uint32_t bytes)
+{
+    size_t head = (size_t)((const char *)chunk - arena->base);
+    size_t off = (size_t)(item - arena->base);
+    size_t line_cnt = (off + bytes - 1) / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES + 1;
+    uint64_t lines = ((UINT64_C(1) << line_cnt) - 1) << (off / WEIR_LINE_BYTES & 63);
+    lines |= UINT64_C(1) << (head / WEIR_LINE_BYTES & 63);
+    if (WEIR_UNLIKELY((~arena->saved[off / WEIR_PAGE_BYTES] & lines) != 0)) {
+        weir_arena_save(arena, off / WEIR_PAGE_BYTES, lines);
+    }
+}
+
 /* Space for an item in the newest chunk of a key group, or in a new one; touched. */
-static int
+static inline int
 item_take(struct weir_row_store *store, uint32_t group, uint32_t bytes, uint32_t *ret_ref)
 {
     struct weir_arena *arena = store->arena;
@@ -118,24 +132,30 @@ item_take(struct weir_row_store *store, uint32_t group, uint32_t bytes, uint32_t
         *open = ref;
     }
     char *item = (char *)chunk + chunk->used;
-    weir_arena_touch_line(arena, chunk);
-    weir_arena_touch(arena, item, bytes);
+    item_touch(arena, chunk, item, bytes);
     *ret_ref = *open + chunk->used / WEIR_ARENA_REF_BYTES;
     chunk->used += bytes;
     return 0;
 }
 
-/* The newest chunk of a key's group. */
+static uint32_t
+group_of(const struct weir_arena *arena, uint64_t hash)
+{
+    return weir_hash_key_group(hash, arena->spec.max_parallelism) - arena->spec.groups.first;
+}
+
 static const struct chunk *
 newest_of(const struct weir_row_store *store, uint64_t hash)
 {
     const struct weir_arena *arena = store->arena;
-    uint32_t group = weir_hash_key_group(hash, arena->spec.max_parallelism);
-    return chunk_at(arena, arena->index[store->open + group - arena->spec.groups.first]);
+    return chunk_at(arena, arena->index[store->open + group_of(arena, hash)]);
 }
 
-void
-weir_row_store_fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt)
+/* Ask for the lines that the next rows will be written to: each key group has a chunk of its own,
+ * and rows of many groups come in turn. Always inline: gcc drops calls of a function that does
+ * nothing but prefetch. */
+static inline __attribute__((always_inline)) void
+fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt)
 {
     for (uint32_t i = 0; i < cnt; i++) {
         __builtin_prefetch(newest_of(store, hash[i]), 1);
@@ -150,110 +170,142 @@ weir_row_store_fetch(const struct weir_row_store *store, const uint64_t *hash, u
 
 /* ---- rows ---- */
 
-/* A field of 16, 8, 4 or 1 bytes, each a move or two. */
-static inline void
-field_copy(char *to, const char *from, uint32_t bytes)
+static void
+lanes_add(struct weir_row_reader *reader, bool is_str, uint32_t bytes)
 {
-    switch (bytes) {
-    case 16:
-        memcpy(to, from, 16);
-        break;
-    case 8:
-        memcpy(to, from, 8);
-        break;
-    default:
-        memcpy(to, from, bytes);
-        break;
+    const struct weir_schema *schema = reader->view->schema;
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        const struct weir_field *field = &schema->fields[f];
+        bool is_wanted = bytes == 0 ? field->bytes < 8 : field->bytes == bytes;
+        if (is_wanted && (field->type == WEIR_TYPE_STR) == is_str) {
+            const char *ptr = weir_view_lane(reader->view, field->off, field->bytes).ptr;
+            reader->field[reader->field_cnt++] =
+                (struct weir_row_lane){ptr, field->off, field->bytes};
+        }
     }
 }
 
-static void
-row_copy(const struct weir_view *view, uint32_t row, char *to)
+void
+weir_row_reader_init(struct weir_row_reader *reader, const struct weir_view *view)
 {
-    const struct weir_schema *schema = view->schema;
+    uint32_t bytes = 0;
+    reader->view = view;
+    reader->field_cnt = 0;
+    lanes_add(reader, true, sizeof(struct weir_str));
+    reader->str_cnt = reader->field_cnt;
+    lanes_add(reader, false, sizeof(uint64_t));
+    reader->word_end = reader->field_cnt;
+    lanes_add(reader, false, 0);
+    for (uint32_t f = 0; f < reader->field_cnt; f++) {
+        bytes += reader->field[f].bytes;
+    }
+    reader->has_gaps = bytes < view->schema->row_bytes;
+}
+
+static inline void
+row_copy(const struct weir_row_reader *reader, uint32_t row, char *to)
+{
+    const struct weir_view *view = reader->view;
+    const struct weir_row_lane *lane = reader->field;
+    size_t at = row;
+    uint32_t f = 0;
     if (view->stride != 0) {
-        memcpy(to, view->rows + (size_t)view->stride * row, schema->row_bytes);
+        memcpy(to, view->rows + (size_t)view->stride * row, view->schema->row_bytes);
         return;
     }
-    memset(to, 0, schema->row_bytes);
-    if (schema->has_nulls) {
-        memcpy(to, view->rows + sizeof(uint64_t) * row, sizeof(uint64_t));
+    if (reader->has_gaps) {
+        memset(to, 0, view->schema->row_bytes);
+        if (view->schema->has_nulls) {
+            memcpy(to, view->rows + sizeof(uint64_t) * at, sizeof(uint64_t));
+        }
     }
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        const struct weir_field *field = &schema->fields[f];
-        field_copy(to + field->off, weir_view_at(view, field, row), field->bytes);
+    for (; f < reader->str_cnt; f++, lane++) {
+        memcpy(to + lane->off, lane->ptr + sizeof(struct weir_str) * at, sizeof(struct weir_str));
     }
+    for (; f < reader->word_end; f++, lane++) {
+        memcpy(to + lane->off, lane->ptr + sizeof(uint64_t) * at, sizeof(uint64_t));
+    }
+    for (; f < reader->field_cnt; f++, lane++) {
+        memcpy(to + lane->off, lane->ptr + lane->bytes * at, lane->bytes);
+    }
+}
+
+static inline const char *
+str_at(const struct weir_row_reader *reader, uint32_t idx, uint32_t row)
+{
+    uint32_t stride = reader->view->stride;
+    return reader->field[idx].ptr + (stride != 0 ? (size_t)stride : sizeof(struct weir_str)) * row;
 }
 
 /* What the long strings of a row take. */
-static uint64_t
-text_bytes(const struct weir_view *view, uint32_t row)
+static inline uint64_t
+text_bytes(const struct weir_row_reader *reader, uint32_t row)
 {
-    const struct weir_schema *schema = view->schema;
     uint64_t bytes = 0;
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        if (schema->fields[f].type == WEIR_TYPE_STR) {
-            uint32_t text;
-            memcpy(&text, weir_view_at(view, &schema->fields[f], row), sizeof text);
-            bytes += text > WEIR_STR_INLINE_BYTES ? text : 0;
-        }
+    for (uint32_t f = 0; f < reader->str_cnt; f++) {
+        uint32_t text;
+        memcpy(&text, str_at(reader, f, row), sizeof text);
+        bytes += text > WEIR_STR_INLINE_BYTES ? text : 0;
     }
     return bytes;
 }
 
 /* Copy the texts of long strings behind the copy of a row, and let its strings refer to them there.
  * They are read where the row came from: what was just stored would be waited for. */
-static void
-texts_copy(const struct weir_view *view, uint32_t row, char *copy)
+static __attribute__((noinline)) void
+texts_copy(const struct weir_row_reader *reader, uint32_t row, char *copy)
 {
-    char *texts = copy + view->schema->row_bytes;
+    char *texts = copy + reader->view->schema->row_bytes;
     char *to = texts;
-    for (uint32_t f = 0; f < view->schema->field_cnt; f++) {
-        const struct weir_field *field = &view->schema->fields[f];
+    for (uint32_t f = 0; f < reader->str_cnt; f++) {
         struct weir_str str;
-        if (field->type != WEIR_TYPE_STR) {
-            continue;
-        }
-        memcpy(&str, weir_view_at(view, field, row), sizeof str);
+        memcpy(&str, str_at(reader, f, row), sizeof str);
         if (str.bytes > WEIR_STR_INLINE_BYTES) {
-            memcpy(to, view->heap + str.u.off, str.bytes);
+            memcpy(to, reader->view->heap + str.u.off, str.bytes);
             str.u.off = (uint64_t)(to - texts);
-            memcpy(copy + field->off, &str, sizeof str);
+            memcpy(copy + reader->field[f].off, &str, sizeof str);
             to += str.bytes;
         }
     }
 }
 
 /* The row and its texts into a blob: built in scratch. */
-static int
-blob_put(const struct weir_row_place *place, const struct weir_view *view, uint32_t row,
+static __attribute__((noinline)) int
+blob_put(const struct weir_row_reader *reader, const struct weir_row_adds *adds, uint32_t i,
     uint64_t bytes, uint32_t *ret_ref)
 {
-    row_copy(view, row, place->scratch);
-    texts_copy(view, row, place->scratch);
-    struct weir_slice all = {place->scratch, (uint32_t)bytes};
-    int err = weir_blob_put(place->store->arena, place->group, all, ret_ref);
-    place->store->blob_cnt += err == 0;
+    struct weir_row_store *store = adds->store;
+    uint32_t row = weir_view_row(reader->view, adds->first + i);
+    row_copy(reader, row, adds->scratch);
+    texts_copy(reader, row, adds->scratch);
+    struct weir_slice all = {adds->scratch, (uint32_t)bytes};
+    int err = weir_blob_put(store->arena, group_of(store->arena, adds->hash[i]), all, ret_ref);
+    store->blob_cnt += err == 0;
     return err;
 }
 
-int
-weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place,
-    const struct weir_view *view, uint32_t row)
+static inline int
+row_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds, uint32_t i)
 {
-    struct weir_arena *arena = place->store->arena;
-    uint64_t texts = text_bytes(view, row);
+    struct weir_arena *arena = adds->store->arena;
+    const struct weir_view *view = reader->view;
+    uint32_t row = weir_view_row(view, adds->first + i);
+    uint64_t texts = text_bytes(reader, row);
     uint64_t bytes = view->schema->row_bytes + texts;
-    if (bytes > WEIR_ROW_ITEM_BYTES_MAX) {
-        return weir_err_push(WEIR_EDATA, "a row of %s with its texts is longer than %d bytes",
-            view->schema->name, WEIR_ROW_ITEM_BYTES_MAX);
-    }
-    bool is_long = bytes > ITEM_BYTES_MAX;
-    uint32_t space = item_space(is_long ? 0 : (uint32_t)bytes);
     uint32_t blob = 0;
+    uint32_t space = (uint32_t)bytes;
     uint32_t ref;
-    int err = is_long ? blob_put(place, view, row, bytes, &blob) : 0;
-    err = err < 0 ? err : item_take(place->store, place->group, space, &ref);
+    int err = 0;
+    if (WEIR_UNLIKELY(bytes > ITEM_BYTES_MAX)) {
+        if (bytes > WEIR_ROW_ITEM_BYTES_MAX) {
+            return weir_err_push(WEIR_EDATA, "a row of %s with its texts is longer than %d bytes",
+                view->schema->name, WEIR_ROW_ITEM_BYTES_MAX);
+        }
+        err = blob_put(reader, adds, i, bytes, &blob);
+        space = 0;
+    }
+    err = err < 0 ? err
+                  : item_take(adds->store, group_of(arena, adds->hash[i]), item_space(space), &ref);
     if (err < 0) {
         return err; /* the task fails: its arena goes as a whole */
     }
@@ -265,11 +317,14 @@ weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place
     head->text_bytes = (uint32_t)texts;
     head->blob = blob;
     head->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;
-    head->tag = place->tag;
-    if (!is_long) {
-        row_copy(view, row, (char *)(head + 1));
-        texts_copy(view, row, (char *)(head + 1));
+    head->tag = adds->tag;
+    if (WEIR_LIKELY(blob == 0)) {
+        row_copy(reader, row, (char *)(head + 1));
+        if (texts > 0) {
+            texts_copy(reader, row, (char *)(head + 1));
+        }
     }
+    struct weir_row_list *list = (void *)((char *)adds->val[i] + adds->list_off);
     if (list->last != 0) {
         struct head *last = weir_arena_ptr(arena, list->last);
         weir_arena_touch_line(arena, &last->next);
@@ -278,6 +333,19 @@ weir_row_list_add(struct weir_row_list *list, const struct weir_row_place *place
     }
     list->last = ref;
     return 0;
+}
+
+int
+weir_row_lists_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds)
+{
+    int err = 0;
+    if (adds->cnt > 1) {
+        fetch(adds->store, adds->hash, adds->cnt);
+    }
+    for (uint32_t i = 0; i < adds->cnt && err == 0; i++) {
+        err = row_add(reader, adds, i);
+    }
+    return err;
 }
 
 uint32_t

@@ -55,26 +55,42 @@ struct weir_row_item {
     bool is_copy; /* lies in scratch */
 };
 
-/* weir_row_list_add - keep physical row `row` of view at the end of list.
- *
- * Shape:   the caller has touched list. scratch has WEIR_ROW_ITEM_BYTES_MAX bytes, 8-aligned; it is
- *          used for rows that go into blobs. group is that of the entry's key, relative to the
- *          arena's range.
- * Errors:  WEIR_EBUDGET; WEIR_EDATA: the row is too long.
- */
-struct weir_row_place {
-    struct weir_row_store *store;
-    uint32_t group;
-    char *scratch;
-    uint64_t tag; /* the caller's, kept with the row */
+/* Where the fields of a batch's rows lie, looked up once for all of them: strings first, then other
+ * fields of 8 bytes, then the smaller ones. */
+struct weir_row_reader {
+    const struct weir_view *view;
+    uint32_t str_cnt;
+    uint32_t word_end;
+    uint32_t field_cnt;
+    bool has_gaps; /* bytes of a row are of no field */
+    struct weir_row_lane {
+        const char *ptr;
+        uint32_t off; /* in the row struct */
+        uint32_t bytes;
+    } field[WEIR_FIELD_CNT_MAX];
 };
-WEIR_API WEIR_MUST_USE int weir_row_list_add(struct weir_row_list *list,
-    const struct weir_row_place *place, const struct weir_view *view, uint32_t row);
+/* weir_row_reader_init - get ready to keep rows of view. Owner: borrows view. */
+WEIR_API void weir_row_reader_init(struct weir_row_reader *reader, const struct weir_view *view);
 
-/* weir_row_store_fetch - ask for the lines that the next rows will be written to, whose keys have
- * these hashes: each key group has a chunk of its own, and rows of many groups come in turn. */
-WEIR_API void
-weir_row_store_fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt);
+/* weir_row_lists_add - keep selected rows [first, first + cnt) of the reader's view, each at the
+ * end of its list.
+ *
+ * Shape:   the caller has touched the lists. scratch has WEIR_ROW_ITEM_BYTES_MAX bytes, 8-aligned;
+ *          it is used for rows that go into blobs.
+ * Errors:  WEIR_EBUDGET; WEIR_EDATA: a row is too long. Those before it are kept.
+ */
+struct weir_row_adds {
+    struct weir_row_store *store;
+    const uint64_t *hash; /* of the entries' keys: [cnt] */
+    void *const *val; /* their values: [cnt] */
+    uint32_t list_off; /* of the list in a value */
+    uint32_t first;
+    uint32_t cnt;
+    char *scratch;
+    uint64_t tag; /* the caller's, kept with each row */
+};
+WEIR_API WEIR_MUST_USE int
+weir_row_lists_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds);
 
 /* weir_row_item_at - the item of a reference; of a row of this schema. */
 WEIR_API void weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schema,

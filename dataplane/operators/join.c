@@ -203,17 +203,21 @@ row_meet(struct self *self, uint32_t side, const struct join_entry *entry, struc
 /* Rows [from, from + cnt) of the loaded block, whose entries are known; `at` is the first one's
  * place in the selection. Returns rows done, or an error. */
 static int
-rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, const struct weir_view *in,
-    uint32_t at, struct weir_out *out)
+rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, uint32_t at,
+    struct weir_out *out)
 {
     struct join_base *base = &self->base;
     for (uint32_t i = 0; i < cnt; i++) {
         struct join_entry *entry = base->rows.val[from + i];
         if (!self->is_half) {
-            struct weir_row_place place = {&self->kept,
-                weir_table_group_of(self->table, base->rows.rows.hash[from + i]),
-                base->scratch[side], 0};
-            int err = weir_row_list_add(&entry->side[side], &place, in, weir_view_row(in, at + i));
+            const struct weir_row_adds add = {.store = &self->kept,
+                .hash = base->rows.hash + from + i,
+                .val = base->rows.val + from + i,
+                .list_off = side * (uint32_t)sizeof(struct weir_row_list),
+                .first = at + i,
+                .cnt = 1,
+                .scratch = base->scratch[side]};
+            int err = weir_row_lists_add(&base->reader, &add);
             if (err < 0) {
                 return err;
             }
@@ -230,8 +234,7 @@ rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, const s
 
 /* A loaded block. Returns rows done, or an error. */
 static int
-block_join(
-    struct self *self, uint32_t side, const struct weir_view *in, uint32_t at, struct weir_out *out)
+block_join(struct self *self, uint32_t side, uint32_t at, struct weir_out *out)
 {
     struct join_base *base = &self->base;
     uint32_t done = 0;
@@ -240,7 +243,7 @@ block_join(
         if (got < 0) {
             return got;
         }
-        int joined = rows_join(self, side, done, (uint32_t)got, in, at + done, out);
+        int joined = rows_join(self, side, done, (uint32_t)got, at + done, out);
         if (joined < 0) {
             return joined;
         }
@@ -262,6 +265,7 @@ join_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
     if (err < 0) {
         return err;
     }
+    weir_row_reader_init(&self->base.reader, in);
     uint32_t at = cursor;
     while (at < in->cnt) {
         uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
@@ -269,7 +273,7 @@ join_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
         if (loaded < 0) {
             return loaded;
         }
-        int done = block_join(self, input, in, at, out);
+        int done = block_join(self, input, at, out);
         if (done < 0) {
             return done;
         }

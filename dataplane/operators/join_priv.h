@@ -30,6 +30,7 @@ struct join_base {
     const struct weir_schema *schema[2];
     struct weir_keyed keyed[2];
     struct weir_keyed_rows rows;
+    struct weir_row_reader reader; /* of the batch that rows are kept of */
     struct join_pairs pairs;
     char scratch[2][WEIR_ROW_ITEM_BYTES_MAX] WEIR_ALIGNED(8);
 };

@@ -65,6 +65,9 @@ struct fire {
     uint32_t at; /* the entry that pairs are made of */
     uint32_t left_ref;
     uint32_t right_ref;
+    uint64_t left_passed; /* passed_of() panes[left] and panes[right] */
+    uint64_t right_passed;
+    struct weir_join_pair like; /* window and time of the pairs */
     uint64_t has_right; /* entries of the block with right rows; semi: in any pane so far */
     uint64_t stored[WEIR_KEYED_WORD_CNT_MAX * FIRE_BLOCK];
     void *entry[FIRE_BLOCK]; /* of pane `left` */
@@ -256,13 +259,19 @@ pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
     return 0;
 }
 
-/* Right rows of a semi join are not kept. In the place of their list stands one more than the least
- * number of windows that had passed one of them by; 0: there is none. */
-static void
-semi_add(struct weir_row_list *list, uint64_t enter)
+/* Right rows of a semi join are not kept. */
+static bool
+is_kept(const struct self *self, uint32_t side)
 {
-    uint32_t least = (uint32_t)weir_min_u64(enter, UINT32_MAX - 1) + 1;
-    list->last = list->last == 0 ? least : weir_min_u32(list->last, least);
+    return side == JOIN_LEFT || !self->base.conf->semi;
+}
+
+/* In the place of the list of right rows stands one more than the least number of windows that had
+ * passed one of them by; 0, which is above all others less one: there is none. */
+static inline void
+semi_add(struct weir_row_list *list, uint32_t enter)
+{
+    list->last = weir_min_u32(list->last - 1, enter) + 1;
 }
 
 /* Loaded rows, and where they come from. */
@@ -278,18 +287,15 @@ rows_add(
     struct self *self, const struct block *block, struct pane *pane, uint32_t from, uint32_t to)
 {
     struct join_base *base = &self->base;
-    uint32_t side = block->side;
-    const uint64_t *hash = base->rows.hash;
-    int err = 0;
-    weir_row_store_fetch(&pane->rows, hash + from, to - from);
-    for (uint32_t i = from; i < to && err == 0; i++) {
-        struct join_entry *entry = base->rows.val[i];
-        struct weir_row_place place = {&pane->rows, weir_table_group_of(pane->table, hash[i]),
-            base->scratch[side], self->place.enter};
-        uint32_t row = weir_view_row(block->in, block->at + i);
-        err = weir_row_list_add(&entry->side[side], &place, block->in, row);
-    }
-    return err;
+    const struct weir_row_adds adds = {.store = &pane->rows,
+        .hash = base->rows.hash + from,
+        .val = base->rows.val + from,
+        .list_off = block->side * (uint32_t)sizeof(struct weir_row_list),
+        .first = block->at + from,
+        .cnt = to - from,
+        .scratch = base->scratch[block->side],
+        .tag = self->place.enter};
+    return weir_row_lists_add(&base->reader, &adds);
 }
 
 /* Rows [from, to) of a block, all of one pane. */
@@ -297,12 +303,13 @@ static int
 rows_keep(struct self *self, const struct block *block, uint32_t from, uint32_t to)
 {
     struct join_base *base = &self->base;
-    bool is_kept = block->side == JOIN_LEFT || !base->conf->semi;
+    bool keeps = is_kept(self, block->side);
     struct pane *pane;
     int err = pane_of(self, self->place.idx, &pane);
     if (err < 0) {
         return err;
     }
+    uint32_t enter = (uint32_t)weir_min_u64(self->place.enter, UINT32_MAX - 1);
     uint32_t all = base->rows.rows.cnt;
     base->rows.rows.cnt = to;
     for (uint32_t i = from; i < to && err == 0;) {
@@ -312,17 +319,36 @@ rows_keep(struct self *self, const struct block *block, uint32_t from, uint32_t 
             break;
         }
         uint32_t end = i + (uint32_t)got;
-        if (is_kept) {
+        if (keeps) {
             err = rows_add(self, block, pane, i, end);
         }
-        for (; i < end && !is_kept; i++) {
+        for (; i < end && !keeps; i++) {
             struct join_entry *entry = base->rows.val[i];
-            semi_add(&entry->side[JOIN_RIGHT], self->place.enter);
+            semi_add(&entry->side[JOIN_RIGHT], enter);
         }
         i = end;
     }
     base->rows.rows.cnt = all;
     return err;
+}
+
+/* Where the run of rows of one pane ends that begins at row `from` of a block. */
+static uint32_t
+run_end(const struct self *self, const struct block *block, uint32_t from)
+{
+    const struct weir_view *in = block->in;
+    const struct place *place = &self->place;
+    uint32_t cnt = self->base.rows.rows.cnt;
+    if (weir_view_is_within(in, place->first_ms, place->last_ms)) {
+        return cnt;
+    }
+    for (uint32_t i = from + 1; i < cnt; i++) {
+        int64_t time = weir_view_time(in, weir_view_row(in, block->at + i));
+        if (time < place->first_ms || time > place->last_ms) {
+            return i;
+        }
+    }
+    return cnt;
 }
 
 /* A loaded block, by runs of rows of one pane. Late ones go into sel. */
@@ -337,13 +363,7 @@ block_keep(struct self *self, const struct block *block, uint16_t *sel, uint32_t
         if (time < self->place.first_ms || time > self->place.last_ms) {
             place_of(self, time);
         }
-        uint32_t to = from + 1;
-        for (; to < cnt; to++) {
-            time = weir_view_time(in, weir_view_row(in, at + to));
-            if (time < self->place.first_ms || time > self->place.last_ms) {
-                break;
-            }
-        }
+        uint32_t to = run_end(self, block, from);
         if (self->place.is_late) {
             for (uint32_t i = from; i < to; i++) {
                 sel[(*late_cnt)++] = (uint16_t)weir_view_row(in, at + i);
@@ -377,6 +397,9 @@ join_window_process(struct weir_operator *op, uint32_t input, const struct weir_
         self->open_watermark = watermark;
         self->place.first_ms = 1;
         self->place.last_ms = 0;
+    }
+    if (is_kept(self, input)) {
+        weir_row_reader_init(&self->base.reader, in);
     }
     struct weir_out *late = &out[1 + input];
     uint32_t late_cnt = 0;
@@ -421,6 +444,10 @@ fire_next(struct self *self, int64_t watermark)
     fire->first = pane_at(self, pane);
     fire->end = pane_at(self, pane + self->size / self->pane_ms);
     fire->left = fire->first;
+    int64_t end = window_end(self, window);
+    fire->like.window_start = window_start(self, window);
+    fire->like.window_end = end;
+    fire->like.time = end == INT64_MAX ? end : end - 1;
     memset(&fire->cursor, 0, sizeof fire->cursor);
     fire->stage = FIRE_BLOCK_NEXT;
     return true;
@@ -442,12 +469,8 @@ fire_row(struct self *self, struct weir_row_item *item, const struct join_entry 
 {
     struct join_base *base = &self->base;
     struct fire *fire = &self->fire;
-    uint64_t passed = passed_of(self, fire->right);
-    int64_t end = window_end(self, fire->window);
-    struct weir_join_pair like = {NULL, NULL, NULL, NULL, window_start(self, fire->window), end,
-        end == INT64_MAX ? end : end - 1};
     if (base->conf->semi) {
-        return weir_join_add(base, &item[JOIN_LEFT], NULL, &like, out);
+        return weir_join_add(base, &item[JOIN_LEFT], NULL, &fire->like, out);
     }
     while (fire->right_ref != 0) {
         if (*steps >= SLICE_STEPS) {
@@ -456,9 +479,10 @@ fire_row(struct self *self, struct weir_row_item *item, const struct join_entry 
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_RIGHT], fire->right_ref,
             base->scratch[JOIN_RIGHT], &item[JOIN_RIGHT]);
-        int taken = item[JOIN_RIGHT].tag > passed
-                        ? 1
-                        : weir_join_add(base, &item[JOIN_LEFT], &item[JOIN_RIGHT], &like, out);
+        int taken =
+            item[JOIN_RIGHT].tag > fire->right_passed
+                ? 1
+                : weir_join_add(base, &item[JOIN_LEFT], &item[JOIN_RIGHT], &fire->like, out);
         if (taken <= 0) {
             return taken;
         }
@@ -475,7 +499,6 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
 {
     struct join_base *base = &self->base;
     struct fire *fire = &self->fire;
-    uint64_t passed = passed_of(self, fire->left);
     uint32_t right_head =
         base->conf->semi ? 0 : weir_row_list_first(base->arena, &right->side[JOIN_RIGHT]);
     if (fire->left_ref == 0) {
@@ -490,7 +513,8 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_LEFT], fire->left_ref,
             base->scratch[JOIN_LEFT], &item[JOIN_LEFT]);
-        int done = item[JOIN_LEFT].tag > passed ? 1 : fire_row(self, item, right, out, steps);
+        int done =
+            item[JOIN_LEFT].tag > fire->left_passed ? 1 : fire_row(self, item, right, out, steps);
         if (done <= 0) {
             return done;
         }
@@ -551,12 +575,12 @@ fire_match(struct self *self)
         }
     }
     bool semi = self->base.conf->semi;
-    uint64_t passed = passed_of(self, fire->right);
+    fire->right_passed = passed_of(self, fire->right);
     fire->has_right &= semi ? UINT64_MAX : 0; /* semi: in any pane */
     for (uint32_t i = 0; i < fire->cnt; i++) {
         const struct join_entry *right = fire->match[i];
         uint32_t last = right != NULL ? right->side[JOIN_RIGHT].last : 0;
-        bool has_right = last != 0 && (!semi || last - 1 <= passed);
+        bool has_right = last != 0 && (!semi || last - 1 <= fire->right_passed);
         fire->has_right |= (uint64_t)has_right << i;
         if (has_right) { /* a row that nobody has looked at since it came */
             const struct join_entry *left = fire->entry[i];
@@ -601,6 +625,7 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
             memset(&fire->cursor, 0, sizeof fire->cursor);
             return 1;
         }
+        fire->left_passed = passed_of(self, fire->left);
         fire->right = fire->first;
         fire->has_right = 0;
         fire->stage = FIRE_PANE;

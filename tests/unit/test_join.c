@@ -45,6 +45,20 @@ WEIR_JOIN(same_tag, tagged, tagged, paid)
     return true;
 }
 
+/* Fields of all sizes, with gaps between them. */
+#define MIXED(F) \
+    F(bool, flag) F(i64, key) F(i32, small) F(str, one) F(f64, real) F(str, two) F(time, at)
+WEIR_SCHEMA(mixed, MIXED)
+
+WEIR_JOIN(mix, mixed, payment, mixed)
+{
+    *row = *left;
+    weir_join_text(out, &row->one, &left->one, at->left_heap);
+    weir_join_text(out, &row->two, &left->two, at->left_heap);
+    row->at = at->time;
+    return true;
+}
+
 /* Its rows have no text, the rows that it joins do. */
 WEIR_JOIN(settle, order, payment, settled)
 {
@@ -403,6 +417,134 @@ against_model(struct weir_rng *rng, int64_t size, int64_t slide, bool semi)
     harness_free(h);
 }
 
+/* ---- kept rows ---- */
+
+#define MIXED_ROWS 700
+#define MIXED_TEXT_MAX 40
+
+/* Texts of both sides of the inline length; those of row i begin at heap + 2 i. */
+static struct weir_str
+mixed_text(const char *heap, int64_t key, uint32_t which)
+{
+    return weir_str_ref(
+        heap, heap + 2 * key + which, (uint32_t)(key * (which + 3) % MIXED_TEXT_MAX));
+}
+
+static void
+mixed_of(const char *heap, int64_t key, struct mixed *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->flag = key % 3 == 0;
+    ret->key = key;
+    ret->small = (int32_t)(key * -70001);
+    ret->one = mixed_text(heap, key, 0);
+    ret->real = (double)key / 7;
+    ret->two = mixed_text(heap, key, 1);
+    ret->at = 500;
+}
+
+static void
+expect_text(const struct harness *h, const struct weir_str *got, const char *heap,
+    const struct weir_str *wanted)
+{
+    struct weir_slice is = harness_text(h, 0, got);
+    struct weir_slice text = weir_str_slice(wanted, heap);
+    assert_int_equal(is.bytes, text.bytes);
+    assert_memory_equal(is.ptr, text.ptr, text.bytes);
+}
+
+static void
+mixed_rows_come_back(const struct weir_operator_type *type, bool columns)
+{
+    char heap[2 * MIXED_ROWS + MIXED_TEXT_MAX];
+    struct mixed rows[MIXED_ROWS];
+    struct weir_join_conf conf = conf_of(1000, 1000, false);
+    conf.join = &mix_join;
+    conf.left_key = WEIR_KEY(mixed, key);
+    for (size_t i = 0; i < sizeof heap; i++) {
+        heap[i] = (char)('a' + i * i % 26);
+    }
+    struct harness *h = open_join(type, &conf, 50);
+    h->conf.columns = columns;
+    for (int64_t i = 0; i < MIXED_ROWS; i++) {
+        mixed_of(heap, i, &rows[i]);
+    }
+    struct weir_view view = harness_view_of(mixed_schema(), rows, MIXED_ROWS);
+    view.heap = heap;
+    harness_push_view(h, 0, &view);
+    for (int64_t i = 0; i < MIXED_ROWS; i++) {
+        push_payment(h, i, 1, 600);
+    }
+    harness_watermark(h, 0, INT64_MAX);
+    harness_watermark(h, 1, INT64_MAX);
+    assert_int_equal(h->out[0].row_cnt, MIXED_ROWS);
+    for (uint32_t i = 0; i < MIXED_ROWS; i++) {
+        const struct mixed *row = harness_row(h, 0, i);
+        struct mixed wanted;
+        mixed_of(heap, row->key, &wanted);
+        assert_int_equal(row->flag, wanted.flag);
+        assert_int_equal(row->small, wanted.small);
+        assert_true(row->real == wanted.real);
+        expect_text(h, &row->one, heap, &wanted.one);
+        expect_text(h, &row->two, heap, &wanted.two);
+        rows[row->key].key = -1;
+    }
+    for (uint32_t i = 0; i < MIXED_ROWS; i++) {
+        assert_int_equal(rows[i].key, -1); /* each came once */
+    }
+    harness_free(h);
+}
+
+static void
+t_kept_rows_come_back_as_they_were(void **state)
+{
+    (void)state;
+    mixed_rows_come_back(&weir_join_type, false);
+    mixed_rows_come_back(&weir_join_type, true);
+    mixed_rows_come_back(&weir_window_join_type, false);
+    mixed_rows_come_back(&weir_window_join_type, true);
+}
+
+/* A batch whose bounds lie within a window is not looked at row by row; one that reaches over two
+ * is. */
+static void
+t_a_batch_goes_to_the_windows_that_its_rows_lie_in(void **state)
+{
+    (void)state;
+    static const int64_t at[][3] = {{100, 200, 900}, {950, 1100, 1900}, {1000, 2000, 999}};
+    struct weir_join_conf conf = conf_of(1000, 1000, false);
+    for (int bounded = 0; bounded < 2; bounded++) {
+        struct harness *h = open_join(&weir_window_join_type, &conf, 0);
+        for (size_t b = 0; b < WEIR_ARRAY_CNT(at); b++) {
+            struct order rows[3];
+            memset(rows, 0, sizeof rows);
+            for (uint32_t i = 0; i < 3; i++) {
+                rows[i].id = at[b][i];
+                rows[i].at = at[b][i];
+            }
+            struct weir_view view = harness_view_of(order_schema(), rows, 3);
+            if (bounded) {
+                int64_t min;
+                int64_t max;
+                weir_view_span(&view, 0, 3, &min, &max);
+                weir_view_set_bounds(&view, min, max);
+            }
+            harness_push_view(h, 0, &view);
+        }
+        for (int64_t start = 0; start < 3000; start += 1000) {
+            push_payment(h, 0, 1, start);
+        }
+        harness_watermark(h, 0, INT64_MAX);
+        harness_watermark(h, 1, INT64_MAX);
+        assert_int_equal(h->out[0].row_cnt, 9);
+        for (uint32_t i = 0; i < 9; i++) {
+            const struct paid *row = harness_row(h, 0, i);
+            assert_int_equal(row->start, row->id / 1000 * 1000);
+        }
+        harness_free(h);
+    }
+}
+
 static void
 t_random_windows_agree_with_pairs_looked_for_one_by_one(void **state)
 {
@@ -443,6 +585,8 @@ main(void)
         cmocka_unit_test(t_long_texts_that_no_result_takes_need_no_end),
         cmocka_unit_test(t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside),
         cmocka_unit_test(t_semi_emits_each_left_row_once),
+        cmocka_unit_test(t_kept_rows_come_back_as_they_were),
+        cmocka_unit_test(t_a_batch_goes_to_the_windows_that_its_rows_lie_in),
         cmocka_unit_test(t_random_windows_agree_with_pairs_looked_for_one_by_one),
         cmocka_unit_test(t_what_does_not_go_together_is_refused),
     };
