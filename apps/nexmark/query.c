@@ -146,6 +146,8 @@ build_q2(struct weir_stream *events)
 WEIR_SCHEMA(person, PERSON)
 #define NEWCOMER(F) F(i64, id) F(time, at) F(str, name)
 WEIR_SCHEMA(newcomer, NEWCOMER)
+#define OPENER(F) F(i64, seller) F(time, at)
+WEIR_SCHEMA(opener, OPENER)
 #define AUCTION(F) F(i64, id) F(i64, seller) F(time, at)
 WEIR_SCHEMA(auction, AUCTION)
 #define SELLER(F) F(str, name) F(str, city) F(str, state) F(i64, id)
@@ -153,81 +155,69 @@ WEIR_SCHEMA(seller, SELLER)
 #define NEW_SELLER(F) F(i64, id) F(str, name) F(ts, stime)
 WEIR_SCHEMA(new_seller, NEW_SELLER)
 
-/* Text idx of a row's payload; empty where the payload lies about it. */
+/* Text idx of a person's payload; empty where the payload lies about it. */
 static inline struct weir_str
-text_of(const struct nexmark_row *row, const char *heap, uint32_t idx)
+person_text(const struct nexmark_row *row, const char *heap, uint32_t idx)
 {
-    struct nexmark_event event;
+    const struct nexmark_event event = {
+        .payload_bytes = row->payload.bytes, .kind = NEXMARK_PERSON};
     struct nexmark_text text;
-    memcpy(&event, row, sizeof event);
     if (row->payload.bytes <= WEIR_STR_INLINE_BYTES ||
         !nexmark_event_text(&event, (const uint8_t *)heap + row->payload.u.off, idx, &text)) {
         return weir_str_inline("", 0);
     }
-    return weir_str_part(
-        &row->payload, heap, (uint32_t)(text.ptr - heap - row->payload.u.off), text.bytes);
+    return weir_str_ref(heap, text.ptr, text.bytes);
 }
 
-/* Persons and auctions apart, each event looked at once: one in fifty is a person, three are
- * auctions. */
+/* Row i of the selection of either layout; `loaded` is its room where it is not one piece. */
+static inline __attribute__((always_inline)) const struct nexmark_row *
+row_of(const struct weir_view *in, uint32_t i, struct nexmark_row *loaded)
+{
+    uint32_t idx = weir_view_row(in, i);
+    if (WEIR_LIKELY(in->stride != 0)) {
+        return (const struct nexmark_row *)(const void *)(in->rows + (size_t)in->stride * idx);
+    }
+    nexmark_row_load(in->rows, in->cap, idx, loaded);
+    return loaded;
+}
+
+/* Persons and the auctions of one category apart, each event looked at once: one in fifty is a
+ * person, three are auctions. An index is written to both selections and counted where it
+ * belongs. */
 struct apart_conf {
-    int64_t category; /* of auctions that are wanted, -1: any */
+    int64_t category;
 };
 
-/* Rows [from, in->cnt) of the selection, and where their indices go; each is written to both and
- * counted where it belongs. */
-static inline __attribute__((always_inline)) void
-apart_rows(
-    const struct weir_view *in, uint32_t from, bool is_any, int64_t category, struct weir_out *out)
-{
-    uint16_t *person = out[0].sel_buf;
-    uint16_t *auction = out[1].sel_buf;
-    const uint16_t *sel = in->sel;
-    uint32_t person_cnt = 0;
-    uint32_t auction_cnt = 0;
-    for (uint32_t i = from, end = in->cnt; i < end; i++) {
-        uint32_t idx = sel != NULL ? sel[i] : i;
-        struct nexmark_row loaded;
-        const struct nexmark_row *row = &loaded;
-        if (WEIR_LIKELY(in->stride != 0)) {
-            row = (const struct nexmark_row *)(const void *)(in->rows + (size_t)in->stride * idx);
-        } else {
-            nexmark_row_load(in->rows, in->cap, idx, &loaded);
-        }
-        uint32_t kind = nexmark_row_kind(row);
-        person[person_cnt] = (uint16_t)idx;
-        person_cnt += kind == NEXMARK_PERSON;
-        auction[auction_cnt] = (uint16_t)idx;
-        auction_cnt += (kind == NEXMARK_AUCTION) & (is_any || row->category == category);
-    }
-    if (person_cnt > 0) {
-        weir_out_pass(&out[0], in, person_cnt);
-    }
-    if (auction_cnt > 0) {
-        weir_out_pass(&out[1], in, auction_cnt);
-    }
-}
-
 static int64_t
-apart_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
-    struct weir_out *out, int64_t now_ns)
+apart_process(struct weir_operator *op, uint32_t input, const struct weir_view *view,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
 {
     const struct apart_conf *conf = op->conf;
-    struct weir_view plain = *in; /* in registers: stores of indices might alias the view */
+    const struct weir_view in = *view; /* in registers: stores of indices might alias the view */
+    int64_t category = conf->category;
+    uint16_t *person = out[0].sel_buf;
+    uint16_t *auction = out[1].sel_buf;
+    uint32_t person_cnt = 0;
+    uint32_t auction_cnt = 0;
     (void)input;
     (void)now_ns;
-    if (plain.sel == NULL && plain.stride == sizeof(struct nexmark_row) && conf->category < 0) {
-        plain.sel = NULL;
-        plain.stride = sizeof(struct nexmark_row);
-        apart_rows(&plain, cursor, true, 0, out);
-    } else if (plain.sel == NULL && plain.stride == sizeof(struct nexmark_row)) {
-        plain.sel = NULL;
-        plain.stride = sizeof(struct nexmark_row);
-        apart_rows(&plain, cursor, false, conf->category, out);
-    } else {
-        apart_rows(&plain, cursor, conf->category < 0, conf->category, out);
+    for (uint32_t i = cursor; i < in.cnt; i++) {
+        struct nexmark_row loaded;
+        const struct nexmark_row *row = row_of(&in, i, &loaded);
+        uint32_t kind = nexmark_row_kind(row);
+        uint16_t idx = (uint16_t)weir_view_row(&in, i);
+        person[person_cnt] = idx;
+        person_cnt += kind == NEXMARK_PERSON;
+        auction[auction_cnt] = idx;
+        auction_cnt += (kind == NEXMARK_AUCTION) & (row->category == category);
     }
-    return in->cnt - cursor;
+    if (person_cnt > 0) {
+        weir_out_pass(&out[0], view, person_cnt);
+    }
+    if (auction_cnt > 0) {
+        weir_out_pass(&out[1], view, auction_cnt);
+    }
+    return in.cnt - cursor;
 }
 
 static const struct weir_operator_type apart_type = {
@@ -251,9 +241,9 @@ WEIR_MAP(to_person, nexmark_row, person)
 {
     out->id = in->id;
     out->at = in->at;
-    out->name = text_of(in, heap, NEXMARK_PERSON_NAME);
-    out->city = text_of(in, heap, NEXMARK_PERSON_CITY);
-    out->state = text_of(in, heap, NEXMARK_PERSON_STATE);
+    out->name = person_text(in, heap, NEXMARK_PERSON_NAME);
+    out->city = person_text(in, heap, NEXMARK_PERSON_CITY);
+    out->state = person_text(in, heap, NEXMARK_PERSON_STATE);
 }
 
 WEIR_MAP(to_auction, nexmark_row, auction)
@@ -292,15 +282,66 @@ build_q3(struct weir_stream *events)
         weir_key_by(a, WEIR_KEY(auction, seller)), "sells", &sells_join);
 }
 
-/* q8: persons who came in a 10 s window and opened an auction in the same window. */
-WEIR_MAP(to_newcomer, nexmark_row, newcomer)
+/* ---- q8: persons who came in a 10 s window and opened an auction in the same window ---- */
+
+/* cnt rows of a column output, whose times are those of rows of in. */
+static void
+rows_made(struct weir_out *out, const struct weir_view *in, uint32_t cnt)
 {
-    out->id = in->id;
-    out->at = in->at;
-    out->name = text_of(in, heap, NEXMARK_PERSON_NAME);
+    out->view.row_cnt = cnt;
+    out->view.cnt = cnt;
+    if ((in->flags & WEIR_BATCH_TIME_BOUNDED) != 0) {
+        weir_view_set_bounds(&out->view, in->time_min, in->time_max);
+        out->view.flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
+    }
 }
 
-WEIR_JOIN(opens, newcomer, auction, new_seller)
+/* Newcomers, and in the side output the openers of auctions: each event is looked at once. */
+static int64_t
+arrivals_process(struct weir_operator *op, uint32_t input, const struct weir_view *view,
+    uint32_t cursor, struct weir_out *out, int64_t now_ns)
+{
+    const struct weir_view in = *view; /* nothing stored may change it */
+    int64_t *id = WEIR_COLUMN(&out[0].view, struct newcomer, id);
+    int64_t *came = WEIR_COLUMN(&out[0].view, struct newcomer, at);
+    struct weir_str *name = WEIR_COLUMN(&out[0].view, struct newcomer, name);
+    int64_t *seller = WEIR_COLUMN(&out[1].view, struct opener, seller);
+    int64_t *opened = WEIR_COLUMN(&out[1].view, struct opener, at);
+    uint32_t cnt = weir_min_u32(out[0].row_cap, out[1].row_cap);
+    uint32_t person_cnt = 0;
+    uint32_t opener_cnt = 0;
+    (void)op;
+    (void)input;
+    (void)now_ns;
+    cnt = weir_min_u32(in.cnt - cursor, cnt);
+    for (uint32_t i = cursor; i < cursor + cnt; i++) {
+        struct nexmark_row loaded;
+        const struct nexmark_row *row = row_of(&in, i, &loaded);
+        uint32_t kind = nexmark_row_kind(row);
+        seller[opener_cnt] = row->other;
+        opened[opener_cnt] = row->at;
+        opener_cnt += kind == NEXMARK_AUCTION;
+        if (kind == NEXMARK_PERSON) {
+            id[person_cnt] = row->id;
+            came[person_cnt] = row->at;
+            name[person_cnt++] = person_text(row, in.heap, NEXMARK_PERSON_NAME);
+        }
+    }
+    rows_made(&out[0], &in, person_cnt);
+    rows_made(&out[1], &in, opener_cnt);
+    weir_out_share_heap(&out[0], &in);
+    return cnt;
+}
+
+static const struct weir_operator_type arrivals_type = {
+    .name = "arrivals",
+    .input_cnt = 1,
+    .output_cnt = 2,
+    .columns = true,
+    .process = arrivals_process,
+};
+
+WEIR_JOIN(opens, newcomer, opener, new_seller)
 {
     row->id = left->id;
     weir_join_text(out, &row->name, &left->name, at->left_heap);
@@ -313,10 +354,12 @@ build_q8(struct weir_stream *events)
 {
     const struct weir_join_conf conf = {
         .join = &opens_join, .span = WEIR_TUMBLE(10 * WEIR_S), .semi = true};
-    struct weir_stream *p = apart(events, -1);
-    struct weir_stream *a = weir_side(p, 1);
-    p = weir_key_by(weir_map(p, "to_newcomer", &to_newcomer_op), WEIR_KEY(newcomer, id));
-    a = weir_key_by(weir_map(a, "to_auction", &to_auction_op), WEIR_KEY(auction, seller));
+    const struct weir_operator_conf arrivals = {.name = "arrivals",
+        .type = &arrivals_type,
+        .out_schema = {newcomer_schema(), opener_schema()}};
+    struct weir_stream *p = weir_operator(&events, 1, &arrivals);
+    struct weir_stream *a = weir_key_by(weir_side(p, 1), WEIR_KEY(opener, seller));
+    p = weir_key_by(p, WEIR_KEY(newcomer, id));
     return weir_window_join(p, a, "opens", &conf);
 }
 
