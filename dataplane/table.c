@@ -47,13 +47,14 @@ shape(struct weir_table *t)
     t->spec.val_bytes = (uint32_t)weir_max_u64(8, weir_align_up(t->spec.val_bytes, 8));
     static const uint32_t key_words[WEIR_KEY_KIND_CNT] = {1, 2, WEIR_KEY_TEXT_WORD_CNT};
     t->word_cnt = key_words[t->spec.key_kind] + t->spec.tail_cnt;
-    t->val_off = t->word_cnt * (uint32_t)(sizeof(uint64_t) * WEIR_TABLE_SLOT_CNT);
-    t->group_bytes = t->val_off + t->spec.val_bytes * WEIR_TABLE_SLOT_CNT;
+    t->slot_lg2 = table_slot_lg2(t->word_cnt, t->spec.val_bytes);
+    t->val_off = t->word_cnt * (uint32_t)sizeof(uint64_t) << t->slot_lg2;
+    t->group_bytes = t->val_off + (t->spec.val_bytes << t->slot_lg2);
     for (uint32_t s = 0; s < WEIR_TABLE_SIZE_CNT; s++) {
         uint32_t cnt = (uint32_t)(size_lines[s] - 1) * WEIR_LINE_BYTES / t->group_bytes;
         t->group_cnt[s] = (uint16_t)(cnt >= GROUP_CNT_MIN || s == SIZE_PAGE ? cnt : 0);
         t->entry_cnt_max[s] =
-            (uint16_t)(t->group_cnt[s] * WEIR_TABLE_SLOT_CNT * FILL_NUM / FILL_DEN);
+            (uint16_t)(((uint32_t)t->group_cnt[s] << t->slot_lg2) * FILL_NUM / FILL_DEN);
     }
 }
 
@@ -115,11 +116,10 @@ blobs_give(struct weir_table *t, const struct weir_bucket *bucket)
     uint32_t group_cnt = t->group_cnt[bucket->size_idx];
     for (uint32_t g = 0; g < group_cnt; g++) {
         const uint64_t *words = table_group_at(t, bucket, g);
-        for (uint32_t used = table_group_used(bucket, g); used != 0; used &= used - 1) {
+        for (uint32_t used = table_group_used(t, bucket, g); used != 0; used &= used - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(used);
             if (table_word_is_long(&words[lane])) {
-                weir_blob_give(
-                    t->arena, (uint32_t)words[TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane]);
+                weir_blob_give(t->arena, (uint32_t)words[table_word_idx(t, TABLE_REF_WORD, lane)]);
             }
         }
     }
@@ -327,18 +327,21 @@ static inline __attribute__((always_inline)) void
 entry_copy(const struct weir_table *t, const uint64_t *from, uint64_t hash, struct weir_bucket *to,
     uint32_t word_cnt, uint32_t val_bytes)
 {
+    uint32_t slot_lg2 = table_slot_lg2(word_cnt, val_bytes);
+    uint32_t all = (1U << (1U << slot_lg2)) - 1;
     uint32_t group_cnt = t->group_cnt[to->size_idx];
     uint32_t group = table_home(hash, group_cnt);
-    while (table_group_used(to, group) == 15) { /* there is a free slot: entries < slots */
+    while (table_used_of(to, group, slot_lg2) == all) { /* there is a free slot: entries < slots */
         group = group + 1 == group_cnt ? 0 : group + 1;
     }
-    uint32_t lane = (uint32_t)__builtin_ctz(~table_group_used(to, group));
+    uint32_t lane = (uint32_t)__builtin_ctz(~table_used_of(to, group, slot_lg2));
     uint64_t *words = table_group_at(t, to, group);
     for (uint32_t w = 0; w < word_cnt; w++) {
-        words[w * WEIR_TABLE_SLOT_CNT + lane] = from[w];
+        words[(w << slot_lg2) + lane] = from[w];
     }
     memcpy((char *)words + t->val_off + (size_t)lane * val_bytes, from + word_cnt, val_bytes);
-    to->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
+    uint32_t slot = (group << slot_lg2) + lane;
+    to->used[slot / 64] |= UINT64_C(1) << (slot & 63);
     to->entry_cnt++;
 }
 
@@ -381,17 +384,18 @@ static inline __attribute__((always_inline)) void
 pour(const struct weir_table *t, const struct weir_bucket *from, struct weir_bucket *const *to,
     uint32_t shift, uint32_t word_cnt, uint32_t val_bytes)
 {
+    uint32_t slot_lg2 = table_slot_lg2(word_cnt, val_bytes);
     uint32_t group_cnt = t->group_cnt[from->size_idx];
     to[0]->has_blobs |= from->has_blobs;
     to[1]->has_blobs |= from->has_blobs;
     for (uint32_t g = 0; g < group_cnt; g++) {
         const uint64_t *words = table_group_at(t, from, g);
         const char *vals = (const char *)words + t->val_off;
-        for (uint32_t used = table_group_used(from, g); used != 0; used &= used - 1) {
+        for (uint32_t used = table_used_of(from, g, slot_lg2); used != 0; used &= used - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(used);
             uint64_t entry[WEIR_TABLE_WORD_CNT_MAX + WEIR_TABLE_VAL_BYTES_MAX / sizeof(uint64_t)];
             for (uint32_t w = 0; w < word_cnt; w++) {
-                entry[w] = words[w * WEIR_TABLE_SLOT_CNT + lane];
+                entry[w] = words[(w << slot_lg2) + lane];
             }
             memcpy(entry + word_cnt, vals + (size_t)lane * val_bytes, val_bytes);
             uint64_t hash =
@@ -410,6 +414,8 @@ bucket_pour(const struct weir_table *t, const struct weir_bucket *from,
         pour(t, from, to, shift, 1, 8);
     } else if (t->word_cnt == 1) {
         pour(t, from, to, shift, 1, t->spec.val_bytes);
+    } else if (t->word_cnt == 3 && t->spec.val_bytes == 8) {
+        pour(t, from, to, shift, 3, 8);
     } else {
         pour(t, from, to, shift, t->word_cnt, t->spec.val_bytes);
     }
@@ -446,7 +452,7 @@ bucket_split(struct weir_table *t, const struct table_place *place)
             t->spec.state_id, bucket->key_group, bucket->entry_cnt);
     }
     if (depth == t->depth) {
-        bool is_full = bucket->entry_cnt == t->group_cnt[SIZE_PAGE] * WEIR_TABLE_SLOT_CNT;
+        bool is_full = bucket->entry_cnt == table_slots_of(t, bucket);
         int err = dir_double(t, is_full);
         if (err < 0 || t->depth == depth) {
             return err; /* it goes on filling meanwhile */
@@ -587,8 +593,9 @@ static uint32_t
 bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t *slot,
     uint32_t cnt, uint64_t *key, void **val)
 {
-    uint32_t slot_cnt = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
+    uint32_t slot_cnt = table_slots_of(t, bucket);
     char *groups = (char *)(uintptr_t)bucket + WEIR_LINE_BYTES;
+    uint32_t slot_lg2 = t->slot_lg2;
     size_t group_bytes = t->group_bytes;
     size_t val_off = t->val_off;
     size_t val_bytes = t->spec.val_bytes;
@@ -602,12 +609,12 @@ bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32
             continue;
         }
         at += (uint32_t)__builtin_ctzll(left);
-        size_t lane = at % WEIR_TABLE_SLOT_CNT;
-        char *group = groups + at / WEIR_TABLE_SLOT_CNT * group_bytes;
+        size_t lane = at & ((1U << slot_lg2) - 1);
+        char *group = groups + (at >> slot_lg2) * group_bytes;
         __builtin_prefetch(group + SCAN_AHEAD_BYTES);
         const uint64_t *words = (const uint64_t *)(void *)group + lane;
         for (uint32_t w = 0; w < word_cnt; w++) {
-            *key++ = words[w * WEIR_TABLE_SLOT_CNT];
+            *key++ = words[(size_t)w << slot_lg2];
         }
         val[done++] = group + val_off + lane * val_bytes;
         at++;
@@ -659,7 +666,7 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
         uint32_t got = bucket_scan(t, bucket, &cursor->slot, cnt - done, key, ret_val + done);
         done += got;
         key = key != NULL ? key + (size_t)got * t->word_cnt : NULL;
-        if (cursor->slot >= t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT) {
+        if (cursor->slot >= table_slots_of(t, bucket)) {
             cursor->slot = 0;
             cursor->fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
         }

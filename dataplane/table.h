@@ -12,10 +12,10 @@
  *     group:   | 4 x first key word | 4 x second word ... | 4 x value |
  *
  * With 8-byte keys and 8-byte values a group is one cache line: key words, which one compare
- * instruction looks at together, and values; texts of up to 20 bytes lie in three words, two lines
- * a group, longer ones in a blob (blob.h). A key lies in its home group or, where that is full, in
- * the next group that is not (within the bucket). An empty slot has zero words; the header's
- * bitmap decides where a key may itself be zero.
+ * instruction looks at together, and values; texts of up to 20 bytes lie in three words, and two
+ * slots with 8-byte values fill a line; longer ones lie in a blob (blob.h). A key lies in its home
+ * group or, where that is full, in the next group that is not (within the bucket). An empty slot
+ * has zero words; the header's bitmap decides where a key may itself be zero.
  *
  * A bucket of a full page that has no room is split in two by one more bit; nothing is ever
  * rehashed whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page,
@@ -40,7 +40,7 @@ WEIR_C_BEGIN
 
 #define WEIR_TABLE_VAL_BYTES_MAX 256
 #define WEIR_TABLE_TEXT_BYTES_MAX (16 * WEIR_MIB) /* the longest line there may be */
-#define WEIR_TABLE_SLOT_CNT 4 /* of a group */
+#define WEIR_TABLE_SLOT_CNT 4 /* of a group, at most */
 #define WEIR_TABLE_WORD_CNT_MAX 5 /* of a key with its tail */
 /* Rows whose lines are asked for together: enough misses in flight, few enough to stay in L1. */
 #define WEIR_TABLE_CHUNK 128
@@ -133,6 +133,7 @@ struct weir_table {
     struct weir_table_spec spec;
     uint32_t group_bytes; /* of a group of slots */
     uint32_t val_off; /* of the values in it */
+    uint32_t slot_lg2; /* slots of a group: 1 << slot_lg2 */
     uint32_t word_cnt; /* of a key with its tail */
     uint16_t group_cnt[WEIR_TABLE_SIZE_CNT + 1]; /* by bucket size, 0: size not used */
     uint16_t entry_cnt_max[WEIR_TABLE_SIZE_CNT];

@@ -16,13 +16,13 @@ probe(const struct weir_table *t, const struct weir_bucket *bucket, const struct
     uint32_t group = table_home(key->hash, group_cnt);
     *ret_free = SLOT_NONE;
     for (uint32_t i = 0; i < group_cnt; i++) {
-        uint32_t used = table_group_used(bucket, group);
+        uint32_t used = table_group_used(t, bucket, group);
         uint32_t lane = table_lane_of(t, table_group_at(t, bucket, group), used, key);
         if (lane < WEIR_TABLE_SLOT_CNT) {
-            return group * WEIR_TABLE_SLOT_CNT + lane;
+            return (group << t->slot_lg2) + lane;
         }
-        if (used != 15) {
-            *ret_free = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~used);
+        if (used != table_lanes(t)) {
+            *ret_free = (group << t->slot_lg2) + (uint32_t)__builtin_ctz(~used);
             return SLOT_NONE;
         }
         group = group + 1 == group_cnt ? 0 : group + 1;
@@ -59,16 +59,13 @@ static uint32_t
 displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t hole)
 {
     uint32_t group_cnt = t->group_cnt[bucket->size_idx];
-    uint32_t hole_group = hole / WEIR_TABLE_SLOT_CNT;
+    uint32_t hole_group = hole >> t->slot_lg2;
     uint32_t group = hole_group;
     for (uint32_t i = 1; i < group_cnt; i++) {
         group = group + 1 == group_cnt ? 0 : group + 1;
-        uint32_t used = table_group_used(bucket, group);
-        for (uint32_t lane = 0; lane < WEIR_TABLE_SLOT_CNT; lane++) {
-            uint32_t slot = group * WEIR_TABLE_SLOT_CNT + lane;
-            if (((used >> lane) & 1) == 0) {
-                continue;
-            }
+        uint32_t used = table_group_used(t, bucket, group);
+        for (uint32_t left = used; left != 0; left &= left - 1) {
+            uint32_t slot = (group << t->slot_lg2) + (uint32_t)__builtin_ctz(left);
             uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             table_slot_words(t, bucket, slot, word);
             uint32_t home = table_home(weir_table_stored_hash(t, word), group_cnt);
@@ -76,7 +73,7 @@ displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t
                 return slot;
             }
         }
-        if (used != 15) {
+        if (used != table_lanes(t)) {
             break;
         }
     }
@@ -104,8 +101,8 @@ delete_key(struct weir_table *t, const struct table_key *key)
     t->moved_cnt += WEIR_TABLE_MOVED_CNT + 1; /* others may fill the hole: too much to note */
     weir_arena_touch_line(t->arena, bucket);
     for (;;) {
-        uint32_t group = hole / WEIR_TABLE_SLOT_CNT;
-        bool was_full = table_group_used(bucket, group) == 15;
+        uint32_t group = hole >> t->slot_lg2;
+        bool was_full = table_group_used(t, bucket, group) == table_lanes(t);
         weir_arena_touch(t->arena, table_group_at(t, bucket, group), t->group_bytes);
         uint32_t from = was_full ? displaced(t, bucket, hole) : SLOT_NONE;
         if (from == SLOT_NONE) {

@@ -27,15 +27,16 @@ entry_put(
         }
         ref_word = ref;
     }
-    uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
-    uint32_t lane = slot % WEIR_TABLE_SLOT_CNT;
+    uint64_t *words = table_group_at(t, bucket, slot >> t->slot_lg2);
+    uint32_t lane = table_lane(t, slot);
     weir_arena_touch_line(t->arena, bucket);
     bucket->used[slot / 64] |= UINT64_C(1) << (slot & 63);
     bucket->has_blobs |= key->text.ptr != NULL;
     bucket->entry_cnt++;
     for (uint32_t w = 0; w < t->word_cnt; w++) {
-        weir_arena_touch_line(t->arena, &words[w * WEIR_TABLE_SLOT_CNT + lane]);
-        words[w * WEIR_TABLE_SLOT_CNT + lane] = key->word[w] | (w == TABLE_REF_WORD ? ref_word : 0);
+        uint64_t *word = &words[table_word_idx(t, w, lane)];
+        weir_arena_touch_line(t->arena, word);
+        *word = key->word[w] | (w == TABLE_REF_WORD ? ref_word : 0);
     }
     t->entry_cnt++;
     return 0;
@@ -71,16 +72,16 @@ look(const struct weir_table *t, const struct table_key *key)
     uint32_t group = table_home(key->hash, group_cnt);
     for (uint32_t i = 0; i < group_cnt; i++) {
         uint64_t *words = table_group_at(t, end.bucket, group);
-        uint32_t used = plain ? 15 : table_group_used(end.bucket, group);
+        uint32_t used = plain ? table_lanes(t) : table_group_used(t, end.bucket, group);
         uint32_t lane = table_lane_of(t, words, used, key);
         if (lane < WEIR_TABLE_SLOT_CNT) {
             end.val = (char *)words + t->val_off + (size_t)lane * t->spec.val_bytes;
             return end;
         }
-        if (!plain || table_match(words, 0) != 0) {
-            used = table_group_used(end.bucket, group);
-            if (used != 15) {
-                end.slot = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(~used);
+        if (!plain || (table_match(words, 0) & used) != 0) {
+            used = table_group_used(t, end.bucket, group);
+            if (used != table_lanes(t)) {
+                end.slot = (group << t->slot_lg2) + (uint32_t)__builtin_ctz(~used);
                 return end;
             }
         }
@@ -150,18 +151,18 @@ weir_table_find_hashed(
     uint32_t group = table_home(hash, group_cnt);
     for (uint32_t i = 0; i < group_cnt; i++) {
         const uint64_t *words = table_group_at(t, bucket, group);
-        uint32_t used = table_group_used(bucket, group);
-        uint32_t lanes = table_match(words + (t->word_cnt - 1) * WEIR_TABLE_SLOT_CNT, last) & used;
+        uint32_t used = table_group_used(t, bucket, group);
+        uint32_t lanes = table_match(words + table_word_idx(t, t->word_cnt - 1, 0), last) & used;
         for (; lanes != 0; lanes &= lanes - 1) {
             uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
-            uint32_t slot = group * WEIR_TABLE_SLOT_CNT + (uint32_t)__builtin_ctz(lanes);
+            uint32_t slot = (group << t->slot_lg2) + (uint32_t)__builtin_ctz(lanes);
             table_slot_words(t, bucket, slot, word);
             if (weir_table_stored_hash(t, word) == hash) {
                 memcpy(ret_stored, word, t->word_cnt * sizeof word[0]);
                 return true;
             }
         }
-        if (used != 15) {
+        if (used != table_lanes(t)) {
             break;
         }
         group = group + 1 == group_cnt ? 0 : group + 1;

@@ -68,11 +68,44 @@ table_group_at(const struct weir_table *t, const struct weir_bucket *bucket, uin
     return (uint64_t *)((char *)bucket + WEIR_LINE_BYTES + (size_t)group * t->group_bytes);
 }
 
+/* Slots of a group: four, but two where they fill a line, so that a lookup takes one. */
+static inline uint32_t
+table_slot_lg2(uint32_t word_cnt, uint32_t val_bytes)
+{
+    return word_cnt == 3 && val_bytes == sizeof(uint64_t) ? 1 : 2;
+}
+
+/* A bit for each slot of a group. */
+static inline uint32_t
+table_lanes(const struct weir_table *t)
+{
+    return (1U << (1U << t->slot_lg2)) - 1;
+}
+
+static inline uint32_t
+table_lane(const struct weir_table *t, uint32_t slot)
+{
+    return slot & ((1U << t->slot_lg2) - 1);
+}
+
+/* Where word w of the key in a lane stands among the words of a group. */
+static inline size_t
+table_word_idx(const struct weir_table *t, uint32_t w, uint32_t lane)
+{
+    return ((size_t)w << t->slot_lg2) + lane;
+}
+
+static inline uint32_t
+table_slots_of(const struct weir_table *t, const struct weir_bucket *bucket)
+{
+    return (uint32_t)t->group_cnt[bucket->size_idx] << t->slot_lg2;
+}
+
 static inline void *
 table_val_at(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t slot)
 {
-    return (char *)table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT) + t->val_off +
-           (size_t)(slot % WEIR_TABLE_SLOT_CNT) * t->spec.val_bytes;
+    return (char *)table_group_at(t, bucket, slot >> t->slot_lg2) + t->val_off +
+           (size_t)table_lane(t, slot) * t->spec.val_bytes;
 }
 
 static inline uint32_t
@@ -87,11 +120,18 @@ table_slot_used(const struct weir_bucket *bucket, uint32_t slot)
     return ((bucket->used[slot / 64] >> (slot & 63)) & 1) != 0;
 }
 
-/* The used bits of a group of slots: four neighbours never straddle two words. */
+/* The used bits of a group of 1 << slot_lg2 slots: neighbours never straddle two words. */
 static inline uint32_t
-table_group_used(const struct weir_bucket *bucket, uint32_t group)
+table_used_of(const struct weir_bucket *bucket, uint32_t group, uint32_t slot_lg2)
 {
-    return (uint32_t)(bucket->used[group / 16] >> ((group & 15) * WEIR_TABLE_SLOT_CNT)) & 15;
+    uint32_t slot = group << slot_lg2;
+    return (uint32_t)(bucket->used[slot / 64] >> (slot & 63)) & ((1U << (1U << slot_lg2)) - 1);
+}
+
+static inline uint32_t
+table_group_used(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t group)
+{
+    return table_used_of(bucket, group, t->slot_lg2);
 }
 
 static inline bool
@@ -127,13 +167,14 @@ static inline void
 table_slot_words(
     const struct weir_table *t, const struct weir_bucket *bucket, uint32_t slot, uint64_t *ret_word)
 {
-    const uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
+    const uint64_t *words = table_group_at(t, bucket, slot >> t->slot_lg2);
     for (uint32_t w = 0; w < t->word_cnt; w++) {
-        ret_word[w] = words[w * WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT];
+        ret_word[w] = words[table_word_idx(t, w, table_lane(t, slot))];
     }
 }
 
-/* Bit i: word i of the four equals `word`. */
+/* Bit i: word i of the four equals `word`. Of a group of two slots the next words are compared,
+ * too: their bits are the caller's to drop. */
 static inline uint32_t
 table_match(const uint64_t *words, uint64_t word)
 {
@@ -160,7 +201,7 @@ table_lane_of(
         uint32_t lane = (uint32_t)__builtin_ctz(hits);
         bool is_equal = true;
         for (uint32_t w = 1; w < t->word_cnt; w++) {
-            uint64_t word = words[w * WEIR_TABLE_SLOT_CNT + lane];
+            uint64_t word = words[table_word_idx(t, w, lane)];
             if (w != TABLE_REF_WORD || key->text.ptr == NULL) {
                 is_equal &= word == key->word[w];
             } else {
@@ -180,9 +221,9 @@ static inline void
 table_slot_set(const struct weir_table *t, struct weir_bucket *bucket, uint32_t slot,
     const uint64_t *word, const void *val)
 {
-    uint64_t *words = table_group_at(t, bucket, slot / WEIR_TABLE_SLOT_CNT);
+    uint64_t *words = table_group_at(t, bucket, slot >> t->slot_lg2);
     for (uint32_t w = 0; w < t->word_cnt; w++) {
-        words[w * WEIR_TABLE_SLOT_CNT + slot % WEIR_TABLE_SLOT_CNT] = word[w];
+        words[table_word_idx(t, w, table_lane(t, slot))] = word[w];
     }
     memcpy(table_val_at(t, bucket, slot), val, t->spec.val_bytes);
 }
@@ -194,7 +235,7 @@ table_has_room(const struct weir_table *t, const struct weir_bucket *bucket)
 {
     uint32_t cnt_max = t->entry_cnt_max[bucket->size_idx];
     if (WEIR_UNLIKELY(t->next_dir != 0 && bucket->depth == t->depth)) {
-        cnt_max = t->group_cnt[bucket->size_idx] * (uint32_t)WEIR_TABLE_SLOT_CNT;
+        cnt_max = table_slots_of(t, bucket);
     }
     return bucket->entry_cnt < cnt_max;
 }

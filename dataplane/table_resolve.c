@@ -15,7 +15,8 @@
  * slower than that. */
 #define DIR_STEP_BATCH_WORDS 4096
 
-#define TEXT_GROUP_BYTES (2 * WEIR_LINE_BYTES) /* of texts with values of 8 bytes */
+/* Of texts with values of 8 bytes a group of two slots is a line. */
+#define TEXT_SLOT_LG2 1
 
 /* A key that is its words, in a table without tails. Where the counts are constants, so is the
  * arithmetic on places. */
@@ -36,8 +37,9 @@ entry_touch(const struct weir_table *t, const struct weir_bucket *bucket, const 
     size_t head = (size_t)((const char *)bucket - arena->base);
     size_t off = (size_t)((const char *)word - arena->base);
     uint64_t lines = UINT64_C(1) << (head / WEIR_LINE_BYTES & 63);
+    uint32_t slot_lg2 = table_slot_lg2(key->word_cnt, key->val_bytes);
     for (uint32_t w = 0; w < key->word_cnt; w++) {
-        size_t at = off + w * sizeof *word * WEIR_TABLE_SLOT_CNT;
+        size_t at = off + (w * sizeof *word << slot_lg2);
         lines |= UINT64_C(1) << (at / WEIR_LINE_BYTES & 63);
     }
     if (WEIR_UNLIKELY((~arena->saved[off / WEIR_PAGE_BYTES] & lines) != 0)) {
@@ -50,13 +52,33 @@ entry_touch(const struct weir_table *t, const struct weir_bucket *bucket, const 
     }
 }
 
+/* Bit i, of two: words i and 2 + i are the two of `key`. */
+static inline uint32_t
+match_pairs(const uint64_t *words, const uint64_t *key)
+{
+#if defined(__AVX2__)
+    __m256i four = _mm256_load_si256((const __m256i *)(const void *)words);
+    __m256i both = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)key));
+    __m256i hits = _mm256_cmpeq_epi64(four, _mm256_permute4x64_epi64(both, 0x50));
+    uint32_t bits = (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(hits));
+    return bits & bits >> 2;
+#else
+    return table_match(words, key[0]) & table_match(words + 2, key[1]) & 3;
+#endif
+}
+
 /* The lane of a text in a group, in bits as table_match(); of a long one all but the reference is
  * compared. Long and short ones come in no order that a jump could learn. */
-static inline uint32_t
-match_text(const uint64_t *words, const uint64_t *key, bool is_long)
+static inline __attribute__((always_inline)) uint32_t
+match_text(const uint64_t *words, const uint64_t *key, bool is_long, uint32_t slot_lg2)
 {
-    uint32_t same = table_match(words, key[0]) & table_match(words + WEIR_TABLE_SLOT_CNT, key[1]);
-    uint32_t last = table_match(words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT, key[TABLE_REF_WORD]);
+    uint32_t same;
+    uint32_t last = table_match(words + (TABLE_REF_WORD << slot_lg2), key[TABLE_REF_WORD]);
+    if (slot_lg2 == 2) {
+        same = table_match(words, key[0]) & table_match(words + WEIR_TABLE_SLOT_CNT, key[1]);
+    } else {
+        same = match_pairs(words, key);
+    }
     return same & (last | (is_long ? 15U : 0));
 }
 
@@ -71,32 +93,36 @@ settle_plain(struct weir_table *t, const struct plain *key, bool *ret_made)
     struct weir_bucket *bucket = table_bucket_at(t, place.ref);
     uint32_t group_cnt = place.ref == 0 ? 0 : t->group_cnt[place.size_idx];
     uint32_t group = table_home(key->hash, group_cnt);
-    size_t val_off = WEIR_TABLE_SLOT_CNT * sizeof(uint64_t) * (size_t)key->word_cnt;
-    size_t group_bytes = val_off + WEIR_TABLE_SLOT_CNT * (size_t)key->val_bytes;
+    uint32_t slot_lg2 = table_slot_lg2(key->word_cnt, key->val_bytes);
+    uint32_t all = (1U << (1U << slot_lg2)) - 1;
+    size_t val_off = sizeof(uint64_t) * key->word_cnt << slot_lg2;
+    size_t group_bytes = val_off + ((size_t)key->val_bytes << slot_lg2);
     char *groups = (char *)bucket + WEIR_LINE_BYTES;
     for (uint32_t i = 0; i < group_cnt; i++) {
         uint64_t *words = (uint64_t *)(void *)(groups + group * group_bytes);
         char *vals = (char *)words + val_off;
         uint32_t lanes = key->word_cnt == 1 ? table_match(words, key->word[0])
-                                            : match_text(words, key->word, false);
+                                            : match_text(words, key->word, false, slot_lg2);
         if (lanes != 0) {
             char *val = vals + (size_t)(uint32_t)__builtin_ctz(lanes) * key->val_bytes;
             weir_arena_touch(t->arena, val, key->val_bytes);
             return val;
         }
-        uint32_t used = table_match(words, 0) == 0 ? 15 : table_group_used(bucket, group);
-        if (used != 15) {
+        bool is_full = (table_match(words, 0) & all) == 0;
+        uint32_t used = is_full ? all : table_group_used(t, bucket, group);
+        if (used != all) {
             uint32_t lane = (uint32_t)__builtin_ctz(~used);
             char *val = vals + (size_t)lane * key->val_bytes;
             if (!table_has_room(t, bucket)) {
                 return NULL;
             }
             entry_touch(t, bucket, &words[lane], val, key);
-            bucket->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
+            uint32_t slot = (group << slot_lg2) + lane;
+            bucket->used[slot / 64] |= UINT64_C(1) << (slot & 63);
             bucket->entry_cnt++;
             t->entry_cnt++;
             for (uint32_t w = 0; w < key->word_cnt; w++) {
-                words[w * WEIR_TABLE_SLOT_CNT + lane] = key->word[w];
+                words[(w << slot_lg2) + lane] = key->word[w];
             }
             *ret_made = true;
             return val;
@@ -348,6 +374,7 @@ hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_b
     const char *base = t->arena->base;
     const uint64_t *saved = t->arena->saved;
     const uint64_t **long_ref = rows->long_ref;
+    uint32_t slot_lg2 = table_slot_lg2(WEIR_KEY_TEXT_WORD_CNT, val_bytes);
     uint8_t *long_row = rows->long_row;
     size_t stride = rows->key_stride;
     const char *key = rows->key;
@@ -361,11 +388,12 @@ hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_b
         memcpy(&word[2], key + 2 * sizeof word[0], sizeof word[0]);
         const uint64_t *words = val[i];
         bool is_long = !has_usual && table_word_is_long(word);
-        uint32_t lanes = match_text(words, word, is_long);
+        uint32_t lanes = match_text(words, word, is_long, slot_lg2);
         uint32_t lane = (uint32_t)__builtin_ctz(lanes | 1U << WEIR_TABLE_SLOT_CNT) & 3;
-        char *found = (char *)val[i] + WEIR_KEY_TEXT_WORD_CNT * sizeof(uint64_t) * 4;
+        char *found = (char *)val[i] + (WEIR_KEY_TEXT_WORD_CNT * sizeof(uint64_t) << slot_lg2);
         found += (size_t)lane * val_bytes;
-        size_t off = (size_t)(found - base);
+        /* A group of usual texts is one line: which, is known before it has come. */
+        size_t off = (size_t)((val_bytes == 8 ? (char *)val[i] : found) - base);
         uint64_t written = saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63);
         if (val_bytes > 8) {
             size_t end = off + val_bytes - 1;
@@ -378,7 +406,7 @@ hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_b
         ret_left[left_cnt] = (uint8_t)i;
         left_cnt += !is_hit;
         if (!has_usual) {
-            long_ref[long_cnt] = words + TABLE_REF_WORD * WEIR_TABLE_SLOT_CNT + lane;
+            long_ref[long_cnt] = words + (TABLE_REF_WORD << slot_lg2) + lane;
             long_row[long_cnt] = (uint8_t)i;
             long_cnt += is_long & is_hit;
         }
@@ -449,24 +477,32 @@ follow_moves(const struct weir_table *t, const struct weir_table_rows *rows, uin
     }
 }
 
-/* Ask for the headers of the pages where rows were not found, most likely to be put there: they all
- * begin a page, and so share the few sets of the caches that such lines can lie in. */
+/* Ask for what inserting takes, most likely, of the rows that were not found: the headers of their
+ * pages, which all begin a page, and so share the few sets of the caches that such lines can lie
+ * in; where groups are small (two slots) and the home group is full, the next one. */
 static inline void
-fetch_headers(const struct weir_table *t, void *const *val, const uint8_t *left, uint32_t cnt)
+fetch_ends(const struct weir_table *t, void *const *val, const uint8_t *left, uint32_t cnt)
 {
-    if (t->page_bytes >= PREFETCH_BYTES_MIN) {
-        for (uint32_t l = 0; l < cnt; l++) {
-            size_t off = (size_t)((char *)val[left[l]] - t->arena->base);
-            __builtin_prefetch(t->arena->base + off / WEIR_PAGE_BYTES * WEIR_PAGE_BYTES, 1);
+    if (t->page_bytes < PREFETCH_BYTES_MIN) {
+        return;
+    }
+    const char *base = t->arena->base;
+    for (uint32_t l = 0; l < cnt; l++) {
+        size_t off = (size_t)((char *)val[left[l]] - base);
+        __builtin_prefetch(base + off / WEIR_PAGE_BYTES * WEIR_PAGE_BYTES, 1);
+        if (t->slot_lg2 == TEXT_SLOT_LG2) {
+            const char *line = base + off / WEIR_LINE_BYTES * WEIR_LINE_BYTES;
+            bool is_full = (table_match((const uint64_t *)(const void *)line, 0) & 3) == 0;
+            __builtin_prefetch(line + (is_full ? WEIR_LINE_BYTES : 0), 1);
         }
     }
 }
 
-/* A new entry of a usual text in its home group, of a bucket of a whole page: what most of those
- * are that hits_text() left. val is a value of that group, where no entry has moved since. Returns
- * NULL where it is for settle_text() to do. */
+/* What settle_text() does for a usual text of a bucket of a whole page that hits_text() left:
+ * mostly a new entry in its home group. val lies in that group, where no entry has moved since.
+ * Returns NULL where it is for settle_text() to do. */
 static inline void *
-put_text_home(struct weir_table *t, void *val, const char *row)
+settle_text_near(struct weir_table *t, void *val, const char *row, bool *ret_made)
 {
     uint64_t key[WEIR_KEY_TEXT_WORD_CNT];
     memcpy(key, row, sizeof key);
@@ -477,22 +513,33 @@ put_text_home(struct weir_table *t, void *val, const char *row)
     if (bucket->kind != WEIR_PAGE_BUCKET || !table_has_room(t, bucket)) {
         return NULL;
     }
-    uint32_t group = (uint32_t)(off % WEIR_PAGE_BYTES - WEIR_LINE_BYTES) / TEXT_GROUP_BYTES;
-    uint64_t *words = table_group_at(t, bucket, group);
-    uint64_t lines = UINT64_C(1) | UINT64_C(6) << 2 * group;
-    uint32_t is_free = ~table_group_used(bucket, group) & 15;
-    bool is_new = (match_text(words, key, false) == 0) & (is_free != 0);
-    if (!is_new || (~arena->saved[page] & lines) != 0) {
-        return NULL;
+    uint32_t line = (uint32_t)(off % WEIR_PAGE_BYTES) / WEIR_LINE_BYTES; /* groups: from 1 on */
+    uint32_t line_cnt = t->group_cnt[WEIR_TABLE_SIZE_CNT - 1];
+    for (;;) {
+        uint64_t *words = (uint64_t *)(void *)((char *)bucket + (size_t)line * WEIR_LINE_BYTES);
+        uint32_t slot = (line - 1) << TEXT_SLOT_LG2;
+        uint32_t is_free = ~(uint32_t)(bucket->used[slot / 64] >> (slot & 63)) & 3;
+        uint32_t lanes = match_text(words, key, false, TEXT_SLOT_LG2);
+        if (WEIR_UNLIKELY((lanes | is_free) == 0)) { /* there is a free slot: there is room */
+            line = line == line_cnt ? 1 : line + 1;
+            continue;
+        }
+        uint64_t lines = UINT64_C(1) | UINT64_C(1) << line;
+        if (WEIR_UNLIKELY((~arena->saved[page] & lines) != 0)) {
+            return NULL;
+        }
+        *ret_made = lanes == 0;
+        uint32_t lane = (uint32_t)__builtin_ctz(lanes != 0 ? lanes : is_free);
+        if (*ret_made) {
+            bucket->used[slot / 64] |= UINT64_C(1) << ((slot & 63) + lane);
+            bucket->entry_cnt++;
+            t->entry_cnt++;
+            for (uint32_t w = 0; w < WEIR_KEY_TEXT_WORD_CNT; w++) {
+                words[(w << TEXT_SLOT_LG2) + lane] = key[w];
+            }
+        }
+        return &words[(WEIR_KEY_TEXT_WORD_CNT << TEXT_SLOT_LG2) + lane];
     }
-    uint32_t lane = (uint32_t)__builtin_ctz(is_free);
-    bucket->used[group / 16] |= UINT64_C(1) << ((group & 15) * WEIR_TABLE_SLOT_CNT + lane);
-    bucket->entry_cnt++;
-    t->entry_cnt++;
-    for (uint32_t w = 0; w < WEIR_KEY_TEXT_WORD_CNT; w++) {
-        words[w * WEIR_TABLE_SLOT_CNT + lane] = key[w];
-    }
-    return &words[WEIR_KEY_TEXT_WORD_CNT * WEIR_TABLE_SLOT_CNT + lane];
 }
 
 /* Rows [at, at + cnt), one chunk of a call that began at `from`. Returns the rows done; an error is
@@ -514,16 +561,16 @@ resolve_chunk(
     uint32_t moved_cnt = t->moved_cnt;
     homes(t, hash, cnt, stretch.val);
     uint32_t left_cnt = hits_of(t, &stretch, left);
-    fetch_headers(t, stretch.val, left, left_cnt);
+    fetch_ends(t, stretch.val, left, left_cnt);
     for (uint32_t l = 0; l < left_cnt; l++) {
         uint32_t i = left[l];
         const char *key = stretch.key + stretch.key_stride * i;
         bool is_still = is_usual && t->moved_cnt == moved_cnt;
-        void *val = is_still ? put_text_home(t, stretch.val[i], key) : NULL;
-        bool is_made = val != NULL;
+        bool is_made = false;
+        void *val = is_still ? settle_text_near(t, stretch.val[i], key, &is_made) : NULL;
         if (is_8) {
             val = settle_8(t, hash[i], key, &is_made);
-        } else if (is_text && !is_made) {
+        } else if (is_text && val == NULL) {
             val = settle_text(t, hash[i], key, &is_made);
         }
         if (val == NULL) {
