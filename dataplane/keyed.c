@@ -687,7 +687,7 @@ put_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
         }
         bool is_far = bytes > WEIR_STR_INLINE_BYTES;
         const char *text = (const char *)stored + sizeof bytes;
-        uint32_t last = is_far ? bytes - 8 : 0;
+        uint32_t last = (uint32_t)weir_select(is_far, bytes - 8, 0);
         out->heap_end -= (uint32_t)weir_select(is_far, bytes, 0);
         uintptr_t heap_at = (uintptr_t)out->base + out->heap_end;
         char *to = (char *)weir_select(is_far, heap_at, (uintptr_t)nowhere);

@@ -14,6 +14,16 @@
 
 struct self {
     struct weir_discard_result sum;
+    bool in_turns; /* texts inside and outside of rows, in the last block */
+};
+
+/* Rows that are added up together. */
+struct block {
+    const struct weir_view *in;
+    uint64_t *sum; /* [cnt] */
+    const uint32_t *rows; /* [cnt] */
+    uint32_t cnt;
+    bool in_turns; /* as in struct self */
 };
 
 static void
@@ -44,18 +54,34 @@ add_4(uint64_t *sum, uint64_t mul, struct weir_lane lane, const uint32_t *rows, 
     }
 }
 
-static void
-add_str(uint64_t *sum, uint64_t mul, struct weir_lane lane, const char *heap, const uint32_t *rows,
-    uint32_t cnt)
+/* Returns how many lie outside of their rows. in_turns: such and others come in no order that a
+ * jump could learn; where they do, a jump lets the texts be asked for before the rows are here. */
+static inline __attribute__((always_inline)) uint32_t
+add_texts(const struct block *block, uint64_t mul, struct weir_lane lane, bool in_turns)
 {
-    for (uint32_t i = 0; i < cnt; i++) {
-        const struct weir_str *str =
-            (const struct weir_str *)(const void *)(lane.ptr + (size_t)lane.stride * rows[i]);
-        const char *text = weir_str_slice(str, heap).ptr;
+    const char *heap = block->in->heap;
+    uint32_t far_cnt = 0;
+    for (uint32_t i = 0; i < block->cnt; i++) {
+        const char *at = lane.ptr + (size_t)lane.stride * block->rows[i];
+        const struct weir_str *str = (const struct weir_str *)(const void *)at;
+        bool is_far = str->bytes > WEIR_STR_INLINE_BYTES;
+        uintptr_t far = (uintptr_t)heap + str->u.off;
+        const char *text = in_turns ? (const char *)weir_select(is_far, far, (uintptr_t)str->head)
+                                    : weir_str_slice(str, heap).ptr;
         uint64_t hash = WEIR_LIKELY(str->bytes - 4 <= 12) ? weir_row_text_4_16(text, str->bytes)
                                                           : weir_row_text(text, str->bytes);
-        sum[i] += hash * mul;
+        block->sum[i] += hash * mul;
+        far_cnt += is_far;
     }
+    return far_cnt;
+}
+
+static void
+add_str(struct block *block, uint64_t mul, struct weir_lane lane)
+{
+    uint32_t far_cnt =
+        block->in_turns ? add_texts(block, mul, lane, true) : add_texts(block, mul, lane, false);
+    block->in_turns = far_cnt > block->cnt / 8 && far_cnt < block->cnt / 8 * 7;
 }
 
 static void
@@ -67,38 +93,41 @@ add_bool(uint64_t *sum, uint64_t mul, struct weir_lane lane, const uint32_t *row
 }
 
 static void
-add_field(
-    uint64_t *sum, uint32_t idx, const struct weir_view *in, const uint32_t *rows, uint32_t cnt)
+add_field(struct block *block, uint32_t idx)
 {
+    const struct weir_view *in = block->in;
+    const uint32_t *rows = block->rows;
     const struct weir_field *field = &in->schema->fields[idx];
     struct weir_lane lane = weir_view_lane(in, field->off, field->bytes);
     uint64_t mul = weir_row_mul(idx);
     if (field->type == WEIR_TYPE_STR) {
-        add_str(sum, mul, lane, in->heap, rows, cnt);
+        add_str(block, mul, lane);
     } else if (field->type == WEIR_TYPE_BOOL) {
-        add_bool(sum, mul, lane, rows, cnt);
+        add_bool(block->sum, mul, lane, rows, block->cnt);
     } else if (field->bytes == 4) {
-        add_4(sum, mul, lane, rows, cnt);
+        add_4(block->sum, mul, lane, rows, block->cnt);
     } else if (lane.stride == 8 && in->sel == NULL) {
-        add_column(sum, mul, (const uint64_t *)(const void *)lane.ptr + rows[0], cnt);
+        const uint64_t *column = (const uint64_t *)(const void *)lane.ptr;
+        add_column(block->sum, mul, column + rows[0], block->cnt);
     } else {
-        add_8(sum, mul, lane, rows, cnt);
+        add_8(block->sum, mul, lane, rows, block->cnt);
     }
 }
 
 /* A null counts as a value of its own: take back what its bytes added. */
 static void
-mend_nulls(uint64_t *sum, const struct weir_view *in, const uint32_t *rows, uint32_t cnt)
+mend_nulls(const struct block *block)
 {
-    struct weir_lane mask_lane = weir_view_lane(in, 0, 8);
-    for (uint32_t i = 0; i < cnt; i++) {
+    struct weir_lane mask_lane = weir_view_lane(block->in, 0, 8);
+    for (uint32_t i = 0; i < block->cnt; i++) {
         uint64_t mask;
-        memcpy(&mask, mask_lane.ptr + (size_t)mask_lane.stride * rows[i], sizeof mask);
+        memcpy(&mask, mask_lane.ptr + (size_t)mask_lane.stride * block->rows[i], sizeof mask);
         for (; mask != 0; mask &= mask - 1) {
             uint32_t idx = (uint32_t)__builtin_ctzll(mask);
             uint64_t was = 0;
-            add_field(&was, idx, in, &rows[i], 1);
-            sum[i] += WEIR_ROW_NULL * weir_row_mul(idx) - was;
+            struct block one = {block->in, &was, &block->rows[i], 1, false};
+            add_field(&one, idx);
+            block->sum[i] += WEIR_ROW_NULL * weir_row_mul(idx) - was;
         }
     }
 }
@@ -113,22 +142,24 @@ discard_process(struct weir_operator *op, uint32_t input, const struct weir_view
     (void)now_ns;
     uint64_t checksum = 0;
     for (uint32_t from = cursor; from < in->cnt; from += BLOCK_ROWS) {
-        uint32_t cnt = weir_min_u32(BLOCK_ROWS, in->cnt - from);
         uint64_t sum[BLOCK_ROWS];
         uint32_t rows[BLOCK_ROWS];
-        for (uint32_t i = 0; i < cnt; i++) {
+        struct block block = {
+            in, sum, rows, weir_min_u32(BLOCK_ROWS, in->cnt - from), self->in_turns};
+        for (uint32_t i = 0; i < block.cnt; i++) {
             sum[i] = 0;
             rows[i] = weir_view_row(in, from + i);
         }
         for (uint32_t f = 0; f < in->schema->field_cnt; f++) {
-            add_field(sum, f, in, rows, cnt);
+            add_field(&block, f);
         }
         if (in->schema->has_nulls) {
-            mend_nulls(sum, in, rows, cnt);
+            mend_nulls(&block);
         }
-        for (uint32_t i = 0; i < cnt; i++) {
+        for (uint32_t i = 0; i < block.cnt; i++) {
             checksum += weir_row_finish(sum[i]);
         }
+        self->in_turns = block.in_turns;
     }
     self->sum.rows += in->cnt - cursor;
     self->sum.checksum += checksum;
