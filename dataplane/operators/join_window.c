@@ -618,8 +618,9 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
             fire_after(self);
             return 1;
         }
-        fire->cnt = weir_table_scan(
-            self->panes[fire->left].table, &fire->cursor, FIRE_BLOCK, fire->stored, fire->entry);
+        /* Keys are for looking the entries up in other panes. */
+        fire->cnt = weir_table_scan(self->panes[fire->left].table, &fire->cursor, FIRE_BLOCK,
+            fire->end - fire->first > 1 ? fire->stored : NULL, fire->entry);
         if (fire->cnt == 0) {
             fire->left++;
             memset(&fire->cursor, 0, sizeof fire->cursor);
