@@ -84,6 +84,7 @@ weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, in
     t->spec = *spec;
     t->ns = ns;
     t->table_idx = idx;
+    t->epoch = arena->epoch;
     shape(t);
     int err = weir_arena_index_take(arena, dir_lg2(t, 0), &t->dir);
     if (err < 0) {
@@ -572,6 +573,7 @@ weir_table_rebuild(struct weir_arena *arena)
         t->depth = 0;
         t->next_dir = 0;
         t->next_done = 0;
+        t->epoch = UINT64_MAX; /* not known */
         int err = weir_arena_index_take(arena, dir_lg2(t, 0), &t->dir);
         if (err < 0) {
             return err;

@@ -145,6 +145,7 @@ struct weir_table {
     uint64_t give_fraction; /* how far weir_table_give came */
     uint32_t give_group;
     bool is_taken;
+    uint64_t epoch; /* of the arena when it was taken: no line was cleared of its mark since */
     uint64_t owner; /* free for the operator */
     /* Entries to expect, 0: unknown. Key groups begin with buckets that hold their share. The taker
      * may set it before the first entry. */

@@ -365,12 +365,20 @@ texts_differ(const struct weir_table *t, const struct stretch *rows, uint32_t lo
     return left_cnt;
 }
 
+/* What hits_text() may rely on: constants, each set a loop of its own. */
+enum {
+    TEXT_VAL_8 = 1, /* values of 8 bytes */
+    USUAL_TEXT = 3, /* the same, and no text is empty or long */
+    YOUNG_TABLE = 4,
+};
+
 /* hits() for texts. A long one is told by its hash and length first, which is nearly sure; its
  * bytes are compared in a loop of their own. */
 static inline __attribute__((always_inline)) uint32_t
-hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_bytes,
-    bool has_usual, uint8_t *ret_left)
+hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t what, uint8_t *ret_left)
 {
+    bool has_usual = (what & USUAL_TEXT) == USUAL_TEXT;
+    uint32_t val_bytes = (what & TEXT_VAL_8) != 0 ? 8 : rows->val_bytes;
     const char *base = t->arena->base;
     const uint64_t *saved = t->arena->saved;
     const uint64_t **long_ref = rows->long_ref;
@@ -400,6 +408,7 @@ hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_b
             uint64_t span = (UINT64_C(2) << (end / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES)) - 1;
             written = (written & span) == span;
         }
+        written |= (what & YOUNG_TABLE) != 0;
         /* A zero word, of the empty text, matches free slots too. */
         bool is_hit = (lanes != 0) & (has_usual | (word[0] != 0)) & (written & 1);
         val[i] = found;
@@ -417,19 +426,23 @@ hits_text(const struct weir_table *t, const struct stretch *rows, uint32_t val_b
 static __attribute__((noinline)) uint32_t
 hits_text_8(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
-    return hits_text(t, rows, 8, false, ret_left);
+    return hits_text(t, rows, TEXT_VAL_8, ret_left);
 }
 
 static __attribute__((noinline)) uint32_t
 hits_text_usual_8(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
-    return hits_text(t, rows, 8, true, ret_left);
+    /* All lines of a table that is younger than the last checkpoint are marked as written. */
+    if (WEIR_LIKELY(t->epoch == t->arena->epoch)) {
+        return hits_text(t, rows, USUAL_TEXT | YOUNG_TABLE, ret_left);
+    }
+    return hits_text(t, rows, USUAL_TEXT, ret_left);
 }
 
 static __attribute__((noinline)) uint32_t
 hits_text_any(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_left)
 {
-    return hits_text(t, rows, rows->val_bytes, false, ret_left);
+    return hits_text(t, rows, 0, ret_left);
 }
 
 static uint32_t
