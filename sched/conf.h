@@ -39,6 +39,8 @@ enum weir_conf_syntax {
     WEIR_CONF_SEED, /* seed:N; the number is the seed */
 };
 
+#define WEIR_CONF_DAY_NS INT64_C(86400000000000)
+
 /* X(symbol, path, type, rule, syntax, unit, least, most, default, words, sentence), as struct
  * weir_opt
  *
@@ -87,6 +89,64 @@ enum weir_conf_syntax {
     X(WATERMARK_INTERVAL, "watermark.interval", DURATION, ANY, PLAIN, "", 0,                       \
         INT64_C(3600000000000), "0ms", "",                                                         \
         "least time between two watermarks of a source; 0ms: one after every batch")               \
+    X(CHECKPOINTS_DIR, "checkpoints.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                 \
+        "directory under which checkpoints of the job are kept; not set: there are none")          \
+    X(CHECKPOINTS_INTERVAL, "checkpoints.interval", DURATION, ANY, PLAIN, "", WEIR_MS,             \
+        WEIR_CONF_DAY_NS, "none", "none",                                                          \
+        "time from the start of one checkpoint to that of the next; none: only when asked for")    \
+    X(CHECKPOINTS_MIN_PAUSE, "checkpoints.min_pause", DURATION, ANY, PLAIN, "", 0,                 \
+        WEIR_CONF_DAY_NS, "0ms", "",                                                               \
+        "least time between the end of one checkpoint and the next of the interval")               \
+    X(CHECKPOINTS_TIMEOUT, "checkpoints.timeout", DURATION, ANY, PLAIN, "", WEIR_MS,               \
+        WEIR_CONF_DAY_NS, "10m", "", "a checkpoint that takes longer is aborted")                  \
+    X(CHECKPOINTS_MAX_CONCURRENT, "checkpoints.max_concurrent", INT, ANY, PLAIN, "checkpoints", 1, \
+        32, "1", "", "checkpoints that may be under way at once")                                  \
+    X(CHECKPOINTS_TOLERABLE_FAILURES, "checkpoints.tolerable_failures", INT, ANY, PLAIN,           \
+        "checkpoints", 0, 1000000, "unlimited", "unlimited",                                       \
+        "failures in a row that are borne before the job fails")                                   \
+    X(CHECKPOINTS_RETAINED, "checkpoints.retained", INT, ANY, PLAIN, "checkpoints", 1, 1000, "1",  \
+        "", "complete checkpoints that are kept")                                                  \
+    X(CHECKPOINTS_AFTER_FINISH, "checkpoints.after_finish", BOOL, ANY, PLAIN, "", 0, 1, "true",    \
+        "", "take checkpoints also when some tasks have finished")                                 \
+    X(CHECKPOINTS_SINK, "checkpoints.sink", CHOICE, ANY, PLAIN, "", 0, 0, "exactly-once",          \
+        "exactly-once at-least-once",                                                              \
+        "exactly-once: sinks show rows once their checkpoint is complete; at-least-once: at "      \
+        "once, and again after a restart")                                                         \
+    X(CHECKPOINTS_THROTTLE_MAX, "checkpoints.throttle_max", DURATION, ANY, PLAIN, "", 0,           \
+        WEIR_CONF_DAY_NS, "100ms", "",                                                             \
+        "time that a checkpoint may hold its tasks up, all in all, before it is declined")         \
+    X(RESTART_STRATEGY, "restart.strategy", CHOICE, ANY, PLAIN, "", 0, 0, "auto",                  \
+        "auto none fixed-delay failure-rate exponential-delay",                                    \
+        "whether a job that failed is started again; auto: exponential-delay with checkpoints, "   \
+        "else none")                                                                               \
+    X(RESTART_FIXED_ATTEMPTS, "restart.fixed_delay.attempts", INT, ANY, PLAIN, "restarts", 0,      \
+        1000000, "1", "unlimited", "fixed-delay: restarts of one run")                             \
+    X(RESTART_FIXED_DELAY, "restart.fixed_delay.delay", DURATION, ANY, PLAIN, "", 0,               \
+        WEIR_CONF_DAY_NS, "1s", "", "fixed-delay: time from a failure to the restart")             \
+    X(RESTART_RATE_FAILURES, "restart.failure_rate.failures", INT, ANY, PLAIN, "failures", 1, 100, \
+        "1", "", "failure-rate: failures that one interval may hold; one more ends the job")       \
+    X(RESTART_RATE_INTERVAL, "restart.failure_rate.interval", DURATION, ANY, PLAIN, "", WEIR_MS,   \
+        WEIR_CONF_DAY_NS, "1m", "", "failure-rate: the interval")                                  \
+    X(RESTART_RATE_DELAY, "restart.failure_rate.delay", DURATION, ANY, PLAIN, "", 0,               \
+        WEIR_CONF_DAY_NS, "1s", "", "failure-rate: time from a failure to the restart")            \
+    X(RESTART_EXPONENTIAL_INITIAL, "restart.exponential_delay.initial", DURATION, ANY, PLAIN, "",  \
+        WEIR_MS, WEIR_CONF_DAY_NS, "1s", "",                                                       \
+        "exponential-delay: time from the first failure to the restart")                           \
+    X(RESTART_EXPONENTIAL_MAX, "restart.exponential_delay.max", DURATION, ANY, PLAIN, "", WEIR_MS, \
+        WEIR_CONF_DAY_NS, "1m", "",                                                                \
+        "exponential-delay: longest time from a failure to the restart")                           \
+    X(RESTART_EXPONENTIAL_MULTIPLIER, "restart.exponential_delay.multiplier", REAL, ANY, PLAIN,    \
+        "", 1, 100, "1.5", "",                                                                     \
+        "exponential-delay: what the time is multiplied by after each failure")                    \
+    X(RESTART_EXPONENTIAL_JITTER, "restart.exponential_delay.jitter", REAL, ANY, PLAIN, "", 0, 1,  \
+        "0.1", "",                                                                                 \
+        "exponential-delay: part of the time by which it is made longer or shorter at random")     \
+    X(RESTART_EXPONENTIAL_RESET_AFTER, "restart.exponential_delay.reset_after", DURATION, ANY,     \
+        PLAIN, "", WEIR_MS, 30 * WEIR_CONF_DAY_NS, "1h", "",                                       \
+        "exponential-delay: a job that ran so long starts with the first time again")              \
+    X(RESTART_EXPONENTIAL_ATTEMPTS, "restart.exponential_delay.attempts", INT, ANY, PLAIN,         \
+        "restarts", 0, 1000000, "unlimited", "unlimited",                                          \
+        "exponential-delay: restarts before the job has run for reset_after")                      \
     X(PLACEMENT_CORES, "placement.cores", STRING, ANY, CORE_LIST, "", 1, 4095, "auto", "auto",     \
         "cores to run on: auto, or a list like 2-9, numa:1, l3:0, near:nic:eth0; an h behind "     \
         "adds the SMT siblings")                                                                   \
@@ -184,6 +244,8 @@ WEIR_API WEIR_MUST_USE int weir_conf_check(const struct weir_conf *conf);
 /* weir_conf_i64 - a key's value as a number, in the row's unit; a choice's index; WEIR_CONF_WORD.
  */
 WEIR_API int64_t weir_conf_i64(const struct weir_conf *conf, enum weir_conf_key key);
+/* weir_conf_real - the same of a row of type REAL. */
+WEIR_API double weir_conf_real(const struct weir_conf *conf, enum weir_conf_key key);
 WEIR_API const char *weir_conf_text(const struct weir_conf *conf, enum weir_conf_key key);
 WEIR_API const struct weir_conf_value *
 weir_conf_value(const struct weir_conf *conf, enum weir_conf_key key);

@@ -206,10 +206,37 @@ t_shape_of_the_file_is_checked(void **state)
     refused("version: 1\nmemory: {budget: 1GiB}\nmemory.budget: 2GiB\n", "set twice, first at ");
     refused("version: 1\nmemory: 4GiB\n", "memory is a section, not one value");
     refused("version: 1\nparams: {a: [x, [y]]}\n", "an item of a list must be one value");
-    refused("version: 1\ncheckpoints: {interval: 10s}\n", "not there yet");
-    refused("version: 1\nexecution.checkpointing.interval: 10 s\n", "not there yet");
+    refused("version: 1\ncheckpoints: {intervall: 10s}\n", "did you mean 'checkpoints.interval'?");
+    refused("version: 1\ncheckpoints: {interval: 10}\n", "needs its unit");
+    refused("version: 1\nrestart.exponential_delay.jitter: 1.5\n", "must be from 0 to 1");
     refused("version: 1\nparallelism: {\n", "not valid YAML");
     refused("version: 1\na: &x 1\nb: *x\n", "anchors and aliases are not taken");
+}
+
+/* Until a run looks at them, keys that would have no effect are refused, wherever they stand. */
+static void
+t_checkpoints_are_not_there_yet(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"version: 1\ncheckpoints: {interval: 10s}\n",
+        "version: 1\nexecution.checkpointing.interval: 10 s\n",
+        "version: 1\nrestart.strategy: none\n"};
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(texts); i++) {
+        struct weir_conf *conf = conf_new();
+        assert_int_equal(load(conf, WEIR_CONF_JOB, texts[i]), 0);
+        weir_err_clear();
+        assert_int_equal(weir_conf_check(conf), WEIR_ECONFIG);
+        assert_non_null(strstr(weir_err_at(0), "not there yet"));
+        weir_conf_close(conf);
+    }
+    /* What `weir config defaults` writes is no wish. */
+    struct weir_conf *conf = conf_new();
+    assert_int_equal(
+        load(conf, WEIR_CONF_JOB, "version: 1\nrestart.strategy: auto\ncheckpoints.timeout: 10m\n"),
+        0);
+    assert_int_equal(weir_conf_check(conf), 0);
+    weir_conf_close(conf);
+    weir_err_clear();
 }
 
 static void
@@ -307,6 +334,7 @@ main(void)
         cmocka_unit_test(t_bare_number_for_size_or_time_is_refused),
         cmocka_unit_test(t_value_out_of_range_or_of_another_type_is_refused),
         cmocka_unit_test(t_shape_of_the_file_is_checked),
+        cmocka_unit_test(t_checkpoints_are_not_there_yet),
         cmocka_unit_test(t_flinks_names_are_taken_with_a_note),
         cmocka_unit_test(t_environment_refuses_what_is_nearly_a_key),
         cmocka_unit_test(t_flags_of_a_wrong_form_are_refused),

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* checkpoint_conf.h: the keys checkpoints.* and restart.* as the units that they are for take them.
+ *
+ * Thread:  any; cold.
+ */
+#ifndef WEIR_SCHED_CHECKPOINT_CONF_H
+#define WEIR_SCHED_CHECKPOINT_CONF_H
+
+#include "sched/conf.h"
+#include "sched/coordinator.h"
+#include "sched/restart.h"
+#include "sched/retention.h"
+
+/* weir_checkpoint_conf_coordinator - sets what keys say (times, limits, is_after_finish); the job's
+ * own, its tasks and channels are left as they are. Without checkpoints.dir there is no clock. */
+void weir_checkpoint_conf_coordinator(
+    const struct weir_conf *conf, struct weir_coordinator_conf *ret_conf);
+
+/* weir_checkpoint_conf_retention - sets `retained`. */
+void
+weir_checkpoint_conf_retention(const struct weir_conf *conf, struct weir_retention_conf *ret_conf);
+
+/* weir_checkpoint_conf_restart - auto is exponential-delay where checkpoints.dir is set, else none.
+ *
+ * Errors:  WEIR_ECONFIG where restart.exponential_delay.initial is more than its max.
+ */
+WEIR_MUST_USE int
+weir_checkpoint_conf_restart(const struct weir_conf *conf, struct weir_restart_conf *ret_conf);
+
+#endif
