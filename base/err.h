@@ -102,7 +102,16 @@ enum weir_exit {
     X(EILLEGAL, 1603, SOFTWARE, "a step is not legal in this state", "a defect of the caller",     \
         "report it, with the command that shows it")                                               \
     X(ERUNNING, 1604, CONFIG, "a job of this name is running already", "it was started twice",     \
-        "give this one another name (--name), or stop the other")
+        "give this one another name (--name), or stop the other")                                  \
+    /* 18xx: control of running jobs */                                                            \
+    X(ENOJOB, 1801, UNAVAILABLE, "no job of this name is running",                                 \
+        "it has ended, or runs under another name or as another user",                             \
+        "use a name that the message lists, or start the job")                                     \
+    X(ESILENT, 1802, UNAVAILABLE, "the running job does not answer",                               \
+        "it begins or ends at this moment, or its process is stopped",                             \
+        "try again; if it stays so, look at the process that the message names")                   \
+    X(EREFUSED, 1803, FAILED, "the running job has refused what was asked",                        \
+        "it is ending in another way already, or is of another version", "see the message")
 
 enum weir_err {
 #define WEIR_ERR_ENUM(sym, num, exit, text, cause, fix) WEIR_##sym = -(num),

@@ -14,7 +14,6 @@
 
 #include "base/err.h"
 
-#define SYSTEM_DIR "/run/weir"
 #define SUFFIX ".cores"
 #define LOCK_NAME ".lock"
 #define PATH_BYTES 1024
@@ -34,7 +33,7 @@ weir_lease_dir(char *buf, size_t buf_bytes)
 {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
     if (geteuid() == 0) {
-        (void)snprintf(buf, buf_bytes, "%s", SYSTEM_DIR);
+        (void)snprintf(buf, buf_bytes, "%s", WEIR_LEASE_SYSTEM_DIR);
     } else if (xdg != NULL && xdg[0] == '/') {
         (void)snprintf(buf, buf_bytes, "%s/weir", xdg);
     } else {
@@ -140,7 +139,7 @@ weir_lease_open(const char *dir, const char *job, struct weir_lease **ret_lease)
         (void)snprintf(lease->dir, sizeof lease->dir, "%s", dir);
     } else {
         (void)weir_lease_dir(lease->dir, sizeof lease->dir);
-        lease->system_too = strcmp(lease->dir, SYSTEM_DIR) != 0;
+        lease->system_too = strcmp(lease->dir, WEIR_LEASE_SYSTEM_DIR) != 0;
     }
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s%s", lease->dir, job, SUFFIX);
@@ -215,7 +214,27 @@ uint32_t
 weir_lease_held(const struct weir_lease *lease, struct weir_lease_held *held)
 {
     uint32_t cnt = read_dir(lease, lease->dir, held, 0);
-    return lease->system_too ? read_dir(lease, SYSTEM_DIR, held, cnt) : cnt;
+    return lease->system_too ? read_dir(lease, WEIR_LEASE_SYSTEM_DIR, held, cnt) : cnt;
+}
+
+uint32_t
+weir_lease_list(const char *dir, struct weir_lease_held *held)
+{
+    struct weir_lease lease = {.dir_fd = -1, .fd = -1};
+    struct stat st;
+    if (dir != NULL) {
+        (void)snprintf(lease.dir, sizeof lease.dir, "%s", dir);
+    } else {
+        (void)weir_lease_dir(lease.dir, sizeof lease.dir);
+        lease.system_too = strcmp(lease.dir, WEIR_LEASE_SYSTEM_DIR) != 0;
+    }
+    /* A look at a file takes its lock for a moment: a job that begins then must not see that. */
+    if (stat(lease.dir, &st) == 0 && lock_dir(&lease) != 0) {
+        weir_err_clear();
+    }
+    uint32_t cnt = weir_lease_held(&lease, held);
+    unlock_dir(&lease);
+    return cnt;
 }
 
 int

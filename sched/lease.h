@@ -16,6 +16,7 @@
 
 #define WEIR_LEASE_JOB_BYTES 128
 #define WEIR_LEASE_HELD_CNT_MAX 256
+#define WEIR_LEASE_SYSTEM_DIR "/run/weir" /* of jobs that root runs */
 
 struct weir_lease_held {
     char job[WEIR_LEASE_JOB_BYTES];
@@ -45,6 +46,12 @@ weir_lease_open(const char *dir, const char *job, struct weir_lease **ret_lease)
  * Returns: how many.
  */
 WEIR_API uint32_t weir_lease_held(const struct weir_lease *lease, struct weir_lease_held *held);
+
+/* weir_lease_list - the jobs that run, for who holds no lease; as weir_lease_held.
+ *
+ * Shape:   dir NULL: the run-time directory and that of the system. It waits for a job that is
+ *          between open and take. A directory that is not there has none. */
+WEIR_API uint32_t weir_lease_list(const char *dir, struct weir_lease_held *held);
 
 /* weir_lease_take - say which cores this job holds, and unlock the directory. Again: replaces
  * them. */

@@ -61,6 +61,23 @@ t_a_job_sees_the_cores_of_others_but_not_its_own(void **state)
 }
 
 static void
+t_who_holds_no_lease_sees_all_jobs(void **state)
+{
+    (void)state;
+    struct weir_lease *a = take("clicks", "2");
+    struct weir_lease *b = take("orders", "3");
+    assert_int_equal(weir_lease_list(dir, held), 2);
+    assert_true(strcmp(held[0].job, "clicks") == 0 || strcmp(held[1].job, "clicks") == 0);
+    weir_lease_close(b);
+    assert_int_equal(weir_lease_list(dir, held), 1);
+    assert_string_equal(held[0].job, "clicks");
+    assert_int_equal(held[0].pid, getpid());
+    assert_int_equal(weir_lease_list("/no/such", held), 0);
+    assert_int_equal(weir_err_cnt(), 0);
+    weir_lease_close(a);
+}
+
+static void
 t_only_the_owner_can_hold_up_other_jobs(void **state)
 {
     (void)state;
@@ -153,6 +170,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             t_a_job_sees_the_cores_of_others_but_not_its_own, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(t_who_holds_no_lease_sees_all_jobs, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(
             t_only_the_owner_can_hold_up_other_jobs, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(
