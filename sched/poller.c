@@ -8,6 +8,8 @@
 
 /* How far time goes on from one poll to the next. */
 #define POLL_NS_MAX WEIR_US
+/* So many polls between two times that other threads are shown the counts; and before each wait. */
+#define PUBLISH_POLL_CNT 4096
 /* How long to wait for a real file or socket before asking the tasks again. */
 #define WAIT_NS WEIR_MS
 /* The longest jump is some twelve days. */
@@ -34,11 +36,21 @@ say_stuck(const struct poller *poller)
     return weir_err_push(WEIR_EILLEGAL, "no task can go on, and nothing will happen by itself");
 }
 
+/* The counts are for people who look: neither the order nor the time knows of them. */
+static void
+publish(struct poller *poller)
+{
+    for (uint32_t i = 0; i < poller->open_cnt; i++) {
+        weir_task_publish(poller->open[i]);
+    }
+}
+
 /* Nobody had anything to do: wait for what is real, then let time jump. */
 static int
 pass_time(struct poller *poller)
 {
     struct weir_io *io = poller->conf->io;
+    publish(poller);
     poller->idle_cnt = 0;
     poller->stuck_cnt++;
     if (io == NULL || weir_io_flying_cnt(io) == 0) {
@@ -95,8 +107,11 @@ weir_poller_run(const struct weir_poller_conf *conf)
     }
     weir_rng_init(&poller.rng, conf->seed);
     int err = 0;
-    while (err == 0 && poller.open_cnt > 0) {
+    for (uint64_t poll = 1; err == 0 && poller.open_cnt > 0; poll++) {
         poll_one(&poller);
+        if (poll % PUBLISH_POLL_CNT == 0) {
+            publish(&poller);
+        }
         /* In 8 polls per task, a random order has asked each but a few in ten thousand. */
         if (poller.idle_cnt > 8 * poller.open_cnt) {
             err = pass_time(&poller);
