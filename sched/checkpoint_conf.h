@@ -20,11 +20,12 @@ void weir_checkpoint_conf_coordinator(
 void
 weir_checkpoint_conf_retention(const struct weir_conf *conf, struct weir_retention_conf *ret_conf);
 
-/* weir_checkpoint_conf_restart - auto is exponential-delay where checkpoints.dir is set, else none.
+/* weir_checkpoint_conf_restart - auto is exponential-delay where checkpoints.dir is set, else none:
+ * a supervisor, who was asked to start the job again, reads it otherwise.
  *
  * Errors:  WEIR_ECONFIG where restart.exponential_delay.initial is more than its max.
  */
-WEIR_MUST_USE int
+WEIR_API WEIR_MUST_USE int
 weir_checkpoint_conf_restart(const struct weir_conf *conf, struct weir_restart_conf *ret_conf);
 
 #endif

@@ -403,8 +403,7 @@ refuse_early(const struct weir_conf *conf)
 {
     for (size_t i = 0; weir_conf_at(conf, i) != NULL; i++) {
         const struct weir_conf_value *value = weir_conf_at(conf, i);
-        bool is_early = strncmp(value->path, "checkpoints.", 12) == 0 ||
-                        strncmp(value->path, "restart.", 8) == 0;
+        bool is_early = strncmp(value->path, "checkpoints.", 12) == 0;
         if (is_early && strcmp(value->text, conf_rows[value->key].opt.def) != 0) {
             return weir_err_push(WEIR_ECONFIG,
                 "%s is set (%s): checkpoints are not there yet in this version", value->path,

@@ -117,8 +117,8 @@ enum weir_conf_syntax {
         "time that a checkpoint may hold its tasks up, all in all, before it is declined")         \
     X(RESTART_STRATEGY, "restart.strategy", CHOICE, ANY, PLAIN, "", 0, 0, "auto",                  \
         "auto none fixed-delay failure-rate exponential-delay",                                    \
-        "whether a job that failed is started again; auto: exponential-delay with checkpoints, "   \
-        "else none")                                                                               \
+        "whether a job that failed is started again; auto: exponential-delay with checkpoints "    \
+        "and under run --supervise, else none")                                                    \
     X(RESTART_FIXED_ATTEMPTS, "restart.fixed_delay.attempts", INT, ANY, PLAIN, "restarts", 0,      \
         1000000, "1", "unlimited", "fixed-delay: restarts of one run")                             \
     X(RESTART_FIXED_DELAY, "restart.fixed_delay.delay", DURATION, ANY, PLAIN, "", 0,               \

@@ -77,7 +77,7 @@ struct weir_restart {
 void weir_restart_defaults(struct weir_restart_conf *ret_conf);
 
 /* weir_restart_init - Errors: WEIR_EINVAL for values out of range. */
-WEIR_MUST_USE int weir_restart_init(
+WEIR_API WEIR_MUST_USE int weir_restart_init(
     struct weir_restart *restart, const struct weir_restart_conf *conf, uint64_t seed);
 
 /* weir_restart_failure - the job has failed at now_ns.
@@ -85,8 +85,8 @@ WEIR_MUST_USE int weir_restart_init(
  * Returns: true: start it again at *ret_at_ns (>= now_ns); a failure before that time belongs to
  *          the one before, with exponential-delay. false: give up; restart->why says why.
  */
-WEIR_MUST_USE bool weir_restart_failure(struct weir_restart *restart, enum weir_restart_cause cause,
-    int64_t now_ns, int64_t *ret_at_ns);
+WEIR_API WEIR_MUST_USE bool weir_restart_failure(struct weir_restart *restart,
+    enum weir_restart_cause cause, int64_t now_ns, int64_t *ret_at_ns);
 
 /* weir_restart_progress - a checkpoint of the restarted job is complete: broken invariants before
  * it were not "in a row" with the next. */

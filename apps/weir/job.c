@@ -154,36 +154,40 @@ open_pipeline(const struct weir_conf *conf, const char *job, struct weir_pipelin
     return weir_pipeline_open(file, section, ret_pipeline);
 }
 
-/* Configuration and code of args->arg[0]; what was opened is in *ret_job also after an error. */
-static int
-open_job(const struct weir_args *args, struct weir_job_arg *ret_job)
+int
+weir_job_arg_configure(const struct weir_args *args, struct weir_job_arg *job)
 {
-    const char *job = args->arg[0];
-    bool yaml = is_yaml(job);
-    memset(ret_job, 0, sizeof *ret_job);
-    name_of(job, ret_job->name);
-    int err = weir_configure(args, yaml ? job : NULL, &ret_job->conf);
+    const char *name = args->arg[0];
+    name_of(name, job->name);
+    return weir_configure(args, is_yaml(name) ? name : NULL, &job->conf);
+}
+
+/* Configuration and code of args->arg[0]; what was opened is in *job also after an error. */
+static int
+open_job(const struct weir_args *args, struct weir_job_arg *job)
+{
+    const char *name = args->arg[0];
+    int err = job->conf == NULL ? weir_job_arg_configure(args, job) : 0;
     if (err != 0) {
         return err;
     }
-    return yaml ? open_pipeline(ret_job->conf, job, &ret_job->pipeline)
-                : open_file(ret_job->conf, job, &ret_job->file);
+    return is_yaml(name) ? open_pipeline(job->conf, name, &job->pipeline)
+                         : open_file(job->conf, name, &job->file);
 }
 
 int
-weir_job_arg_open(
-    const struct weir_args *args, const char *topology_xml, struct weir_job_arg *ret_job)
+weir_job_arg_open(const struct weir_args *args, const char *topology_xml, struct weir_job_arg *job)
 {
-    int err = open_job(args, ret_job);
+    int err = open_job(args, job);
     if (err == 0) {
         const struct weir_launch_options options = {
-            .conf = ret_job->conf,
-            .file = ret_job->file,
-            .pipeline = ret_job->pipeline,
-            .name = ret_job->name,
+            .conf = job->conf,
+            .file = job->file,
+            .pipeline = job->pipeline,
+            .name = job->name,
             .topology_xml = topology_xml,
         };
-        err = weir_launch_open(&options, &ret_job->launch);
+        err = weir_launch_open(&options, &job->launch);
     }
     return err;
 }
@@ -200,7 +204,7 @@ weir_job_arg_close(struct weir_job_arg *job)
 int
 weir_job_arg_help(const struct weir_args *args)
 {
-    struct weir_job_arg job;
+    struct weir_job_arg job = {.conf = NULL};
     int err = open_job(args, &job);
     if (err == 0) {
         const struct weir_opt *params =

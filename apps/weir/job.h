@@ -18,13 +18,18 @@ struct weir_job_arg {
     char name[WEIR_JOB_NAME_BYTES];
 };
 
+/* weir_job_arg_configure - the configuration alone, for who needs it before the rest; the job's
+ * open then keeps it. Errors: those of weir_configure. */
+WEIR_MUST_USE int weir_job_arg_configure(const struct weir_args *args, struct weir_job_arg *job);
+
 /* weir_job_arg_open - configuration, job file and graph of args->arg[0].
  *
- * Shape:  topology_xml NULL: this host. Errors: those of weir_configure, weir_jobfile_open and
- *         weir_launch_open; WEIR_ENOINPUT for a name that no directory has. Close it also then.
+ * Shape:  job is zeroed, or configured. topology_xml NULL: this host. Errors: those of
+ *         weir_configure, weir_jobfile_open and weir_launch_open; WEIR_ENOINPUT for a name that no
+ *         directory has. Close it also then.
  */
-WEIR_MUST_USE int weir_job_arg_open(
-    const struct weir_args *args, const char *topology_xml, struct weir_job_arg *ret_job);
+WEIR_MUST_USE int
+weir_job_arg_open(const struct weir_args *args, const char *topology_xml, struct weir_job_arg *job);
 void weir_job_arg_close(struct weir_job_arg *job);
 
 /* weir_job_arg_help - the parameters of args->arg[0]: what `weir run JOB -h` prints. */

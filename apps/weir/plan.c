@@ -27,7 +27,7 @@ write_svg(const struct weir_plan *plan, const char *path)
 static int
 plan_run(const struct weir_args *args)
 {
-    struct weir_job_arg job;
+    struct weir_job_arg job = {.conf = NULL};
     const char *svg = weir_cli_value(args, "svg");
     int err = weir_job_arg_open(args, weir_cli_value(args, "topology"), &job);
     if (err == 0) {

@@ -26,13 +26,13 @@ rate_per_s(const struct weir_run_result *result, uint64_t rows)
     return result->wall_ns > 0 ? (double)rows / wall_s(result) : 0;
 }
 
-static json_t *
-vertices_json(const struct weir_run_result *result)
+json_t *
+weir_report_vertices(const struct weir_job *job)
 {
     json_t *list = json_array();
-    for (uint32_t i = 0; i < weir_job_operator_cnt(result->job); i++) {
+    for (uint32_t i = 0; i < weir_job_operator_cnt(job); i++) {
         struct weir_job_operator_sum sum;
-        weir_job_operator(result->job, i, &sum);
+        weir_job_operator(job, i, &sum);
         json_array_append_new(list,
             json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", sum.name, "records_in",
                 (json_int_t)sum.rows_in, "records_out", (json_int_t)sum.rows_out, "records_late",
@@ -67,14 +67,13 @@ latency_json(const struct weir_run_result *result)
 }
 
 /* Parts of each core's time, which add up to 1; empty under the seeded poller. */
-static json_t *
-cores_json(const struct weir_run_result *result)
+json_t *
+weir_report_cores(const struct weir_job *job, const struct weir_plan *plan)
 {
-    const struct weir_plan *plan = weir_launch_plan_of(result->launch);
     json_t *list = json_array();
     for (uint32_t i = 0; i < plan->core_cnt; i++) {
         struct weir_core_times times;
-        if (weir_job_core_times(result->job, i, &times)) {
+        if (weir_job_core_times(job, i, &times)) {
             double all = 0;
             for (uint32_t t = 0; t < WEIR_CORE_PART_CNT; t++) {
                 all += (double)times.ns[t];
@@ -160,15 +159,32 @@ plan_json(const struct weir_run_result *result)
     return doc != NULL ? doc : json_null();
 }
 
+/* How the run ended, in one word. */
+static const char *
+state_name(const struct weir_run_result *result)
+{
+    static const char *const ends[] = {
+        [WEIR_TASK_REQUEST_NONE] = "finished",
+        [WEIR_TASK_REQUEST_STOP] = "stopped",
+        [WEIR_TASK_REQUEST_DRAIN] = "drained",
+        [WEIR_TASK_REQUEST_CANCEL] = "canceled",
+    };
+    bool is_cancel = result->asked == WEIR_TASK_REQUEST_CANCEL;
+    if (result->err != 0) {
+        return is_cancel && result->err == WEIR_ECANCELED ? ends[result->asked] : "failed";
+    }
+    /* All tasks may have ended before they saw that they were canceled. */
+    return is_cancel ? ends[WEIR_TASK_REQUEST_STOP] : ends[result->asked];
+}
+
 static json_t *
 report_json(const struct weir_run_result *result)
 {
     struct weir_watch_totals totals =
         weir_watch_totals(result->job, weir_launch_plan_of(result->launch));
-    const char *state = result->err == 0 ? (result->stopped ? "stopped" : "finished") : "failed";
     json_t *doc = json_object();
     json_object_set_new(doc, "job", json_string(weir_launch_name(result->launch)));
-    json_object_set_new(doc, "state", json_string(state));
+    json_object_set_new(doc, "state", json_string(state_name(result)));
     json_object_set_new(doc, "error", result->err == 0 ? json_null() : json_string(result->why));
     json_object_set_new(doc, "wall_s", json_real(wall_s(result)));
     json_object_set_new(doc, "records_in", json_integer((json_int_t)totals.rows_in));
@@ -177,10 +193,11 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
     json_object_set_new(doc, "rate_per_s", json_real(rate_per_s(result, totals.rows_in)));
     json_object_set_new(doc, "latency_ns", latency_json(result));
-    json_object_set_new(doc, "cores", cores_json(result));
+    json_object_set_new(
+        doc, "cores", weir_report_cores(result->job, weir_launch_plan_of(result->launch)));
     json_object_set_new(
         doc, "poll_gap_ns", json_integer((json_int_t)weir_job_poll_gap_ns(result->job)));
-    json_object_set_new(doc, "vertices", vertices_json(result));
+    json_object_set_new(doc, "vertices", weir_report_vertices(result->job));
     json_object_set_new(doc, "restored_checkpoint", json_null());
     json_object_set_new(doc, "checkpoints", json_array());
     json_object_set_new(doc, "departures", departures_json(result));
@@ -252,8 +269,8 @@ weir_report_print(const struct weir_run_result *result)
         weir_watch_totals(result->job, weir_launch_plan_of(result->launch));
     (void)fprintf(stderr,
         "%s %s: %" PRIu64 " records in, %" PRIu64 " out, %.2f s, %.2f M records/s\n",
-        weir_launch_name(result->launch), result->stopped ? "stopped" : "finished", totals.rows_in,
-        totals.rows_out, wall_s(result), rate_per_s(result, totals.rows_in) / 1e6);
+        weir_launch_name(result->launch), state_name(result), totals.rows_in, totals.rows_out,
+        wall_s(result), rate_per_s(result, totals.rows_in) / 1e6);
     print_cores(result);
     if (totals.rows_late > 0 || totals.rows_bad > 0) {
         (void)fprintf(stderr, "  %" PRIu64 " records late, %" PRIu64 " malformed\n",

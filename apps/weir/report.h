@@ -11,11 +11,15 @@ struct weir_run_result {
     int64_t wall_ns;
     int err; /* of the job, 0: finished */
     const char *why; /* its cause, "" where it finished */
-    bool stopped; /* by a signal */
+    enum weir_task_request asked; /* by signals or control; NONE: it came to its own end */
 };
 
 /* weir_report_write - write the document to path ("-": stdout). Errors: WEIR_EIO and the like. */
 WEIR_MUST_USE int weir_report_write(const struct weir_run_result *result, const char *path);
+/* weir_report_vertices, weir_report_cores - the parts of the document that are true of a running
+ * job too; any thread. Owner: the lists are the caller's. */
+json_t *weir_report_vertices(const struct weir_job *job);
+json_t *weir_report_cores(const struct weir_job *job, const struct weir_plan *plan);
 /* weir_report_print - a few lines to stderr. */
 void weir_report_print(const struct weir_run_result *result);
 

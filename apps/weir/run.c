@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run.c: `weir run`: plan a job, run it to its end, and say what it did. */
-#include <stdio.h>
+/* run.c: `weir run`: plan a job, run it to its end, and say what it did; with --supervise, below a
+ * process that starts it again. */
 #include <string.h>
 #include <unistd.h>
 
 #include "apps/weir/configure.h"
 #include "apps/weir/job.h"
 #include "apps/weir/report.h"
+#include "apps/weir/supervise.h"
 #include "apps/weir/verbs.h"
 #include "apps/weir/watch.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "sched/checkpoint_conf.h"
 
 #define WHY_BYTES 2048
 
@@ -54,26 +56,32 @@ start_log(const struct weir_job_arg *arg)
 /* Runs the wired job; the error's context is kept for the caller to print, and copied for the
  * report. */
 static int
-run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct weir_job *job)
+run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct weir_job *job,
+    const struct weir_supervised *supervised)
 {
     struct weir_launch *launch = arg->launch;
     int64_t progress = weir_conf_i64(arg->conf, WEIR_CONF_LOG_PROGRESS);
-    int64_t progress_ns = progress == WEIR_CONF_WORD ? 0 : progress;
     char why[WHY_BYTES] = "";
     struct weir_watch *watch = NULL;
     struct weir_run_result result = {.job = job, .launch = launch, .why = why};
-    int err = weir_watch_start(job, weir_launch_plan_of(launch), progress_ns, &watch);
+    const struct weir_watch_conf conf = {
+        .job = job,
+        .launch = launch,
+        .progress_ns = progress == WEIR_CONF_WORD ? 0 : progress,
+        .supervised = supervised,
+    };
+    int err = weir_watch_start(&conf, &watch);
     if (err != 0) {
         return err;
     }
     result.err = weir_job_run(job);
     result.wall_ns = weir_job_wall_ns(job);
-    uint32_t interrupt_cnt = weir_watch_stop(watch);
-    result.stopped = interrupt_cnt > 0;
+    struct weir_watch_end end = weir_watch_stop(watch);
+    result.asked = end.asked;
     weir_err_save(why, sizeof why);
     log_bad_lines(launch);
     err = result.err;
-    if (err == WEIR_ECANCELED && interrupt_cnt > 1) {
+    if (err == WEIR_ECANCELED && end.interrupt_cnt > 1) {
         weir_err_clear();
         err = WEIR_EXIT_INTERRUPTED;
     }
@@ -88,37 +96,75 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
     return err;
 }
 
+/* The run itself; supervised: by whom, NULL: nobody. The caller closes arg. */
+static int
+run_engine(const struct weir_args *args, struct weir_job_arg *arg,
+    const struct weir_supervised *supervised)
+{
+    struct weir_job *job = NULL;
+    int err = weir_watch_block(supervised != NULL ? supervised->supervisor_pid : 0);
+    if (err != 0) {
+        return err;
+    }
+    err = weir_job_arg_open(args, NULL, arg);
+    if (err == 0) {
+        err = start_log(arg);
+    }
+    if (err == 0) {
+        err = weir_launch_plan(arg->launch, true);
+    }
+    if (err == 0) {
+        err = weir_launch_job(arg->launch, &job);
+    }
+    if (err == 0) {
+        log_departures(arg->launch, job);
+        err = run_job(args, arg, job, supervised);
+    }
+    (void)weir_watch_hand_over();
+    weir_job_delete(job);
+    weir_log_stop();
+    return err;
+}
+
+/* What restart.* says to a supervisor: auto restarts, also without checkpoints. */
+static int
+restart_of(const struct weir_conf *conf, struct weir_restart_conf *ret_restart)
+{
+    int err = weir_checkpoint_conf_restart(conf, ret_restart);
+    if (err == 0 && strcmp(weir_conf_text(conf, WEIR_CONF_RESTART_STRATEGY), "auto") == 0) {
+        ret_restart->strategy = WEIR_RESTART_EXPONENTIAL_DELAY;
+    }
+    return err;
+}
+
+/* Goes on in the engines, and comes back in the supervisor when the last of them has ended. */
+static int
+run_supervised(const struct weir_args *args, struct weir_job_arg *arg)
+{
+    struct weir_supervise_conf conf = {.job = args->arg[0]};
+    struct weir_supervised self;
+    int err = weir_job_arg_configure(args, arg);
+    if (err == 0) {
+        err = restart_of(arg->conf, &conf.restart);
+    }
+    if (err != 0) {
+        return err;
+    }
+    err = weir_supervise(&conf, &self);
+    return self.supervisor_pid != 0 ? run_engine(args, arg, &self) : err;
+}
+
 static int
 run_run(const struct weir_args *args)
 {
-    struct weir_job_arg arg;
-    struct weir_job *job = NULL;
+    struct weir_job_arg arg = {.conf = NULL};
     const char *restore = weir_cli_value(args, "restore");
     if (restore != NULL && strcmp(restore, "none") != 0) {
         return weir_err_push(
             WEIR_ECONFIG, "--restore=%s: checkpoints are not there yet in this version", restore);
     }
-    int err = weir_watch_block();
-    if (err != 0) {
-        return err;
-    }
-    err = weir_job_arg_open(args, NULL, &arg);
-    if (err == 0) {
-        err = start_log(&arg);
-    }
-    if (err == 0) {
-        err = weir_launch_plan(arg.launch, true);
-    }
-    if (err == 0) {
-        err = weir_launch_job(arg.launch, &job);
-    }
-    if (err == 0) {
-        log_departures(arg.launch, job);
-        err = run_job(args, &arg, job);
-    }
-    (void)weir_watch_hand_over();
-    weir_job_delete(job);
-    weir_log_stop();
+    int err =
+        weir_cli_has(args, "supervise") ? run_supervised(args, &arg) : run_engine(args, &arg, NULL);
     weir_job_arg_close(&arg);
     return err;
 }
@@ -127,6 +173,7 @@ static const struct weir_flag run_flags[] = {
     WEIR_CONFIGURE_FLAGS,
     {"report", 0, "FILE", "write what the run did as JSON (docs/report.md); - for stdout"},
     {"restore", 0, "WHICH", "none; checkpoints are not there yet"},
+    {"supervise", 0, NULL, "run in a child process, and start it again after a crash (restart.*)"},
 };
 
 const struct weir_verb weir_verb_run = {
@@ -137,10 +184,12 @@ const struct weir_verb weir_verb_run = {
                 "weir run nexmark -h                    # the parameters of this job\n"
                 "weir run pipeline.yaml -p output=-\n"
                 "weir run ./job.so -f weir.yaml --report report.json\n"
-                "weir run nexmark --set parallelism=2 --set placement.cut=all\n",
+                "weir run nexmark --set parallelism=2 --set placement.cut=all\n"
+                "weir run nexmark --supervise --set restart.exponential_delay.max=10s\n",
     .notes = WEIR_CONFIGURE_NOTES "TERM and INT stop the sources and finish what is in flight; a "
                                   "second one cancels. USR1 prints\n"
-                                  "the counters of every operator.\n",
+                                  "the counters of every operator. While it runs, `weir "
+                                  "status|stop|cancel NAME` reach it.\n",
     .flags = run_flags,
     .flag_cnt = WEIR_ARRAY_CNT(run_flags),
     .arg_cnt_min = 1,

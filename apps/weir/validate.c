@@ -30,7 +30,7 @@ validate_run(const struct weir_args *args)
         weir_conf_close(conf);
         return err;
     }
-    struct weir_job_arg job;
+    struct weir_job_arg job = {.conf = NULL};
     int err = weir_job_arg_open(args, NULL, &job);
     if (err == 0) {
         print_valid(args, weir_launch_name(job.launch));

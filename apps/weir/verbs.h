@@ -5,12 +5,15 @@
 
 #include "apps/weir/cli.h"
 
+extern const struct weir_verb weir_verb_cancel;
 extern const struct weir_verb weir_verb_completion;
 extern const struct weir_verb weir_verb_config_defaults;
 extern const struct weir_verb weir_verb_config_show;
 extern const struct weir_verb weir_verb_explain;
 extern const struct weir_verb weir_verb_plan;
 extern const struct weir_verb weir_verb_run;
+extern const struct weir_verb weir_verb_status;
+extern const struct weir_verb weir_verb_stop;
 extern const struct weir_verb weir_verb_topo;
 extern const struct weir_verb weir_verb_validate;
 extern const struct weir_verb weir_verb_version;

@@ -158,16 +158,21 @@ class Cli(unittest.TestCase):
         helps = [[]] + [re.split(r"\s{2,}", line.strip())[0].split() for line in listing.splitlines()]
         helps += [["run", job] for job in ("nexmark-log", "nexmark", "wordcount", "ysb", "./job.so", "pipeline.yaml")]
         ran = 0
+        asked = None  # the job that the examples of status, stop and cancel name
         for words in helps:
             text = self.weir(*words, "-h").stdout.removeprefix("Examples:\n").split("\n\n")[0]
             for line in text.splitlines():
                 if "tcp://" in line:  # wants somebody who talks
                     continue
+                if words[:1] in (["status"], ["stop"], ["cancel"]) and (not asked or asked.poll() is not None):
+                    asked = self.start_endless(name="nexmark-q5")
                 with self.subTest(line=line):
                     result = subprocess.run(["bash", "-c", line], cwd=self.folder, env=env, text=True,
                                             capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S)
                     self.assertEqual(result.returncode, 0, result.stderr)
                     ran += 1
+                    if words[:1] in (["stop"], ["cancel"]):
+                        asked.communicate(timeout=TIMEOUT_S)
         self.assertGreaterEqual(ran, 30)
 
     def test_log_of_json_lines_gives_the_same_answer(self):
@@ -226,9 +231,9 @@ class Cli(unittest.TestCase):
 
     # --- signals ---
 
-    def start_endless(self, *flags):
+    def start_endless(self, *flags, name=None):
         process = subprocess.Popen([WEIR, "run", "nexmark", "-p", "events=gen:100000000000,seed=1",
-                                    "--name", self.name, "--report", "r.json", *flags], cwd=self.folder,
+                                    "--name", name or self.name, "--report", "r.json", *flags], cwd=self.folder,
                                    env=self.env, text=True, stderr=subprocess.PIPE)
         self.addCleanup(process.kill)
         self.waits_for_signals(process)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/weir/ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apps/weir/control.h"
+#include "base/err.h"
+#include "sched/endpoint.h"
+
+/* What the job has refused, as an error of this process. */
+static int
+refused(const struct weir_args *args, const json_t *doc)
+{
+    int code = (int)json_integer_value(json_object_get(doc, "code"));
+    const char *why = json_string_value(json_object_get(doc, "error"));
+    int err = code > 0 && weir_err_row(code) != NULL ? -code : WEIR_EREFUSED;
+    return weir_err_push(
+        err, "job %.100s says: %.300s", args->arg[0], why != NULL ? why : "nothing");
+}
+
+/* The document of an answer that says yes; the caller drops it. */
+static int
+read_document(const struct weir_args *args, const char *text, json_t **ret_doc)
+{
+    json_error_t error;
+    json_t *doc = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    json_int_t version = json_integer_value(json_object_get(doc, "version"));
+    const json_t *ok = json_object_get(doc, "ok");
+    int err = 0;
+    if (doc == NULL || version == 0 || !json_is_boolean(ok)) {
+        err = weir_err_push(WEIR_EFORMAT, "what job %.100s answers is not understood: %.150s",
+            args->arg[0], doc == NULL ? error.text : "no version, or no ok");
+    } else if (json_is_false(ok)) {
+        err = refused(args, doc);
+    } else if (version != WEIR_CONTROL_VERSION) {
+        err = weir_err_push(WEIR_EREFUSED, "job %.100s speaks version %lld, this program %d",
+            args->arg[0], (long long)version, WEIR_CONTROL_VERSION);
+    }
+    if (err != 0) {
+        json_decref(doc);
+        return err;
+    }
+    *ret_doc = doc;
+    return 0;
+}
+
+static bool
+has_flag(const struct weir_args *args, const char *name)
+{
+    for (size_t i = 0; i < args->value_cnt; i++) {
+        if (strcmp(args->value[i].flag->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+wait_for_end(const struct weir_args *args, const struct weir_endpoint_answer *answer)
+{
+    struct pollfd end = {.fd = answer->pid_fd, .events = POLLIN};
+    if (answer->pid_fd < 0) {
+        return weir_err_push(
+            WEIR_ESYS, "--wait: the process of job %.100s cannot be seen from here", args->arg[0]);
+    }
+    while (poll(&end, 1, -1) < 0) {
+        if (errno != EINTR) {
+            return weir_err_errno(errno, "wait for job %.100s", args->arg[0]);
+        }
+    }
+    return 0;
+}
+
+int
+weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer))
+{
+    struct weir_endpoint_answer answer;
+    json_t *doc = NULL;
+    char *text = NULL;
+    if (request != NULL &&
+        json_object_set_new(request, "version", json_integer(WEIR_CONTROL_VERSION)) == 0) {
+        text = json_dumps(request, JSON_COMPACT);
+    }
+    json_decref(request);
+    if (text == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a request to job %.100s", args->arg[0]);
+    }
+    int err = weir_endpoint_ask(NULL, args->arg[0], text, WEIR_ENDPOINT_PATIENCE_NS, &answer);
+    free(text);
+    if (err != 0) {
+        return err;
+    }
+    err = read_document(args, answer.text, &doc);
+    if (err == 0 && has_flag(args, "wait")) {
+        err = wait_for_end(args, &answer);
+    }
+    if (err == 0 && weir_cli_has(args, "json")) {
+        (void)json_object_del(doc, "ok");
+        weir_cli_print_json(json_incref(doc));
+    } else if (err == 0) {
+        print(doc);
+    }
+    json_decref(doc);
+    weir_endpoint_answer_fini(&answer);
+    return err;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ask.h: what the verbs about a running job have in common: JOB, one request, one answer. */
+#ifndef WEIR_APPS_WEIR_ASK_H
+#define WEIR_APPS_WEIR_ASK_H
+
+#include "apps/weir/cli.h"
+
+#define WEIR_ASK_NOTES                                                                             \
+    "JOB is the name of the run (run --name), or the path of its socket. The job must be one of\n" \
+    "the same user; root may ask every job.\n"
+
+#define WEIR_ASK_WAIT_FLAG                                         \
+    {                                                              \
+        "wait", 0, NULL, "return when the job's process has ended" \
+    }
+
+/* weir_ask - send a request (without its version) to the job args->arg[0]; print the answer.
+ *
+ * Shape:   request is taken, NULL says that memory could not be had. print makes text of an answer
+ *          for a person; with --json the document itself is printed, without `ok`.
+ * Errors:  those of weir_endpoint_ask; what the job has refused; WEIR_EFORMAT for an answer that is
+ *          none.
+ */
+int weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer));
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c: `weir status`: what a running job does at this moment. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "apps/weir/ask.h"
+#include "apps/weir/verbs.h"
+#include "base/clock.h"
+#include "dataplane/types.h"
+#include "sched/core.h"
+
+#define NAME_COLUMN 24
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "?";
+}
+
+static int64_t
+number_of(const json_t *object, const char *key)
+{
+    return (int64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* Event time as UTC; a job may count in other milliseconds, so they stand beside it. */
+static const char *
+watermark_text(const json_t *object, char buf[WEIR_CLOCK_TEXT_BYTES])
+{
+    const json_t *value = json_object_get(object, "watermark_ms");
+    int64_t ms = (int64_t)json_integer_value(value);
+    if (json_is_null(value)) {
+        return "-";
+    }
+    if (ms == WEIR_WATERMARK_MAX) {
+        return "end";
+    }
+    (void)snprintf(buf, WEIR_CLOCK_TEXT_BYTES, "%" PRId64, ms);
+    return buf;
+}
+
+static void
+print_head(const json_t *answer)
+{
+    char watermark[WEIR_CLOCK_TEXT_BYTES];
+    (void)printf("job %s, process %" PRId64 ": %s for %.1f s, since %s\n", text_of(answer, "job"),
+        number_of(answer, "pid"), text_of(answer, "state"),
+        json_real_value(json_object_get(answer, "uptime_s")), text_of(answer, "started"));
+    if (!json_is_null(json_object_get(answer, "supervisor_pid"))) {
+        (void)printf("  supervised by process %" PRId64 ", %" PRId64 " restarts so far\n",
+            number_of(answer, "supervisor_pid"), number_of(answer, "restarts"));
+    }
+    (void)printf("  records: %" PRId64 " in, %" PRId64 " out, %" PRId64 " late, %" PRId64
+                 " malformed; %.0f records/s\n",
+        number_of(answer, "records_in"), number_of(answer, "records_out"),
+        number_of(answer, "records_late"), number_of(answer, "records_bad"),
+        json_real_value(json_object_get(answer, "rate_per_s")));
+    (void)printf("  watermark: %s ms\n  restored from: %s\n", watermark_text(answer, watermark),
+        json_is_null(json_object_get(answer, "restored_checkpoint")) ? "nothing" : "a checkpoint");
+}
+
+static void
+print_vertices(const json_t *answer)
+{
+    size_t i;
+    json_t *vertex;
+    (void)printf("\n%-*s %14s %14s %10s %10s %16s\n", NAME_COLUMN, "operator", "in", "out", "late",
+        "malformed", "watermark/ms");
+    json_array_foreach(json_object_get(answer, "vertices"), i, vertex)
+    {
+        char watermark[WEIR_CLOCK_TEXT_BYTES];
+        (void)printf("%-*s %14" PRId64 " %14" PRId64 " %10" PRId64 " %10" PRId64 " %16s\n",
+            NAME_COLUMN, text_of(vertex, "name"), number_of(vertex, "records_in"),
+            number_of(vertex, "records_out"), number_of(vertex, "records_late"),
+            number_of(vertex, "records_bad"), watermark_text(vertex, watermark));
+    }
+}
+
+static void
+print_stages(const json_t *answer)
+{
+    size_t i;
+    size_t k;
+    json_t *stage;
+    json_t *name;
+    (void)printf("\n%-*s %4s  %-12s %s\n", NAME_COLUMN, "stage", "cpu", "state", "operators");
+    json_array_foreach(json_object_get(answer, "stages"), i, stage)
+    {
+        (void)printf("%-*s %4" PRId64 "  %-12s", NAME_COLUMN, text_of(stage, "name"),
+            number_of(stage, "cpu"), text_of(stage, "state"));
+        json_array_foreach(json_object_get(stage, "operators"), k, name)
+        {
+            (void)printf("%s%s", k > 0 ? ", " : " ", json_string_value(name));
+        }
+        (void)printf("\n");
+    }
+}
+
+static void
+print_cores(const json_t *answer)
+{
+    size_t i;
+    json_t *core;
+    json_array_foreach(json_object_get(answer, "cores"), i, core)
+    {
+        (void)printf("%scpu %" PRId64 ":", i == 0 ? "\n" : "", number_of(core, "cpu"));
+        for (uint32_t p = 0; p < WEIR_CORE_PART_CNT; p++) {
+            const char *part = weir_core_part_name((enum weir_core_part)p);
+            (void)printf(" %s %.0f %%", part, 100 * json_real_value(json_object_get(core, part)));
+        }
+        (void)printf("\n");
+    }
+}
+
+static void
+print_status(const json_t *answer)
+{
+    print_head(answer);
+    print_vertices(answer);
+    print_stages(answer);
+    print_cores(answer);
+}
+
+static int
+run_status(const struct weir_args *args)
+{
+    return weir_ask(args, json_pack("{s:s}", "verb", "status"), print_status);
+}
+
+static const struct weir_flag status_flags[] = {
+    {"json", 0, NULL, "print JSON (docs/control.md)"},
+};
+
+const struct weir_verb weir_verb_status = {
+    .name = "status",
+    .args = "JOB",
+    .text = "say what a running job does: records, rate, watermarks, stages, cores' time",
+    .examples = "weir status nexmark-q5\n"
+                "weir status nexmark-q5 --json\n",
+    .notes = WEIR_ASK_NOTES,
+    .flags = status_flags,
+    .flag_cnt = WEIR_ARRAY_CNT(status_flags),
+    .arg_cnt_min = 1,
+    .arg_cnt_max = 1,
+    .run = run_status,
+};
