@@ -3,7 +3,8 @@
  *
  * A shared field is declared WEIR_ATOMIC(type) and touched only through the names below. Every use
  * carries a label in a comment and names its partner; a relaxed one says why that is enough.
- * Sequentially consistent accesses exist for the doorbell alone (base/doorbell.h).
+ * Sequentially consistent accesses exist for the doorbell alone (base/doorbell.h), fences for the
+ * copy of a page that is being written (dataplane/undo.h).
  *
  * A program that defines WEIR_ATOMIC_MODEL as a header gets that header's accesses under the same
  * names: so the interleaving explorer of tests/race runs the very code that ships.
@@ -41,6 +42,16 @@
 #define weir_cas_weak_rel(p, expected, v)  \
     atomic_compare_exchange_weak_explicit( \
         p, expected, v, memory_order_release, memory_order_relaxed)
+
+/* ThreadSanitizer knows no fences (and gcc refuses them there); on x86 the order of the machine is
+ * enough, so that only the compiler must be held. */
+#if defined(__SANITIZE_THREAD__)
+#define weir_fence_acq() __asm__ __volatile__("" ::: "memory")
+#define weir_fence_rel() __asm__ __volatile__("" ::: "memory")
+#else
+#define weir_fence_acq() atomic_thread_fence(memory_order_acquire)
+#define weir_fence_rel() atomic_thread_fence(memory_order_release)
+#endif
 
 #endif
 

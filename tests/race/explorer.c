@@ -9,7 +9,7 @@
 #include <ucontext.h>
 
 #define STACK_BYTES (64 * 1024)
-#define LOC_CNT_MAX 12
+#define LOC_CNT_MAX 16
 #define STORE_CNT_MAX 24
 #define DATA_CNT_MAX 16
 #define STEP_CNT_MAX 256
@@ -47,6 +47,8 @@ struct fiber {
     uint8_t loc_idx; /* of the pending access */
     uint64_t result;
     struct view view;
+    struct view fence_view; /* at the last release fence */
+    struct view seen_view; /* of the stores read, whatever the order */
 };
 
 /* A point where a run could have gone on in another way. */
@@ -95,7 +97,7 @@ static struct {
 
 static _Alignas(16) uint8_t stacks[RACE_THREAD_CNT_MAX][STACK_BYTES];
 
-static const char *const op_names[] = {"load", "store", "add", "exchange", "swap", "wait"};
+static const char *const op_names[] = {"load", "store", "add", "exchange", "swap", "wait", "fence"};
 
 static bool
 is_writing(enum race_op op)
@@ -253,6 +255,23 @@ race_access(const struct race_access *access)
         _longjmp(ex.scheduler, 1);
     }
     return ex.fibers[ex.running_idx].result;
+}
+
+void
+race_fence(enum race_order order, const char *func)
+{
+    const struct race_weaken *weaken = ex.weaken;
+    bool is_gone = weaken != NULL && weaken->op == RACE_FENCE && strcmp(weaken->func, func) == 0;
+    if (!ex.is_running || is_gone) {
+        return;
+    }
+    struct fiber *fiber = &ex.fibers[ex.running_idx];
+    if (is_acquire(order)) {
+        view_join(&fiber->view, &fiber->seen_view);
+    }
+    if (is_release(order)) {
+        fiber->fence_view = fiber->view;
+    }
 }
 
 void
@@ -431,7 +450,7 @@ append_store(uint8_t idx, uint64_t value, const struct store *before)
     uint8_t at = loc->store_cnt++;
     fiber->view.oldest[fiber->loc_idx] = at;
     struct store *store = &loc->stores[at];
-    *store = (struct store){.value = value};
+    *store = (struct store){.value = value, .view = fiber->fence_view};
     store->view.oldest[fiber->loc_idx] = at;
     if (is_release(fiber->pending.order)) {
         store->view = fiber->view;
@@ -473,6 +492,7 @@ execute(uint8_t idx)
         const struct store *read = &loc->stores[read_idx];
         fiber->result = read->value;
         fiber->view.oldest[fiber->loc_idx] = read_idx;
+        view_join(&fiber->seen_view, &read->view);
         if (is_acquire(access->order)) {
             view_join(&fiber->view, &read->view);
         }
@@ -555,6 +575,8 @@ run_once(void)
         fiber->is_started = false;
         fiber->is_over = false;
         memset(&fiber->view, 0, sizeof fiber->view);
+        memset(&fiber->fence_view, 0, sizeof fiber->fence_view);
+        memset(&fiber->seen_view, 0, sizeof fiber->seen_view);
         fiber->view.clock[i] = 1;
         resume(i);
     }

@@ -10,9 +10,11 @@
  * Memory: each shared location keeps all its stores in order. A thread has, per location, the
  *         oldest
  * store that it may still read; a release stores that view with the value, an acquire that reads it
- * joins the two. A sequentially consistent access moreover may not read what lies before the last
- * one to the same location. Plain data is checked for happens-before with vector clocks: two
- * accesses, one a write, that are not ordered are a broken rule, whatever values they had.
+ * joins the two. A release fence keeps the view that later relaxed stores carry; an acquire fence
+ * joins the views of all that was read before it. A sequentially consistent access moreover may not
+ * read what lies before the last one to the same location. Plain data is checked for happens-before
+ * with vector clocks: two accesses, one a write, that are not ordered are a broken rule, whatever
+ * values they had.
  *
  * What it does not show: a load that sees a store which the program order puts later (load
  * buffering), and two locations whose stores are ordered against the order of the run.
@@ -37,6 +39,7 @@ enum race_op {
     RACE_EXCHANGE,
     RACE_CAS,
     RACE_WAIT,
+    RACE_FENCE,
 };
 
 enum race_order {
@@ -86,6 +89,9 @@ void race_explore(
 
 /* For race_atomic.h. Outside of a run (reset, finish) it is a plain access. */
 uint64_t race_access(const struct race_access *access);
+
+/* A fence, RACE_ACQ or RACE_REL: no step of its own, since it touches nothing that is shared. */
+void race_fence(enum race_order order, const char *func);
 
 /* For the threads of a case. race_wait - go on only once p holds a store newer than the last one
  * that this thread has read: the end of one round of a spin. If none ever comes, that is a broken

@@ -10,6 +10,18 @@
 #define WEIR_DATA_READ(p) race_data_read(p)
 #define WEIR_DATA_WRITE(p) race_data_write(p)
 
+/* Faults that a unit under test lets be planted in it (dataplane/undo.h). */
+enum race_mutant {
+    RACE_MUTANT_NONE,
+    RACE_MUTANT_PUBLISH_LATE,
+    RACE_MUTANT_MARK_EARLY,
+    RACE_MUTANT_NO_OVERLAY,
+    RACE_MUTANT_OLD_MASK,
+    RACE_MUTANT_CNT
+};
+extern enum race_mutant race_mutant;
+#define WEIR_UNDO_MUTANT(name) (race_mutant == RACE_MUTANT_##name)
+
 #define RACE_ACCESS(op_, order_, p_, arg_, expected_) \
     race_access(&(struct race_access){.op = (op_),    \
         .order = (order_),                            \
@@ -31,6 +43,8 @@
     ((__typeof__(*(p)))RACE_ACCESS(RACE_EXCHANGE, RACE_ACQ_REL, p, v, NULL))
 #define weir_fetch_add_rlx(p, v) ((__typeof__(*(p)))RACE_ACCESS(RACE_ADD, RACE_RLX, p, v, NULL))
 #define weir_fetch_add_sc(p, v) ((__typeof__(*(p)))RACE_ACCESS(RACE_ADD, RACE_SC, p, v, NULL))
+#define weir_fence_acq() race_fence(RACE_ACQ, __func__)
+#define weir_fence_rel() race_fence(RACE_REL, __func__)
 /* The expected value is a uint64_t wherever a unit under test swaps. */
 #define weir_cas_acq_rel(p, expected, v) (RACE_ACCESS(RACE_CAS, RACE_ACQ_REL, p, v, expected) != 0)
 #define weir_cas_rlx(p, expected, v) (RACE_ACCESS(RACE_CAS, RACE_RLX, p, v, expected) != 0)

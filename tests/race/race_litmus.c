@@ -99,6 +99,42 @@ t_message_passing_needs_release_and_acquire(void **state)
 }
 
 static void
+mp_first_fence(void)
+{
+    weir_store_rlx(&x, 1);
+    weir_fence_rel();
+    weir_store_rlx(&y, 1);
+}
+
+static void
+mp_second_fence(void)
+{
+    r0 = weir_load_rlx(&y);
+    weir_fence_acq();
+    r1 = weir_load_rlx(&x);
+}
+
+static void
+mp_second_rlx(void)
+{
+    r0 = weir_load_rlx(&y);
+    r1 = weir_load_rlx(&x);
+}
+
+static void
+t_message_passing_by_fences_needs_both(void **state)
+{
+    (void)state;
+    uint32_t strong = OUTCOME(0, 0) | OUTCOME(0, 1) | OUTCOME(1, 1);
+    uint32_t weak = strong | OUTCOME(1, 0);
+    assert_int_equal(outcomes("mp fences", mp_first_fence, mp_second_fence, NULL), strong);
+    assert_int_equal(outcomes("mp fence, acquire", mp_first_fence, mp_second, NULL), strong);
+    assert_int_equal(outcomes("mp release, fence", mp_first, mp_second_fence, NULL), strong);
+    assert_int_equal(outcomes("mp no acquire", mp_first_fence, mp_second_rlx, NULL), weak);
+    assert_int_equal(outcomes("mp no release", mp_first_rlx, mp_second_fence, NULL), weak);
+}
+
+static void
 co_first(void)
 {
     weir_store_rlx(&x, 1);
@@ -216,6 +252,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_store_buffering_needs_all_four),
         cmocka_unit_test(t_message_passing_needs_release_and_acquire),
+        cmocka_unit_test(t_message_passing_by_fences_needs_both),
         cmocka_unit_test(t_one_place_never_goes_back),
         cmocka_unit_test(t_additions_do_not_get_lost),
         cmocka_unit_test(t_release_goes_through_an_addition),
