@@ -305,6 +305,9 @@ harness_free(struct harness *h)
         free(h->out[i].event);
     }
     munmap(h->arena_mem, h->conf.arena_bytes);
+    if (h->before != NULL) {
+        munmap(h->before, h->conf.arena_bytes);
+    }
     free(h->columns);
     free(h);
 }
@@ -359,8 +362,54 @@ turn_into_columns(struct harness *h, struct weir_view *view)
     }
 }
 
-int
-harness_run(struct harness *h)
+/* Larger arenas are not watched: a copy of all would take the time of many runs. */
+#define WATCH_PAGE_CNT_MAX 1024
+#define WATCH_TURN 4
+
+/* Begin an epoch and keep a copy, in some of the runs. Returns the pages to look at, 0: none. Not
+ * by malloc(): tests count those. */
+static uint32_t
+watch_begin(struct harness *h)
+{
+    uint32_t page_cnt = h->arena.page_fresh;
+    if (weir_rng_mix(h->run_cnt++ + h->conf.seed) % WATCH_TURN != 0 ||
+        page_cnt > WATCH_PAGE_CNT_MAX) {
+        return 0;
+    }
+    if (h->before == NULL) {
+        h->before = mmap(NULL, h->conf.arena_bytes, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert_ptr_not_equal(h->before, MAP_FAILED);
+    }
+    weir_arena_masks_clear(&h->arena);
+    memcpy(h->before, h->arena.base, (size_t)page_cnt * WEIR_PAGE_BYTES);
+    h->watched_cnt++;
+    return page_cnt;
+}
+
+static void
+watch_end(const struct harness *h, uint32_t page_cnt)
+{
+    for (uint32_t page = 1; page < page_cnt; page++) {
+        const char *now = h->arena.base + (size_t)page * WEIR_PAGE_BYTES;
+        const char *before = h->before + (size_t)page * WEIR_PAGE_BYTES;
+        if (before[0] == WEIR_PAGE_INDEX || h->arena.saved[page] == ~UINT64_C(0)) {
+            continue; /* an index is in no snapshot */
+        }
+        uint32_t line_cnt = WEIR_PAGE_BYTES / WEIR_LINE_BYTES;
+        for (uint32_t line = 0; line < (now[0] == WEIR_PAGE_FREE ? 1 : line_cnt); line++) {
+            size_t off = (size_t)line * WEIR_LINE_BYTES;
+            if (((h->arena.saved[page] >> line) & 1) == 0 &&
+                memcmp(now + off, before + off, WEIR_LINE_BYTES) != 0) {
+                fail_msg("%s wrote line %u of page %u, of kind %d, without touching it",
+                    h->conf.type->name, line, page, now[0]);
+            }
+        }
+    }
+}
+
+static int
+run_chain(struct harness *h)
 {
     uint32_t waits = 0;
     for (;;) {
@@ -376,6 +425,15 @@ harness_run(struct harness *h)
         waits = rc == WEIR_WAIT ? waits + 1 : 0;
         assert_true(waits < 10000000);
     }
+}
+
+int
+harness_run(struct harness *h)
+{
+    uint32_t watched = watch_begin(h);
+    int rc = run_chain(h);
+    watch_end(h, watched);
+    return rc;
 }
 
 static void

@@ -77,6 +77,9 @@ struct harness {
     struct weir_rng rng;
     struct weir_arena arena;
     void *arena_mem;
+    char *before; /* its pages before a run that is watched: see harness_run */
+    uint64_t run_cnt;
+    uint64_t watched_cnt;
     char *columns; /* where pushed rows are turned into columns */
     size_t columns_bytes;
     uint32_t steps_max; /* per run of the chain; 0: many */
@@ -99,7 +102,9 @@ void harness_watermark(struct harness *h, uint32_t channel, int64_t watermark);
 int harness_try_watermark(struct harness *h, uint32_t channel, int64_t watermark);
 void harness_status(struct harness *h, uint32_t channel, bool idle);
 void harness_end(struct harness *h, uint32_t channel);
-/* harness_run - run the chain until nothing is pending. */
+/* harness_run - run the chain until nothing is pending. Every fourth run or so an epoch begins, as
+ * at a checkpoint's barrier, and it is checked that each line of state that changed was touched
+ * before (arena.h): a snapshot would miss another. */
 int harness_run(struct harness *h);
 
 const void *harness_row(const struct harness *h, uint32_t output, uint32_t idx);
