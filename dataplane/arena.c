@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 #include "base/layout.h"
+#include "dataplane/types.h"
+#include "dataplane/undo.h"
 
 /* Fewer pages than this cannot hold one bucket for each of a handful of key groups. */
 #define PAGE_CNT_MIN 8
@@ -19,7 +21,8 @@ static const uint16_t class_bytes[WEIR_ARENA_CLASS_CNT] = {
 #undef CLASS_BYTES
             7 *
         WEIR_LINE_BYTES,
-    21 * WEIR_LINE_BYTES};
+    21 * WEIR_LINE_BYTES, WEIR_LINE_BYTES};
+WEIR_STATIC_ASSERT(WEIR_PAGE_BYTES / WEIR_LINE_BYTES == WEIR_UNDO_PAGE_LINES, "a mask is a word");
 
 /* Where the parts lie for a given number of pages; returns the end, 0 when it does not fit a
  * size. */
@@ -37,7 +40,7 @@ place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
     weir_layout_init(&lay);
     uint64_t base_off = weir_layout_add_array(&lay, page_cnt, WEIR_PAGE_BYTES, WEIR_PAGE_BYTES);
     uint64_t saved_off = weir_layout_add_array(&lay, page_cnt, 8, WEIR_LINE_BYTES);
-    uint64_t dirty_off = weir_layout_add_array(&lay, page_cnt, 8, WEIR_LINE_BYTES);
+    uint64_t idle_off = weir_layout_add_array(&lay, page_cnt, 8, WEIR_LINE_BYTES);
     uint64_t free_off = weir_layout_add_array(&lay, page_cnt, 4, WEIR_LINE_BYTES);
     uint64_t links_off =
         weir_layout_add_array(&lay, page_cnt, sizeof(struct weir_arena_link), WEIR_LINE_BYTES);
@@ -50,7 +53,7 @@ place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
     if (mem != NULL) {
         arena->base = mem + base_off;
         arena->saved = (uint64_t *)(mem + saved_off);
-        arena->dirty = (uint64_t *)(mem + dirty_off);
+        arena->idle = (uint64_t *)(mem + idle_off);
         arena->free_page = (uint32_t *)(mem + free_off);
         arena->links = (struct weir_arena_link *)(mem + links_off);
         arena->slab_head = (uint32_t *)(mem + slab_off);
@@ -101,6 +104,24 @@ weir_arena_init(
     return 0;
 }
 
+/* Hand over the old bytes of these lines, if the live snapshot wants them. Out of line: callers are
+ * small, and mostly no snapshot is live. */
+static __attribute__((noinline)) void
+undo_lines(struct weir_arena *arena, size_t page, uint64_t lines)
+{
+    struct weir_undo *undo = arena->undo;
+    if (lines == 0 || !weir_undo_is_wanted(undo, page)) {
+        return;
+    }
+    if (weir_undo_is_ended(undo)) {
+        arena->undo = NULL;
+        return;
+    }
+    if (WEIR_UNLIKELY(!weir_undo_put(undo, arena->base + page * WEIR_PAGE_BYTES, page, lines))) {
+        weir_arena_snapshot_decline(arena);
+    }
+}
+
 int
 weir_arena_page_take(struct weir_arena *arena, uint32_t *ret_page)
 {
@@ -115,8 +136,13 @@ weir_arena_page_take(struct weir_arena *arena, uint32_t *ret_page)
             arena->page_cnt - 1, (unsigned long long)(weir_arena_used_bytes(arena) / WEIR_MIB));
     }
     arena->page_used_cnt++;
+    if (WEIR_UNLIKELY(arena->undo != NULL)) {
+        /* It was free at the barrier, of which its header is all that counts; or, where that was
+         * saved since, perhaps in use. */
+        bool is_open = (arena->saved[page] & 1) == 0;
+        undo_lines(arena, page, is_open ? UINT64_C(1) : ~arena->saved[page]);
+    }
     arena->saved[page] = ~UINT64_C(0);
-    arena->dirty[page] = ~UINT64_C(0);
     *ret_page = page;
     return 0;
 }
@@ -136,17 +162,83 @@ weir_arena_page_give(struct weir_arena *arena, uint32_t page)
 void
 weir_arena_save(struct weir_arena *arena, size_t page, uint64_t lines)
 {
+    if (WEIR_UNLIKELY(arena->undo != NULL)) {
+        undo_lines(arena, page, lines & ~arena->saved[page]);
+    }
     arena->saved[page] |= lines;
-    arena->dirty[page] |= lines;
 }
 
 void
 weir_arena_masks_clear(struct weir_arena *arena)
 {
+    WEIR_CHECK(arena->undo == NULL, "a snapshot of '%s' is live", arena->spec.name);
     memset(arena->saved, 0, (size_t)arena->page_cnt * sizeof arena->saved[0]);
-    memset(arena->dirty, 0, (size_t)arena->page_cnt * sizeof arena->dirty[0]);
     arena->epoch++;
 }
+
+void
+weir_arena_masks_fill(struct weir_arena *arena)
+{
+    for (uint32_t page = 1; page < arena->page_fresh; page++) {
+        arena->saved[page] = ~UINT64_C(0);
+    }
+}
+
+/* ---- snapshots ---- */
+
+int
+weir_arena_snapshot_begin(struct weir_arena *arena)
+{
+    struct weir_undo *undo = arena->capture;
+    WEIR_CHECK(undo != NULL, "state memory '%s' has no capture", arena->spec.name);
+    /* [A4] pairs with [R4] in capture.c: the other mask is clean, and the storage core's no
+     * more. */
+    if (weir_load_acq(&undo->ready) != undo->number) {
+        return WEIR_AGAIN;
+    }
+    uint64_t *mask = arena->saved;
+    if (!WEIR_UNDO_MUTANT(OLD_MASK)) {
+        arena->saved = arena->idle;
+        arena->idle = mask;
+    }
+    arena->epoch++;
+    undo->mask = mask;
+    undo->page_end = arena->page_fresh;
+    undo->begin_seq = weir_ring_tail_seq(&undo->prod);
+    undo->number++;
+    /* [R5] pairs with [A5] in weir_capture_begin: the pages are as they are at the barrier, and
+     * what is said above. */
+    weir_store_rel(&undo->begun, undo->number);
+    arena->undo = undo;
+    return WEIR_DONE;
+}
+
+enum weir_arena_snapshot
+weir_arena_snapshot_poll(struct weir_arena *arena)
+{
+    struct weir_undo *undo = arena->undo;
+    if (undo == NULL) {
+        return WEIR_ARENA_SNAPSHOT_NONE;
+    }
+    if (weir_undo_is_ended(undo)) {
+        arena->undo = NULL;
+        return WEIR_ARENA_SNAPSHOT_NONE;
+    }
+    return weir_ring_room(&undo->prod, undo->reserve_cnt) < undo->reserve_cnt
+               ? WEIR_ARENA_SNAPSHOT_FULL
+               : WEIR_ARENA_SNAPSHOT_LIVE;
+}
+
+void
+weir_arena_snapshot_decline(struct weir_arena *arena)
+{
+    if (arena->undo != NULL) {
+        weir_undo_decline(arena->undo);
+        arena->undo = NULL;
+    }
+}
+
+/* ---- blocks ---- */
 
 uint32_t
 weir_arena_class_bytes(uint32_t class_idx)
@@ -195,6 +287,14 @@ slab_leave(struct weir_arena *arena, uint32_t *head, uint32_t page)
     }
 }
 
+static uint8_t
+kind_of(uint32_t class_idx)
+{
+    return class_idx < WEIR_ARENA_BLOB_CLASS_CNT ? (uint8_t)WEIR_PAGE_BLOB
+           : class_idx == WEIR_ARENA_CLASS_NAME  ? (uint8_t)WEIR_PAGE_NAMES
+                                                 : (uint8_t)WEIR_PAGE_SMALL;
+}
+
 int
 weir_arena_block_take(
     struct weir_arena *arena, uint32_t group, uint32_t class_idx, uint32_t *ret_ref)
@@ -210,8 +310,7 @@ weir_arena_block_take(
         }
         slab = (struct weir_slab *)weir_arena_ptr(arena, page * WEIR_ARENA_PAGE_REFS);
         memset(slab, 0, sizeof *slab);
-        slab->kind = class_idx < WEIR_ARENA_BLOB_CLASS_CNT ? (uint8_t)WEIR_PAGE_BLOB
-                                                           : (uint8_t)WEIR_PAGE_SMALL;
+        slab->kind = kind_of(class_idx);
         slab->class_idx = (uint8_t)class_idx;
         slab->key_group = (uint16_t)(arena->spec.groups.first + group);
         slab_join(arena, head, page);
@@ -242,8 +341,7 @@ weir_arena_block_give(struct weir_arena *arena, uint32_t ref)
     uint32_t block =
         ((ref % WEIR_ARENA_PAGE_REFS) * WEIR_ARENA_REF_BYTES - WEIR_LINE_BYTES) / block_bytes;
     uint64_t bit = UINT64_C(1) << (block & 63);
-    WEIR_CHECK((slab->kind == WEIR_PAGE_SMALL || slab->kind == WEIR_PAGE_BLOB) &&
-                   (slab->used[block / 64] & bit) != 0,
+    WEIR_CHECK(slab->kind == kind_of(slab->class_idx) && (slab->used[block / 64] & bit) != 0,
         "block %u given back twice", ref);
     uint32_t *head = slab_head(arena, slab->key_group - arena->spec.groups.first, slab->class_idx);
     weir_arena_touch_line(arena, slab);

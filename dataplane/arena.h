@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* arena.h: the state memory of one stage: 4 KiB pages that hold no pointers.
  *
- *     +--------+------+------+-----+     saved[]  one 64-bit mask a page: lines that may be written
- *     | page 0 |  1   |  2   | ... |              without more ado in this epoch
- *     | (none) |      |      |     |     dirty[]  lines written since the last checkpoint
+ *     +--------+------+------+-----+     saved[]  one 64-bit mask a page: lines written in this
+ *     | page 0 |  1   |  2   | ... |              epoch, which may be written without more ado
+ *     | (none) |      |      |     |     idle[]   that of the epoch before; clean between snapshots
  *     +--------+------+------+-----+     links[], free[], index words, table records
  *
  * A page belongs to one key group, so that a key group moves as whole pages. It is either one
@@ -12,10 +12,17 @@
  * references in units of 16 bytes from the start of the arena; page 0 is all zero and stands for
  * nothing.
  *
- * All else (free pages, slab lists, directories in the index words) is an index beside the pages:
- * it can be made again from the page headers, see weir_table_rebuild(). The masks lie beside the
- * pages
- * too: in the page's own header they would be one more cold line for every update.
+ * Which tables there are is told by blocks of a slab of their own (struct weir_table_name), so that
+ * the pages are all of the state. All else (free pages, slab lists, directories in the index words)
+ * is an index beside the pages: it can be made again from the page headers, see
+ * weir_table_rebuild(). The masks lie beside the pages too: in the page's own header they would be
+ * one more cold line for every update.
+ *
+ * A snapshot (capture.h) is taken while the owner goes on writing. It begins with a barrier, which
+ * costs the owner the exchange of the two masks: lines written from then on are marked in the clean
+ * one, the other one tells the storage core what was written since the barrier before. As long as
+ * the snapshot is live, weir_arena_save() also hands the old bytes of a line to the storage core
+ * (undo.h).
  *
  * It is not a general allocator: nothing in it has two owners, and nothing outlives its key group.
  *
@@ -44,6 +51,8 @@ enum weir_page_kind {
     WEIR_PAGE_SMALL, /* a slab of smaller buckets */
     WEIR_PAGE_BLOB, /* a slab of long values */
     WEIR_PAGE_INDEX, /* part of an index that is made again: in no checkpoint, of no key group */
+    WEIR_PAGE_NAMES, /* a slab of table names; of no key group, whatever its header says */
+    WEIR_PAGE_KIND_CNT
 };
 
 /* Block sizes of slabs: X(bytes). They divide the body, so nothing is lost at its end. */
@@ -53,7 +62,9 @@ enum weir_page_kind {
 /* Small buckets are whole lines: 7 and 21 of the 63. Their classes follow those of blobs. */
 #define WEIR_ARENA_CLASS_SMALL_7 13
 #define WEIR_ARENA_CLASS_SMALL_21 14
-#define WEIR_ARENA_CLASS_CNT 15
+/* Names of tables, a line each. */
+#define WEIR_ARENA_CLASS_NAME 15
+#define WEIR_ARENA_CLASS_CNT 16
 
 /* The header line of a slab page. A bucket page has struct weir_bucket in its place; kind and
  * key_group stand at the same offsets in both. */
@@ -80,10 +91,14 @@ struct weir_arena_spec {
     uint32_t table_cnt_max; /* 0: WEIR_ARENA_TABLE_CNT_DEFAULT */
 };
 
+struct weir_undo;
+
 struct weir_arena {
     char *base; /* page 0 */
     uint64_t *saved;
-    uint64_t *dirty;
+    struct weir_undo *undo; /* where old lines go while a snapshot is live, else NULL */
+    uint64_t *idle;
+    struct weir_undo *capture; /* of weir_capture_init(), else NULL */
     uint32_t *index; /* words for directories */
     struct weir_arena_spec spec;
     uint32_t page_cnt;
@@ -114,7 +129,7 @@ struct weir_arena {
 WEIR_API WEIR_MUST_USE int weir_arena_init(
     struct weir_arena *arena, const struct weir_arena_spec *spec, void *mem, uint64_t bytes);
 
-/* weir_arena_page_take - a page, its lines all marked dirty; not zeroed.
+/* weir_arena_page_take - a page, its lines all marked as written; not zeroed.
  *
  * Errors:  WEIR_EBUDGET, with the arena's name and size in the context.
  */
@@ -144,9 +159,39 @@ WEIR_API void weir_arena_index_give(struct weir_arena *arena, uint32_t word, uin
  * roots are given up: the tables' owner makes them again (weir_table_rebuild). */
 WEIR_API void weir_arena_rebuild(struct weir_arena *arena);
 
-/* weir_arena_masks_clear - start an epoch whose checkpoint took every dirty line. Cold:
- * O(pages). */
+/* weir_arena_masks_clear - start an epoch without a snapshot, forgetting what was written in the
+ * one before. Cold: O(pages). */
 WEIR_API void weir_arena_masks_clear(struct weir_arena *arena);
+/* weir_arena_masks_fill - mark all lines of the pages in use as written, as after a restore. Cold.
+ */
+WEIR_API void weir_arena_masks_fill(struct weir_arena *arena);
+
+/* ---- snapshots; the storage core's side is capture.h ---- */
+
+/* weir_arena_snapshot_begin - the barrier: what the pages hold now is what will be captured.
+ *
+ * Shape:   the arena has a capture. Pointers to values that were resolved before must be resolved
+ *          (or touched) anew before they are written: the epoch rises.
+ * Thread:  the stage's core. Cost: some stores, whatever the arena's size.
+ * Returns: WEIR_DONE; WEIR_AGAIN where the snapshot before is not tidied away yet
+ *          (weir_capture_tidy): nothing has happened.
+ */
+WEIR_API WEIR_MUST_USE int weir_arena_snapshot_begin(struct weir_arena *arena);
+
+enum weir_arena_snapshot {
+    WEIR_ARENA_SNAPSHOT_NONE, /* none is live: nothing is saved */
+    WEIR_ARENA_SNAPSHOT_LIVE,
+    WEIR_ARENA_SNAPSHOT_FULL, /* the undo budget is nearly used up: do not write for a while */
+};
+/* weir_arena_snapshot_poll - to be asked between batches.
+ *
+ * FULL asks the caller to leave the arena alone for now, and for how long it does is the caller's
+ * to bound; then it declines. A caller that does not ask, or writes more in one go than the reserve
+ * of the budget has room for, is not held up: the snapshot is declined on its behalf.
+ */
+WEIR_API enum weir_arena_snapshot weir_arena_snapshot_poll(struct weir_arena *arena);
+/* weir_arena_snapshot_decline - give the live snapshot up, if there is one; go on at once. */
+WEIR_API void weir_arena_snapshot_decline(struct weir_arena *arena);
 
 /* weir_arena_used_bytes - bytes of pages in use. */
 static inline uint64_t
@@ -161,7 +206,8 @@ weir_arena_ptr(const struct weir_arena *arena, uint32_t ref)
     return arena->base + (size_t)ref * WEIR_ARENA_REF_BYTES;
 }
 
-/* weir_arena_save - the first write of this epoch to these lines of a page. Cold part of touch. */
+/* weir_arena_save - before the first write of this epoch to these lines of a page: mark them, and
+ * save them where a snapshot is live. Cold part of touch. */
 WEIR_API void weir_arena_save(struct weir_arena *arena, size_t page, uint64_t lines);
 
 /* weir_arena_touch_line - call before writing within one line. Hot: a load and a test, once the

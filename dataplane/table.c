@@ -58,6 +58,35 @@ shape(struct weir_table *t)
     }
 }
 
+static struct weir_table_name *
+name_at(const struct weir_table *t)
+{
+    return (struct weir_table_name *)weir_arena_ptr(t->arena, t->name);
+}
+
+static int
+name_take(struct weir_table *t)
+{
+    int err = weir_arena_block_take(t->arena, 0, WEIR_ARENA_CLASS_NAME, &t->name);
+    if (err == 0) {
+        struct weir_table_name *name = name_at(t);
+        name->state_id = t->spec.state_id;
+        name->key_kind = t->spec.key_kind;
+        name->val_bytes = t->spec.val_bytes;
+        name->tail_cnt = t->spec.tail_cnt;
+        name->ns = t->ns;
+        name->table_idx = t->table_idx;
+    }
+    return err;
+}
+
+void
+weir_table_owner_set(struct weir_table *t, uint64_t owner)
+{
+    weir_arena_touch_line(t->arena, name_at(t));
+    name_at(t)->owner = owner;
+}
+
 int
 weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, int64_t ns,
     struct weir_table **ret_table)
@@ -87,6 +116,9 @@ weir_table_take(struct weir_arena *arena, const struct weir_table_spec *spec, in
     t->epoch = arena->epoch;
     shape(t);
     int err = weir_arena_index_take(arena, dir_lg2(t, 0), &t->dir);
+    if (err == 0 && (err = name_take(t)) < 0) {
+        weir_arena_index_give(arena, t->dir, dir_lg2(t, 0));
+    }
     if (err < 0) {
         t->table_idx = arena->table_free;
         arena->table_free = idx + 1;
@@ -131,6 +163,10 @@ weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
 {
     struct weir_arena *arena = t->arena;
     WEIR_CHECK(t->is_taken, "table %u given back twice", t->table_idx);
+    if (name_at(t)->is_going == 0) {
+        weir_arena_touch_line(arena, name_at(t));
+        name_at(t)->is_going = 1;
+    }
     while (t->give_group < arena->spec.groups.cnt) {
         uint32_t ref = t->give_fraction >> 32 == 0
                            ? *table_dir_at(t, t->give_group, t->give_fraction) & ~TABLE_SIZE_MASK
@@ -155,6 +191,7 @@ weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
         weir_arena_index_give(arena, t->next_dir, dir_lg2(t, t->depth + 1));
     }
     weir_arena_index_give(arena, t->dir, dir_lg2(t, t->depth));
+    weir_arena_block_give(arena, t->name);
     t->is_taken = false;
     uint32_t idx = t->table_idx;
     t->table_idx = arena->table_free;

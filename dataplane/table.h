@@ -145,8 +145,8 @@ struct weir_table {
     uint64_t give_fraction; /* how far weir_table_give came */
     uint32_t give_group;
     bool is_taken;
+    uint32_t name; /* struct weir_table_name */
     uint64_t epoch; /* of the arena when it was taken: no line was cleared of its mark since */
-    uint64_t owner; /* free for the operator */
     /* Entries to expect, 0: unknown. Key groups begin with buckets that hold their share. The taker
      * may set it before the first entry. */
     uint64_t entry_cnt_hint;
@@ -156,6 +156,20 @@ struct weir_table {
     uint32_t moved_ref[WEIR_TABLE_MOVED_CNT];
 };
 WEIR_STATIC_ASSERT(sizeof(struct weir_table) <= WEIR_ARENA_TABLE_BYTES, "raise the room");
+
+/* What a snapshot knows of a table: a block of the arena (WEIR_PAGE_NAMES). */
+struct weir_table_name {
+    uint32_t state_id;
+    uint32_t key_kind;
+    uint32_t val_bytes;
+    uint32_t tail_cnt;
+    int64_t ns;
+    uint64_t owner; /* the operator's, see weir_table_owner_set */
+    uint32_t table_idx; /* as buckets name it */
+    uint8_t is_going; /* weir_table_give() has begun: given up for good by a restore */
+    uint8_t zero[27];
+};
+WEIR_STATIC_ASSERT(sizeof(struct weir_table_name) == WEIR_LINE_BYTES, "a name is one line");
 
 /* Rows to look up, and where their values are put. */
 struct weir_table_rows {
@@ -179,6 +193,14 @@ struct weir_table_rows {
  */
 WEIR_API WEIR_MUST_USE int weir_table_take(struct weir_arena *arena,
     const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table);
+/* weir_table_owner_set - a word of the operator's that is restored with the table; 0 at first. */
+WEIR_API void weir_table_owner_set(struct weir_table *table, uint64_t owner);
+/* weir_table_name - what a snapshot says of it. */
+static inline const struct weir_table_name *
+weir_table_name(const struct weir_table *table)
+{
+    return (const struct weir_table_name *)weir_arena_ptr(table->arena, table->name);
+}
 /* weir_table_give - free buckets and long keys, at most about `bucket_cnt` buckets a call.
  *
  * Returns: WEIR_AGAIN until all is free, then WEIR_DONE; the table is gone then. In between it must
@@ -297,6 +319,21 @@ weir_table_group_of(const struct weir_table *table, uint64_t hash)
 
 /* weir_table_at - the table record of that index, or NULL where none is taken; for snapshots. */
 WEIR_API struct weir_table *weir_table_at(const struct weir_arena *arena, uint32_t table_idx);
+/* How references are written anew where pages have moved. */
+struct weir_table_refs {
+    void *arg;
+    uint32_t (*text_fn)(void *arg, uint32_t ref); /* of a key's blob; 0: there is none */
+    int (*value_fn)(void *arg, const struct weir_table *table, void *val);
+};
+/* weir_table_adopt - a bucket from a snapshot is one of this table now; before the rebuild.
+ *
+ * Shape:   refs is NULL where all references hold. Errors: WEIR_EFORMAT; those of value_fn.
+ */
+WEIR_API WEIR_MUST_USE int weir_table_adopt(
+    struct weir_table *table, struct weir_bucket *bucket, const struct weir_table_refs *refs);
+/* weir_table_give_rest - go on giving a table back which a snapshot met on its way: the buckets of
+ * the key groups before, and the first ones of one group, are gone. Not bounded. */
+WEIR_API void weir_table_give_rest(struct weir_table *table);
 /* weir_table_rebuild - make every index beside the pages again, from page headers and the table
  * records: free pages, slab lists, roots, directories, counts.
  *

@@ -376,8 +376,7 @@ t_masks_name_exactly_the_lines_that_changed(void **state)
                                << line;
                 }
                 /* Every changed line is marked. */
-                assert_int_equal(changed & ~w.arena.dirty[page], 0);
-                assert_int_equal(w.arena.saved[page], w.arena.dirty[page]);
+                assert_int_equal(changed & ~w.arena.saved[page], 0);
             }
         }
         give_all(t);
@@ -408,12 +407,11 @@ t_an_update_marks_the_line_of_its_value_alone(void **state)
         weir_arena_masks_clear(&w.arena);
         void *val = weir_table_find(t, hash, &k, NULL);
         size_t off = (size_t)((char *)val - w.arena.base);
-        assert_int_equal(w.arena.dirty[off / WEIR_PAGE_BYTES], 0);
+        assert_int_equal(w.arena.saved[off / WEIR_PAGE_BYTES], 0);
         struct weir_table_rows rows = {&hash, (char *)&k, NULL, 16, 1, &val, NULL, 0, false};
         assert_int_equal(weir_table_resolve(t, &rows, 0), 1);
         for (uint32_t page = 0; page < w.arena.page_cnt; page++) {
             uint64_t want = page == off / WEIR_PAGE_BYTES ? UINT64_C(1) << (off / 64 % 64) : 0;
-            assert_int_equal(w.arena.dirty[page], want);
             assert_int_equal(w.arena.saved[page], want);
         }
     }
@@ -752,8 +750,8 @@ t_pages_for_entries_that_are_expected_are_no_condition(void **state)
         assert_true(made);
     }
     assert_int_equal(weir_err_cnt(), 0);
-    give_all(t);
-    assert_int_equal(weir_arena_used_bytes(&w.arena), used);
+    give_all(t); /* the page of its name too */
+    assert_int_equal(weir_arena_used_bytes(&w.arena), used - WEIR_PAGE_BYTES);
     world_close(&w);
 }
 

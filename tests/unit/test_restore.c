@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arenas restored from snapshots in full and increments: in place, moved, from one arena into two
+ * and from two into one. What counts is the digest of all entries (state_play.h). */
+#include "dataplane/capture.h"
+#include "dataplane/restore.h"
+#include "dataplane/row_list.h"
+#include "tests/unit/seed.h"
+#include "tests/unit/state_play.h"
+
+#define ARENA_BYTES (UINT64_C(6) << 20)
+#define FILE_BYTES (UINT64_C(64) << 20)
+#define GROUP_CNT 16
+
+/* An arena with its owner, and the records that it has given. */
+struct side {
+    struct weir_arena arena;
+    struct weir_capture capture;
+    struct play play;
+    void *mem;
+    void *capture_mem;
+    char *file;
+    uint64_t file_bytes;
+    uint64_t digest; /* at the last barrier */
+    uint64_t names;
+};
+
+static void
+side_arena(struct side *s, struct weir_keygroup_range groups, uint64_t bytes)
+{
+    memset(s, 0, sizeof *s);
+    s->mem = aligned_alloc(WEIR_PAGE_BYTES, bytes);
+    memset(s->mem, 0, bytes);
+    struct weir_arena_spec spec = {"test", GROUP_CNT, groups, 64};
+    assert_int_equal(weir_arena_init(&s->arena, &spec, s->mem, bytes), 0);
+}
+
+static void
+side_captured(struct side *s)
+{
+    s->capture_mem =
+        aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&s->arena, 1 << 15));
+    assert_int_equal(weir_capture_init(&s->capture, &s->arena, 1 << 15, s->capture_mem), 0);
+    s->file = malloc(FILE_BYTES);
+}
+
+static void
+side_open(struct side *s, struct weir_keygroup_range groups, uint64_t seed)
+{
+    side_arena(s, groups, ARENA_BYTES);
+    side_captured(s);
+    play_open(&s->play, &s->arena, seed);
+}
+
+static void
+side_close(struct side *s)
+{
+    free(s->mem);
+    free(s->capture_mem);
+    free(s->file);
+}
+
+/* Take a snapshot while the owner goes on, behind what the file holds. */
+static void
+side_snapshot(struct side *s, uint64_t id)
+{
+    s->digest = play_digest(&s->arena, false);
+    s->names = play_digest(&s->arena, true);
+    assert_int_equal(weir_arena_snapshot_begin(&s->arena), WEIR_DONE);
+    assert_int_equal(weir_capture_begin(&s->capture, id, id == 1), WEIR_DONE);
+    for (;;) {
+        uint64_t room = weir_min_u64(FILE_BYTES - s->file_bytes, 20000);
+        int64_t got = weir_capture_fill(&s->capture, s->file + s->file_bytes, room);
+        assert_true(got >= 0);
+        if (got == WEIR_DONE) {
+            break;
+        }
+        s->file_bytes += got > WEIR_AGAIN ? (uint64_t)got : 0;
+        play_step(&s->play);
+    }
+    assert_true(weir_capture_commit(&s->capture, id));
+}
+
+static void
+side_run(struct side *s, uint32_t snapshot_cnt)
+{
+    for (uint32_t i = 0; i < 300; i++) {
+        play_step(&s->play);
+    }
+    for (uint32_t i = 0; i < snapshot_cnt; i++) {
+        side_snapshot(s, i + 1);
+        for (uint32_t n = 0; n < 20; n++) {
+            play_step(&s->play);
+        }
+    }
+}
+
+static int
+value_move(void *arg, struct weir_restore *restore, const struct weir_table *table, void *val)
+{
+    (void)arg;
+    if (table->spec.state_id == PLAY_STATE_BLOBS) {
+        uint64_t *ref = (uint64_t *)val + 1;
+        *ref = weir_restore_blob(restore, (uint32_t)*ref);
+    }
+    return 0;
+}
+
+static void
+feed(struct weir_restore *restore, const struct side *from)
+{
+    assert_int_equal(weir_restore_source(restore), 0);
+    for (uint64_t at = 0; at < from->file_bytes;) {
+        int64_t got = weir_restore_apply(restore, from->file + at, from->file_bytes - at);
+        assert_true(got > 0);
+        at += (uint64_t)got;
+    }
+    assert_int_equal(weir_restore_source_end(restore), 0);
+}
+
+static void
+restore(struct side *to, const struct side *from, uint32_t from_cnt, bool is_in_place)
+{
+    struct weir_restore_spec spec = {
+        from->arena.page_cnt, 64, is_in_place, is_in_place ? NULL : value_move, NULL};
+    void *mem = calloc(1, weir_restore_footprint(&spec));
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &to->arena, &spec, mem), 0);
+    for (uint32_t i = 0; i < from_cnt; i++) {
+        feed(&r, &from[i]);
+    }
+    assert_int_equal(weir_restore_finish(&r), 0);
+    free(mem);
+}
+
+/* The arena goes on being used: nothing in it is out of order. */
+static void
+go_on(struct side *s)
+{
+    struct play *play = &s->play;
+    memset(play, 0, sizeof *play);
+    play->arena = &s->arena;
+    play->key_span = 3000;
+    weir_rng_init(&play->rng, 5);
+    for (uint32_t i = 0; i < s->arena.table_fresh; i++) {
+        struct weir_table *t = weir_table_at(&s->arena, i);
+        if (t != NULL && t->spec.state_id == PLAY_STATE_TIMERS) {
+            play->timers.arena = &s->arena;
+            play->timers.table = t;
+            assert_int_equal(weir_timers_rebuild(&play->timers), 0);
+        } else if (t != NULL) {
+            play->table[t->spec.state_id] = t;
+            play->ns = t->ns > play->ns ? t->ns : play->ns;
+        }
+    }
+    for (uint32_t i = 0; i < 300; i++) {
+        play_step(play);
+    }
+    uint64_t digest = play_digest(&s->arena, true);
+    while (weir_arena_used_bytes(&s->arena) > 0 && digest != 0) {
+        for (uint32_t i = 0; i < PLAY_TABLE_CNT; i++) {
+            struct weir_table *t = play->table[i];
+            struct weir_table_cursor cursor = {0, 0, 0};
+            void *val[1];
+            while (i == PLAY_STATE_BLOBS && weir_table_scan(t, &cursor, 1, NULL, val) > 0) {
+                weir_blob_give(&s->arena, (uint32_t)((uint64_t *)val[0])[1]);
+            }
+            while (weir_table_give(t, 7) == WEIR_AGAIN) {
+            }
+        }
+        for (uint32_t i = 0; i < PLAY_GOING_CNT; i++) {
+            while (play->going[i] != NULL && weir_table_give(play->going[i], 7) == WEIR_AGAIN) {
+            }
+        }
+        while (weir_timers_fini(&play->timers) == WEIR_AGAIN) {
+        }
+        digest = 0;
+    }
+    assert_int_equal(weir_arena_used_bytes(&s->arena), 0);
+}
+
+static void
+t_an_arena_is_restored_in_place_and_moved(void **state)
+{
+    (void)state;
+    struct side from;
+    uint64_t seed = seed_of_run();
+    for (uint64_t round = 0; round < 6; round++) {
+        side_open(&from, (struct weir_keygroup_range){3, 9}, seed + round);
+        side_run(&from, 1 + (uint32_t)round);
+        for (uint32_t is_in_place = 0; is_in_place < 2; is_in_place++) {
+            struct side to;
+            side_arena(&to, from.arena.spec.groups, ARENA_BYTES);
+            restore(&to, &from, 1, is_in_place == 1);
+            assert_int_equal(play_digest(&to.arena, true), from.names);
+            go_on(&to);
+            side_close(&to);
+        }
+        side_close(&from);
+    }
+}
+
+static void
+t_key_groups_go_from_one_arena_into_two(void **state)
+{
+    (void)state;
+    struct side from;
+    side_open(&from, (struct weir_keygroup_range){0, GROUP_CNT}, seed_of_run() + 10);
+    side_run(&from, 4);
+    for (uint32_t is_in_place = 0; is_in_place < 2; is_in_place++) {
+        struct side a;
+        struct side b;
+        side_arena(&a, (struct weir_keygroup_range){0, 5}, ARENA_BYTES);
+        side_arena(&b, (struct weir_keygroup_range){5, GROUP_CNT - 5}, ARENA_BYTES);
+        restore(&a, &from, 1, is_in_place == 1);
+        restore(&b, &from, 1, is_in_place == 1);
+        uint64_t part = play_digest(&a.arena, false);
+        assert_true(part != from.digest && part != 0);
+        assert_int_equal(part + play_digest(&b.arena, false), from.digest);
+        go_on(&a);
+        go_on(&b);
+        side_close(&a);
+        side_close(&b);
+    }
+    side_close(&from);
+}
+
+/* Namespaces are counted by each play for itself: set the tables that stay to the same ones. */
+static void
+t_key_groups_come_from_two_arenas_into_one(void **state)
+{
+    (void)state;
+    struct side from[2];
+    uint64_t seed = seed_of_run() + 20;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_keygroup_range groups = {i * 6, i == 0 ? 6 : GROUP_CNT - 6};
+        side_open(&from[i], groups, seed + i);
+        side_run(&from[i], 3);
+    }
+    struct side to;
+    side_arena(&to, (struct weir_keygroup_range){0, GROUP_CNT}, 2 * ARENA_BYTES);
+    restore(&to, from, 2, false);
+    assert_int_equal(play_digest(&to.arena, false), from[0].digest + from[1].digest);
+    side_close(&to);
+    side_close(&from[0]);
+    side_close(&from[1]);
+}
+
+static void
+t_tables_of_one_name_become_one(void **state)
+{
+    (void)state;
+    struct side from[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        side_open(&from[i], (struct weir_keygroup_range){i * 8, 8}, 1);
+        for (uint32_t n = 0; n < 400; n++) {
+            play_batch(&from[i].play, n % PLAY_TABLE_CNT);
+        }
+        play_timer(&from[i].play);
+        side_snapshot(&from[i], 1);
+    }
+    struct side to;
+    side_arena(&to, (struct weir_keygroup_range){0, GROUP_CNT}, 2 * ARENA_BYTES);
+    restore(&to, from, 2, false);
+    assert_int_equal(to.arena.table_cnt, PLAY_TABLE_CNT + 1);
+    assert_int_equal(play_digest(&to.arena, false), from[0].digest + from[1].digest);
+    go_on(&to);
+    side_close(&to);
+    side_close(&from[0]);
+    side_close(&from[1]);
+}
+
+/* ---- lists of rows ---- */
+
+#define NOTE(F) F(i64, id) F(str, text)
+WEIR_SCHEMA(note, NOTE)
+
+#define LIST_KEY_CNT 300
+#define LIST_STATE 9
+
+static char note_heap[6000];
+static char list_scratch[WEIR_ROW_ITEM_BYTES_MAX];
+
+/* Keep a row at the key's list, some of them longer than a chunk takes. */
+static void
+list_add(struct weir_row_store *store, struct weir_table *t, uint64_t key, int64_t id)
+{
+    uint64_t hash = weir_hash_u64(key);
+    struct weir_table_rows rows = {&hash, (char *)&key, NULL, 8, 1, NULL, NULL, 0, false};
+    void *val;
+    bool made;
+    assert_int_equal(weir_table_find_or_make(t, &rows, &val, &made), 0);
+    struct note row;
+    memset(&row, 0, sizeof row);
+    row.id = id;
+    row.text.bytes = (uint32_t)(id % 7 == 0 ? 3000 + id % 2000 : 20 + id % 50);
+    memset(note_heap, 'a' + (int)(id % 26), row.text.bytes);
+    memcpy(row.text.head, note_heap, sizeof row.text.head);
+    struct weir_view view;
+    memset(&view, 0, sizeof view);
+    view.schema = note_schema();
+    view.rows = (char *)&row;
+    view.heap = note_heap;
+    view.stride = sizeof row;
+    view.cnt = view.row_cnt = 1;
+    struct weir_row_reader reader;
+    weir_row_reader_init(&reader, &view);
+    struct weir_row_adds adds = {.store = store,
+        .hash = &hash,
+        .val = &val,
+        .cnt = 1,
+        .scratch = list_scratch,
+        .tag = (uint64_t)id * 5};
+    assert_int_equal(weir_row_lists_add(&reader, &adds), 0);
+}
+
+/* All rows of all keys, in order. */
+static uint64_t
+list_digest(const struct weir_arena *arena, const struct weir_table *t)
+{
+    uint64_t sum = 0;
+    for (uint64_t key = 0; key < LIST_KEY_CNT; key++) {
+        const struct weir_row_list *list = weir_table_find(t, weir_hash_u64(key), &key, NULL);
+        uint32_t ref = list == NULL ? 0 : weir_row_list_first(arena, list);
+        uint64_t turn = key;
+        while (ref != 0) {
+            struct weir_row_item item;
+            weir_row_item_at(arena, note_schema(), ref, list_scratch, &item);
+            const struct note *row = item.row;
+            struct weir_slice text = weir_str_slice(&row->text, item.heap);
+            turn = weir_rng_mix(turn ^ (uint64_t)row->id ^ item.tag);
+            turn = weir_rng_mix(turn ^ weir_hash_bytes(text.ptr, text.bytes));
+            ref = weir_row_list_after(list, ref, &item);
+        }
+        sum += turn;
+    }
+    return sum;
+}
+
+static int
+list_move(void *arg, struct weir_restore *restore, const struct weir_table *table, void *val)
+{
+    (void)arg;
+    struct weir_row_list *list = val;
+    assert_int_equal(table->spec.state_id, LIST_STATE);
+    list->last = weir_restore_ref(restore, list->last);
+    return 0;
+}
+
+/* Three snapshots of lists that grow, and the store's part at the last one. */
+static struct weir_table *
+lists_run(struct side *from, struct weir_row_store *store, struct weir_row_store_part *part)
+{
+    struct weir_rng rng;
+    struct weir_table *t;
+    struct weir_table_spec spec = {LIST_STATE, WEIR_KEY_8, sizeof(struct weir_row_list), 0};
+    weir_rng_init(&rng, seed_of_run());
+    assert_int_equal(weir_table_take(&from->arena, &spec, 0, &t), 0);
+    assert_int_equal(weir_row_store_init(store, &from->arena), 0);
+    int64_t id = 0;
+    for (uint64_t snapshot = 1; snapshot <= 3; snapshot++) {
+        for (uint32_t i = 0; i < 500; i++) {
+            list_add(store, t, weir_rng_below(&rng, LIST_KEY_CNT), id++);
+        }
+        from->digest = list_digest(&from->arena, t);
+        weir_row_store_part(store, part);
+        assert_int_equal(weir_arena_snapshot_begin(&from->arena), WEIR_DONE);
+        assert_int_equal(weir_capture_begin(&from->capture, snapshot, snapshot == 1), WEIR_DONE);
+        int64_t got;
+        while ((got = weir_capture_fill(&from->capture, from->file + from->file_bytes, 9000)) > 0) {
+            from->file_bytes += got > WEIR_AGAIN ? (uint64_t)got : 0;
+            list_add(store, t, weir_rng_below(&rng, LIST_KEY_CNT), id++);
+        }
+        assert_int_equal(got, WEIR_DONE);
+        assert_true(weir_capture_commit(&from->capture, snapshot));
+    }
+    return t;
+}
+
+static void
+lists_restore(
+    const struct side *from, uint32_t old_idx, struct weir_row_store_part *part, bool is_in_place)
+{
+    struct side to;
+    side_arena(&to, from->arena.spec.groups, ARENA_BYTES);
+    struct weir_restore_spec how = {
+        from->arena.page_cnt, 64, is_in_place, is_in_place ? NULL : list_move, NULL};
+    void *mem = calloc(1, weir_restore_footprint(&how));
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
+    feed(&r, from);
+    struct weir_table *t = weir_restore_table(&r, old_idx);
+    weir_row_store_part_move(&r, part);
+    assert_int_equal(weir_restore_finish(&r), 0);
+    struct weir_row_store store;
+    assert_int_equal(weir_row_store_init(&store, &to.arena), 0);
+    weir_row_store_join(&store, part);
+    assert_int_equal(list_digest(&to.arena, t), from->digest);
+    list_add(&store, t, 1, 1);
+    while (weir_row_store_give(&store, 5) == WEIR_AGAIN) {
+    }
+    while (weir_table_give(t, 5) == WEIR_AGAIN) {
+    }
+    assert_int_equal(weir_arena_used_bytes(&to.arena), 0);
+    free(mem);
+    side_close(&to);
+}
+
+static void
+t_lists_of_rows_are_restored_in_place_and_moved(void **state)
+{
+    (void)state;
+    struct side from;
+    struct weir_row_store store;
+    uint64_t part_bytes = weir_row_store_part_bytes(GROUP_CNT);
+    struct weir_row_store_part *part = malloc(part_bytes);
+    struct weir_row_store_part *copy = malloc(part_bytes);
+    side_arena(&from, (struct weir_keygroup_range){0, GROUP_CNT}, ARENA_BYTES);
+    side_captured(&from);
+    struct weir_table *t = lists_run(&from, &store, part);
+    for (uint32_t is_in_place = 0; is_in_place < 2; is_in_place++) {
+        memcpy(copy, part, part_bytes);
+        lists_restore(&from, t->table_idx, copy, is_in_place == 1);
+    }
+    free(part);
+    free(copy);
+    side_close(&from);
+}
+
+static void
+t_damage_is_told(void **state)
+{
+    (void)state;
+    struct side from;
+    struct weir_rng rng;
+    weir_rng_init(&rng, seed_of_run());
+    side_open(&from, (struct weir_keygroup_range){0, GROUP_CNT}, 3);
+    side_run(&from, 1);
+    struct weir_restore_spec spec = {from.arena.page_cnt, 64, true, NULL, NULL};
+    void *mem = calloc(1, weir_restore_footprint(&spec));
+    struct weir_capture_record head;
+    memcpy(&head, from.file, sizeof head);
+    struct side to;
+    side_arena(&to, from.arena.spec.groups, ARENA_BYTES);
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &to.arena, &spec, mem), 0);
+    assert_int_equal(weir_restore_source(&r), 0);
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint64_t bit = weir_rng_below(&rng, (uint64_t)head.bytes * 8);
+        from.file[bit / 8] = (char)(from.file[bit / 8] ^ (1 << bit % 8));
+        assert_int_equal(weir_restore_apply(&r, from.file, head.bytes), WEIR_EFORMAT);
+        weir_err_clear();
+        from.file[bit / 8] = (char)(from.file[bit / 8] ^ (1 << bit % 8));
+    }
+    assert_int_equal(weir_restore_apply(&r, from.file, head.bytes - 1), WEIR_EFORMAT);
+    assert_int_equal(weir_restore_apply(&r, from.file, 10), WEIR_EFORMAT);
+    weir_err_clear();
+    assert_int_equal(weir_restore_apply(&r, from.file, head.bytes), head.bytes);
+    assert_int_equal(weir_restore_source(&r), WEIR_EILLEGAL);
+    assert_int_equal(weir_restore_init(&r, &from.arena, &spec, mem), WEIR_EINVAL);
+    weir_err_clear();
+    free(mem);
+    side_close(&to);
+    side_close(&from);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_an_arena_is_restored_in_place_and_moved),
+        cmocka_unit_test(t_key_groups_go_from_one_arena_into_two),
+        cmocka_unit_test(t_key_groups_come_from_two_arenas_into_one),
+        cmocka_unit_test(t_tables_of_one_name_become_one),
+        cmocka_unit_test(t_lists_of_rows_are_restored_in_place_and_moved),
+        cmocka_unit_test(t_damage_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
