@@ -39,6 +39,7 @@ enum weir_slot_kind {
     WEIR_SLOT_END_OF_DATA,
     WEIR_SLOT_END,
     WEIR_SLOT_FAILED, /* the producer failed: the consumer is canceled, not failed */
+    WEIR_SLOT_CANCEL, /* of a checkpoint: its barrier will not come */
     WEIR_SLOT_KIND_CNT
 };
 
@@ -75,7 +76,9 @@ enum weir_batch_flag {
  *
  * sel, and hash where it is not in the rows, lie in aux_region; time and kind lie in `region` and
  * are `time_stride` apart, which follows from the layout (weir_view_of).
- * The event slots use kind, watermark (as the event's value) and intended_ns only.
+ * The event slots use kind and watermark (as the event's value) only; a barrier's value is the id
+ * of its checkpoint, flags its kind, and intended_ns the time at which it was triggered
+ * (barrier.h).
  */
 struct weir_batch {
     uint16_t kind;

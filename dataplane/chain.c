@@ -1,81 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/chain.h"
+#include "dataplane/chain_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/hist.h"
-#include "dataplane/arrival.h"
-#include "dataplane/out.h"
-#include "dataplane/valve.h"
 
 #define CLOSE_WHY_BYTES 512
-
-/* What a node has yet to do with its input, in the order in which it is done. */
-enum pend {
-    PEND_BATCH = 1,
-    PEND_WATERMARK = 2,
-    PEND_STATUS = 4,
-    PEND_END_INPUT = 8,
-    PEND_FINISH = 16,
-};
-
-/* What a node has yet to hand to its consumers, in the order in which it is handed on. */
-enum emit {
-    EMIT_ROWS = 1,
-    EMIT_WATERMARK = 2,
-    EMIT_STATUS = 4,
-    EMIT_END = 8,
-};
-
-struct node {
-    struct weir_operator op;
-    uint32_t pend;
-    uint32_t emit;
-    uint32_t emit_output; /* progress of the front item over outputs and their edges */
-    uint32_t emit_edge;
-    /* the unfinished input */
-    const struct weir_view *in;
-    uint32_t in_input;
-    uint32_t cursor;
-    int64_t intended_ns; /* of the last batch: what a watermark fires is due to it */
-    int64_t pend_watermark;
-    bool pend_idle;
-    uint32_t end_inputs; /* inputs whose end is to be told, as bits */
-    /* what is on its way out */
-    int64_t emit_watermark;
-    bool emit_idle;
-    /* fixed */
-    struct weir_valve valve;
-    uint16_t channel_input[WEIR_CHAIN_EDGE_CNT_MAX];
-    uint32_t open_channel_cnt;
-    uint32_t input_open[WEIR_OPERATOR_INPUT_CNT_MAX]; /* channels of each input not ended yet */
-    bool idle; /* status handed on */
-    bool opened;
-    bool finished;
-    bool source_done;
-    struct weir_operator_env env;
-    struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
-    struct weir_out out[WEIR_OPERATOR_OUTPUT_CNT_MAX];
-    struct weir_view empty[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* each output's view before a call */
-    struct weir_out_shape shape[WEIR_OPERATOR_OUTPUT_CNT_MAX];
-    void *grown[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* buffers of outputs that had to grow, or NULL */
-    uint32_t out_cnt;
-    uint64_t reach; /* the nodes behind it, as bits */
-    const char *name;
-};
-
-struct weir_chain {
-    struct node *nodes;
-    uint32_t node_cnt;
-    uint32_t ended_cnt;
-    uint32_t blocked;
-    struct weir_hist *latency; /* of rows at sinks; NULL: no sink here */
-    struct weir_arrivals arrivals; /* not in it yet */
-    uint64_t work; /* nodes with something pending or to emit, as bits */
-    void *mem[WEIR_CHAIN_NODE_CNT_MAX];
-};
 
 /* ---- memory ---- */
 
@@ -114,10 +46,11 @@ carve(char **at, size_t bytes)
 }
 
 static void
-node_init(struct node *node, const struct weir_chain_node_conf *conf,
+node_init(struct weir_chain_node *node, const struct weir_chain_node_conf *conf,
     const struct weir_chain_conf *chain_conf, char *mem)
 {
     node->name = conf->name;
+    node->uid = conf->uid != NULL ? conf->uid : conf->name;
     node->env = conf->env;
     node->op.type = conf->type;
     node->op.conf = conf->conf;
@@ -153,7 +86,7 @@ static void
 find_reach(struct weir_chain *chain)
 {
     for (uint32_t i = chain->node_cnt; i-- > 0;) {
-        struct node *node = &chain->nodes[i];
+        struct weir_chain_node *node = &chain->nodes[i];
         for (uint32_t o = 0; o < node->out_cnt; o++) {
             for (uint32_t e = 0; e < node->outputs[o].edge_cnt; e++) {
                 uint32_t to = node->outputs[o].edges[e].node;
@@ -224,7 +157,7 @@ int
 weir_chain_open(struct weir_chain *chain)
 {
     for (uint32_t i = chain->node_cnt; i-- > 0;) {
-        struct node *node = &chain->nodes[i];
+        struct weir_chain_node *node = &chain->nodes[i];
         node->opened = true;
         int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
         if (rc != 0) {
@@ -242,7 +175,7 @@ close_operators(struct weir_chain *chain, bool all)
     char why[CLOSE_WHY_BYTES];
     int first = 0;
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
-        struct node *node = &chain->nodes[i];
+        struct weir_chain_node *node = &chain->nodes[i];
         if (!node->opened || node->op.type->close == NULL ||
             (node->op.type->lends_memory && !all)) {
             continue;
@@ -299,7 +232,7 @@ has_work(struct weir_chain *chain, uint32_t idx)
 static void
 take_result(struct weir_chain *chain, uint32_t idx, struct weir_valve_result result)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     if (result.watermark_set) {
         node->pend |= PEND_WATERMARK;
         node->pend_watermark = result.watermark;
@@ -317,7 +250,7 @@ void
 weir_chain_offer(
     struct weir_chain *chain, uint32_t idx, uint32_t channel, const struct weir_view *view)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     WEIR_DCHECK(node->pend == 0, "node %s has unfinished input", node->name);
     if (view->cnt == 0) {
         return;
@@ -346,7 +279,7 @@ weir_chain_offer_status(struct weir_chain *chain, uint32_t idx, uint32_t channel
 void
 weir_chain_offer_end(struct weir_chain *chain, uint32_t idx, uint32_t channel)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     uint32_t input = node->channel_input[channel];
     WEIR_CHECK(node->input_open[input] > 0, "node %s: an in-edge ended twice", node->name);
     node->input_open[input]--;
@@ -365,8 +298,8 @@ weir_chain_offer_end(struct weir_chain *chain, uint32_t idx, uint32_t channel)
 
 /* Hand the front item to the next consumer that is free. Returns false when one is not. */
 static bool
-emit_to(
-    struct weir_chain *chain, struct node *node, uint32_t item, const struct weir_chain_output *to)
+emit_to(struct weir_chain *chain, struct weir_chain_node *node, uint32_t item,
+    const struct weir_chain_output *to)
 {
     struct weir_view *view = &node->out[node->emit_output].view;
     while (node->emit_edge < to->edge_cnt) {
@@ -398,7 +331,7 @@ emit_to(
 
 /* Hand on what the node has emitted. Returns true when all of it is handed on. */
 static bool
-emit_all(struct weir_chain *chain, struct node *node)
+emit_all(struct weir_chain *chain, struct weir_chain_node *node)
 {
     while (node->emit != 0) {
         uint32_t item = node->emit & -node->emit;
@@ -421,7 +354,7 @@ emit_all(struct weir_chain *chain, struct node *node)
 /* ---- one step of one node ---- */
 
 static void
-prepare_outs(struct node *node, const struct weir_view *in)
+prepare_outs(struct weir_chain_node *node, const struct weir_view *in)
 {
     for (uint32_t i = 0; i < node->out_cnt; i++) {
         struct weir_out *out = &node->out[i];
@@ -438,7 +371,7 @@ prepare_outs(struct node *node, const struct weir_view *in)
 
 /* Note what a call has emitted. */
 static bool
-collect_outs(struct node *node)
+collect_outs(struct weir_chain_node *node)
 {
     bool any = false;
     for (uint32_t i = 0; i < node->out_cnt; i++) {
@@ -465,7 +398,7 @@ weir_chain_settle(struct weir_chain *chain, int64_t now_ns)
 /* After a call that emitted nothing: outputs that had no room even though they were empty get it.
  * WEIR_AGAIN: one did, call again. */
 static int
-grow_outs(struct node *node, int rc)
+grow_outs(struct weir_chain_node *node, int rc)
 {
     for (uint32_t i = 0; i < node->out_cnt; i++) {
         if (node->out[i].wanted_bytes != 0) {
@@ -482,7 +415,7 @@ grow_outs(struct node *node, int rc)
 
 /* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
 static int
-step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
+step_batch(struct weir_chain *chain, struct weir_chain_node *node, int64_t now_ns)
 {
     prepare_outs(node, node->in);
     int64_t rows = node->op.type->process(
@@ -504,7 +437,7 @@ step_batch(struct weir_chain *chain, struct node *node, int64_t now_ns)
 }
 
 static int
-step_watermark(struct node *node, int64_t now_ns)
+step_watermark(struct weir_chain_node *node, int64_t now_ns)
 {
     node->op.watermark = node->pend_watermark;
     if (node->op.type->watermark != NULL) {
@@ -529,7 +462,7 @@ step_watermark(struct node *node, int64_t now_ns)
 }
 
 static int
-step_status(struct node *node)
+step_status(struct weir_chain_node *node)
 {
     if (node->op.type->status != NULL) {
         int rc = node->op.type->status(&node->op, node->pend_idle);
@@ -546,7 +479,7 @@ step_status(struct node *node)
 
 /* The end of an input, then that of the node. */
 static int
-step_end(struct node *node, int64_t now_ns)
+step_end(struct weir_chain_node *node, int64_t now_ns)
 {
     bool ends_input = (node->pend & PEND_END_INPUT) != 0;
     bool emitted = false;
@@ -578,7 +511,7 @@ step_end(struct node *node, int64_t now_ns)
 static int
 step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     bool was_finished = node->finished;
     int rc;
     if ((node->pend & PEND_BATCH) != 0) {
@@ -599,7 +532,7 @@ step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
 
 /* Whether a node still holds rows, which may lie in the buffer of any node before it. */
 static bool
-holds_rows(const struct node *node)
+holds_rows(const struct weir_chain_node *node)
 {
     return (node->pend & PEND_BATCH) != 0 || (node->emit & EMIT_ROWS) != 0;
 }
@@ -615,7 +548,7 @@ weir_chain_run(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns)
     while ((chain->work & ~stuck) != 0) {
         uint32_t idx = 63 - (uint32_t)__builtin_clzll(chain->work & ~stuck);
         uint64_t bit = UINT64_C(1) << idx;
-        struct node *node = &chain->nodes[idx];
+        struct weir_chain_node *node = &chain->nodes[idx];
         int rc = WEIR_AGAIN;
         if (node->emit != 0) {
             rc = emit_all(chain, node) ? WEIR_AGAIN : WEIR_WAIT;
@@ -651,7 +584,7 @@ weir_chain_flush(struct weir_chain *chain)
 {
     int waits = WEIR_DONE;
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
-        struct node *node = &chain->nodes[i];
+        struct weir_chain_node *node = &chain->nodes[i];
         if (node->op.type->flush == NULL || node->finished) {
             continue;
         }
@@ -669,7 +602,7 @@ weir_chain_flush(struct weir_chain *chain)
 void
 weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     if (node->source_done) {
         return;
     }
@@ -692,7 +625,7 @@ weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
 int
 weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
 {
-    struct node *node = &chain->nodes[idx];
+    struct weir_chain_node *node = &chain->nodes[idx];
     if (node->source_done) {
         return WEIR_DONE;
     }
@@ -718,6 +651,23 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
         return rc;
     }
     return emitted ? WEIR_AGAIN : grow_outs(node, rc);
+}
+
+int
+weir_chain_barrier_at(struct weir_chain *chain, uint32_t idx, uint64_t id, int64_t now_ns)
+{
+    struct weir_chain_node *node = &chain->nodes[idx];
+    prepare_outs(node, NULL);
+    int rc = node->op.type->barrier(&node->op, id, node->out, now_ns);
+    if (rc < 0) {
+        return weir_err_push(rc, "operator %s failed in barrier", node->name);
+    }
+    bool emitted = collect_outs(node);
+    WEIR_CHECK(!emitted || !node->finished, "operator %s emits behind its end", node->name);
+    if (emitted) {
+        has_work(chain, idx);
+    }
+    return rc == WEIR_DONE || emitted ? rc : grow_outs(node, rc);
 }
 
 /* ---- looking ---- */

@@ -41,6 +41,7 @@ struct weir_chain_output {
 /* One node as the planner wires it. Borrowed until init returns, but for what it points to. */
 struct weir_chain_node_conf {
     const char *name;
+    const char *uid; /* of its parts in snapshots; NULL: the name */
     const struct weir_operator_type *type;
     const void *conf;
     const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
@@ -103,6 +104,37 @@ WEIR_API void weir_chain_offer_watermark(
 WEIR_API void
 weir_chain_offer_status(struct weir_chain *chain, uint32_t node, uint32_t channel, bool idle);
 WEIR_API void weir_chain_offer_end(struct weir_chain *chain, uint32_t node, uint32_t channel);
+
+/* ---- checkpoints: all only when run() said WEIR_DONE, but for the last three ---- */
+
+/* weir_chain_barrier - the operators' hooks before a barrier, head first. WEIR_AGAIN: rows came of
+ * it, or will: run() and call again; WEIR_WAIT: call again later. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns);
+/* weir_chain_send - a barrier or a cancel marker on all edges that leave the stage. Fused edges
+ * need
+ * none: nothing is in them. WEIR_WAIT: not all took it, call again. Legal before open, too. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_mark *mark);
+/* weir_chain_snapshot - the parts of node `node`: what the chain keeps for it, and its own; the
+ * writer is left at its uid. 0 or the error of the operator (the writer has its own). */
+WEIR_API WEIR_MUST_USE int weir_chain_snapshot(
+    struct weir_chain *chain, uint32_t node, uint64_t id, struct weir_parts_writer *parts);
+/* weir_chain_restore - once, after open and before any input; the reader is left at its uid. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_restore(struct weir_chain *chain, uint32_t node, struct weir_parts_reader *parts);
+/* weir_chain_edge_watermark - the last one that in-edge `channel` of a node has delivered. */
+WEIR_API int64_t weir_chain_edge_watermark(
+    const struct weir_chain *chain, uint32_t node, uint32_t channel);
+/* weir_chain_check_uids - WEIR_EPLAN where two operators would write the same parts. */
+WEIR_API WEIR_MUST_USE int weir_chain_check_uids(const struct weir_chain *chain);
+/* weir_chain_commits - whether an operator commits data when a checkpoint is complete. */
+WEIR_API bool weir_chain_commits(const struct weir_chain *chain);
+/* weir_chain_precommit - WEIR_DONE: all are; WEIR_WAIT: call again; of one checkpoint at a time.
+ * weir_chain_committed, weir_chain_aborted - tell all, tail first; 0 or the first error. */
+WEIR_API WEIR_MUST_USE int weir_chain_precommit(struct weir_chain *chain, uint64_t id);
+WEIR_API WEIR_MUST_USE int weir_chain_committed(struct weir_chain *chain, uint64_t id);
+WEIR_API WEIR_MUST_USE int weir_chain_aborted(struct weir_chain *chain, uint64_t id);
 
 /* weir_chain_ended - every node has finished. */
 WEIR_API bool weir_chain_ended(const struct weir_chain *chain);

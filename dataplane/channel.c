@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "dataplane/barrier.h"
 
 #define FLYING_MASK (WEIR_CHANNEL_BUF_CNT_MAX - 1)
 
@@ -200,6 +201,23 @@ weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value)
     batch.watermark = value;
     if (kind == WEIR_SLOT_WATERMARK) {
         out->watermark = value;
+    }
+    publish(out, &batch);
+    return 1;
+}
+
+int
+weir_channel_mark(struct weir_channel_out *out, uint32_t slot_kind, const struct weir_mark *mark)
+{
+    if (weir_channel_flush(out) == 0 || weir_ring_room(&out->ring, 1) == 0) {
+        return 0;
+    }
+    struct weir_batch batch = descriptor(out, slot_kind);
+    batch.watermark = (int64_t)mark->id;
+    batch.flags = (uint16_t)mark->kind;
+    batch.intended_ns = mark->trigger_ns;
+    if (slot_kind == WEIR_SLOT_BARRIER) {
+        weir_ring_urgent_set(&out->ring, 0);
     }
     publish(out, &batch);
     return 1;

@@ -45,7 +45,21 @@ weir_channel_format_init(struct weir_channel_format *format, const struct weir_s
     format->row_bytes = schema->row_bytes + (format->has_time ? 8 : 0) + (format->has_kind ? 8 : 0);
 }
 
-struct weir_doorbell;
+/* What one end of a channel has seen, as the parts WEIR_LEDGER_PART_OUT (producer: of each edge)
+ * and WEIR_LEDGER_PART_IN (consumer: of the task, operator "") of a snapshot hold it, an array
+ * each. In an aligned checkpoint the two ends of every channel agree: otherwise rows were lost or
+ * doubled. */
+#define WEIR_LEDGER_PART_OUT "ledger.out"
+#define WEIR_LEDGER_PART_IN "ledger.in"
+#define WEIR_LEDGER_PART_VERSION 1
+
+struct weir_ledger_count {
+    uint64_t channel; /* id in the job's plan */
+    uint64_t rows;
+    uint64_t sum;
+};
+
+struct weir_mark;
 
 /* The producer's end. writer: producer core. */
 struct weir_channel_out {
@@ -54,6 +68,7 @@ struct weir_channel_out {
     struct weir_buf_pool *pool;
     struct weir_region_table *regions; /* to name the memory of oversize rows */
     uint16_t channel; /* its number in the pool */
+    uint32_t id; /* in the job's plan: the ledger compares the two ends of it */
     /* the open slice */
     char *buf; /* NULL: none */
     uint32_t buf_idx; /* WEIR_BUF_NONE: buf is `large` */
@@ -79,6 +94,7 @@ struct weir_channel_out {
     bool dirty; /* something was published since the consumer was last told */
     bool ended;
     uint64_t rows; /* ledger: rows ever sent */
+    uint64_t sum; /* ledger: of their hashes, in any order; 0: none are taken */
     uint64_t bufs; /* buffers ever filled */
 };
 
@@ -99,6 +115,10 @@ WEIR_API int64_t weir_channel_pass(struct weir_channel_out *out,
 WEIR_API int weir_channel_flush(struct weir_channel_out *out);
 /* weir_channel_event - send an event behind all rows so far. 1 sent, 0 busy. */
 WEIR_API int weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value);
+/* weir_channel_mark - send a barrier or a cancel marker behind all rows so far; a consumer finds a
+ * barrier ahead of what it has seen by weir_ring_urgent_seq(). 1 sent, 0 busy. */
+WEIR_API int
+weir_channel_mark(struct weir_channel_out *out, uint32_t slot_kind, const struct weir_mark *mark);
 /* weir_channel_reclaim - give the buffers that the consumer is done with back to the stock. */
 WEIR_API void weir_channel_reclaim(struct weir_channel_out *out);
 

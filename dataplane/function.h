@@ -85,6 +85,11 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 #define WEIR_FETCH_ROWS 64
 #define WEIR_READS_NO_TEXT SIZE_MAX
 
+/* All calls of an operator behind process: in the order of the struct, and lends_memory. Written
+ * out, as C++ has it. */
+#define WEIR_FUNCTION_NO_CALLS \
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false
+
 #define WEIR_FILTER(name, in_type)                                                                 \
     static inline bool name##_row(const struct in_type *in, const char *heap);                     \
     /* The hot loop of the column layout: one byte a row, so that it vectorises. */                \
@@ -145,8 +150,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
     }                                                                                              \
     static const struct weir_function name##_op = {WEIR_FUNCTION_FILTER, in_type##_schema,         \
         in_type##_schema,                                                                          \
-        {#name, 0, 1, 1, false, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL,   \
-            NULL, NULL, false}};                                                                   \
+        {#name, 0, 1, 1, false, false, NULL, name##_process, WEIR_FUNCTION_NO_CALLS}};             \
     static inline bool name##_row(const struct in_type *in, const char *heap WEIR_UNUSED)
 
 /* weir_view_fetch_text - start to fetch the text of row i's string at `off` of a row layout.
@@ -233,55 +237,54 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
     }                                                                                              \
     static const struct weir_function name##_op = {WEIR_FUNCTION_MAP, in_type##_schema,            \
         out_type##_schema,                                                                         \
-        {#name, 0, 1, 1, true, false, NULL, name##_process, NULL, NULL, NULL, NULL, NULL, NULL,    \
-            NULL, NULL, false}};                                                                   \
+        {#name, 0, 1, 1, true, false, NULL, name##_process, WEIR_FUNCTION_NO_CALLS}};              \
     static inline void name##_row(                                                                 \
         const struct in_type *in, const char *heap WEIR_UNUSED, struct out_type *out)
 
 /* State of a flat map: the position within the row that is unfinished. */
-#define WEIR_FLATMAP(name, in_type, out_type, pos_type)                                           \
-    struct name##_self {                                                                          \
-        bool inside;                                                                              \
-        pos_type pos;                                                                             \
-    };                                                                                            \
-    static inline int name##_row(                                                                 \
-        const struct in_type *in, const char *heap, pos_type *pos, struct weir_out *out);         \
-    static int64_t name##_process(struct weir_operator *op, uint32_t input,                       \
-        const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns)      \
-    {                                                                                             \
-        struct name##_self *self = (struct name##_self *)op->self;                                \
-        uint32_t i = cursor;                                                                      \
-        (void)input;                                                                              \
-        (void)now_ns;                                                                             \
-        for (; i < view->cnt; i++) {                                                              \
-            uint32_t idx = weir_view_row(view, i);                                                \
-            struct in_type row;                                                                   \
-            const struct in_type *in = &row;                                                      \
-            if (view->stride != 0) {                                                              \
-                in = (const struct in_type *)(const void *)(view->rows +                          \
-                                                            (size_t)view->stride * idx);          \
-            } else {                                                                              \
-                in_type##_load(view->rows, view->cap, idx, &row);                                 \
-            }                                                                                     \
-            if (!self->inside) {                                                                  \
-                memset(&self->pos, 0, sizeof self->pos);                                          \
-                self->inside = true;                                                              \
-            }                                                                                     \
-            if (out->has_time && view->time != NULL) {                                            \
-                out->row_time = weir_view_time(view, idx);                                        \
-            }                                                                                     \
-            if (name##_row(in, view->heap, &self->pos, out) != WEIR_DONE) {                       \
-                break;                                                                            \
-            }                                                                                     \
-            self->inside = false;                                                                 \
-        }                                                                                         \
-        return i - cursor;                                                                        \
-    }                                                                                             \
-    static const struct weir_function name##_op = {WEIR_FUNCTION_FLATMAP, in_type##_schema,       \
-        out_type##_schema,                                                                        \
-        {#name, sizeof(struct name##_self), 1, 1, false, false, NULL, name##_process, NULL, NULL, \
-            NULL, NULL, NULL, NULL, NULL, NULL, false}};                                          \
-    static inline int name##_row(const struct in_type *in, const char *heap WEIR_UNUSED,          \
+#define WEIR_FLATMAP(name, in_type, out_type, pos_type)                                      \
+    struct name##_self {                                                                     \
+        bool inside;                                                                         \
+        pos_type pos;                                                                        \
+    };                                                                                       \
+    static inline int name##_row(                                                            \
+        const struct in_type *in, const char *heap, pos_type *pos, struct weir_out *out);    \
+    static int64_t name##_process(struct weir_operator *op, uint32_t input,                  \
+        const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns) \
+    {                                                                                        \
+        struct name##_self *self = (struct name##_self *)op->self;                           \
+        uint32_t i = cursor;                                                                 \
+        (void)input;                                                                         \
+        (void)now_ns;                                                                        \
+        for (; i < view->cnt; i++) {                                                         \
+            uint32_t idx = weir_view_row(view, i);                                           \
+            struct in_type row;                                                              \
+            const struct in_type *in = &row;                                                 \
+            if (view->stride != 0) {                                                         \
+                in = (const struct in_type *)(const void *)(view->rows +                     \
+                                                            (size_t)view->stride * idx);     \
+            } else {                                                                         \
+                in_type##_load(view->rows, view->cap, idx, &row);                            \
+            }                                                                                \
+            if (!self->inside) {                                                             \
+                memset(&self->pos, 0, sizeof self->pos);                                     \
+                self->inside = true;                                                         \
+            }                                                                                \
+            if (out->has_time && view->time != NULL) {                                       \
+                out->row_time = weir_view_time(view, idx);                                   \
+            }                                                                                \
+            if (name##_row(in, view->heap, &self->pos, out) != WEIR_DONE) {                  \
+                break;                                                                       \
+            }                                                                                \
+            self->inside = false;                                                            \
+        }                                                                                    \
+        return i - cursor;                                                                   \
+    }                                                                                        \
+    static const struct weir_function name##_op = {WEIR_FUNCTION_FLATMAP, in_type##_schema,  \
+        out_type##_schema,                                                                   \
+        {#name, sizeof(struct name##_self), 1, 1, false, false, NULL, name##_process,        \
+            WEIR_FUNCTION_NO_CALLS}};                                                        \
+    static inline int name##_row(const struct in_type *in, const char *heap WEIR_UNUSED,     \
         pos_type *pos WEIR_UNUSED, struct weir_out *out)
 
 /* weir_str_token - the next word of a text, split on ASCII white space.

@@ -12,6 +12,7 @@ weir_gate_init(
     gate->next = 0;
     gate->held = UINT32_MAX;
     gate->open_cnt = channel_cnt;
+    gate->first = 0;
     weir_valve_init(&gate->valve, valve_mem, channel_cnt);
     for (uint32_t c = 0; c < channel_cnt; c++) {
         channels[c].watermark = WEIR_TIME_MIN;
@@ -50,7 +51,15 @@ take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
     case WEIR_SLOT_ACTIVE:
         item->result = weir_valve_status(&gate->valve, c, slot->kind == WEIR_SLOT_IDLE);
         break;
+    case WEIR_SLOT_BARRIER:
+    case WEIR_SLOT_CANCEL:
+        item->channel = c;
+        item->mark.id = (uint64_t)slot->watermark;
+        item->mark.kind = slot->flags;
+        item->mark.trigger_ns = slot->intended_ns;
+        break;
     case WEIR_SLOT_END:
+        item->channel = c;
         WEIR_CHECK(!channel->ended, "a channel ended twice");
         channel->ended = true;
         gate->open_cnt--;
@@ -80,4 +89,28 @@ weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item)
             return;
         }
     }
+}
+
+void
+weir_gate_snapshot(const struct weir_gate *gate, struct weir_parts_writer *parts)
+{
+    weir_valve_snapshot(&gate->valve, parts);
+    for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+        weir_parts_put_u64(parts, (uint64_t)gate->channels[c].watermark);
+    }
+}
+
+int
+weir_gate_restore(struct weir_gate *gate, struct weir_part *part)
+{
+    uint32_t channel_cnt;
+    int rc = weir_valve_restore(&gate->valve, part, &channel_cnt);
+    for (uint32_t c = 0; c < channel_cnt && rc == 0; c++) {
+        uint64_t watermark;
+        rc = weir_part_get_u64(part, &watermark);
+        if (rc == 0 && channel_cnt == gate->channel_cnt) {
+            gate->channels[c].watermark = (int64_t)watermark;
+        }
+    }
+    return rc != 0 ? rc : weir_part_end(part);
 }

@@ -5,13 +5,15 @@
  * for more than the others' one turn each. The watermark valve stands here: downstream sees one
  * watermark and one status for the whole gate, yet each batch still carries its own channel's
  * watermark, which is what makes a row late. The slot of the batch handed out last is held until
- * weir_gate_release().
+ * weir_gate_release(). Barriers are handed out as they come; who looks at all gates of the task
+ * says which channels are blocked, and a blocked one is passed over.
  *
  * Source: Flink's SingleInputGate and StatusWatermarkValve.
  */
 #ifndef WEIR_DATAPLANE_GATE_H
 #define WEIR_DATAPLANE_GATE_H
 
+#include "dataplane/barrier.h"
 #include "dataplane/channel.h"
 #include "dataplane/valve.h"
 
@@ -21,7 +23,9 @@ struct weir_channel_in {
     int64_t watermark;
     bool ended;
     bool blocked; /* by an aligned barrier: not served until it is released */
-    uint64_t rows;
+    uint32_t id; /* in the job's plan, as the producer's */
+    uint64_t rows; /* ledger: rows ever taken */
+    uint64_t sum; /* ledger: of their hashes; 0: none are taken */
     uint64_t bufs;
 };
 
@@ -31,6 +35,7 @@ struct weir_gate {
     uint32_t next; /* whose turn it is */
     uint32_t held; /* the channel of the batch handed out, or UINT32_MAX */
     uint32_t open_cnt; /* channels that have not ended */
+    uint32_t first; /* number of its first channel among those of the task (barrier.h) */
     struct weir_valve valve;
     const struct weir_channel_format *format;
     const struct weir_region_table *regions;
@@ -39,6 +44,8 @@ struct weir_gate {
 /* What weir_gate_next found. */
 struct weir_gate_item {
     uint32_t kind; /* enum weir_slot_kind; 0: nothing is there */
+    uint32_t channel; /* of a barrier, a cancel marker or an end: which one, from 0 */
+    struct weir_mark mark; /* of a barrier or a cancel marker */
     struct weir_valve_result result; /* of a watermark or a status */
     struct weir_view view; /* of a batch */
 };
@@ -55,5 +62,11 @@ WEIR_API void weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_
 /* weir_gate_release - the batch handed out last is done with: its memory is the producer's
  * again. */
 WEIR_API void weir_gate_release(struct weir_gate *gate);
+
+/* weir_gate_snapshot, weir_gate_restore - the watermark and status of each channel, and what the
+ * valve made of them, into the open part or from one. Restored into another number of channels, it
+ * puts out nothing below what it had put out. WEIR_EDATA. */
+WEIR_API void weir_gate_snapshot(const struct weir_gate *gate, struct weir_parts_writer *parts);
+WEIR_API WEIR_MUST_USE int weir_gate_restore(struct weir_gate *gate, struct weir_part *part);
 
 #endif

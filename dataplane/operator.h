@@ -10,6 +10,9 @@
  * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per
  *        input
  *        ->  finish (head first)  ->  close, always once open was entered, also after a failure.
+ * Checkpoints, between two batches: barrier (head first), the barrier leaves, snapshot (tail
+ * first);
+ *        then, beside the batches that follow: precommit, and committed or aborted (tail first).
  *
  * All calls come on the stage's core; none runs beside another of the same stage.
  * Source: Flink's StreamOperator; there a call per record, here a call per batch.
@@ -26,6 +29,9 @@
 struct weir_io;
 struct weir_arena;
 struct weir_region_table;
+struct weir_mark;
+struct weir_parts_reader;
+struct weir_parts_writer;
 struct weir_operator;
 
 /* What the task gives to each operator instance before open(). Borrowed until close(). */
@@ -85,6 +91,30 @@ struct weir_operator_type {
      * was
      * done: a file sink publishes only then. An error fails the task, unless it failed before. */
     int (*close)(struct weir_operator *op, bool clean);
+    /* A checkpoint begins: the last rows before its barrier, if any wait. WEIR_AGAIN: there are
+     * more;
+     * WEIR_WAIT: call again. Also called after finish(); then nothing may be emitted. */
+    int (*barrier)(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns);
+    /* Edges only: pass a barrier or a cancel marker on to every consumer, behind all rows.
+     * WEIR_WAIT: call again. It may come before open(). */
+    int (*send)(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark);
+    /* Write down what is not in state pages, as it is right behind the barrier (parts.h). This is
+     * the
+     * stall: no I/O. An error declines the checkpoint. */
+    int (*snapshot)(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
+    /* After open() of all, tail first: take up what snapshot() wrote. A missing part is an
+     * error. */
+    int (*restore)(struct weir_operator *op, const struct weir_parts_reader *parts);
+    /* Make what belongs to the checkpoint ready to be committed, whatever happens afterwards: it is
+     * acknowledged when all are WEIR_DONE. WEIR_WAIT: call again, in a later poll; rows go on
+     * meanwhile. An error declines the checkpoint. */
+    int (*precommit)(struct weir_operator *op, uint64_t id);
+    /* The checkpoint, and with it all before it, is complete and durable: commit. Once per id; ids
+     * rise, some are left out. A data-committing operator has this. An error fails the task. */
+    int (*committed)(struct weir_operator *op, uint64_t id);
+    /* The checkpoint will not be complete, whether it began here or not. What was pre-committed
+     * belongs to the next one. */
+    int (*aborted)(struct weir_operator *op, uint64_t id);
     /* Sources with side outputs: the schema of output 1 and up. */
     const struct weir_schema *(*side_schema)(uint32_t output);
     /* A source whose rows lie in memory of its own (a mapped file): others may still read them when

@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "dataplane/barrier.h"
+#include "dataplane/parts.h"
 
 #define CHANNEL_CNT_MAX 4096
 
@@ -12,6 +14,7 @@ struct self {
     uint32_t next; /* rebalance, rescale: the channel of the next row */
     uint32_t event_at; /* progress of an event over the channels */
     uint32_t row_at; /* broadcast: channels that have the current rows */
+    bool ended; /* the end was sent to all: nothing follows it */
     bool split; /* targets[] below is of the batch at hand */
     uint32_t split_at; /* progress over the channels of a split batch */
     uint32_t split_cnt; /* rows of the batch that were split */
@@ -282,7 +285,45 @@ partition_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
     (void)out;
     (void)now_ns;
-    return send_event(op, WEIR_SLOT_END, 0);
+    struct self *self = op->self;
+    int rc = send_event(op, WEIR_SLOT_END, 0);
+    self->ended = rc == WEIR_DONE;
+    return rc;
+}
+
+/* The end of a channel stands for all barriers that would have followed it. */
+static int
+partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    for (; self->event_at < conf->channel_cnt && !self->ended; self->event_at++) {
+        struct weir_channel_out *out = &conf->channels[self->event_at];
+        if (weir_channel_mark(out, slot_kind, mark) == 0) {
+            return WEIR_WAIT;
+        }
+        out->dirty = false;
+        conf->ring_fn(conf->ring_arg, self->event_at);
+    }
+    self->event_at = 0;
+    return WEIR_DONE;
+}
+
+/* The ledger's side of the producer: what went into each channel before the barrier. */
+static int
+partition_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    (void)id;
+    weir_parts_begin(parts, WEIR_LEDGER_PART_OUT, WEIR_LEDGER_PART_VERSION);
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        const struct weir_channel_out *out = &conf->channels[c];
+        const struct weir_ledger_count entry = {
+            .channel = out->id, .rows = out->rows, .sum = out->sum};
+        weir_parts_put(parts, &entry, sizeof entry);
+    }
+    weir_parts_end(parts);
+    return 0;
 }
 
 static int
@@ -327,5 +368,7 @@ const struct weir_operator_type weir_partition_type = {
     .finish = partition_finish,
     .status = partition_status,
     .flush = partition_flush,
+    .send = partition_send,
+    .snapshot = partition_snapshot,
     .close = partition_close,
 };

@@ -1,45 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/task.h"
+#include "dataplane/task_priv.h"
 
 #include <stdlib.h>
 
 #include "base/check.h"
-
-struct weir_task {
-    const char *name;
-    struct weir_chain *chain;
-    struct weir_task_gate *gates;
-    uint32_t gate_cnt;
-    uint32_t gate_next;
-    uint32_t source_next;
-    uint32_t held_gate; /* the gate whose batch is in the chain, or UINT32_MAX */
-    uint32_t source_cnt;
-    uint32_t source_open_cnt;
-    uint32_t sources[WEIR_CHAIN_NODE_CNT_MAX];
-    bool source_ended[WEIR_CHAIN_NODE_CNT_MAX];
-    bool begun; /* polled since its operators are open */
-    bool producer_failed; /* a channel said so: this task is canceled, the cause is there */
-    bool flushed; /* nothing was taken in since the last flush */
-    enum weir_task_request seen;
-    struct weir_gate_item item;
-    int64_t begin_ns;
-    int64_t end_ns;
-    int error;
-    char cause[WEIR_TASK_CAUSE_BYTES];
-    /* writer: the polling core; read by others */
-    WEIR_ATOMIC(uint32_t) state;
-    struct {
-        WEIR_ATOMIC(uint64_t) rows_in;
-        WEIR_ATOMIC(uint64_t) rows_out;
-        WEIR_ATOMIC(uint64_t) rows_late;
-        WEIR_ATOMIC(uint64_t) rows_bad;
-        WEIR_ATOMIC(uint64_t) work_done;
-        WEIR_ATOMIC(uint64_t) work_all;
-        WEIR_ATOMIC(int64_t) watermark;
-    } shown[WEIR_CHAIN_NODE_CNT_MAX];
-    /* writer: any thread */
-    WEIR_ATOMIC(uint32_t) request;
-};
 
 static const char *const state_names[WEIR_TASK_STATE_CNT] = {"created", "deploying", "initializing",
     "running", "finished", "canceling", "canceled", "failed"};
@@ -105,17 +69,21 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
     task->gates = conf->gates;
     task->gate_cnt = conf->gate_cnt;
     task->held_gate = UINT32_MAX;
-    int rc = weir_chain_new(&conf->chain, &task->chain);
-    if (rc != 0) {
-        free(task);
-        return weir_err_push(rc, "task %s", conf->name);
-    }
     for (uint32_t i = 0; i < conf->chain.node_cnt; i++) {
         if (conf->chain.nodes[i].type->poll != NULL) {
             task->sources[task->source_cnt++] = i;
         }
     }
     task->source_open_cnt = task->source_cnt;
+    task->source_poll_cnt = task->source_cnt;
+    int rc = weir_chain_new(&conf->chain, &task->chain);
+    if (rc == 0 && conf->checkpoints != NULL) {
+        rc = weir_task_cut_new(task, conf->checkpoints);
+    }
+    if (rc != 0) {
+        weir_task_delete(task);
+        return weir_err_push(rc, "task %s", conf->name);
+    }
     weir_store_rlx(&task->state, WEIR_TASK_CREATED); /* relaxed: not shared yet */
     weir_task_publish(task);
     *ret_task = task;
@@ -129,6 +97,7 @@ weir_task_delete(struct weir_task *task)
         if (weir_chain_close(task->chain) != 0) {
             weir_err_clear(); /* the task ended otherwise, and has no one left to tell */
         }
+        weir_task_cut_delete(task);
         free(task);
     }
 }
@@ -154,6 +123,7 @@ fail(struct weir_task *task, int error)
     if (!ended(weir_task_state(task))) {
         (void)move_to(task, WEIR_TASK_CANCELED);
     }
+    weir_task_cut_end(task);
     return WEIR_POLL_DONE;
 }
 
@@ -165,6 +135,7 @@ cancel(struct weir_task *task)
         weir_err_clear(); /* canceling drops causes, as Flink's */
     }
     (void)move_to(task, WEIR_TASK_CANCELED);
+    weir_task_cut_end(task);
     return WEIR_POLL_DONE;
 }
 
@@ -180,21 +151,29 @@ finish(struct weir_task *task, int64_t now_ns)
     if (rc == WEIR_WAIT) {
         return WEIR_POLL_BACKPRESSURED;
     }
+    if (task->cut.is_on && weir_task_cut_waits(task)) {
+        return WEIR_POLL_IDLE;
+    }
     task->end_ns = now_ns;
     rc = close_chain(task);
     if (rc != 0) {
         return fail(task, rc);
     }
     (void)move_to(task, WEIR_TASK_FINISHED);
+    weir_task_cut_end(task);
     return WEIR_POLL_DONE;
 }
 
 static enum weir_task_poll
-deploy(struct weir_task *task)
+deploy(struct weir_task *task, int64_t now_ns)
 {
+    int rc = task->cut.is_on ? weir_task_cut_letters(task, now_ns) : 0;
     (void)move_to(task, WEIR_TASK_DEPLOYING);
     (void)move_to(task, WEIR_TASK_INITIALIZING);
-    int rc = weir_chain_open(task->chain);
+    rc = rc != 0 ? rc : weir_chain_open(task->chain);
+    if (rc == 0 && task->cut.is_on) {
+        rc = weir_task_cut_restore(task);
+    }
     if (rc != 0) {
         return fail(task, rc);
     }
@@ -202,21 +181,56 @@ deploy(struct weir_task *task)
     return WEIR_POLL_BUSY;
 }
 
+/* What a look for input has found. */
+enum took {
+    TOOK_NOTHING,
+    TOOK_INPUT,
+    TOOK_CUT, /* something of a checkpoint is due, before more is taken */
+    TOOK_FAILED, /* a producer has failed */
+};
+
+/* Source s of the task has ended. */
+static enum took
+end_source(struct weir_task *task, uint32_t s, int64_t now_ns)
+{
+    task->source_ended[s] = true;
+    task->source_open_cnt--;
+    task->source_poll_cnt--;
+    if (task->source_open_cnt == 0 && task->cut.is_on && weir_task_cut_sources_end(task, now_ns)) {
+        return TOOK_CUT;
+    }
+    return TOOK_INPUT;
+}
+
 static void
-stop_sources(struct weir_task *task, bool clean)
+stop_sources(struct weir_task *task, bool clean, int64_t now_ns)
 {
     for (uint32_t i = 0; i < task->source_cnt; i++) {
         if (!task->source_ended[i]) {
-            task->source_ended[i] = true;
-            task->source_open_cnt--;
             weir_chain_end_source(task->chain, task->sources[i], clean);
+            (void)end_source(task, i, now_ns); /* the next poll sees what is due */
         }
     }
 }
 
-/* Take one item off one gate. Returns false when all gates are empty. */
-static bool
-take_from_gates(struct weir_task *task)
+/* A barrier, a marker or an end. The end of a gate waits where it has completed a checkpoint: what
+ * an operator does with it is not in that one, and is done again when it is restored. */
+static enum took
+take_event(struct weir_task *task, uint32_t g, int64_t now_ns)
+{
+    struct weir_task_gate *tg = &task->gates[g];
+    bool is_due = task->cut.is_on && weir_task_cut_event(task, g, now_ns);
+    WEIR_CHECK(task->cut.is_on || task->item.kind == WEIR_SLOT_END,
+        "task %s takes no checkpoints, and got a barrier", task->name);
+    if (task->item.kind == WEIR_SLOT_END && tg->gate.open_cnt == 0 && !is_due) {
+        weir_chain_offer_end(task->chain, tg->node, tg->channel);
+    }
+    return is_due ? TOOK_CUT : TOOK_INPUT;
+}
+
+/* Take one item off one gate. */
+static enum took
+take_from_gates(struct weir_task *task, int64_t now_ns)
 {
     for (uint32_t i = 0; i < task->gate_cnt; i++) {
         uint32_t g = task->gate_next;
@@ -229,15 +243,13 @@ take_from_gates(struct weir_task *task)
         case WEIR_SLOT_BATCH:
             task->held_gate = g;
             weir_chain_offer(task->chain, tg->node, tg->channel, &task->item.view);
-            return true;
+            return TOOK_INPUT;
         case WEIR_SLOT_FAILED:
-            task->producer_failed = true;
-            return true;
+            return TOOK_FAILED;
         case WEIR_SLOT_END:
-            if (tg->gate.open_cnt == 0) {
-                weir_chain_offer_end(task->chain, tg->node, tg->channel);
-            }
-            return true;
+        case WEIR_SLOT_BARRIER:
+        case WEIR_SLOT_CANCEL:
+            return take_event(task, g, now_ns);
         default:
             if (task->item.result.watermark_set) {
                 weir_chain_offer_watermark(
@@ -247,13 +259,13 @@ take_from_gates(struct weir_task *task)
                 weir_chain_offer_status(task->chain, tg->node, tg->channel,
                     task->item.result.status == WEIR_VALVE_IDLE);
             }
-            return true;
+            return TOOK_INPUT;
         }
     }
-    return false;
+    return TOOK_NOTHING;
 }
 
-/* Let the sources emit, in turn. Returns 1: something, 0: nothing, negative: an error. */
+/* Let the sources emit, in turn. Returns an enum took, or negative: an error. */
 static int
 take_from_sources(struct weir_task *task, int64_t now_ns)
 {
@@ -268,15 +280,13 @@ take_from_sources(struct weir_task *task, int64_t now_ns)
             return rc;
         }
         if (rc == WEIR_DONE) {
-            task->source_ended[s] = true;
-            task->source_open_cnt--;
-            return 1;
+            return (int)end_source(task, s, now_ns);
         }
         if (rc == WEIR_AGAIN) {
-            return 1;
+            return TOOK_INPUT;
         }
     }
-    return 0;
+    return TOOK_NOTHING;
 }
 
 static enum weir_task_poll
@@ -296,6 +306,25 @@ out_of_input(struct weir_task *task, int64_t now_ns)
     return rc == WEIR_DONE ? WEIR_POLL_IDLE : WEIR_POLL_BACKPRESSURED;
 }
 
+void
+weir_task_release(struct weir_task *task)
+{
+    if (task->held_gate != UINT32_MAX) {
+        weir_gate_release(&task->gates[task->held_gate].gate);
+        task->held_gate = UINT32_MAX;
+    }
+}
+
+/* What a poll is to say when a checkpoint is not done with. */
+static enum weir_task_poll
+stop_at_cut(struct weir_task *task, int rc)
+{
+    if (rc < 0) {
+        return fail(task, rc);
+    }
+    return rc == WEIR_WAIT ? WEIR_POLL_BACKPRESSURED : WEIR_POLL_BUSY;
+}
+
 static enum weir_task_poll
 run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
@@ -311,28 +340,52 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         if (rc == WEIR_WAIT) {
             return did == WEIR_POLL_BUSY ? did : WEIR_POLL_BACKPRESSURED;
         }
-        if (task->held_gate != UINT32_MAX) {
-            weir_gate_release(&task->gates[task->held_gate].gate);
-            task->held_gate = UINT32_MAX;
-        }
-        int took = take_from_gates(task) ? 1 : 0;
-        if (took == 0 && task->source_open_cnt > 0) {
+        weir_task_release(task);
+        int took = (int)take_from_gates(task, now_ns);
+        if (took == TOOK_NOTHING && task->source_poll_cnt > 0) {
             took = take_from_sources(task, now_ns);
         }
-        if (task->producer_failed) {
-            return cancel(task);
+        if (took == TOOK_INPUT) {
+            task->flushed = false;
+            did = WEIR_POLL_BUSY;
+            continue;
         }
         if (took < 0) {
             return fail(task, took);
         }
-        if (took == 0) {
+        if (took == TOOK_FAILED) {
+            return cancel(task);
+        }
+        if (took == TOOK_NOTHING) {
             enum weir_task_poll idle = out_of_input(task, now_ns);
             return did == WEIR_POLL_BUSY && idle == WEIR_POLL_IDLE ? did : idle;
         }
         task->flushed = false;
         did = WEIR_POLL_BUSY;
+        rc = weir_task_cut_run(task, step_cnt, now_ns);
+        if (rc != WEIR_DONE) {
+            return stop_at_cut(task, rc);
+        }
     }
     return did;
+}
+
+/* Letters, and what is left of a checkpoint, before rows. WEIR_DONE: go on with those. A letter
+ * that had to wait for another is looked at in this poll: the core may sleep after it. */
+static int
+poll_cut(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+{
+    int rc;
+    do {
+        rc = weir_task_cut_letters(task, now_ns);
+        if (rc == 0 && task->cut.step != TASK_CUT_NONE) {
+            rc = weir_task_cut_run(task, step_cnt, now_ns);
+        }
+    } while (rc == WEIR_DONE && task->cut.is_parked);
+    if (rc >= 0 && task->cut.flying_cnt > 0) {
+        weir_task_cut_precommit(task);
+    }
+    return rc;
 }
 
 enum weir_task_poll
@@ -348,11 +401,23 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         return cancel(task);
     }
     if (state == WEIR_TASK_CREATED) {
-        return deploy(task);
+        return deploy(task, now_ns);
     }
-    if (request != task->seen) {
+    if (task->cut.is_on) {
+        int rc = poll_cut(task, step_cnt, now_ns);
+        if (rc != WEIR_DONE) {
+            return stop_at_cut(task, rc);
+        }
+        /* relaxed: as above; a letter may have asked for the end. */
+        request = (enum weir_task_request)weir_load_rlx(&task->request);
+    }
+    /* Sources that a barrier holds back are stopped behind it. */
+    if (request != task->seen && task->source_poll_cnt == task->source_open_cnt) {
         task->seen = request;
-        stop_sources(task, request == WEIR_TASK_REQUEST_DRAIN);
+        stop_sources(task, request == WEIR_TASK_REQUEST_DRAIN, now_ns);
+        if (task->cut.step != TASK_CUT_NONE) {
+            return WEIR_POLL_BUSY;
+        }
     }
     if (!task->begun) {
         task->begun = true;

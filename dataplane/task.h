@@ -9,15 +9,23 @@
  * never blocks; when it has run out of input it flushes, when its outputs are full it says so. The
  * first failure's cause wins and is kept.
  *
- * Thread: all calls from the core that polls it, but weir_task_cancel and weir_task_stop, which
- *         only
- * leave a request, and weir_task_state.
- * Source: Flink's Task and StreamTask; the legality of transitions is theirs.
+ * A checkpoint is taken between two batches, on a barrier of every open channel or, in a task with
+ * sources, on a letter of the coordinator; the parts that follow are those of its snapshot:
+ *
+ *      hooks `barrier`, head first -> barrier on all outputs -> begin_fn -> parts, tail first
+ *          -> SNAPSHOT   then, beside the next batches,  precommit -> PRECOMMITTED
+ *
+ * Thread: all calls from the core that polls it, but weir_task_request, weir_task_post, which only
+ *         leave a word, and weir_task_state.
+ * Source: Flink's Task, StreamTask and SubtaskCheckpointCoordinatorImpl; the legality of
+ *         transitions is theirs. A failed snapshot declines the checkpoint, and the coordinator
+ *         counts.
  */
 #ifndef WEIR_DATAPLANE_TASK_H
 #define WEIR_DATAPLANE_TASK_H
 
 #include "base/atomic.h"
+#include "dataplane/barrier.h"
 #include "dataplane/chain.h"
 #include "dataplane/gate.h"
 
@@ -57,14 +65,82 @@ struct weir_task_gate {
     uint32_t channel; /* in-edge of the node */
 };
 
+struct weir_task;
+
+/* ---- checkpoints ---- */
+
+/* Ids of aborted checkpoints that a task remembers until their barriers come; the oldest is
+ * forgotten. */
+#define WEIR_TASK_ABORTED_CNT_MAX 128
+/* Checkpoints of a task that wait for its operators to pre-commit. */
+#define WEIR_TASK_FLYING_CNT_MAX 8
+
+/* What the coordinator posts. */
+enum weir_task_letter {
+    WEIR_TASK_TRIGGER = 1, /* to tasks with sources; and to those whose inputs have all ended */
+    WEIR_TASK_NOTIFY, /* the checkpoint is complete and durable */
+    WEIR_TASK_ABORT,
+    WEIR_TASK_LETTER_CNT
+};
+
+enum weir_decline {
+    WEIR_DECLINE_CANCELED = 1, /* a task before this one declined: its marker came */
+    WEIR_DECLINE_SUBSUMED, /* a barrier of a newer one came */
+    WEIR_DECLINE_END_OF_INPUT,
+    WEIR_DECLINE_NOT_READY, /* it does not run yet */
+    WEIR_DECLINE_CLOSING, /* it runs no more */
+    WEIR_DECLINE_BUSY, /* WEIR_TASK_FLYING_CNT_MAX others wait */
+    WEIR_DECLINE_STORAGE, /* begin_fn refused */
+    WEIR_DECLINE_SNAPSHOT, /* an operator failed, or the parts did not fit */
+    WEIR_DECLINE_PRECOMMIT,
+    WEIR_DECLINE_CNT
+};
+
+enum weir_task_report_kind {
+    WEIR_TASK_SNAPSHOT = 1, /* the parts are in begin_fn's buffer, which is the callee's again */
+    WEIR_TASK_PRECOMMITTED, /* of every SNAPSHOT that is not aborted or declined before */
+    WEIR_TASK_DECLINED, /* also behind begin_fn: its buffer is the callee's again */
+    WEIR_TASK_WAITS, /* out of data: it ends when a checkpoint that begins now is complete */
+    WEIR_TASK_ENDED, /* in a terminal state */
+};
+
+/* What a task tells the outside. Borrowed by report_fn until it returns. */
+struct weir_task_report {
+    enum weir_task_report_kind kind;
+    struct weir_mark mark; /* SNAPSHOT: all of it, PRECOMMITTED and DECLINED: id */
+    struct weir_barrier_gauges gauges; /* SNAPSHOT */
+    size_t parts_bytes; /* SNAPSHOT */
+    bool is_final; /* SNAPSHOT: the data of the task had ended */
+    enum weir_decline decline; /* DECLINED */
+    int error; /* DECLINED: an enum weir_err, or 0; its context is on the stack of err.h */
+    enum weir_task_state state; /* ENDED */
+};
+
+/* How a task takes part. Copied; what it points to is kept. All calls come on the polling core,
+ * must not block, and may not call the task. */
+struct weir_task_checkpoints {
+    void *arg;
+    enum weir_barrier_mode mode;
+    bool after_end; /* checkpoints go on when some tasks have ended */
+    /* The end waits for the completion of a checkpoint that began behind all data, where an
+     * operator commits data. */
+    bool waits_final;
+    /* The barrier has left: start the epoch of this checkpoint (state pages are as they are now in
+     * it), and lend an 8-aligned buffer for the parts. 0, or an error: it is declined. */
+    int (*begin_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
+        size_t *ret_bytes);
+    void (*report_fn)(void *arg, struct weir_task *task, const struct weir_task_report *report);
+    const void *restore; /* parts to start from, read in the first poll; NULL: from nothing */
+    size_t restore_bytes;
+};
+
 struct weir_task_conf {
     const char *name; /* "vertex (i/n)", kept */
     struct weir_chain_conf chain;
     struct weir_task_gate *gates; /* kept; initialised */
     uint32_t gate_cnt;
+    const struct weir_task_checkpoints *checkpoints; /* NULL: none are taken */
 };
-
-struct weir_task;
 
 WEIR_API WEIR_MUST_USE int
 weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task);
@@ -83,6 +159,16 @@ WEIR_API void weir_task_settle(struct weir_task *task, int64_t now_ns);
 /* weir_task_request - ask the task to end; looked at in the next poll. Any thread. A stronger
  * request replaces a weaker one. */
 WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request request);
+/* weir_task_post - leave a letter, looked at in the next poll; the sender then wakes the core.
+ * `mark`:
+ * of a TRIGGER all, of others the id. A task without checkpoints takes none.
+ *
+ * Thread:  any; bounded, no system call. Letters of one sender are taken in order.
+ * Returns: 1; 0 busy: try again later; WEIR_ECLOSED: the task has ended, or will with this poll.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_task_post(struct weir_task *task, enum weir_task_letter letter, const struct weir_mark *mark);
+WEIR_API const char *weir_decline_name(enum weir_decline decline);
 /* weir_task_state - any thread. */
 WEIR_API enum weir_task_state weir_task_state(const struct weir_task *task);
 WEIR_API const char *weir_task_state_name(enum weir_task_state state);

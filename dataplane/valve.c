@@ -2,8 +2,13 @@
 #include "dataplane/valve.h"
 
 #include "base/check.h"
+#include "base/err.h"
 
 #define NOT_ALIGNED UINT32_MAX
+/* Of a channel in a snapshot. */
+#define SAVED_IDLE 1U
+#define SAVED_ALIGNED 2U
+#define SAVED_CHANNEL_CNT_MAX 65536
 
 static const struct weir_valve_result nothing = {false, 0, WEIR_VALVE_SAME};
 
@@ -184,4 +189,82 @@ weir_valve_status(struct weir_valve *valve, uint32_t channel_idx, bool idle)
         result.status = WEIR_VALVE_ACTIVE;
     }
     return result;
+}
+
+/* ---- snapshots ---- */
+
+void
+weir_valve_snapshot(const struct weir_valve *valve, struct weir_parts_writer *parts)
+{
+    weir_parts_put_u64(parts, valve->channel_cnt);
+    weir_parts_put_u64(parts, (uint64_t)valve->output);
+    weir_parts_put_u64(parts, valve->idle);
+    for (uint32_t i = 0; i < valve->channel_cnt; i++) {
+        const struct weir_valve_channel *channel = &valve->channels[i];
+        bool is_aligned = channel->heap_idx != NOT_ALIGNED;
+        weir_parts_put_u64(parts, (uint64_t)channel->watermark);
+        weir_parts_put_u64(
+            parts, (channel->idle ? SAVED_IDLE : 0) | (is_aligned ? SAVED_ALIGNED : 0));
+    }
+}
+
+static int
+restore_channel(struct weir_valve *valve, uint32_t idx, struct weir_part *part)
+{
+    struct weir_valve_channel *channel = &valve->channels[idx];
+    uint64_t watermark;
+    uint64_t flags;
+    int rc = weir_part_get_u64(part, &watermark);
+    rc = rc != 0 ? rc : weir_part_get_u64(part, &flags);
+    if (rc != 0) {
+        return rc;
+    }
+    if (flags > (SAVED_IDLE | SAVED_ALIGNED) || flags == (SAVED_IDLE | SAVED_ALIGNED)) {
+        return weir_err_push(
+            WEIR_EDATA, "channel %u of a valve has flags %llu", idx, (unsigned long long)flags);
+    }
+    channel->watermark = (int64_t)watermark;
+    channel->heap_idx = NOT_ALIGNED;
+    channel->idle = (flags & SAVED_IDLE) != 0;
+    if (channel->idle) {
+        valve->active_cnt--;
+    }
+    if ((flags & SAVED_ALIGNED) != 0) {
+        align(valve, idx);
+    }
+    return 0;
+}
+
+int
+weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt)
+{
+    uint64_t channel_cnt;
+    uint64_t output;
+    uint64_t idle;
+    int rc = weir_part_get_u64(part, &channel_cnt);
+    rc = rc != 0 ? rc : weir_part_get_u64(part, &output);
+    rc = rc != 0 ? rc : weir_part_get_u64(part, &idle);
+    if (rc != 0) {
+        return rc;
+    }
+    if (channel_cnt > SAVED_CHANNEL_CNT_MAX || idle > 1) {
+        return weir_err_push(WEIR_EDATA, "a valve of %llu channels, idle %llu",
+            (unsigned long long)channel_cnt, (unsigned long long)idle);
+    }
+    valve->output = (int64_t)output;
+    *ret_channel_cnt = (uint32_t)channel_cnt;
+    if (channel_cnt != valve->channel_cnt) {
+        uint64_t passed_over;
+        for (uint64_t i = 0; i < 2 * channel_cnt && rc == 0; i++) {
+            rc = weir_part_get_u64(part, &passed_over);
+        }
+        return rc;
+    }
+    valve->idle = idle == 1;
+    valve->heap_cnt = 0;
+    valve->active_cnt = valve->channel_cnt;
+    for (uint32_t i = 0; i < valve->channel_cnt && rc == 0; i++) {
+        rc = restore_channel(valve, i, part);
+    }
+    return rc;
 }

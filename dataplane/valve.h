@@ -13,6 +13,7 @@
 #ifndef WEIR_DATAPLANE_VALVE_H
 #define WEIR_DATAPLANE_VALVE_H
 
+#include "dataplane/parts.h"
 #include "dataplane/types.h"
 
 struct weir_valve_channel {
@@ -48,5 +49,15 @@ WEIR_API struct weir_valve_result
 weir_valve_watermark(struct weir_valve *valve, uint32_t channel, int64_t watermark);
 WEIR_API struct weir_valve_result
 weir_valve_status(struct weir_valve *valve, uint32_t channel, bool idle);
+
+/* weir_valve_snapshot, weir_valve_restore - the state of the valve, into the open part or from one.
+ *
+ * Shape:   restore comes before any input. *ret_channel_cnt is what the snapshot had; where this is
+ *          another number, all channels start without a watermark, and the output stays.
+ * Errors:  WEIR_EDATA, of restore.
+ */
+WEIR_API void weir_valve_snapshot(const struct weir_valve *valve, struct weir_parts_writer *parts);
+WEIR_API WEIR_MUST_USE int
+weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt);
 
 #endif

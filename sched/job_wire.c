@@ -12,6 +12,9 @@
 #include "sched/graph_node.h"
 #include "sched/job_part.h"
 
+/* "edge." and a number. */
+#define EDGE_UID_BYTES 16
+
 /* ---- the planner's view of the graph ---- */
 
 WEIR_STATIC_ASSERT((int)WEIR_PLAN_PARTITIONER_CNT == (int)WEIR_PARTITION_CNT, "the same kinds");
@@ -303,12 +306,16 @@ add_partition(struct build *b, uint32_t edge)
             out->pool = &partition->pool;
             out->regions = &job->regions;
             out->channel = (uint16_t)planned->prod_idx;
+            out->id = c;
             out->watermark = WEIR_TIME_MIN;
             partition->to_core[planned->prod_idx] = job->plan->stages[planned->to_stage].core;
             rc = weir_ring_prod_join(&out->ring, job->ring[c], sizeof(struct weir_batch));
         }
     }
+    char *uid = job_alloc(job, EDGE_UID_BYTES);
+    (void)snprintf(uid, EDGE_UID_BYTES, "edge.%u", edge);
     node->name = "partition";
+    node->uid = uid;
     node->type = &weir_partition_type;
     node->conf = &partition->conf;
     node->in_schema[0] = job->format[edge].schema;
@@ -332,6 +339,7 @@ add_gate(struct build *b, uint32_t edge)
     for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
         const struct weir_plan_channel *planned = &job->plan->channels[c];
         if (planned->edge == edge && planned->to_stage == b->idx) {
+            channels[planned->cons_idx].id = c;
             rc = weir_ring_cons_join(
                 &channels[planned->cons_idx].ring, job->ring[c], sizeof(struct weir_batch));
         }

@@ -380,6 +380,92 @@ t_T017_random_operations_agree_with_the_model(void **state)
     }
 }
 
+/* ---- snapshots ---- */
+
+/* Move the state of a valve into another. */
+static void
+carry_over(const struct rig *from, struct rig *to)
+{
+    static _Alignas(8) char buf[8192];
+    struct weir_parts_writer writer;
+    struct weir_parts_reader reader;
+    struct weir_part part;
+    size_t bytes;
+    uint32_t channel_cnt;
+    weir_parts_writer_init(&writer, buf, sizeof buf);
+    weir_parts_begin(&writer, "valve", 1);
+    weir_valve_snapshot(&from->valve, &writer);
+    weir_parts_end(&writer);
+    assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
+    assert_int_equal(weir_parts_reader_init(&reader, buf, bytes), 0);
+    assert_int_equal(weir_parts_find(&reader, "valve", 1, &part), 0);
+    assert_int_equal(weir_valve_restore(&to->valve, &part, &channel_cnt), 0);
+    assert_int_equal(weir_part_end(&part), 0);
+    assert_int_equal(channel_cnt, from->valve.channel_cnt);
+}
+
+static struct weir_valve_result
+draw(struct rig *rig, struct weir_rng rng)
+{
+    uint32_t channel = (uint32_t)weir_rng_below(&rng, rig->valve.channel_cnt);
+    if (weir_rng_chance(&rng, 1, 4)) {
+        return weir_valve_status(&rig->valve, channel, weir_rng_chance(&rng, 1, 2));
+    }
+    return weir_valve_watermark(&rig->valve, channel, (int64_t)weir_rng_below(&rng, 300));
+}
+
+static void
+t_B4_a_restored_valve_goes_on_as_the_old_one(void **state)
+{
+    (void)state;
+    static struct rig old;
+    static struct rig restored;
+    struct weir_rng rng;
+    weir_rng_init(&rng, 11);
+    for (uint32_t run = 0; run < 500; run++) {
+        uint32_t channel_cnt = 1 + (uint32_t)weir_rng_below(&rng, 8);
+        uint64_t cut = weir_rng_below(&rng, 60);
+        rig_init(&old, channel_cnt);
+        for (uint64_t i = 0; i < cut; i++) {
+            (void)draw(&old, rng);
+            (void)weir_rng_u64(&rng);
+        }
+        rig_init(&restored, channel_cnt);
+        carry_over(&old, &restored);
+        for (uint32_t i = 0; i < 60; i++) {
+            const struct weir_valve_result want = draw(&old, rng);
+            const struct weir_valve_result got = draw(&restored, rng);
+            (void)weir_rng_u64(&rng);
+            assert_int_equal(got.watermark_set, want.watermark_set);
+            assert_int_equal(got.status, want.status);
+            if (want.watermark_set) {
+                assert_int_equal(got.watermark, want.watermark);
+            }
+        }
+    }
+}
+
+/* Another parallelism: T1 holds, nothing below what had come out. */
+static void
+t_B4_restored_into_other_channels_it_never_goes_back(void **state)
+{
+    (void)state;
+    static struct rig old;
+    static struct rig restored;
+    rig_init(&old, 2);
+    (void)weir_valve_watermark(&old.valve, 0, 50);
+    (void)weir_valve_watermark(&old.valve, 1, 70);
+    rig_init(&restored, 3);
+    carry_over(&old, &restored);
+    for (uint32_t c = 0; c < 3; c++) {
+        assert_false(weir_valve_watermark(&restored.valve, c, 50).watermark_set);
+    }
+    (void)weir_valve_watermark(&restored.valve, 0, 51);
+    (void)weir_valve_watermark(&restored.valve, 1, 52);
+    note(&restored, weir_valve_watermark(&restored.valve, 2, 53));
+    assert_string_equal(restored.out, "51");
+}
+
 int
 main(void)
 {
@@ -398,6 +484,8 @@ main(void)
         cmocka_unit_test(t_T015_an_unaligned_channel_going_idle_emits_nothing),
         cmocka_unit_test(t_T016_the_maximum_is_flushed_before_idle),
         cmocka_unit_test(t_T017_random_operations_agree_with_the_model),
+        cmocka_unit_test(t_B4_a_restored_valve_goes_on_as_the_old_one),
+        cmocka_unit_test(t_B4_restored_into_other_channels_it_never_goes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

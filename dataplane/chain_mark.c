@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hooks of checkpoints over the operators of a stage. A barrier is handled when no node holds
+ * an unfinished input, so nothing lies on a fused edge: all operators stand at the same cut, and a
+ * node of several fused inputs needs no alignment. */
+#include <string.h>
+
+#include "base/check.h"
+#include "dataplane/barrier.h"
+#include "dataplane/chain_priv.h"
+#include "dataplane/parts.h"
+
+#define NODE_PART "chain"
+#define NODE_PART_VERSION 1
+
+int
+weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns)
+{
+    while (chain->mark_at < chain->node_cnt) {
+        WEIR_DCHECK(chain->work == 0, "a hook beside unfinished input");
+        if (chain->nodes[chain->mark_at].op.type->barrier != NULL) {
+            int rc = weir_chain_barrier_at(chain, chain->mark_at, id, now_ns);
+            if (rc != WEIR_DONE) {
+                return rc;
+            }
+        }
+        chain->mark_at++;
+        if (chain->work != 0) {
+            return WEIR_AGAIN;
+        }
+    }
+    chain->mark_at = 0;
+    return WEIR_DONE;
+}
+
+int
+weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_mark *mark)
+{
+    WEIR_DCHECK(chain->work == 0, "a barrier beside unfinished input");
+    for (; chain->mark_at < chain->node_cnt; chain->mark_at++) {
+        struct weir_chain_node *node = &chain->nodes[chain->mark_at];
+        int rc = WEIR_DONE;
+        if (node->op.type->send != NULL) {
+            rc = node->op.type->send(&node->op, slot_kind, mark);
+        }
+        if (rc < 0) {
+            return weir_err_push(rc, "operator %s failed to pass on a barrier", node->name);
+        }
+        if (rc != WEIR_DONE) {
+            return rc;
+        }
+    }
+    chain->mark_at = 0;
+    return WEIR_DONE;
+}
+
+/* A partition stands for an edge. It is there or not as the stages are cut. */
+static bool
+is_edge(const struct weir_chain_node *node)
+{
+    return node->op.type->send != NULL;
+}
+
+int
+weir_chain_snapshot(
+    struct weir_chain *chain, uint32_t idx, uint64_t id, struct weir_parts_writer *parts)
+{
+    struct weir_chain_node *node = &chain->nodes[idx];
+    WEIR_DCHECK(chain->work == 0, "a snapshot beside unfinished input");
+    weir_parts_writer_of(parts, node->uid);
+    if (!is_edge(node)) {
+        weir_parts_begin(parts, NODE_PART, NODE_PART_VERSION);
+        weir_parts_put_u64(parts, (uint64_t)node->op.watermark);
+        weir_parts_put_u64(parts, node->idle);
+        weir_valve_snapshot(&node->valve, parts);
+        weir_parts_end(parts);
+    }
+    int rc = node->op.type->snapshot != NULL ? node->op.type->snapshot(&node->op, id, parts) : 0;
+    return rc != 0 ? weir_err_push(rc, "operator %s failed in snapshot", node->name) : 0;
+}
+
+static int
+restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts)
+{
+    struct weir_part part;
+    uint64_t watermark;
+    uint64_t idle;
+    uint32_t channel_cnt;
+    int rc = weir_parts_find(parts, NODE_PART, NODE_PART_VERSION, &part);
+    rc = rc != 0 ? rc : weir_part_get_u64(&part, &watermark);
+    rc = rc != 0 ? rc : weir_part_get_u64(&part, &idle);
+    rc = rc != 0 ? rc : weir_valve_restore(&node->valve, &part, &channel_cnt);
+    rc = rc != 0 ? rc : weir_part_end(&part);
+    if (rc == 0) {
+        node->op.watermark = (int64_t)watermark;
+        node->idle = idle != 0;
+    }
+    return rc;
+}
+
+int
+weir_chain_restore(struct weir_chain *chain, uint32_t idx, struct weir_parts_reader *parts)
+{
+    struct weir_chain_node *node = &chain->nodes[idx];
+    weir_parts_reader_of(parts, node->uid);
+    if (is_edge(node)) {
+        return 0;
+    }
+    int rc = restore_node(node, parts);
+    if (rc == 0 && node->op.type->restore != NULL) {
+        rc = node->op.type->restore(&node->op, parts);
+    }
+    return rc != 0 ? weir_err_push(rc, "operator %s failed in restore", node->name) : 0;
+}
+
+int64_t
+weir_chain_edge_watermark(const struct weir_chain *chain, uint32_t idx, uint32_t channel)
+{
+    return chain->nodes[idx].valve.channels[channel].watermark;
+}
+
+int
+weir_chain_check_uids(const struct weir_chain *chain)
+{
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(chain->nodes[i].uid, chain->nodes[j].uid) == 0) {
+                return weir_err_push(WEIR_EPLAN, "operators %s and %s have the same uid %s",
+                    chain->nodes[j].name, chain->nodes[i].name, chain->nodes[i].uid);
+            }
+        }
+    }
+    return 0;
+}
+
+bool
+weir_chain_commits(const struct weir_chain *chain)
+{
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        if (chain->nodes[i].op.type->committed != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+weir_chain_precommit(struct weir_chain *chain, uint64_t id)
+{
+    int waits = WEIR_DONE;
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        struct weir_chain_node *node = &chain->nodes[i];
+        if (node->op.type->precommit == NULL || (node->precommitted && node->precommit_id == id)) {
+            continue;
+        }
+        int rc = node->op.type->precommit(&node->op, id);
+        if (rc < 0) {
+            return weir_err_push(rc, "operator %s failed to pre-commit", node->name);
+        }
+        if (rc != WEIR_DONE) {
+            waits = WEIR_WAIT;
+            continue;
+        }
+        node->precommitted = true;
+        node->precommit_id = id;
+    }
+    return waits;
+}
+
+int
+weir_chain_committed(struct weir_chain *chain, uint64_t id)
+{
+    for (uint32_t i = chain->node_cnt; i-- > 0;) {
+        struct weir_chain_node *node = &chain->nodes[i];
+        int rc = node->op.type->committed != NULL ? node->op.type->committed(&node->op, id) : 0;
+        if (rc != 0) {
+            return weir_err_push(rc, "operator %s failed to commit checkpoint %llu", node->name,
+                (unsigned long long)id);
+        }
+    }
+    return 0;
+}
+
+int
+weir_chain_aborted(struct weir_chain *chain, uint64_t id)
+{
+    for (uint32_t i = chain->node_cnt; i-- > 0;) {
+        struct weir_chain_node *node = &chain->nodes[i];
+        int rc = node->op.type->aborted != NULL ? node->op.type->aborted(&node->op, id) : 0;
+        if (rc != 0) {
+            return weir_err_push(rc, "operator %s failed to abort checkpoint %llu", node->name,
+                (unsigned long long)id);
+        }
+    }
+    return 0;
+}

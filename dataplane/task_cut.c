@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of a task in a checkpoint. What is due stands in one place (cut.step), and is worked off
+ * before anything more is taken in; each step can stop where an output is full. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "dataplane/task_priv.h"
+
+/* The coordinator has a few checkpoints under way at most, each of a few letters. */
+#define LETTER_CNT 32
+#define GATE_PART_VERSION 1
+#define GATE_NAME_BYTES 16
+/* Letters that were accepted, but are not filled yet, are looked for so often at the end. */
+#define GIVE_BACK_TRY_CNT 64
+
+static const char *const decline_names[WEIR_DECLINE_CNT] = {"", "canceled", "subsumed",
+    "end of input", "not ready", "closing", "busy", "storage", "snapshot", "pre-commit"};
+
+const char *
+weir_decline_name(enum weir_decline decline)
+{
+    return decline < WEIR_DECLINE_CNT ? decline_names[decline] : "unknown";
+}
+
+/* ---- reports ---- */
+
+static void
+report(struct weir_task *task, const struct weir_task_report *what)
+{
+    task->cut.conf.report_fn(task->cut.conf.arg, task, what);
+}
+
+static void
+decline(struct weir_task *task, uint64_t id, enum weir_decline why, int error)
+{
+    const struct weir_task_report what = {
+        .kind = WEIR_TASK_DECLINED, .mark.id = id, .decline = why, .error = error};
+    report(task, &what);
+    if (error != 0) {
+        weir_err_clear(); /* it was told */
+    }
+}
+
+/* ---- memory ---- */
+
+static int
+add_mbox(struct weir_task *task)
+{
+    size_t bytes = weir_mbox_footprint(LETTER_CNT);
+    void *mem;
+    if (posix_memalign(&mem, WEIR_LINE_PAIR_BYTES, weir_align_up(bytes, WEIR_LINE_PAIR_BYTES)) !=
+        0) {
+        return weir_err_push(WEIR_ENOMEM, "%zu bytes for letters", bytes);
+    }
+    int rc = weir_mbox_init(mem, LETTER_CNT);
+    if (rc != 0) {
+        free(mem);
+        return rc;
+    }
+    task->cut.mbox = mem;
+    return 0;
+}
+
+int
+weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *conf)
+{
+    struct weir_task_cut *cut = &task->cut;
+    uint32_t channel_cnt = 0;
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        task->gates[g].gate.first = channel_cnt;
+        channel_cnt += task->gates[g].gate.channel_cnt;
+    }
+    cut->is_on = true;
+    cut->conf = *conf;
+    cut->end_gate = TASK_GATE_NONE;
+    cut->source_channel = channel_cnt;
+    const struct weir_barrier_conf barrier = {.mode = conf->mode,
+        .channel_cnt = channel_cnt + (task->source_cnt > 0 ? 1 : 0),
+        .after_end = conf->after_end};
+    size_t bytes = weir_barrier_footprint(&barrier);
+    cut->barrier_mem = malloc(bytes);
+    if (cut->barrier_mem == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "%zu bytes for barriers", bytes);
+    }
+    cut->barrier = weir_barrier_init(&barrier, cut->barrier_mem);
+    int rc = add_mbox(task);
+    return rc != 0 ? rc : weir_chain_check_uids(task->chain);
+}
+
+void
+weir_task_cut_delete(struct weir_task *task)
+{
+    free(task->cut.barrier_mem);
+    free(task->cut.mbox);
+}
+
+/* ---- ids that were aborted before they began here ---- */
+
+static void
+remember(struct weir_task_cut *cut, uint64_t id)
+{
+    cut->aborted[cut->aborted_cnt % WEIR_TASK_ABORTED_CNT_MAX] = id;
+    cut->aborted_cnt++;
+}
+
+static bool
+was_aborted(const struct weir_task_cut *cut, uint64_t id)
+{
+    for (uint32_t i = 0; i < weir_min_u32(cut->aborted_cnt, WEIR_TASK_ABORTED_CNT_MAX); i++) {
+        if (cut->aborted[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- what an input makes due ---- */
+
+static void
+set_blocked(struct weir_task *task, uint32_t channel)
+{
+    if (channel == task->cut.source_channel) {
+        task->source_poll_cnt = 0;
+        return;
+    }
+    for (uint32_t g = task->gate_cnt; g-- > 0;) {
+        struct weir_gate *gate = &task->gates[g].gate;
+        if (channel >= gate->first) {
+            gate->channels[channel - gate->first].blocked = true;
+            return;
+        }
+    }
+}
+
+/* Sources are polled, unless a barrier or a savepoint that stops the job holds them. */
+static void
+free_sources(struct weir_task *task)
+{
+    const struct weir_task_cut *cut = &task->cut;
+    bool is_held = task->source_open_cnt == 0 || cut->is_stopping ||
+                   weir_barrier_is_blocked(cut->barrier, cut->source_channel);
+    task->source_poll_cnt = is_held ? 0 : task->source_open_cnt;
+}
+
+static void
+unblock_all(struct weir_task *task)
+{
+    free_sources(task);
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        struct weir_gate *gate = &task->gates[g].gate;
+        for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+            gate->channels[c].blocked = false;
+        }
+    }
+}
+
+static bool
+apply(struct weir_task *task, const struct weir_barrier_result *result)
+{
+    if (result->unblock) {
+        unblock_all(task);
+    }
+    if (result->block != WEIR_BARRIER_CHANNEL_NONE) {
+        set_blocked(task, result->block);
+    }
+    if (result->abort_cnt == 0 && !result->triggered) {
+        return false;
+    }
+    WEIR_DCHECK(task->cut.due == NULL, "two things are due");
+    task->cut.due = result;
+    task->cut.abort_at = 0;
+    task->cut.step = TASK_CUT_PICK;
+    return true;
+}
+
+/* Rows taken in so far, in bytes of their structs. */
+static struct weir_barrier_when
+when_of(const struct weir_task *task, int64_t now_ns)
+{
+    struct weir_barrier_when when = {.now_ns = now_ns};
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        const struct weir_gate *gate = &task->gates[g].gate;
+        for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+            when.bytes += gate->channels[c].rows * gate->format->row_bytes;
+        }
+    }
+    return when;
+}
+
+bool
+weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns)
+{
+    struct weir_barrier *barrier = task->cut.barrier;
+    const struct weir_gate *gate = &task->gates[g].gate;
+    const struct weir_gate_item *item = &task->item;
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    uint32_t channel = gate->first + item->channel;
+    switch (item->kind) {
+    case WEIR_SLOT_BARRIER:
+        return apply(task, weir_barrier_come(barrier, channel, &item->mark, &when));
+    case WEIR_SLOT_CANCEL:
+        return apply(task, weir_barrier_cancel(barrier, channel, item->mark.id));
+    default:
+        if (apply(task, weir_barrier_end(barrier, channel, &when))) {
+            task->cut.end_gate = gate->open_cnt == 0 ? g : TASK_GATE_NONE;
+            return true;
+        }
+        return false;
+    }
+}
+
+bool
+weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns)
+{
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    return apply(task, weir_barrier_end(task->cut.barrier, task->cut.source_channel, &when));
+}
+
+/* ---- letters ---- */
+
+int
+weir_task_post(struct weir_task *task, enum weir_task_letter letter, const struct weir_mark *mark)
+{
+    const struct weir_letter put = {
+        .kind = letter, .args = {mark->id, (uint64_t)mark->trigger_ns, mark->kind}};
+    return task->cut.is_on ? weir_mbox_put(task->cut.mbox, &put) : WEIR_ECLOSED;
+}
+
+static void
+trigger(struct weir_task *task, const struct weir_mark *mark, int64_t now_ns)
+{
+    struct weir_task_cut *cut = &task->cut;
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    if (weir_task_state(task) != WEIR_TASK_RUNNING) {
+        /* Those behind this task must not wait for it; they are told when its outputs are open. */
+        decline(task, mark->id, WEIR_DECLINE_NOT_READY, 0);
+        cut->declined_early = true;
+        cut->decline_id = weir_max_u64(cut->decline_id, mark->id);
+        cut->step = TASK_CUT_PICK;
+        return;
+    }
+    if (task->source_open_cnt > 0) {
+        (void)apply(task, weir_barrier_come(cut->barrier, cut->source_channel, mark, &when));
+    } else {
+        (void)apply(task, weir_barrier_start(cut->barrier, mark, &when));
+    }
+}
+
+static int
+notify(struct weir_task *task, uint64_t id)
+{
+    struct weir_task_cut *cut = &task->cut;
+    if (id < cut->notified_min || weir_task_state(task) != WEIR_TASK_RUNNING) {
+        return 0;
+    }
+    cut->notified_min = id + 1;
+    if (cut->is_final && id >= cut->final_id) {
+        cut->is_final_complete = true;
+    }
+    if (cut->is_stopping && id == cut->stop_id) {
+        /* No row has come out behind it, and none will. */
+        cut->is_stopping = false;
+        cut->is_final_complete = true;
+        free_sources(task);
+        weir_task_request(task, WEIR_TASK_REQUEST_STOP);
+    }
+    return weir_chain_committed(task->chain, id);
+}
+
+static void
+forget_flying(struct weir_task_cut *cut, uint32_t i)
+{
+    cut->flying_cnt--;
+    memmove(&cut->flying[i], &cut->flying[i + 1], (cut->flying_cnt - i) * sizeof cut->flying[0]);
+}
+
+static int
+abort_checkpoint(struct weir_task *task, uint64_t id)
+{
+    struct weir_task_cut *cut = &task->cut;
+    for (uint32_t i = 0; i < cut->flying_cnt; i++) {
+        if (cut->flying[i] == id) {
+            forget_flying(cut, i);
+            break;
+        }
+    }
+    if (cut->is_stopping && id == cut->stop_id) {
+        cut->is_stopping = false;
+        free_sources(task);
+    }
+    bool is_pending =
+        cut->step == TASK_CUT_NONE && apply(task, weir_barrier_abort(cut->barrier, id));
+    if (!is_pending && id >= cut->id_min) {
+        remember(cut, id);
+    }
+    if (weir_task_state(task) != WEIR_TASK_RUNNING) {
+        return 0; /* its operators are not open */
+    }
+    return weir_chain_aborted(task->chain, id);
+}
+
+/* A trigger waits while something else is due; what the coordinator says of others does not. */
+int
+weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
+{
+    struct weir_task_cut *cut = &task->cut;
+    struct weir_letter letter;
+    int rc = 0;
+    if (cut->is_parked && cut->step == TASK_CUT_NONE) {
+        cut->is_parked = false;
+        trigger(task, &cut->parked, now_ns);
+    }
+    for (uint32_t i = 0; i < LETTER_CNT && rc == 0 && !cut->is_parked; i++) {
+        if (weir_mbox_take(cut->mbox, &letter) == 0) {
+            break;
+        }
+        const struct weir_mark mark = {.id = letter.args[0],
+            .trigger_ns = (int64_t)letter.args[1],
+            .kind = (uint32_t)letter.args[2]};
+        switch (letter.kind) {
+        case WEIR_TASK_TRIGGER:
+            if (cut->step != TASK_CUT_NONE) {
+                cut->is_parked = true;
+                cut->parked = mark;
+            } else {
+                trigger(task, &mark, now_ns);
+            }
+            break;
+        case WEIR_TASK_NOTIFY:
+            rc = notify(task, mark.id);
+            break;
+        default:
+            rc = abort_checkpoint(task, mark.id);
+            break;
+        }
+    }
+    return rc;
+}
+
+/* ---- the checkpoint ---- */
+
+static void
+write_ledger(const struct weir_task *task, struct weir_parts_writer *parts)
+{
+    weir_parts_writer_of(parts, "");
+    weir_parts_begin(parts, WEIR_LEDGER_PART_IN, WEIR_LEDGER_PART_VERSION);
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        const struct weir_gate *gate = &task->gates[g].gate;
+        for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+            const struct weir_channel_in *in = &gate->channels[c];
+            const struct weir_ledger_count entry = {
+                .channel = in->id, .rows = in->rows, .sum = in->sum};
+            weir_parts_put(parts, &entry, sizeof entry);
+        }
+    }
+    weir_parts_end(parts);
+}
+
+static void
+gate_name(const struct weir_task_gate *tg, char *name)
+{
+    (void)snprintf(name, GATE_NAME_BYTES, "gate.%u", tg->channel);
+}
+
+/* Tail first. */
+static int
+write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts)
+{
+    char name[GATE_NAME_BYTES];
+    write_ledger(task, parts);
+    for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0;) {
+        int rc = weir_chain_snapshot(task->chain, i, id, parts);
+        if (rc != 0) {
+            return rc;
+        }
+        for (uint32_t g = 0; g < task->gate_cnt; g++) {
+            if (task->gates[g].node == i) {
+                gate_name(&task->gates[g], name);
+                weir_parts_begin(parts, name, GATE_PART_VERSION);
+                weir_gate_snapshot(&task->gates[g].gate, parts);
+                weir_parts_end(parts);
+            }
+        }
+    }
+    return 0;
+}
+
+/* The sync part. Its failures decline the checkpoint, whose barrier has left already: those behind
+ * hear of it from the coordinator. */
+static void
+take_snapshot(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    struct weir_parts_writer parts;
+    void *buf = NULL;
+    size_t bytes = 0;
+    int rc = cut->conf.begin_fn(cut->conf.arg, task, &cut->mark, &buf, &bytes);
+    if (rc != 0) {
+        decline(task, cut->mark.id, WEIR_DECLINE_STORAGE, rc);
+        return;
+    }
+    weir_parts_writer_init(&parts, buf, bytes);
+    rc = write_parts(task, cut->mark.id, &parts);
+    rc = rc != 0 ? rc : weir_parts_finish(&parts, &bytes);
+    if (rc != 0) {
+        decline(task, cut->mark.id, WEIR_DECLINE_SNAPSHOT, rc);
+        return;
+    }
+    bool is_final = weir_chain_ended(task->chain);
+    if (is_final && !cut->is_final) {
+        cut->is_final = true;
+        cut->final_id = cut->mark.id;
+    }
+    cut->flying[cut->flying_cnt++] = cut->mark.id;
+    const struct weir_task_report what = {.kind = WEIR_TASK_SNAPSHOT,
+        .mark = cut->mark,
+        .gauges = cut->gauges,
+        .parts_bytes = bytes,
+        .is_final = is_final};
+    report(task, &what);
+}
+
+void
+weir_task_cut_precommit(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    while (cut->flying_cnt > 0) {
+        uint64_t id = cut->flying[0];
+        int rc = weir_chain_precommit(task->chain, id);
+        if (rc == WEIR_WAIT) {
+            return;
+        }
+        forget_flying(cut, 0);
+        if (rc < 0) {
+            decline(task, id, WEIR_DECLINE_PRECOMMIT, rc);
+        } else {
+            const struct weir_task_report what = {.kind = WEIR_TASK_PRECOMMITTED, .mark.id = id};
+            report(task, &what);
+        }
+    }
+}
+
+/* ---- the steps ---- */
+
+static void
+send_cancel(struct weir_task_cut *cut, uint64_t id)
+{
+    memset(&cut->mark, 0, sizeof cut->mark);
+    cut->mark.id = id;
+    cut->slot_kind = WEIR_SLOT_CANCEL;
+    cut->step = TASK_CUT_SEND;
+}
+
+/* A checkpoint may begin, unless it was given up before, or others are not done with. */
+static void
+begin(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    cut->mark = cut->due->mark;
+    cut->gauges = cut->due->gauges;
+    cut->due = NULL;
+    cut->id_min = cut->mark.id + 1;
+    if (was_aborted(cut, cut->mark.id)) {
+        send_cancel(cut, cut->mark.id);
+    } else if (cut->flying_cnt == WEIR_TASK_FLYING_CNT_MAX) {
+        decline(task, cut->mark.id, WEIR_DECLINE_BUSY, 0);
+        send_cancel(cut, cut->mark.id);
+    } else {
+        cut->slot_kind = WEIR_SLOT_BARRIER;
+        cut->step = TASK_CUT_HOOKS;
+    }
+}
+
+static void
+pass_on_abort(struct weir_task *task, const struct weir_barrier_abort *aborted)
+{
+    static const enum weir_decline why[] = {[WEIR_BARRIER_CANCELED] = WEIR_DECLINE_CANCELED,
+        [WEIR_BARRIER_SUBSUMED] = WEIR_DECLINE_SUBSUMED,
+        [WEIR_BARRIER_END_OF_INPUT] = WEIR_DECLINE_END_OF_INPUT};
+    if (aborted->reason != WEIR_BARRIER_ABORTED) {
+        decline(task, aborted->id, why[aborted->reason], 0);
+    }
+    task->cut.id_min = weir_max_u64(task->cut.id_min, aborted->id + 1);
+    send_cancel(&task->cut, aborted->id);
+}
+
+static void
+pick(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    if (cut->declined_early) {
+        cut->declined_early = false;
+        send_cancel(cut, cut->decline_id);
+    } else if (cut->due != NULL && cut->abort_at < cut->due->abort_cnt) {
+        pass_on_abort(task, &cut->due->aborts[cut->abort_at++]);
+    } else if (cut->due != NULL && cut->due->triggered) {
+        begin(task);
+    } else {
+        cut->due = NULL;
+        cut->step = TASK_CUT_NONE;
+        if (cut->end_gate != TASK_GATE_NONE) {
+            const struct weir_task_gate *tg = &task->gates[cut->end_gate];
+            cut->end_gate = TASK_GATE_NONE;
+            weir_chain_offer_end(task->chain, tg->node, tg->channel);
+        }
+    }
+}
+
+/* A savepoint after which the job stops: what is committed with it is all there will be. */
+static void
+hold_sources(struct weir_task *task)
+{
+    if (task->cut.mark.kind == WEIR_MARK_STOP) {
+        task->cut.is_stopping = true;
+        task->cut.stop_id = task->cut.mark.id;
+        free_sources(task);
+    }
+}
+
+/* One step; WEIR_DONE: it is done with. */
+static int
+step(struct weir_task *task, int64_t now_ns)
+{
+    struct weir_task_cut *cut = &task->cut;
+    int rc = WEIR_DONE;
+    switch (cut->step) {
+    case TASK_CUT_PICK:
+        pick(task);
+        break;
+    case TASK_CUT_HOOKS:
+        rc = weir_chain_barrier(task->chain, cut->mark.id, now_ns);
+        cut->step = rc == WEIR_DONE ? TASK_CUT_SEND : cut->step;
+        break;
+    default:
+        rc = weir_chain_send(task->chain, cut->slot_kind, &cut->mark);
+        if (rc == WEIR_DONE && cut->slot_kind == WEIR_SLOT_BARRIER) {
+            hold_sources(task);
+            take_snapshot(task);
+        }
+        cut->step = rc == WEIR_DONE ? TASK_CUT_PICK : cut->step;
+        break;
+    }
+    return rc;
+}
+
+int
+weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+{
+    for (uint32_t turn = 0; turn < step_cnt; turn++) {
+        int rc = weir_chain_run(task->chain, step_cnt, now_ns);
+        if (rc != WEIR_DONE) {
+            return rc;
+        }
+        weir_task_release(task);
+        if (task->cut.step == TASK_CUT_NONE) {
+            return WEIR_DONE;
+        }
+        rc = step(task, now_ns);
+        if (rc != WEIR_DONE && rc != WEIR_AGAIN) {
+            return rc;
+        }
+    }
+    return task->cut.step == TASK_CUT_NONE ? WEIR_DONE : WEIR_AGAIN;
+}
+
+/* ---- begin and end of the task ---- */
+
+static int
+restore_gate(struct weir_task *task, struct weir_task_gate *tg, struct weir_parts_reader *parts)
+{
+    char name[GATE_NAME_BYTES];
+    struct weir_part part;
+    gate_name(tg, name);
+    if (!weir_parts_has(parts, name)) {
+        /* This edge was fused when the snapshot was taken: what the operator had seen of it
+         * counts. */
+        tg->gate.valve.output = weir_chain_edge_watermark(task->chain, tg->node, tg->channel);
+        return 0;
+    }
+    int rc = weir_parts_find(parts, name, GATE_PART_VERSION, &part);
+    return rc != 0 ? rc : weir_gate_restore(&tg->gate, &part);
+}
+
+int
+weir_task_cut_restore(struct weir_task *task)
+{
+    const struct weir_task_checkpoints *conf = &task->cut.conf;
+    struct weir_parts_reader parts;
+    if (conf->restore == NULL) {
+        return 0;
+    }
+    int rc = weir_parts_reader_init(&parts, conf->restore, conf->restore_bytes);
+    for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0 && rc == 0;) {
+        rc = weir_chain_restore(task->chain, i, &parts);
+        for (uint32_t g = 0; g < task->gate_cnt && rc == 0; g++) {
+            if (task->gates[g].node == i) {
+                rc = restore_gate(task, &task->gates[g], &parts);
+            }
+        }
+    }
+    return rc != 0 ? weir_err_push(rc, "task %s cannot be restored", task->name) : 0;
+}
+
+bool
+weir_task_cut_waits(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    if (!cut->conf.waits_final || cut->is_final_complete || !weir_chain_commits(task->chain)) {
+        return false;
+    }
+    if (!cut->said_waits) {
+        const struct weir_task_report what = {.kind = WEIR_TASK_WAITS};
+        cut->said_waits = true;
+        report(task, &what);
+    }
+    return true;
+}
+
+void
+weir_task_cut_end(struct weir_task *task)
+{
+    struct weir_task_cut *cut = &task->cut;
+    struct weir_letter letter;
+    if (!cut->is_on) {
+        return;
+    }
+    weir_mbox_close(cut->mbox);
+    for (int i = 0; i < GIVE_BACK_TRY_CNT && weir_mbox_pending_cnt(cut->mbox) > 0; i++) {
+        if (weir_mbox_give_back(cut->mbox, &letter) == 1 && letter.kind == WEIR_TASK_TRIGGER) {
+            decline(task, letter.args[0], WEIR_DECLINE_CLOSING, 0);
+        }
+    }
+    if (cut->is_parked) {
+        decline(task, cut->parked.id, WEIR_DECLINE_CLOSING, 0);
+    }
+    const struct weir_task_report what = {.kind = WEIR_TASK_ENDED, .state = weir_task_state(task)};
+    report(task, &what);
+}

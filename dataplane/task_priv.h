@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* task_priv.h: what task.c (states, rows) and task_cut.c (checkpoints) share. */
+#ifndef WEIR_DATAPLANE_TASK_PRIV_H
+#define WEIR_DATAPLANE_TASK_PRIV_H
+
+#include "base/mbox.h"
+#include "dataplane/parts.h"
+#include "dataplane/task.h"
+
+#define TASK_GATE_NONE UINT32_MAX
+
+/* How far a task is with what a barrier, a marker or a letter has made due. Between PICK and NONE
+ * nothing is taken in. */
+enum task_cut_step {
+    TASK_CUT_NONE,
+    TASK_CUT_PICK, /* the next thing that is due */
+    TASK_CUT_HOOKS, /* of `mark`, before its barrier */
+    TASK_CUT_SEND, /* `mark`, as a slot of `slot_kind` */
+};
+
+struct weir_task_cut {
+    bool is_on;
+    struct weir_task_checkpoints conf;
+    struct weir_mbox *mbox;
+    struct weir_barrier *barrier;
+    void *barrier_mem;
+    uint32_t source_channel; /* the sources of the task as a channel */
+    enum task_cut_step step;
+    const struct weir_barrier_result *due; /* NULL: nothing */
+    uint32_t abort_at; /* progress over due->aborts */
+    bool declined_early; /* a marker of decline_id is due: it came before the task ran */
+    uint64_t decline_id;
+    uint32_t slot_kind;
+    struct weir_mark mark;
+    struct weir_barrier_gauges gauges;
+    uint32_t end_gate; /* ended with what is due: its end is told behind the cut */
+    bool is_parked; /* a TRIGGER that came while another was worked on */
+    struct weir_mark parked;
+    uint64_t id_min; /* of a checkpoint that may still begin here */
+    uint64_t notified_min; /* ids below were notified, or passed over */
+    uint64_t aborted[WEIR_TASK_ABORTED_CNT_MAX];
+    uint32_t aborted_cnt; /* ever */
+    uint64_t flying[WEIR_TASK_FLYING_CNT_MAX]; /* oldest first */
+    uint32_t flying_cnt;
+    bool is_stopping; /* behind the barrier of stop_id no source emits, until that is complete */
+    uint64_t stop_id;
+    bool is_final; /* a checkpoint has begun behind all data */
+    uint64_t final_id;
+    bool is_final_complete;
+    bool said_waits;
+};
+
+struct weir_task {
+    const char *name;
+    struct weir_chain *chain;
+    struct weir_task_gate *gates;
+    uint32_t gate_cnt;
+    uint32_t gate_next;
+    uint32_t source_next;
+    uint32_t held_gate; /* the gate whose batch is in the chain, or UINT32_MAX */
+    uint32_t source_cnt;
+    uint32_t source_open_cnt;
+    uint32_t source_poll_cnt; /* the same, or 0 while a barrier blocks them */
+    uint32_t sources[WEIR_CHAIN_NODE_CNT_MAX];
+    bool source_ended[WEIR_CHAIN_NODE_CNT_MAX];
+    bool begun; /* polled since its operators are open */
+    bool flushed; /* nothing was taken in since the last flush */
+    enum weir_task_request seen;
+    struct weir_gate_item item;
+    struct weir_task_cut cut;
+    int64_t begin_ns;
+    int64_t end_ns;
+    int error;
+    char cause[WEIR_TASK_CAUSE_BYTES];
+    /* writer: the polling core; read by others */
+    WEIR_ATOMIC(uint32_t) state;
+    struct {
+        WEIR_ATOMIC(uint64_t) rows_in;
+        WEIR_ATOMIC(uint64_t) rows_out;
+        WEIR_ATOMIC(uint64_t) rows_late;
+        WEIR_ATOMIC(uint64_t) rows_bad;
+        WEIR_ATOMIC(uint64_t) work_done;
+        WEIR_ATOMIC(uint64_t) work_all;
+        WEIR_ATOMIC(int64_t) watermark;
+    } shown[WEIR_CHAIN_NODE_CNT_MAX];
+    /* writer: any thread */
+    WEIR_ATOMIC(uint32_t) request;
+};
+
+/* weir_task_cut_new, weir_task_cut_delete - memory and numbers of channels. WEIR_ENOMEM,
+ * WEIR_EPLAN. */
+int weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *conf);
+void weir_task_cut_delete(struct weir_task *task);
+/* weir_task_cut_letters - take letters. 0 or an error. */
+int weir_task_cut_letters(struct weir_task *task, int64_t now_ns);
+/* weir_task_cut_run - go on with what is due. WEIR_DONE: nothing is; WEIR_AGAIN, WEIR_WAIT (an
+ * output is full), or an error: take nothing in. */
+int weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns);
+/* weir_task_cut_precommit - go on with those that wait for it, oldest first. */
+void weir_task_cut_precommit(struct weir_task *task);
+/* weir_task_cut_event - a barrier, a marker or an end in task->item, of gate g. True: something is
+ * due. */
+bool weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns);
+/* weir_task_cut_sources_end - the last source has ended. True: something is due. */
+bool weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns);
+/* weir_task_cut_restore - behind open. */
+int weir_task_cut_restore(struct weir_task *task);
+/* weir_task_cut_waits - all data is processed: whether the end waits for a checkpoint. */
+bool weir_task_cut_waits(struct weir_task *task);
+/* weir_task_cut_end - the task is in a terminal state: no letters any more. */
+void weir_task_cut_end(struct weir_task *task);
+/* weir_task_release - the batch in the chain is done with. */
+void weir_task_release(struct weir_task *task);
+
+#endif
