@@ -95,6 +95,10 @@ enum weir_exit {
     /* 15xx: state and timers */                                                                   \
     X(ESTATE, 1501, FAILED, "keyed state was used in a way it does not allow",                     \
         "no key is set, or another type than declared", "correct the operator")                    \
+    X(ECHECKPOINT, 1502, DATA, "there is no checkpoint that may be used",                          \
+        "the newest is damaged, and it may have been told to sinks already",                       \
+        "see weir checkpoint verify; then restore an older one and accept duplicates, or start "   \
+        "from nothing")                                                                            \
     /* 16xx: jobs and tasks */                                                                     \
     X(EFAILED, 1601, FAILED, "the job failed", "an operator returned an error",                    \
         "see the first cause in the message")                                                      \
@@ -103,6 +107,12 @@ enum weir_exit {
         "report it, with the command that shows it")                                               \
     X(ERUNNING, 1604, CONFIG, "a job of this name is running already", "it was started twice",     \
         "give this one another name (--name), or stop the other")                                  \
+    X(EFENCED, 1605, TEMPFAIL, "a newer run of this job has taken over its checkpoints",           \
+        "it was started again while this one still ran, or was thought dead",                      \
+        "let the newer one run; this one has told nobody of its last checkpoint")                  \
+    X(EOUTCOME, 1606, IO, "it cannot be known whether the last checkpoint is durable",             \
+        "the sync that makes its manifest durable failed",                                         \
+        "mend the device and start again: what is on the disk decides")                            \
     /* 18xx: control of running jobs */                                                            \
     X(ENOJOB, 1801, UNAVAILABLE, "no job of this name is running",                                 \
         "it has ended, or runs under another name or as another user",                             \

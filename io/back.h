@@ -23,6 +23,7 @@ struct weir_io_back {
     void (*cancel)(struct weir_io *io, struct weir_io_op *op);
     /* The rest may be NULL: nothing to register, files of the host, its clock, nothing due. */
     int (*add_range)(struct weir_io *io, void *base, uint64_t bytes);
+    void (*drop_range)(struct weir_io *io, const void *base);
     int (*map)(struct weir_io *io, const char *path, struct weir_io_map *ret_map);
     int64_t (*clock_ns)(const struct weir_io *io, bool wall);
     int64_t (*due_ns)(const struct weir_io *io);

@@ -111,6 +111,7 @@ weir_io_finish(struct weir_io *io, struct weir_io_op *op, int64_t res)
 {
     WEIR_DCHECK(op->state == WEIR_IO_FLYING, "state %d", op->state);
     bool transient = res == -EINTR || (res == -EAGAIN && op->verb != WEIR_IO_OPEN);
+    transient = transient && op->verb != WEIR_IO_SYNC; /* the second may succeed for nothing */
     if (transient && !op->canceling && op->retry_cnt < WEIR_IO_RETRY_MAX) {
         op->retry_cnt++;
         io->back->submit(io, op);
@@ -322,6 +323,14 @@ int
 weir_io_register(struct weir_io *io, void *base, uint64_t bytes)
 {
     return io->back->add_range != NULL ? io->back->add_range(io, base, bytes) : 0;
+}
+
+void
+weir_io_unregister(struct weir_io *io, const void *base)
+{
+    if (io->back->drop_range != NULL) {
+        io->back->drop_range(io, base);
+    }
 }
 
 uint32_t

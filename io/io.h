@@ -53,7 +53,8 @@ struct weir_sim;
 #define WEIR_IO_STDIN 0
 #define WEIR_IO_STDOUT 1
 #define WEIR_IO_STDERR 2
-/* Transient failures (EINTR, EAGAIN) are tried again so often before they are reported. */
+/* Transient failures (EINTR, EAGAIN) are tried again so often before they are reported; those of a
+ * sync are not. */
 #define WEIR_IO_RETRY_MAX 8
 
 enum weir_io_kind { WEIR_IO_AUTO, WEIR_IO_URING, WEIR_IO_POSIX, WEIR_IO_SIM, WEIR_IO_KIND_CNT };
@@ -191,10 +192,15 @@ WEIR_API const char *weir_io_degraded(const struct weir_io *io);
 /* weir_io_register - tell io of memory that buffers will lie in, so that it need not map it each
  * time.
  *
- * Thread:  owner, after start. Limits: 16 ranges of up to 1 GiB. Owner: borrowed until close.
+ * Thread:  owner, after start. Limits: 16 ranges of up to 1 GiB at a time.
+ * Owner:   borrowed until weir_io_unregister or close: memory that is freed before would be written
+ *          from where it was.
  * Returns: 0, also where the implementation has no use for it.
  */
 WEIR_API int weir_io_register(struct weir_io *io, void *base, uint64_t bytes) WEIR_MUST_USE;
+/* weir_io_unregister - the range that begins at base is no longer one; nothing of it may fly. What
+ * was never registered is passed over. */
+WEIR_API void weir_io_unregister(struct weir_io *io, const void *base);
 
 /* weir_io_submit - hand op over; it completes in a later weir_io_poll, never within this call.
  *

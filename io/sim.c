@@ -18,6 +18,7 @@
 struct sim {
     struct weir_io io;
     struct weir_sim *world;
+    uint32_t life; /* of the world, when it was attached */
 };
 
 static struct sim *
@@ -140,7 +141,11 @@ sim_poll(struct weir_io *io)
         if (op == NULL || due_ns > world->now_ns) {
             return;
         }
-        weir_io_finish(io, op, op->canceling ? run_canceled(world, op) : run(world, op));
+        bool is_dead = sim_of(io)->life != world->life;
+        int64_t res = is_dead         ? -ECANCELED
+                      : op->canceling ? run_canceled(world, op)
+                                      : run(world, op);
+        weir_io_finish(io, op, res);
     }
 }
 
@@ -221,6 +226,7 @@ weir_sim_attach(struct weir_sim *world, uint32_t depth, struct weir_io **ret_io)
     }
     weir_io_init(&sim->io, &sim_back, depth);
     sim->world = world;
+    sim->life = world->life;
     *ret_io = &sim->io;
     return 0;
 }
@@ -261,6 +267,7 @@ weir_sim_open(const struct weir_sim_config *config, struct weir_sim **ret_world)
     world->files[0].is_used = true;
     world->files[0].is_linked = true;
     world->files[0].is_dir = true;
+    world->files[0].is_durable = true;
     int err = make_std(world);
     if (err != 0) {
         weir_sim_close(world);
@@ -283,6 +290,9 @@ weir_sim_close(struct weir_sim *world)
         if (world->files[i].base != NULL) {
             (void)munmap(world->files[i].base, SIM_FILE_BYTES_MAX); /* our own mapping */
         }
+        if (world->files[i].durable != NULL) {
+            (void)munmap(world->files[i].durable, SIM_FILE_BYTES_MAX); /* our own mapping */
+        }
     }
     free(world);
 }
@@ -295,8 +305,12 @@ weir_sim_put(struct weir_sim *world, const char *path, const void *data, uint64_
     int err = bytes > SIM_FILE_BYTES_MAX ? -EFBIG : weir_sim_path(world, WEIR_IO_CWD, path, full);
     for (char *slash = full + 1; err == 0 && (slash = strchr(slash, '/')) != NULL; slash++) {
         *slash = '\0';
-        err = weir_sim_file_find(world, full) == NULL ? weir_sim_file_make(world, full, true, &file)
-                                                      : 0;
+        if (weir_sim_file_find(world, full) == NULL) {
+            err = weir_sim_file_make(world, full, true, &file);
+        }
+        if (err == 0 && file != NULL && file->is_dir) {
+            weir_sim_power_harden(world, file);
+        }
         *slash = '/';
     }
     if (err == 0) {
@@ -309,6 +323,7 @@ weir_sim_put(struct weir_sim *world, const char *path, const void *data, uint64_
     memcpy(file->base, data, bytes);
     world->used_bytes += bytes - file->bytes;
     file->bytes = bytes;
+    weir_sim_power_harden(world, file);
     return 0;
 }
 

@@ -7,8 +7,9 @@
  * weir_io_poll is given; weir_io_due_ns says where to move it when nothing else can go on.
  *
  * Paths are absolute or relative to "/"; handles 0 to 2 are the files /dev/stdin, /dev/stdout and
- * /dev/stderr. It has no symbolic links, no permissions but weir_sim_deny, and no crash yet: what
- * was written counts as durable.
+ * /dev/stderr. It has no symbolic links and no permissions but weir_sim_deny. What was written
+ * counts as durable, unless config.cuts_power keeps apart what was synced: then weir_sim_cut_power
+ * leaves the disk as a power cut may.
  *
  * Limits: 256 files of up to 1 GiB (reserved, not taken), 256 handles, 64 KiB in flight per socket.
  */
@@ -26,6 +27,7 @@ struct weir_sim_config {
     int64_t latency_ns_max; /* operations take [1, latency_ns_max]; 0 means 100 us */
     uint64_t disk_bytes; /* room for all files; 0 means no limit but the files' own */
     uint32_t short_ppm; /* reads, writes, receives, sends cut short, per million */
+    bool cuts_power; /* tell what is durable from what is not; directories are not renamed then */
 };
 
 /* weir_sim_open - an empty world; allocates. weir_sim_close - after the last io on it was
@@ -48,6 +50,19 @@ WEIR_API void weir_sim_deny(struct weir_sim *world, const char *path);
  */
 WEIR_API void
 weir_sim_fault(struct weir_sim *world, enum weir_io_verb verb, uint32_t skip_cnt, int errnum);
+
+/* weir_sim_cut_power - the host dies and starts again: under config.cuts_power the disk is left in
+ * a state, drawn from seed, that a file system may leave.
+ *
+ * Each sector of 512 bytes that was written since its file was synced is old or new, also in a file
+ * that was never synced (zeros before); its length is the old one, the new one, or between. A name
+ * that was made, changed or removed since its directory was synced is as before or as after, each
+ * on its own. Handles and locks are gone. Every io on the world is dead: what flies in it ends
+ * without effect, by weir_io_close.
+ * weir_sim_kill - the same of the process alone: what was written stays.
+ */
+WEIR_API void weir_sim_cut_power(struct weir_sim *world, uint64_t seed);
+WEIR_API void weir_sim_kill(struct weir_sim *world);
 
 /* weir_sim_attach - an io on this world (weir_io_open with kind SIM). */
 int weir_sim_attach(struct weir_sim *world, uint32_t depth, struct weir_io **ret_io);

@@ -83,6 +83,13 @@ check_parent(struct weir_sim *world, const char *path)
     return dir == NULL ? -ENOENT : !dir->is_dir ? -ENOTDIR : dir->is_denied ? -EACCES : 0;
 }
 
+char *
+weir_sim_map_bytes(void)
+{
+    return mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 int
 weir_sim_file_make(
     struct weir_sim *world, const char *path, bool is_dir, struct sim_file **ret_file)
@@ -98,18 +105,16 @@ weir_sim_file_make(
     if (file == world->files + SIM_FILE_CNT_MAX) {
         return -ENOSPC;
     }
-    char *base = NULL;
-    if (!is_dir) {
-        base = mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base == MAP_FAILED) {
-            return -ENOMEM;
-        }
+    char *base = is_dir ? NULL : weir_sim_map_bytes();
+    char *durable = is_dir || !world->config.cuts_power ? NULL : weir_sim_map_bytes();
+    if (base == MAP_FAILED || durable == MAP_FAILED) {
+        return -ENOMEM;
     }
     *file = (struct sim_file){.is_used = true,
         .is_linked = true,
         .is_dir = is_dir,
         .base = base,
+        .durable = durable,
         .mtime_ns = world->now_ns};
     memcpy(file->path, path, strlen(path) + 1);
     *ret_file = file;
@@ -128,8 +133,11 @@ cut_file(struct weir_sim *world, struct sim_file *file, uint64_t bytes)
 void
 weir_sim_file_drop(struct weir_sim *world, struct sim_file *file)
 {
-    if (file->is_linked || file->handle_cnt > 0) {
+    if (file->is_linked || file->handle_cnt > 0 || file->is_durable) {
         return;
+    }
+    if (file->durable != NULL) {
+        (void)munmap(file->durable, SIM_FILE_BYTES_MAX); /* our own mapping */
     }
     if (file->base != NULL) {
         world->used_bytes -= file->bytes;
@@ -381,6 +389,7 @@ disk_rename(struct weir_sim *world, struct weir_io_op *op, struct sim_file *file
             continue;
         }
         char tail[SIM_PATH_BYTES];
+        weir_sim_power_moved(moved);
         memcpy(tail, moved->path + from_bytes, strlen(moved->path + from_bytes) + 1);
         if (strlen(to) + strlen(tail) >= SIM_PATH_BYTES) {
             return -ENAMETOOLONG;
@@ -455,6 +464,7 @@ weir_sim_disk(struct weir_sim *world, struct weir_io_op *op)
     case WEIR_IO_WRITE:
         return disk_write(world, op, handle);
     case WEIR_IO_SYNC:
+        weir_sim_power_sync(world, handle->file);
         return 0;
     case WEIR_IO_TRUNCATE:
         if (op->bytes < handle->file->bytes) {

@@ -26,6 +26,12 @@ struct sim_file {
     char *base;
     uint64_t bytes;
     int64_t mtime_ns;
+    /* Under config.cuts_power: what the disk holds whatever comes; see sim_power.c. */
+    char *durable;
+    uint64_t durable_bytes;
+    bool is_durable; /* its name is */
+    char durable_path[SIM_PATH_BYTES];
+    char middle_path[SIM_PATH_BYTES]; /* "": a name it had between that and now */
 };
 
 enum sim_handle_kind { SIM_FREE, SIM_FILE, SIM_LISTENER, SIM_SOCKET };
@@ -55,6 +61,7 @@ struct weir_sim {
     struct weir_rng rng;
     int64_t now_ns;
     uint32_t port_next;
+    uint32_t life; /* an io of an earlier life is dead */
     uint64_t used_bytes;
     struct sim_file files[SIM_FILE_CNT_MAX];
     struct sim_handle handles[SIM_HANDLE_CNT_MAX];
@@ -74,6 +81,13 @@ int64_t weir_sim_net(struct weir_sim *world, struct weir_io_op *op);
 bool weir_sim_net_would_wait(struct weir_sim *world, const struct weir_io_op *op);
 /* weir_sim_net_close - the socket or listener goes; the peer reads what is left, then the end. */
 void weir_sim_net_close(struct weir_sim *world, int32_t handle);
+
+/* The durable half. sync: of a file its contents, of a directory the names in it. harden: all that
+ * a file is now is durable. moved: it is about to get another name. map: room for contents. */
+void weir_sim_power_sync(struct weir_sim *world, struct sim_file *file);
+void weir_sim_power_harden(struct weir_sim *world, struct sim_file *file);
+void weir_sim_power_moved(struct sim_file *file);
+char *weir_sim_map_bytes(void);
 
 /* weir_sim_cut - how much of bytes moves this time: all, or fewer by the world's draw. */
 uint64_t weir_sim_cut(struct weir_sim *world, uint64_t bytes);

@@ -312,28 +312,61 @@ uring_start(struct weir_io *io)
     return 0;
 }
 
+/* The place of a range that was given back, or a new one. */
+static uint32_t
+free_range(const struct uring *uring)
+{
+    uint32_t at = 0;
+    while (at < uring->range_cnt && uring->ranges[at].iov_len != 0) {
+        at++;
+    }
+    return at;
+}
+
+static int
+update_range(struct uring *uring, uint32_t at, const struct iovec *range)
+{
+    __u64 tag = 0;
+    return io_uring_register_buffers_update_tag(&uring->ring, at, range, &tag, 1);
+}
+
 static int
 uring_add_range(struct weir_io *io, void *base, uint64_t bytes)
 {
     struct uring *uring = uring_of(io);
-    if (bytes == 0 || bytes > WEIR_GIB || uring->range_cnt == URING_RANGE_CNT_MAX) {
+    uint32_t at = free_range(uring);
+    if (bytes == 0 || bytes > WEIR_GIB || at == URING_RANGE_CNT_MAX) {
         return weir_err_push(WEIR_EINVAL,
             "register %lu bytes as range %u of %d: a range has 1 GiB at most", (unsigned long)bytes,
-            uring->range_cnt, URING_RANGE_CNT_MAX);
+            at, URING_RANGE_CNT_MAX);
     }
     if (!uring->has_ranges) {
         return 0;
     }
     struct iovec range = {.iov_base = base, .iov_len = bytes};
-    __u64 tag = 0;
-    int rc = io_uring_register_buffers_update_tag(&uring->ring, uring->range_cnt, &range, &tag, 1);
+    int rc = update_range(uring, at, &range);
     if (rc != 1) {
         uring->has_ranges = false;
         weir_io_degrade(io, "no registered buffers (%s)", strerror(rc < 0 ? -rc : EIO));
         return 0;
     }
-    uring->ranges[uring->range_cnt++] = range;
+    uring->ranges[at] = range;
+    uring->range_cnt = (uint32_t)weir_max_u64(uring->range_cnt, at + 1);
     return 0;
+}
+
+/* No longer looked up, whether or not the kernel lets the pages go at once. */
+static void
+uring_drop_range(struct weir_io *io, const void *base)
+{
+    struct uring *uring = uring_of(io);
+    for (uint32_t i = 0; i < uring->range_cnt; i++) {
+        if (uring->ranges[i].iov_base == base && uring->ranges[i].iov_len != 0) {
+            uring->ranges[i] = (struct iovec){0};
+            (void)update_range(uring, i, &uring->ranges[i]);
+            return;
+        }
+    }
 }
 
 static void
@@ -354,6 +387,7 @@ static const struct weir_io_back uring_back = {
     .wait = uring_wait,
     .cancel = uring_cancel,
     .add_range = uring_add_range,
+    .drop_range = uring_drop_range,
 };
 
 /* Every verb that we would use must be known to the kernel; the first that is not is named. */

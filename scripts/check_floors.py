@@ -16,7 +16,7 @@ import sys
 FLOORS = ["base", "io", "dataplane", "sched", "apps"]
 
 # Doors of io that dataplane may see; sched sees all.
-DATAPLANE_IO = {"io/io.h", "io/buf.h", "io/frame.h", "io/unpack.h"}
+DATAPLANE_IO = {"io/io.h", "io/buf.h", "io/frame.h", "io/relay.h", "io/unpack.h"}
 
 # Dataplane has no threads, no system calls, no clock and no configuration.
 DATAPLANE_NEVER = {

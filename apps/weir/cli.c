@@ -92,7 +92,7 @@ print_help(void)
     (void)printf("  weir VERB [flags] [arguments]\n  weir VERB -h\n\n");
     print_heading("Verbs:");
     for (size_t i = 0; i < weir_verbs_cnt; i++) {
-        (void)printf("  %-16s %s\n", weir_verbs[i]->name, weir_verbs[i]->text);
+        (void)printf("  %-18s %s\n", weir_verbs[i]->name, weir_verbs[i]->text);
     }
     (void)printf(
         "\nExit codes: 0 done, 1 the job failed, 2 usage, 65 bad input, 66 no input, 69 a service "
@@ -312,7 +312,7 @@ print_group_help(const char *word)
     size_t chars = strlen(word);
     for (size_t i = 0; i < weir_verbs_cnt; i++) {
         if (strncmp(weir_verbs[i]->name, word, chars) == 0 && weir_verbs[i]->name[chars] == ' ') {
-            (void)printf("weir %-16s %s\n", weir_verbs[i]->name, weir_verbs[i]->text);
+            (void)printf("weir %-18s %s\n", weir_verbs[i]->name, weir_verbs[i]->text);
             found = true;
         }
     }

@@ -6,6 +6,9 @@
 #include "apps/weir/cli.h"
 
 extern const struct weir_verb weir_verb_cancel;
+extern const struct weir_verb weir_verb_checkpoint_list;
+extern const struct weir_verb weir_verb_checkpoint_show;
+extern const struct weir_verb weir_verb_checkpoint_verify;
 extern const struct weir_verb weir_verb_completion;
 extern const struct weir_verb weir_verb_config_defaults;
 extern const struct weir_verb weir_verb_config_show;

@@ -138,7 +138,7 @@ perform(struct place *place, struct weir_io_op *op)
 static WEIR_UNUSED const char *
 at(struct place *place, const char *name)
 {
-    static char path[4][128];
+    static char path[4][256];
     static int next;
     char *to = path[next++ % 4];
     (void)snprintf(to, sizeof path[0], "%s/%s", place->dir, name);

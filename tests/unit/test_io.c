@@ -57,6 +57,36 @@ t_a_file_reads_back_what_was_written(void **state)
     close_file(place, file);
 }
 
+/* More ranges in turn than there may be at a time; each is written from while it is one, and
+ * after. */
+static void
+t_memory_is_registered_and_given_back(void **state)
+{
+    struct place *place = *state;
+    int32_t file = open_file(place, "f", WEIR_IO_O_READ | WEIR_IO_O_WRITE | WEIR_IO_O_CREATE);
+    for (int i = 0; i < 40; i++) {
+        char in[100];
+        char *out = aligned_alloc(4096, 8192);
+        assert_non_null(out);
+        memset(out, i, 8192);
+        assert_int_equal(weir_io_register(place->io, out, 8192), 0);
+        for (int round = 0; round < 2; round++) {
+            memset(out + 4000, i + round, sizeof in);
+            struct weir_io_op op;
+            weir_io_op_write(&op, file, out + 4000, sizeof in, 0);
+            op.flags = WEIR_IO_WHOLE;
+            assert_int_equal(perform(place, &op), sizeof in);
+            weir_io_op_read(&op, file, in, sizeof in, 0);
+            op.flags = WEIR_IO_WHOLE;
+            assert_int_equal(perform(place, &op), sizeof in);
+            assert_memory_equal(in, out + 4000, sizeof in);
+            weir_io_unregister(place->io, out); /* the second time it is none */
+        }
+        free(out);
+    }
+    close_file(place, file);
+}
+
 static void
 t_open_tells_what_is_wrong_with_a_path(void **state)
 {
@@ -741,6 +771,7 @@ main(void)
     (void)signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         ON_ALL(t_a_file_reads_back_what_was_written),
+        ON_ALL(t_memory_is_registered_and_given_back),
         ON_ALL(t_open_tells_what_is_wrong_with_a_path),
         ON_ALL(t_flags_of_open_hold),
         ON_ALL(t_rename_list_and_unlink_agree),

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/store_look.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "sched/store_priv.h"
+
+#define DIR_FLAGS (WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY)
+
+/* Names of one directory, one after the other. */
+struct names {
+    char (*name)[STORE_NAME_BYTES];
+    uint32_t cnt;
+    uint32_t room;
+};
+
+struct weir_look {
+    struct weir_io *io;
+    struct weir_snapshot_reader *reader;
+    struct weir_look_checkpoint *entries;
+    uint32_t cnt;
+    uint32_t room;
+    int32_t top; /* handle of the directory given */
+    bool is_job; /* it is a job's own */
+};
+
+static int
+open_at(struct weir_look *look, int32_t dir, const char *path, uint32_t flags, int32_t *ret)
+{
+    struct weir_io_op op;
+    weir_io_op_open(&op, dir, path, flags);
+    int64_t res = weir_io_perform(look->io, &op);
+    if (res < 0) {
+        return weir_io_op_fail(&op);
+    }
+    *ret = (int32_t)res;
+    return 0;
+}
+
+static void
+close_at(struct weir_look *look, int32_t handle)
+{
+    struct weir_io_op op;
+    if (handle >= 0) {
+        weir_io_op_close(&op, handle);
+        (void)weir_io_perform(look->io, &op); /* it was only read */
+    }
+}
+
+static int
+list_dir(struct weir_look *look, int32_t dir, struct names *ret)
+{
+    static const char text[] = "list a directory of checkpoints";
+    char *buf = malloc(STORE_LIST_BYTES);
+    int err = buf == NULL ? weir_err_push(WEIR_ENOMEM, text) : 0;
+    while (err == 0) {
+        struct weir_io_op op;
+        weir_io_op_list(&op, dir, buf, STORE_LIST_BYTES);
+        int64_t got = weir_io_perform(look->io, &op);
+        if (got <= 0) {
+            err = got < 0 ? weir_io_op_fail(&op) : 0;
+            break;
+        }
+        uint64_t pos = 0;
+        enum weir_io_type type;
+        const char *name;
+        while (err == 0 && (name = weir_io_list_next(buf, (uint64_t)got, &pos, &type)) != NULL) {
+            void *names = ret->name;
+            if (ret->cnt == WEIR_LOOK_CHECKPOINT_CNT_MAX ||
+                !weir_store_grow(&names, ret->cnt, &ret->room, sizeof *ret->name)) {
+                err = weir_err_push(WEIR_ENOMEM, text);
+                break;
+            }
+            ret->name = names;
+            (void)snprintf(ret->name[ret->cnt++], sizeof *ret->name, "%s", name);
+        }
+    }
+    free(buf);
+    return err;
+}
+
+/* A whole file of at most a manifest's size; *ret_buf is the caller's. */
+static int
+read_file(
+    struct weir_look *look, int32_t dir, const char *name, void **ret_buf, uint64_t *ret_bytes)
+{
+    int32_t file = -1;
+    struct weir_io_stat stat;
+    struct weir_io_op op;
+    uint32_t flags = WEIR_IO_O_READ | WEIR_IO_O_NOFOLLOW | WEIR_IO_O_REGULAR;
+    int err = open_at(look, dir, name, flags, &file);
+    if (err != 0) {
+        return err;
+    }
+    void *buf = NULL;
+    weir_io_op_stat(&op, file, NULL, &stat);
+    if (weir_io_perform(look->io, &op) < 0) {
+        err = weir_io_op_fail(&op);
+        goto out;
+    }
+    if (stat.bytes > WEIR_MANIFEST_BYTES_MAX) {
+        err = weir_err_push(
+            WEIR_EDATA, "%s has %" PRIu64 " bytes, more than any manifest may", name, stat.bytes);
+        goto out;
+    }
+    buf = malloc(stat.bytes + 1);
+    if (buf == NULL) {
+        err = weir_err_push(WEIR_ENOMEM, "%s", name);
+        goto out;
+    }
+    weir_io_op_read(&op, file, buf, stat.bytes, 0);
+    op.flags = WEIR_IO_WHOLE;
+    int64_t got = stat.bytes > 0 ? weir_io_perform(look->io, &op) : 0;
+    if (got < 0) {
+        err = weir_io_op_fail(&op);
+        goto out;
+    }
+    *ret_buf = buf;
+    *ret_bytes = (uint64_t)got;
+    buf = NULL;
+out:
+    free(buf);
+    close_at(look, file);
+    return err;
+}
+
+/* Its error becomes what is wrong with the entry; the context is taken off the stack. */
+static void
+keep_error(struct weir_look_checkpoint *entry, int err)
+{
+    entry->err =
+        err == WEIR_EDATA || err == WEIR_EFORMAT || err == WEIR_ENOINPUT ? WEIR_ECHECKPOINT : err;
+    if (entry->wrong[0] == '\0') {
+        weir_err_save(entry->wrong, sizeof entry->wrong);
+    }
+    weir_err_clear();
+}
+
+static void
+read_manifest(struct weir_look *look, int32_t dir, struct weir_look_checkpoint *entry)
+{
+    char name[STORE_NAME_BYTES];
+    const char *wrong = NULL;
+    uint64_t off = 0;
+    (void)snprintf(name, sizeof name, "M-%" PRIu64 "-%" PRIu64, entry->checkpoint, entry->epoch);
+    int err = read_file(look, dir, name, &entry->buf, &entry->manifest_bytes);
+    if (err != 0) {
+        keep_error(entry, err);
+        return;
+    }
+    err = weir_manifest_decode(entry->buf, entry->manifest_bytes, &entry->manifest, &wrong, &off);
+    if (err == 0 && (entry->manifest.checkpoint != entry->checkpoint ||
+                        entry->manifest.epoch != entry->epoch)) {
+        weir_manifest_fini(&entry->manifest);
+        entry->manifest = (struct weir_manifest){0};
+        err = WEIR_EDATA;
+        wrong = "it belongs to another checkpoint or epoch";
+    }
+    if (err != 0) {
+        (void)snprintf(entry->wrong, sizeof entry->wrong, "manifest/%s, byte %" PRIu64 ": %s", name,
+            off, wrong);
+        keep_error(entry, err);
+    }
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    const struct weir_look_checkpoint *left = a;
+    const struct weir_look_checkpoint *right = b;
+    if (left->checkpoint != right->checkpoint) {
+        return left->checkpoint < right->checkpoint ? -1 : 1;
+    }
+    return left->epoch == right->epoch ? 0 : left->epoch < right->epoch ? -1 : 1;
+}
+
+/* The timeline rule of store.h over entries [first, cnt): which one is the truth. */
+static void
+mark_current(struct weir_look *look, int32_t dir, const struct names *names, uint32_t first)
+{
+    uint64_t top = 0;
+    struct weir_look_checkpoint *current = NULL;
+    for (uint32_t i = 0; i < names->cnt; i++) {
+        struct store_name parsed;
+        if (weir_store_name_parse(names->name[i], &parsed) && parsed.kind == 'B') {
+            top = weir_max_u64(top, parsed.epoch);
+        }
+    }
+    for (uint32_t i = first; i < look->cnt; i++) {
+        current = look->entries[i].epoch == top ? &look->entries[i] : current;
+    }
+    if (current != NULL || top == 0) {
+        top = 0;
+    } else {
+        char name[STORE_NAME_BYTES];
+        void *buf = NULL;
+        uint64_t bytes = 0;
+        struct store_record record = {0};
+        (void)snprintf(name, sizeof name, "B-%" PRIu64, top);
+        if (read_file(look, dir, name, &buf, &bytes) == 0 && bytes == sizeof record) {
+            memcpy(&record, buf, sizeof record);
+        }
+        weir_err_clear(); /* then none is marked */
+        free(buf);
+        for (uint32_t i = first; i < look->cnt; i++) {
+            struct weir_look_checkpoint *entry = &look->entries[i];
+            bool is_base =
+                entry->checkpoint == record.base_checkpoint && entry->epoch == record.base_epoch;
+            current = is_base ? entry : current;
+        }
+    }
+    if (current != NULL) {
+        current->is_current = true;
+    }
+}
+
+static int
+add_entry(struct weir_look *look, const char *job, const struct store_name *name)
+{
+    void *entries = look->entries;
+    if (look->cnt == WEIR_LOOK_CHECKPOINT_CNT_MAX ||
+        !weir_store_grow(&entries, look->cnt, &look->room, sizeof *look->entries)) {
+        return weir_err_push(WEIR_ENOMEM, "the list of checkpoints");
+    }
+    look->entries = entries;
+    struct weir_look_checkpoint *entry = &look->entries[look->cnt++];
+    *entry = (struct weir_look_checkpoint){.checkpoint = name->checkpoint, .epoch = name->epoch};
+    (void)snprintf(entry->job, sizeof entry->job, "%.127s", job);
+    return 0;
+}
+
+/* All manifests of one job, whose directory is `at` below dir. */
+static int
+read_job(struct weir_look *look, int32_t dir, const char *at, const char *job)
+{
+    char path[2 * STORE_NAME_BYTES];
+    int32_t manifests = -1;
+    struct names names = {0};
+    uint32_t first = look->cnt;
+    (void)snprintf(path, sizeof path, "%s/manifest", at);
+    int err = open_at(look, dir, path, DIR_FLAGS, &manifests);
+    if (err != 0) {
+        return err;
+    }
+    err = list_dir(look, manifests, &names);
+    for (uint32_t i = 0; i < names.cnt && err == 0; i++) {
+        struct store_name parsed;
+        if (weir_store_name_parse(names.name[i], &parsed) && parsed.kind == 'M') {
+            err = add_entry(look, job, &parsed);
+        }
+    }
+    if (err == 0 && look->cnt > first) {
+        qsort(&look->entries[first], look->cnt - first, sizeof *look->entries, compare);
+        for (uint32_t i = first; i < look->cnt; i++) {
+            read_manifest(look, manifests, &look->entries[i]);
+        }
+        mark_current(look, manifests, &names, first);
+    }
+    free(names.name);
+    close_at(look, manifests);
+    return err;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The last part of a path, for the name of a job whose own directory was given. */
+static void
+last_part(const char *path, char ret[WEIR_LOOK_JOB_BYTES])
+{
+    size_t bytes = strlen(path);
+    while (bytes > 1 && path[bytes - 1] == '/') {
+        bytes--;
+    }
+    size_t from = bytes;
+    while (from > 0 && path[from - 1] != '/') {
+        from--;
+    }
+    (void)snprintf(
+        ret, WEIR_LOOK_JOB_BYTES, "%.*s", (int)weir_min_u64(bytes - from, 100), path + from);
+}
+
+static int
+read_all(struct weir_look *look, const char *dir)
+{
+    char own[WEIR_LOOK_JOB_BYTES];
+    struct names names = {0};
+    uint32_t job_cnt = 0;
+    last_part(dir, own);
+    int err = read_job(look, look->top, ".", own);
+    look->is_job = err == 0;
+    if (err != WEIR_ENOINPUT) {
+        return err;
+    }
+    weir_err_clear();
+    err = list_dir(look, look->top, &names);
+    if (names.cnt > 0) {
+        qsort(names.name, names.cnt, sizeof *names.name, compare_names);
+    }
+    for (uint32_t i = 0; i < names.cnt && err == 0; i++) {
+        err = read_job(look, look->top, names.name[i], names.name[i]);
+        job_cnt += err == 0 ? 1 : 0;
+        if (err == WEIR_ENOINPUT) { /* no job's directory */
+            weir_err_clear();
+            err = 0;
+        }
+    }
+    free(names.name);
+    if (err == 0 && job_cnt == 0) {
+        return weir_err_push(WEIR_ENOINPUT, "%s holds no checkpoints: no JOB/manifest in it", dir);
+    }
+    return err;
+}
+
+int
+weir_look_open(const char *dir, struct weir_look **ret_look)
+{
+    struct weir_look *look = calloc(1, sizeof *look);
+    if (look == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a look at checkpoints");
+    }
+    look->top = -1;
+    struct weir_io_config config = {.kind = WEIR_IO_AUTO};
+    int err = weir_io_open(&config, &look->io);
+    err = err == 0 ? weir_io_start(look->io) : err;
+    struct weir_snapshot_config reader = {.io = look->io,
+        .depth = 2,
+        .block_bytes = WEIR_SNAPSHOT_BLOCK_BYTES_MAX,
+        .unregistered = true};
+    err = err == 0 ? weir_snapshot_reader_open(&reader, &look->reader) : err;
+    err = err == 0 ? open_at(look, WEIR_IO_CWD, dir, DIR_FLAGS, &look->top) : err;
+    err = err == 0 ? read_all(look, dir) : err;
+    if (err != 0) {
+        weir_look_close(look);
+        return err;
+    }
+    *ret_look = look;
+    return 0;
+}
+
+void
+weir_look_close(struct weir_look *look)
+{
+    if (look == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < look->cnt; i++) {
+        weir_manifest_fini(&look->entries[i].manifest);
+        free(look->entries[i].buf);
+    }
+    weir_snapshot_reader_close(look->reader);
+    close_at(look, look->top);
+    weir_io_close(look->io);
+    free(look->entries);
+    free(look);
+}
+
+uint32_t
+weir_look_cnt(const struct weir_look *look)
+{
+    return look->cnt;
+}
+
+const struct weir_look_checkpoint *
+weir_look_at(const struct weir_look *look, uint32_t idx)
+{
+    return &look->entries[idx];
+}
+
+static int
+verify_file(struct weir_look *look, int32_t data, struct weir_look_checkpoint *entry, uint32_t idx)
+{
+    struct weir_snapshot_ask ask = {.dir = data, .file = &entry->manifest.files[idx]};
+    weir_snapshot_read(look->reader, &ask);
+    int err;
+    while ((err = weir_snapshot_read_poll(look->reader)) == WEIR_RELAY_BUSY) {
+        if (weir_io_poll(look->io, weir_io_clock_ns(look->io)) == 0) {
+            weir_io_wait(look->io, WEIR_SEC_NS, -1);
+        }
+    }
+    if (err != 0) {
+        (void)snprintf(entry->wrong, sizeof entry->wrong, "data/%s",
+            weir_snapshot_read_fault(look->reader)->text);
+        keep_error(entry, err);
+    }
+    return entry->err;
+}
+
+int
+weir_look_verify(struct weir_look *look, uint32_t idx)
+{
+    struct weir_look_checkpoint *entry = &look->entries[idx];
+    char path[WEIR_LOOK_JOB_BYTES + 8];
+    int32_t data = -1;
+    if (entry->err != 0) {
+        return entry->err;
+    }
+    (void)snprintf(path, sizeof path, "%s/data", look->is_job ? "." : entry->job);
+    int err = open_at(look, look->top, path, DIR_FLAGS, &data);
+    if (err != 0) {
+        keep_error(entry, err);
+        return entry->err;
+    }
+    for (uint32_t i = 0; i < entry->manifest.file_cnt && err == 0; i++) {
+        err = verify_file(look, data, entry, i);
+    }
+    close_at(look, data);
+    return err;
+}

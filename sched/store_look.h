@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_look.h: a directory of checkpoints as it lies there: read, verified, never changed.
+ *
+ * It takes no lock and no epoch, so it may look while a job runs; what the job removes meanwhile is
+ * then missing. Blocks; thread: any one. The layout stands in store.h.
+ */
+#ifndef WEIR_SCHED_STORE_LOOK_H
+#define WEIR_SCHED_STORE_LOOK_H
+
+#include "dataplane/manifest.h"
+
+WEIR_C_BEGIN
+
+#define WEIR_LOOK_JOB_BYTES 128
+#define WEIR_LOOK_TEXT_BYTES 512
+#define WEIR_LOOK_CHECKPOINT_CNT_MAX 65536
+
+/* One manifest. */
+struct weir_look_checkpoint {
+    char job[WEIR_LOOK_JOB_BYTES];
+    uint64_t checkpoint; /* as its name says */
+    uint64_t epoch;
+    uint64_t manifest_bytes;
+    bool is_current; /* the one that a start would take, if it is good */
+    int err; /* 0, or why the manifest cannot be read: then it is empty */
+    char wrong[WEIR_LOOK_TEXT_BYTES]; /* of err, or of a verify: "file, block, byte: what" */
+    struct weir_manifest manifest;
+    void *buf; /* what manifest borrows */
+};
+
+struct weir_look;
+
+/* weir_look_open - read all manifests below dir: a job's directory, or one that holds jobs'.
+ *
+ * Shape:   by job, then by checkpoint and epoch, upward.
+ * Errors:  WEIR_ENOINPUT where dir is none or holds no checkpoints; WEIR_EPERM and the like. A
+ *          manifest that is damaged is no error of the call: see its err.
+ */
+WEIR_API int weir_look_open(const char *dir, struct weir_look **ret_look) WEIR_MUST_USE;
+WEIR_API void weir_look_close(struct weir_look *look);
+WEIR_API uint32_t weir_look_cnt(const struct weir_look *look);
+WEIR_API const struct weir_look_checkpoint *
+weir_look_at(const struct weir_look *look, uint32_t idx);
+/* weir_look_verify - read every block of every file of checkpoint idx.
+ *
+ * Returns: 0; WEIR_ECHECKPOINT for damage, with `wrong` of the checkpoint set; or an error of io.
+ */
+WEIR_API int weir_look_verify(struct weir_look *look, uint32_t idx) WEIR_MUST_USE;
+
+WEIR_C_END
+
+#endif
