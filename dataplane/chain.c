@@ -585,7 +585,8 @@ weir_chain_flush(struct weir_chain *chain)
     int waits = WEIR_DONE;
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
         struct weir_chain_node *node = &chain->nodes[i];
-        if (node->op.type->flush == NULL || node->finished) {
+        /* Who commits may have that to do after its end. */
+        if (node->op.type->flush == NULL || (node->finished && node->op.type->committed == NULL)) {
             continue;
         }
         int rc = node->op.type->flush(&node->op);

@@ -75,13 +75,13 @@ open_failed(struct sink *sink)
 static bool
 is_old_part(const char *name, const char *own_prefix)
 {
-    return (strncmp(name, "part-", 5) == 0 && strncmp(name, own_prefix, strlen(own_prefix)) != 0) ||
-           strcmp(name, "whole") == 0 || strcmp(name, "merging") == 0;
+    return weir_file_sink_is_part(name) && strncmp(name, own_prefix, strlen(own_prefix)) != 0;
 }
 
-/* Parts of an earlier run that failed are in the way of nobody but the reader. */
+/* Either looks whether a job with checkpoints has its parts there, or removes those of an earlier
+ * run that failed: they are in the way of nobody but the reader. */
 static int
-remove_old_parts(struct sink *sink)
+go_over_parts(struct sink *sink, bool removes)
 {
     struct weir_io *io = sink->env->io;
     char prefix[40];
@@ -91,6 +91,7 @@ remove_old_parts(struct sink *sink)
         return open_failed(sink);
     }
     int32_t dir = (int32_t)sink->op.result;
+    bool has_pending = false;
     for (;;) {
         uint64_t pos = 0;
         enum weir_io_type type;
@@ -101,7 +102,8 @@ remove_old_parts(struct sink *sink)
             break;
         }
         while ((name = weir_io_list_next(sink->bufs[0], (uint64_t)bytes, &pos, &type)) != NULL) {
-            if (is_old_part(name, prefix)) {
+            has_pending |= strncmp(name, ".pending-", 9) == 0;
+            if (removes && is_old_part(name, prefix)) {
                 weir_io_op_unlink(&sink->op, dir, name, 0);
                 (void)weir_io_perform(io, &sink->op); /* what stays is not counted either */
             }
@@ -109,7 +111,19 @@ remove_old_parts(struct sink *sink)
     }
     weir_io_op_close(&sink->op, dir);
     (void)weir_io_perform(io, &sink->op); /* opened for reading */
-    return 0;
+    return !has_pending ? 0
+                        : weir_err_push(WEIR_ECONFIG,
+                              "output %s: %s holds the parts of a job with checkpoints that has "
+                              "not finished; restore that job, or remove the directory",
+                              sink->conf->path, sink->dir);
+}
+
+static int
+remove_old_parts(struct sink *sink)
+{
+    int err = weir_file_sink_lock(sink, sink->dir, &sink->lock_handle);
+    err = err != 0 ? err : go_over_parts(sink, false);
+    return err != 0 ? err : go_over_parts(sink, true);
 }
 
 static int
@@ -127,6 +141,13 @@ make_dir(struct sink *sink)
 static int
 open_stream(struct sink *sink)
 {
+    const struct weir_file_sink_checkpoints *checkpoints = &sink->conf->checkpoints;
+    if (checkpoints->is_on && !checkpoints->at_least_once) {
+        return weir_err_push(WEIR_ECONFIG,
+            "output %s: rows in a stream cannot be taken back, so not with checkpoints; write to a "
+            "file, or set checkpoints.sink=at-least-once",
+            sink->conf->path);
+    }
     sink->target = SINK_STREAM;
     sink->has_header_due = sink->env->subtask_idx == 0;
     if (strcmp(sink->conf->path, "-") == 0) {
@@ -187,6 +208,9 @@ open_target(struct sink *sink)
     (void)snprintf(sink->dir, sizeof sink->dir, "%.*s%s",
         (int)(sink->target == SINK_DIR ? bytes - 1 : bytes), path,
         sink->target == SINK_DIR ? "" : ".parts");
+    if (sink->conf->checkpoints.is_on) {
+        return weir_file_sink_txn_open(sink);
+    }
     err = make_dir(sink);
     if (err == 0 && sink->target == SINK_FILE && sink->env->subtask_idx == 0) {
         err = remove_old_parts(sink);
@@ -212,6 +236,8 @@ sink_open(struct weir_operator *op)
     sink->file = -1;
     sink->dir_handle = -1;
     sink->part_file = -1;
+    sink->lock_handle = -1;
+    sink->schema = op->in_schema[0];
     if (op->env->io == NULL) {
         return weir_err_push(WEIR_EBUG, "%s: no io on this core", conf->path);
     }
@@ -436,8 +462,8 @@ check_kinds(const struct weir_operator *op, const struct weir_view *in)
     return 0;
 }
 
-static int
-put_header(struct sink *sink, const struct weir_schema *schema)
+int
+weir_file_sink_put_header(struct sink *sink, const struct weir_schema *schema)
 {
     size_t used = sink->used[sink->fill];
     char *to = sink->bufs[sink->fill] + used;
@@ -452,8 +478,8 @@ put_header(struct sink *sink, const struct weir_schema *schema)
 }
 
 /* Rows until the buffer has enough for a write. Returns how many, or an error. */
-static int64_t
-put_rows(struct sink *sink, const struct weir_view *in, uint32_t cursor)
+int64_t
+weir_file_sink_put_rows(struct sink *sink, const struct weir_view *in, uint32_t cursor)
 {
     size_t used = sink->used[sink->fill];
     char *to = sink->bufs[sink->fill] + used;
@@ -483,6 +509,9 @@ sink_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
     uint32_t at = cursor;
     int64_t err = cursor == 0 ? check_kinds(op, in) : 0;
     bool is_full = false;
+    if (err == 0 && sink->txn != NULL) {
+        return weir_file_sink_txn_process(op, in, cursor, now_ns);
+    }
     while (err == 0 && at < in->cnt) {
         int rc = pump(sink, is_full, now_ns);
         if (rc < 0) {
@@ -494,11 +523,11 @@ sink_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
         if (sink->opened_ns == INT64_MIN) {
             sink->opened_ns = now_ns;
         }
-        err = sink->has_header_due ? put_header(sink, in->schema) : 0;
+        err = sink->has_header_due ? weir_file_sink_put_header(sink, in->schema) : 0;
         if (err != 0) {
             break;
         }
-        int64_t cnt = put_rows(sink, in, at);
+        int64_t cnt = weir_file_sink_put_rows(sink, in, at);
         if (cnt < 0) {
             return cnt;
         }
@@ -515,6 +544,9 @@ static int
 sink_flush(struct weir_operator *op)
 {
     struct sink *sink = op->self;
+    if (sink->txn != NULL) {
+        return weir_file_sink_txn_flush(sink);
+    }
     int rc = pump(sink, true, sink->opened_ns);
     return rc == WEIR_WAIT && sink->used[sink->fill] == 0 ? WEIR_DONE : rc;
 }
@@ -524,13 +556,16 @@ sink_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
     struct sink *sink = op->self;
     (void)out;
+    if (sink->txn != NULL) {
+        return weir_file_sink_txn_finish(sink);
+    }
     int rc = sink->file < 0 && !sink->is_finishing ? pump(sink, false, now_ns) : WEIR_DONE;
     if (rc != WEIR_DONE) {
         return rc; /* the first part is not open yet */
     }
     /* An empty result is a file with its header, but no part of a directory. */
     if (!sink->is_finishing && sink->has_header_due && sink->target != SINK_DIR) {
-        rc = put_header(sink, op->in_schema[0]);
+        rc = weir_file_sink_put_header(sink, op->in_schema[0]);
     }
     sink->is_finishing = true;
     return rc < 0 ? rc : pump(sink, true, now_ns);
@@ -549,7 +584,7 @@ static int
 sink_close(struct weir_operator *op, bool clean)
 {
     struct sink *sink = op->self;
-    (void)clean; /* all that a clean end needs was done in finish */
+    int rc = clean && sink->txn != NULL ? weir_file_sink_txn_end(sink) : 0;
     if (sink->env != NULL && sink->env->io != NULL) {
         weir_io_settle(sink->env->io, &sink->op);
         bool makes_handle = sink->op.verb == WEIR_IO_OPEN && sink->op.state == WEIR_IO_DONE &&
@@ -560,10 +595,14 @@ sink_close(struct weir_operator *op, bool clean)
         close_handle(sink, sink->file);
         close_handle(sink, sink->dir_handle);
         close_handle(sink, sink->part_file);
+        close_handle(sink, sink->lock_handle);
+        if (sink->txn != NULL) {
+            weir_file_sink_txn_close(sink);
+        }
     }
     free(sink->bufs[0]);
     free(sink->bufs[1]);
-    return 0;
+    return rc;
 }
 
 const struct weir_operator_type weir_file_sink_type = {
@@ -575,4 +614,9 @@ const struct weir_operator_type weir_file_sink_type = {
     .flush = sink_flush,
     .finish = sink_finish,
     .close = sink_close,
+    .snapshot = weir_file_sink_snapshot,
+    .restore = weir_file_sink_restore,
+    .precommit = weir_file_sink_precommit,
+    .committed = weir_file_sink_committed,
+    .aborted = weir_file_sink_aborted,
 };

@@ -9,7 +9,51 @@
  *     -     standard output, as rows come; so too where F is there and is a device or a pipe
  *
  * A part holds whole rows only, also when the disk is full. All is durable when the job says that
- * it has finished. Rows of a changelog are refused: they are to be folded first.
+ * it has finished. Rows of a changelog are refused: they are to be folded first. A second run that
+ * writes F while a first one does is refused (WEIR_ERUNNING), by a lock on F.parts.
+ *
+ * With checkpoints the sink commits in two phases. D is F.parts, or F/ itself:
+ *
+ *     D/.pending-JOB-E.A-by-E.A/    hidden: parts written by epoch E, attempt A; moved to
+ *                                   ...-by-K.B by a newer start K.B, before it looks at anything
+ *                                   else
+ *     D/part-JOB-C-E.A-S-N          committed: the N-th part of subtask S in the transaction that
+ *                                   began behind the barrier of checkpoint C
+ *
+ *     barrier n    the open part is sealed; rows go to a new one. The snapshot lists each part
+ *                  that is not known to be committed: name, bytes, CRC32C, rows
+ *     precommit    all sealed parts, and their names, are durable
+ *     committed    the parts that checkpoint n or one before it has listed are renamed into D;
+ *                  what fails is tried again for ever, and declines checkpoints meanwhile
+ *     aborted      nothing: the parts are in the list of the next checkpoint
+ *     restore      parts of the checkpoint are committed, if they were not yet, their length and
+ *                  CRC compared; parts begun behind it are removed
+ *     end          with the final checkpoint committed: F/ is done; for F the subtask that comes
+ *                  last puts all committed parts together, in the order of checkpoints, subtasks
+ *                  and parts, and renames them to F; F.parts, renamed to
+ *                  F.parts.old, is then removed
+ *
+ * What is promised, on a file system with atomic rename and one name space for all (a local one; on
+ * network file systems: as far as they keep this):
+ *  - A part is visible in D, once, if and only if a complete checkpoint lists it; F appears with
+ *    the rows of all of them. Done twice, or after a crash anywhere in between: the same.
+ *  - From the moment a newer start has moved the hidden directories, nothing that an older one
+ *    still does becomes visible: its renames name directories that are gone, also F's, whose last
+ *    stage lies in there. It fails as soon as it tries. A start that sees a newer one refuses.
+ *  - An older start's commit just before that move stays. It is of a checkpoint that is complete;
+ *    if the newer start restores one before it, it sees the part and refuses (WEIR_ECONFIG):
+ *    the output may not go back. With allows_rollback F goes on without those parts, and F/ with
+ *    them, so that rows are there twice.
+ *  - Epochs come from the checkpoint store: this sink cannot tell a start older than one that has
+ *    already ended and cleaned up; such a one gets no commit from a coordinator that keeps C3-C5.
+ *  - Who removes hidden files by hand loses rows; so does a device that lies about fsync.
+ *    Readers may take committed parts out of F/ at any time, but none out of F.parts.
+ *  - A failed fsync poisons its part: the checkpoint is declined, then the task fails, and the rows
+ *    come again from the checkpoint before. A full disk holds rows back until there is room;
+ *    checkpoints are declined meanwhile, or, where rows wait before their barrier, expire.
+ *  - Streams cannot be rolled back: refused (WEIR_ECONFIG), but with at_least_once: then a
+ *    checkpoint only waits until the rows before it are written.
+ * Source: RELIABILITY 5 C6 and R5, 6 S1-S3 and C4; Flink's FileSink, which has no fence.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_FILE_SINK_H
 #define WEIR_DATAPLANE_OPERATORS_FILE_SINK_H
@@ -24,6 +68,20 @@ WEIR_C_BEGIN
 /* The longest path that a sink takes, so that names of parts fit behind it. */
 #define WEIR_FILE_SINK_PATH_BYTES_MAX 3840
 
+/* Parts that wait for their commit at a time; with more the task fails, for no checkpoint has been
+ * complete for as long. From half of it on parts of F/ are rolled by barriers alone. */
+#define WEIR_FILE_SINK_PENDING_CNT_MAX 256
+
+/* What a start of the job tells the sink when checkpoints are on. */
+struct weir_file_sink_checkpoints {
+    bool is_on;
+    bool at_least_once; /* streams are allowed */
+    bool allows_rollback; /* restored_id may be older than what was committed */
+    uint32_t attempt; /* within the epoch; later ones are higher; below 65536 */
+    uint64_t epoch; /* of this start: higher than that of any before it; below 2^48 */
+    uint64_t restored_id; /* the checkpoint that is restored; 0: none, the job starts anew */
+};
+
 struct weir_file_sink_conf {
     const char *path;
     enum weir_format format;
@@ -33,6 +91,7 @@ struct weir_file_sink_conf {
     uint64_t write_bytes; /* of one write; 0 means 256 KiB */
     uint64_t
         row_bytes_max; /* room for the text of one row; 0 means 112 MiB, touched only if used */
+    struct weir_file_sink_checkpoints checkpoints;
 };
 
 extern WEIR_API const struct weir_operator_type weir_file_sink_type;

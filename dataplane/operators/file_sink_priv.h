@@ -8,6 +8,15 @@
  *           -> MERGE_* : all parts into one, in the order of subtasks (one part: nothing to do)
  *           -> PUBLISHING -> SYNC_DIR_* -> CLEANING -> FINISHED
  *
+ * With checkpoints (sink->txn), all up to COUNT_* is in file_sink_txn.c, and dir is the hidden
+ * directory of this start:
+ *
+ *   OPEN -> SEALED -> WRITTEN -> SYNCED -> MOVED         a part: rows, a barrier, op, bg, bg
+ *
+ * op opens and writes the parts in their order; bg, which goes on from within weir_io_poll, syncs,
+ * closes and renames them beside it. After the final commit:
+ *   DONE_MARK_* -> COUNT_* ... as above, but the parts are the committed ones of F.parts.
+ *
  * The subtasks do not know each other: each renames its part, then looks how many there are, so the
  * last one sees all; of two that see all, the one that creates the file `merging` goes on.
  */
@@ -15,6 +24,7 @@
 #define WEIR_DATAPLANE_OPERATORS_FILE_SINK_PRIV_H
 
 #include "dataplane/operators/file_sink.h"
+#include "dataplane/parts.h"
 #include "io/io.h"
 
 #define SINK_PATH_BYTES 4096
@@ -34,6 +44,7 @@ enum sink_step {
     SINK_MERGE_CLAIMING,
     SINK_MERGE_CLAIMED,
     SINK_MERGE_OPENING,
+    SINK_MERGE_HEADER,
     SINK_MERGE_OPENING_PART,
     SINK_MERGE_READING,
     SINK_MERGE_WRITING,
@@ -46,9 +57,100 @@ enum sink_step {
     SINK_SYNC_DIR_CLOSING,
     SINK_CLEANING,
     SINK_FINISHED,
+    /* with checkpoints */
+    SINK_TXN_OPENING,
+    SINK_TXN_WRITING,
+    SINK_DONE_MARK_OPENING,
+    SINK_DONE_MARK_CLOSING,
+    SINK_GONE,
+};
+
+/* The name of a part, which orders it among all of a job. */
+struct sink_part_name {
+    uint64_t base; /* the last checkpoint whose barrier came before its rows */
+    uint64_t gen; /* the start that wrote it: sink_gen() */
+    uint32_t subtask;
+    uint32_t seq;
+};
+
+enum sink_part_state { PART_OPEN, PART_SEALED, PART_WRITTEN, PART_SYNCED, PART_MOVED };
+
+struct sink_part {
+    struct sink_part_name name;
+    enum sink_part_state state;
+    int32_t file; /* -1: not open yet, or closed */
+    uint32_t crc;
+    uint64_t bytes; /* of rows put so far, also of those in buffers */
+    uint64_t written;
+    uint64_t rows;
+    uint64_t checkpoint_id; /* the first that lists it; 0: none yet */
+    int64_t opened_ns;
+};
+
+enum sink_bg {
+    BG_IDLE,
+    BG_SYNCING,
+    BG_CLOSING,
+    BG_SYNCING_PENDING, /* the hidden directory */
+    BG_MOVING,
+    BG_LOOKING, /* whether what was not there to move has been taken away by a newer start */
+    BG_SYNCING_OUT, /* D */
+    BG_RESTING, /* until a failed commit is tried again */
+};
+
+/* What a sink has with checkpoints. Parts are numbered; [first, next) are in the ring. */
+struct sink_txn {
+    struct weir_io_op bg_op;
+    enum sink_bg bg;
+    bool bg_is_busy; /* bg_op is due to be submitted */
+    bool is_closing;
+    bool is_moved_unsynced;
+    bool is_told; /* a checkpoint was declined for `dead` */
+    bool is_complete; /* the final checkpoint is committed */
+    bool was_gone; /* F was there, and no part of an older start, when this one began */
+    bool is_published; /* so, and the restored checkpoint was the last of all its subtasks */
+    uint64_t gen;
+    uint64_t base;
+    uint64_t first;
+    uint64_t next;
+    uint64_t bg_part;
+    uint64_t opened_end; /* parts below it have a name */
+    uint64_t named_end; /* parts below it have a durable name */
+    uint64_t naming_end;
+    uint64_t commit_id;
+    uint64_t rows; /* in all, also before this start; more where parts came to several subtasks */
+    uint64_t done_rows; /* of all subtasks that are done */
+    uint64_t asked_id; /* a checkpoint whose precommit is to be answered; 0: none */
+    uint64_t final_id; /* 0: rows may still come */
+    uint32_t seq;
+    uint32_t rest_cnt; /* commits that failed and were tried again */
+    int dead; /* an error that does not pass, or 0 */
+    int stalled; /* why the last write or open failed; it is tried again */
+    int64_t retry_ns; /* then, by the io's clock */
+    char why[512]; /* of dead or stalled */
+    char unmoved[512]; /* why a commit failed last */
+    uint32_t unmoved_cnt; /* tries in turn that have failed */
+    uint64_t buf_part[2]; /* which part the rows of a buffer are for */
+    size_t buf_off[2]; /* how much of a buffer is written */
+    struct sink_part parts[WEIR_FILE_SINK_PENDING_CNT_MAX];
+    char out[SINK_PATH_BYTES]; /* D */
+    char bg_path[SINK_PATH_BYTES];
+    char bg_path2[SINK_PATH_BYTES];
+    struct weir_io_stat bg_stat;
+    int32_t out_handle; /* of D; subtask 0 holds the lock by it */
+    int32_t pending_handle;
+    /* the committed parts that make F, in order */
+    struct sink_part_name *merge;
+    uint32_t merge_cnt;
+    uint32_t merge_cap;
+    char job[64]; /* as it stands in names */
 };
 
 struct sink {
+    struct sink_txn *txn; /* NULL: no checkpoints, or a stream */
+    uint64_t stream_target; /* bytes that a stream's checkpoint waits for */
+    const struct weir_schema *schema;
+    int32_t lock_handle; /* without checkpoints: of F.parts */
     const struct weir_file_sink_conf *conf;
     const struct weir_operator_env *env;
     enum sink_target target;
@@ -90,5 +192,54 @@ void weir_file_sink_part_path(const struct sink *sink, uint32_t idx, bool is_don
 /* weir_file_sink_publish - after RENAMING: op has ended, start what follows. WEIR_WAIT, WEIR_DONE,
  * or error. */
 int weir_file_sink_publish(struct sink *sink);
+
+/* weir_file_sink_put_header, weir_file_sink_put_rows - text of rows into the buffer that is filled:
+ * file_sink.c. */
+int weir_file_sink_put_header(struct sink *sink, const struct weir_schema *schema);
+int64_t weir_file_sink_put_rows(struct sink *sink, const struct weir_view *in, uint32_t cursor);
+
+/* Whether an entry of F.parts is a part of some run. */
+bool weir_file_sink_is_part(const char *name);
+
+/* ---- with checkpoints: file_sink_restore.c, all of it blocking, for open, restore and close
+ * ---- */
+
+/* weir_file_sink_lock - open a directory and hold its lock. Retries a while: a dead process's io
+ * may still hold it. */
+int weir_file_sink_lock(struct sink *sink, const char *path, int32_t *ret_handle);
+/* weir_file_sink_txn_open - directories, the fence, what an earlier start has left. */
+int weir_file_sink_txn_open(struct sink *sink);
+/* weir_file_sink_txn_name - the path of a part: hidden, or committed. */
+void weir_file_sink_txn_name(
+    const struct sink *sink, const struct sink_part_name *name, bool is_committed, char *to);
+/* weir_file_sink_txn_pending_dir - the hidden directory of `gen`, as this start has it. */
+void weir_file_sink_txn_pending_dir(const struct sink *sink, uint64_t gen, char *to);
+/* weir_file_sink_txn_merge_list - fill txn->merge. */
+int weir_file_sink_txn_merge_list(struct sink *sink);
+/* weir_file_sink_txn_sweep - remove what no one needs any more; what cannot be removed stays. */
+void weir_file_sink_txn_sweep(struct sink *sink);
+int weir_file_sink_restore(struct weir_operator *op, const struct weir_parts_reader *reader);
+
+/* ---- with checkpoints: file_sink_txn.c; as the hooks of operator.h ---- */
+
+int64_t weir_file_sink_txn_process(
+    struct weir_operator *op, const struct weir_view *in, uint32_t cursor, int64_t now_ns);
+int weir_file_sink_txn_flush(struct sink *sink);
+int weir_file_sink_txn_finish(struct sink *sink);
+/* weir_file_sink_txn_end - what is left of the final commit, if it was not done by flush:
+ * blocks. */
+int weir_file_sink_txn_end(struct sink *sink);
+void weir_file_sink_txn_close(struct sink *sink);
+int weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
+int weir_file_sink_precommit(struct weir_operator *op, uint64_t id);
+int weir_file_sink_committed(struct weir_operator *op, uint64_t id);
+int weir_file_sink_aborted(struct weir_operator *op, uint64_t id);
+
+/* A part of the snapshot: SINK_PART_PREFIX and the subtask, so that those of several subtasks may
+ * stand side by side after a change of the parallelism. Its bytes: u64 checkpoint id, u64 1 at the
+ * end of the data, u64 rows in all, u64 number of entries, and per entry u64 base, gen, subtask <<
+ * 32 | seq, bytes, rows, crc. */
+#define SINK_PART_PREFIX "file_sink."
+#define SINK_PART_VERSION 1
 
 #endif

@@ -19,6 +19,9 @@ static int
 start_count(struct sink *sink)
 {
     sink->done_cnt = 0;
+    if (sink->txn != NULL) {
+        sink->txn->done_rows = 0;
+    }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->dir, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     return weir_file_sink_launch(sink, SINK_COUNT_OPENING);
 }
@@ -37,21 +40,30 @@ count_done(struct sink *sink)
     uint64_t pos = 0;
     enum weir_io_type type;
     const char *name;
-    char prefix[40];
-    int prefix_bytes =
-        snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
+    char prefix[40] = "done-";
+    int prefix_bytes = 5;
+    if (sink->txn == NULL) {
+        prefix_bytes =
+            snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
+    }
     while (
         (name = weir_io_list_next(sink->bufs[0], (uint64_t)sink->op.result, &pos, &type)) != NULL) {
         size_t bytes = strlen(name);
-        bool is_done = bytes > 5 && strcmp(name + bytes - 5, ".done") == 0;
-        sink->done_cnt += is_done && strncmp(name, prefix, (size_t)prefix_bytes) == 0;
+        bool is_done = sink->txn != NULL || (bytes > 5 && strcmp(name + bytes - 5, ".done") == 0);
+        if (!is_done || strncmp(name, prefix, (size_t)prefix_bytes) != 0) {
+            continue;
+        }
+        sink->done_cnt++;
+        if (sink->txn != NULL) {
+            sink->txn->done_rows += strtoull(strrchr(name, '-') + 1, NULL, 10);
+        }
     }
 }
 
 static int
 start_publishing(struct sink *sink)
 {
-    if (sink->env->subtask_cnt == 1) {
+    if (sink->env->subtask_cnt == 1 && sink->txn == NULL) {
         weir_file_sink_part_path(sink, 0, true, sink->path);
     } else {
         name_in_dir(sink, "whole", sink->path);
@@ -67,7 +79,11 @@ start_claim(struct sink *sink)
         sink->step = SINK_FINISHED; /* a later one finds all of them */
         return WEIR_DONE;
     }
-    if (sink->env->subtask_cnt == 1) {
+    int err = sink->txn != NULL ? weir_file_sink_txn_merge_list(sink) : 0;
+    if (err != 0) {
+        return err;
+    }
+    if (sink->env->subtask_cnt == 1 && sink->txn == NULL) {
         return start_publishing(sink);
     }
     name_in_dir(sink, "merging", sink->path);
@@ -79,11 +95,16 @@ start_claim(struct sink *sink)
 static int
 open_merged_part(struct sink *sink)
 {
-    if (sink->merge_idx == sink->env->subtask_cnt) {
+    uint32_t cnt = sink->txn != NULL ? sink->txn->merge_cnt : sink->env->subtask_cnt;
+    if (sink->merge_idx == cnt) {
         weir_io_op_sync(&sink->op, sink->file, 0);
         return weir_file_sink_launch(sink, SINK_MERGE_SYNCING);
     }
-    weir_file_sink_part_path(sink, sink->merge_idx, true, sink->path);
+    if (sink->txn != NULL) {
+        weir_file_sink_txn_name(sink, &sink->txn->merge[sink->merge_idx], true, sink->path);
+    } else {
+        weir_file_sink_part_path(sink, sink->merge_idx, true, sink->path);
+    }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->path, WEIR_IO_O_READ);
     return weir_file_sink_launch(sink, SINK_MERGE_OPENING_PART);
 }
@@ -121,6 +142,29 @@ start_sync_dir(struct sink *sink)
     }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->path, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     return weir_file_sink_launch(sink, SINK_SYNC_DIR_OPENING);
+}
+
+/* With checkpoints parts have no header. */
+static int
+start_merged(struct sink *sink)
+{
+    if (sink->txn == NULL) {
+        return open_merged_part(sink);
+    }
+    sink->used[0] = 0;
+    sink->fill = 0;
+    int err = weir_file_sink_put_header(sink, sink->schema);
+    if (err != 0) {
+        return err;
+    }
+    if (sink->used[0] == 0) {
+        return open_merged_part(sink);
+    }
+    weir_io_op_write(&sink->op, sink->file, sink->bufs[0], sink->used[0], 0);
+    sink->op.flags = WEIR_IO_WHOLE;
+    sink->merged_off = sink->used[0];
+    sink->used[0] = 0;
+    return weir_file_sink_launch(sink, SINK_MERGE_HEADER);
 }
 
 /* Removes what F does not need any more, one name at a time; what cannot be removed stays. */
@@ -164,20 +208,50 @@ publish_count(struct sink *sink)
     }
 }
 
+/* With checkpoints: whether nothing is to be merged. 1: so it is; an error: what was is gone. */
+static int
+is_published(const struct sink *sink)
+{
+    const struct sink_txn *txn = sink->txn;
+    if (sink->target == SINK_DIR) {
+        return 1;
+    }
+    if (txn->merge_cnt > 0 || txn->done_rows == 0) {
+        return 0;
+    }
+    /* An earlier start has published F, and was restored once more. */
+    return txn->was_gone
+               ? 1
+               : weir_err_push(WEIR_EDATA, "output %s: none of the parts of its %llu rows is in %s",
+                     sink->conf->path, (unsigned long long)txn->done_rows, txn->out);
+}
+
 static int
 publish_merge(struct sink *sink)
 {
+    int published;
     switch (sink->step) {
     case SINK_MERGE_CLAIMING:
         weir_io_op_close(&sink->op, (int32_t)sink->op.result);
         return weir_file_sink_launch(sink, SINK_MERGE_CLAIMED);
     case SINK_MERGE_CLAIMED:
+        published = sink->txn != NULL ? is_published(sink) : 0;
+        if (published < 0) {
+            return published;
+        }
+        if (published > 0) {
+            weir_file_sink_txn_sweep(sink);
+            sink->step = SINK_FINISHED;
+            return WEIR_DONE;
+        }
         name_in_dir(sink, "whole", sink->path);
         weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->path,
             WEIR_IO_O_WRITE | WEIR_IO_O_CREATE | WEIR_IO_O_TRUNC);
         return weir_file_sink_launch(sink, SINK_MERGE_OPENING);
     case SINK_MERGE_OPENING:
         sink->file = (int32_t)sink->op.result;
+        return start_merged(sink);
+    case SINK_MERGE_HEADER:
         return open_merged_part(sink);
     case SINK_MERGE_OPENING_PART:
         sink->part_file = (int32_t)sink->op.result;
@@ -204,10 +278,39 @@ publish_merge(struct sink *sink)
     }
 }
 
+/* With checkpoints: the hidden directory is not there. Either another subtask has published, and
+ * D is gone too, or a newer start has taken it; for F/ either way all of ours is committed. */
+static int
+look_if_gone(struct sink *sink)
+{
+    weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->txn->out, &sink->txn->bg_stat);
+    return weir_file_sink_launch(sink, SINK_GONE);
+}
+
+static int
+gone(struct sink *sink)
+{
+    if (sink->op.result >= 0 && sink->target == SINK_FILE) {
+        return weir_err_push(WEIR_EIO,
+            "output %s: %s is not there any more: a newer start of this job has taken the output "
+            "over, or it was removed",
+            sink->conf->path, sink->dir);
+    }
+    sink->step = SINK_FINISHED;
+    return WEIR_DONE;
+}
+
 int
 weir_file_sink_publish(struct sink *sink)
 {
     int64_t result = sink->op.result;
+    if (sink->step == SINK_GONE) {
+        return gone(sink);
+    }
+    if (sink->txn != NULL && (sink->step < SINK_MERGE_CLAIMED || sink->step > SINK_FINISHED) &&
+        sink->op.errnum == ENOENT) {
+        return look_if_gone(sink);
+    }
     if (sink->step == SINK_MERGE_CLAIMING && sink->op.errnum == EEXIST) {
         sink->step = SINK_FINISHED; /* another subtask merges */
         return WEIR_DONE;
@@ -216,6 +319,11 @@ weir_file_sink_publish(struct sink *sink)
         return weir_io_op_fail_output(&sink->op);
     }
     switch (sink->step) {
+    case SINK_DONE_MARK_OPENING:
+        weir_io_op_close(&sink->op, (int32_t)result);
+        return weir_file_sink_launch(sink, SINK_DONE_MARK_CLOSING);
+    case SINK_DONE_MARK_CLOSING:
+        return start_count(sink);
     case SINK_RENAMING:
         return sink->target == SINK_FILE ? start_count(sink) : start_sync_dir(sink);
     case SINK_PUBLISHING:
@@ -230,6 +338,11 @@ weir_file_sink_publish(struct sink *sink)
         return weir_file_sink_launch(sink, SINK_SYNC_DIR_CLOSING);
     case SINK_SYNC_DIR_CLOSING:
         if (sink->target == SINK_DIR) {
+            sink->step = SINK_FINISHED;
+            return WEIR_DONE;
+        }
+        if (sink->txn != NULL) {
+            weir_file_sink_txn_sweep(sink);
             sink->step = SINK_FINISHED;
             return WEIR_DONE;
         }
