@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hist.h"
+#include "dataplane/state.h"
 
 #define CLOSE_WHY_BYTES 512
 
@@ -50,11 +51,11 @@ node_init(struct weir_chain_node *node, const struct weir_chain_node_conf *conf,
     const struct weir_chain_conf *chain_conf, char *mem)
 {
     node->name = conf->name;
-    node->uid = conf->uid != NULL ? conf->uid : conf->name;
     node->env = conf->env;
     node->op.type = conf->type;
     node->op.conf = conf->conf;
     node->op.env = &node->env;
+    node->op.uid = conf->uid != NULL ? conf->uid : conf->name;
     node->op.watermark = WEIR_TIME_MIN;
     node->op.self = carve(&mem, conf->type->self_bytes);
     node->out_cnt = conf->type->output_cnt;
@@ -94,6 +95,18 @@ find_reach(struct weir_chain *chain)
             }
         }
     }
+}
+
+/* No two keyed states of the stage, whose tables lie in one arena, may be taken for each other. */
+static int
+check_states(const struct weir_chain *chain)
+{
+    struct weir_state_owner owners[WEIR_CHAIN_NODE_CNT_MAX];
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        owners[i].uid = chain->nodes[i].op.uid;
+        owners[i].type = chain->nodes[i].op.type;
+    }
+    return weir_state_check_ids(owners, chain->node_cnt);
 }
 
 static int
@@ -144,6 +157,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
     }
     find_reach(chain);
+    rc = rc != 0 ? rc : check_states(chain);
 out:
     if (rc != 0) {
         (void)weir_chain_close(chain); /* nothing was opened */

@@ -66,7 +66,7 @@ weir_chain_snapshot(
 {
     struct weir_chain_node *node = &chain->nodes[idx];
     WEIR_DCHECK(chain->work == 0, "a snapshot beside unfinished input");
-    weir_parts_writer_of(parts, node->uid);
+    weir_parts_writer_of(parts, node->op.uid);
     if (!is_edge(node)) {
         weir_parts_begin(parts, NODE_PART, NODE_PART_VERSION);
         weir_parts_put_u64(parts, (uint64_t)node->op.watermark);
@@ -101,13 +101,13 @@ int
 weir_chain_restore(struct weir_chain *chain, uint32_t idx, struct weir_parts_reader *parts)
 {
     struct weir_chain_node *node = &chain->nodes[idx];
-    weir_parts_reader_of(parts, node->uid);
+    weir_parts_reader_of(parts, node->op.uid);
     if (is_edge(node)) {
         return 0;
     }
     int rc = restore_node(node, parts);
     if (rc == 0 && node->op.type->restore != NULL) {
-        rc = node->op.type->restore(&node->op, parts);
+        rc = node->op.type->restore(&node->op, parts, 1);
     }
     return rc != 0 ? weir_err_push(rc, "operator %s failed in restore", node->name) : 0;
 }
@@ -123,9 +123,9 @@ weir_chain_check_uids(const struct weir_chain *chain)
 {
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(chain->nodes[i].uid, chain->nodes[j].uid) == 0) {
+            if (strcmp(chain->nodes[i].op.uid, chain->nodes[j].op.uid) == 0) {
                 return weir_err_push(WEIR_EPLAN, "operators %s and %s have the same uid %s",
-                    chain->nodes[j].name, chain->nodes[i].name, chain->nodes[i].uid);
+                    chain->nodes[j].name, chain->nodes[i].name, chain->nodes[i].op.uid);
             }
         }
     }

@@ -60,7 +60,6 @@ struct weir_chain_node {
     uint32_t out_cnt;
     uint64_t reach; /* the nodes behind it, as bits */
     const char *name;
-    const char *uid;
     bool precommitted; /* checkpoint precommit_id */
     uint64_t precommit_id;
 };

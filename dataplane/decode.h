@@ -45,6 +45,10 @@ struct weir_decode_fault {
 struct weir_decoder_type {
     const char *name;
     uint32_t self_bytes; /* zeroed memory for open and the rest */
+    /* The part of it that was learned from lines and goes on with the next ones, after a restart,
+     * too: no pointers. 0 bytes: there is none. */
+    uint32_t kept_off;
+    uint32_t kept_bytes;
     bool skips_blank; /* lines without anything are passed over */
     /* open - schema fits the decoder and conf, or an error. */
     int (*open)(void *self, const void *conf, const struct weir_schema *schema);

@@ -298,6 +298,8 @@ csv_decode(void *mem, const struct weir_decode_lines *lines, struct weir_out *ou
 const struct weir_decoder_type weir_decode_csv = {
     .name = "csv",
     .self_bytes = sizeof(struct self),
+    .kept_off = offsetof(struct self, awaits_header),
+    .kept_bytes = sizeof(struct self) - offsetof(struct self, awaits_header),
     .skips_blank = true,
     .open = csv_open,
     .begin = csv_begin,

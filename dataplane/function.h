@@ -85,10 +85,11 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 #define WEIR_FETCH_ROWS 64
 #define WEIR_READS_NO_TEXT SIZE_MAX
 
-/* All calls of an operator behind process: in the order of the struct, and lends_memory. Written
- * out, as C++ has it. */
-#define WEIR_FUNCTION_NO_CALLS \
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false
+/* All calls of an operator behind process: in the order of the struct, and all behind them.
+ * Written out, as C++ has it. */
+#define WEIR_FUNCTION_NO_CALLS                                                                \
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+        false, NULL, NULL, 0
 
 #define WEIR_FILTER(name, in_type)                                                                 \
     static inline bool name##_row(const struct in_type *in, const char *heap);                     \

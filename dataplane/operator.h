@@ -32,6 +32,7 @@ struct weir_region_table;
 struct weir_mark;
 struct weir_parts_reader;
 struct weir_parts_writer;
+struct weir_state_desc;
 struct weir_operator;
 
 /* What the task gives to each operator instance before open(). Borrowed until close(). */
@@ -102,9 +103,11 @@ struct weir_operator_type {
      * the
      * stall: no I/O. An error declines the checkpoint. */
     int (*snapshot)(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
-    /* After open() of all, tail first: take up what snapshot() wrote. A missing part is an
-     * error. */
-    int (*restore)(struct weir_operator *op, const struct weir_parts_reader *parts);
+    /* After open() of all, tail first: take up what snapshot() wrote, of each of the parts_cnt
+     * subtasks that there were (state.h), whose readers are at this operator's uid. State pages
+     * were put back before open(). A missing part is an error. */
+    int (*restore)(
+        struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
     /* Make what belongs to the checkpoint ready to be committed, whatever happens afterwards: it is
      * acknowledged when all are WEIR_DONE. WEIR_WAIT: call again, in a later poll; rows go on
      * meanwhile. An error declines the checkpoint. */
@@ -120,6 +123,11 @@ struct weir_operator_type {
     /* A source whose rows lie in memory of its own (a mapped file): others may still read them when
      * it has ended, so it is closed last, with the whole job. */
     bool lends_memory;
+    /* Sources: whether what conf names can be read again from a saved position. NULL: it cannot. */
+    bool (*replays)(const void *conf);
+    /* The keyed states, by their names (state.h): [state_cnt]. */
+    const struct weir_state_desc *states;
+    uint32_t state_cnt;
 };
 
 /* One operator of one subtask; the stage owns it. */
@@ -128,6 +136,7 @@ struct weir_operator {
     const void *conf; /* the operator's parameters: borrowed from the graph, read-only */
     void *self;
     const struct weir_operator_env *env;
+    const char *uid; /* of its state; borrowed */
     const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
     const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     int64_t watermark; /* input watermark so far */

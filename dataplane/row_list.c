@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+#include "dataplane/state.h"
+
+/* Rows in blobs of a restored store: more than can be taken away one by one. */
+#define BLOB_CNT_UNKNOWN (UINT64_C(1) << 63)
+
 struct head {
     uint32_t next; /* of the last item of a list: the first */
     uint32_t bytes; /* of what follows: row and texts, wherever they lie */
@@ -18,7 +23,8 @@ struct chunk {
     uint32_t next; /* the one before it, 0: none */
     uint32_t bytes; /* of the chunk */
     uint32_t used; /* of them, this header too */
-    uint32_t zero;
+    uint32_t
+        number; /* rises from chunk to chunk of a key group: tells the newest after a restore */
 };
 
 /* A key group begins with little, so that panes of a few rows do not take a page for each. */
@@ -177,6 +183,7 @@ item_take(struct weir_row_store *store, uint32_t group, uint32_t bytes, uint32_t
             return err;
         }
         chunk = chunk_at(arena, ref);
+        chunk->number = *open != 0 ? chunk_at(arena, *open)->number + 1 : 1;
         chunk->next = *open;
         chunk->bytes = next;
         chunk->used = sizeof *chunk;
@@ -217,6 +224,58 @@ fetch(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt)
         __builtin_prefetch(end, 1);
         __builtin_prefetch(end + WEIR_LINE_BYTES, 1);
     }
+}
+
+/* ---- checkpoints ---- */
+
+/* The chunk that an item lies in: a block of its page's slab. */
+static uint32_t
+chunk_of(const struct weir_arena *arena, uint32_t ref)
+{
+    uint32_t page = ref - ref % WEIR_ARENA_PAGE_REFS;
+    const struct weir_slab *slab = weir_arena_ptr(arena, page);
+    uint32_t off = (ref - page) * WEIR_ARENA_REF_BYTES - WEIR_LINE_BYTES;
+    off -= off % weir_arena_class_bytes(slab->class_idx);
+    return page + (WEIR_LINE_BYTES + off) / WEIR_ARENA_REF_BYTES;
+}
+
+void
+weir_row_store_adopt(struct weir_row_store *store, const struct weir_row_list *list)
+{
+    struct weir_arena *arena = store->arena;
+    if (list->last == 0) {
+        return;
+    }
+    uint32_t ref = chunk_of(arena, list->last);
+    uint32_t page = ref - ref % WEIR_ARENA_PAGE_REFS;
+    const struct weir_slab *slab = weir_arena_ptr(arena, page);
+    uint32_t *open = &arena->index[store->open + slab->key_group - arena->spec.groups.first];
+    if (*open == 0 || chunk_at(arena, ref)->number > chunk_at(arena, *open)->number) {
+        *open = ref;
+    }
+    store->blob_cnt = BLOB_CNT_UNKNOWN;
+}
+
+void
+weir_row_list_move(
+    struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_row_list *list)
+{
+    if (list->last == 0) {
+        return;
+    }
+    list->last = mover->ref(mover->arg, list->last);
+    uint32_t ref = list->last;
+    do {
+        struct head *head = weir_arena_ptr(arena, ref);
+        uint32_t chunk_ref = chunk_of(arena, ref);
+        if (ref == chunk_ref + sizeof(struct chunk) / WEIR_ARENA_REF_BYTES) {
+            struct chunk *chunk = chunk_at(arena, chunk_ref);
+            chunk->next = mover->ref(mover->arg, chunk->next);
+        }
+        head->blob = mover->blob(mover->arg, head->blob);
+        head->next = mover->ref(mover->arg, head->next);
+        ref = head->next;
+    } while (ref != list->last);
 }
 
 /* ---- rows ---- */

@@ -33,7 +33,7 @@ struct weir_row_store {
     struct weir_arena *arena;
     uint32_t open; /* index words: the newest chunk of each key group */
     uint32_t give_group; /* how far weir_row_store_give() came */
-    uint64_t blob_cnt; /* rows that lie in blobs */
+    uint64_t blob_cnt; /* rows that lie in blobs; many where they were restored, uncounted */
 };
 
 /* weir_row_store_init - an empty store. Errors: WEIR_EBUDGET. */
@@ -71,6 +71,21 @@ weir_row_store_part_move(const struct weir_restore *restore, struct weir_row_sto
  * of these key groups; after weir_restore_finish(). */
 WEIR_API void
 weir_row_store_join(struct weir_row_store *store, const struct weir_row_store_part *part);
+
+/* ---- checkpoints ----
+ *
+ * Rows, chunks and lists lie in state pages. What lies beside them is which chunk of a key group is
+ * the newest, and it is found again: the row that came last is the last one of its list.
+ */
+
+/* weir_row_store_adopt - a list of an entry was restored: its rows are in this store. The store was
+ * initialised, and is told of all lists before rows are added. It then knows all its chunks. */
+WEIR_API void weir_row_store_adopt(struct weir_row_store *store, const struct weir_row_list *list);
+/* weir_row_list_move - a list whose rows lie elsewhere now: write its references anew, those of its
+ * rows, and those of the chunks that begin with one of them. Shape: as weir_state_move_fn. */
+struct weir_state_mover;
+WEIR_API void weir_row_list_move(
+    struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_row_list *list);
 
 /* A kept row; borrowed from the arena, or from scratch where it lies in a blob. */
 struct weir_row_item {

@@ -158,11 +158,28 @@ heap_fini(struct weir_arena *arena, struct weir_timer_heap *heap)
 
 /* ---- timers ---- */
 
+struct weir_table_spec
+weir_timers_spec(uint32_t key_kind)
+{
+    struct weir_table_spec spec = {0, key_kind, 0, TAIL_CNT};
+    return spec;
+}
+
+int
+weir_timers_adopt(struct weir_timers *timers, struct weir_table *table)
+{
+    memset(timers, 0, sizeof *timers);
+    timers->arena = table->arena;
+    timers->table = table;
+    return weir_timers_rebuild(timers);
+}
+
 int
 weir_timers_init(
     struct weir_timers *timers, struct weir_arena *arena, uint32_t state_id, uint32_t key_kind)
 {
-    struct weir_table_spec spec = {state_id, key_kind, 0, TAIL_CNT};
+    struct weir_table_spec spec = weir_timers_spec(key_kind);
+    spec.state_id = state_id;
     memset(timers, 0, sizeof *timers);
     timers->arena = arena;
     return weir_table_take(arena, &spec, 0, &timers->table);

@@ -56,6 +56,8 @@ struct weir_timer {
     uint64_t stored[WEIR_TABLE_WORD_CNT_MAX]; /* begins with the key as weir_table_scan gives it */
 };
 
+/* weir_timers_spec - what the table of timers must be; without a state_id. */
+WEIR_API struct weir_table_spec weir_timers_spec(uint32_t key_kind);
 /* weir_timers_init - no timers yet.
  *
  * Shape:   key_kind as enum weir_key_kind; state_id names the timers in a snapshot.
@@ -63,6 +65,9 @@ struct weir_timer {
  */
 WEIR_API WEIR_MUST_USE int weir_timers_init(
     struct weir_timers *timers, struct weir_arena *arena, uint32_t state_id, uint32_t key_kind);
+/* weir_timers_adopt - the timers whose rows stand in a table of weir_timers_spec(): restored ones,
+ * or none yet. Owner: takes the table. Not bounded. Errors: WEIR_EBUDGET. */
+WEIR_API WEIR_MUST_USE int weir_timers_adopt(struct weir_timers *timers, struct weir_table *table);
 /* weir_timers_fini - free all; WEIR_AGAIN until done, as weir_table_give(). Takes a zeroed
  * object. */
 WEIR_API int weir_timers_fini(struct weir_timers *timers);

@@ -16,9 +16,11 @@
  */
 #include "apps/nexmark/q7.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "dataplane/blob.h"
-#include "dataplane/table.h"
+#include "dataplane/state.h"
 
 #define WINDOW_MS (10 * WEIR_S)
 /* One bid, stored: these numbers, then the text. */
@@ -97,7 +99,7 @@ q7_open(struct weir_operator *op)
     struct self *self = op->self;
     const struct weir_arena_spec *arena = &op->env->arena->spec;
     const struct weir_table_spec spec = {
-        .state_id = 0, .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick), .tail_cnt = 1};
+        .key_kind = WEIR_KEY_8, .val_bytes = sizeof(struct pick), .tail_cnt = 1};
     self->first_end = INT64_MAX;
     self->fired_ms = WEIR_TIME_MIN;
     leave_near(self);
@@ -107,7 +109,7 @@ q7_open(struct weir_operator *op)
         self->home++;
         self->home_hash = weir_hash_u64(self->home);
     }
-    return weir_table_take(op->env->arena, &spec, 0, &self->table);
+    return weir_state_take(op, "picks", &spec, 0, &self->table);
 }
 
 static int
@@ -389,6 +391,95 @@ pick_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out
     return fire(op, watermark, out, false);
 }
 
+/* ---- checkpoints: a table, the watermark that has fired, and what both say ---- */
+
+static int
+q7_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    (void)id;
+    weir_state_put_word(parts, "fired", self->fired_ms);
+    return 0;
+}
+
+/* Rows of a blob as if they had come now. */
+static int
+add_stored(struct weir_operator *op, int64_t end, uint32_t ref)
+{
+    struct weir_arena *arena = op->env->arena;
+    uint64_t bytes = weir_blob_bytes(arena, ref);
+    char *rows = ref != 0 ? malloc(bytes) : NULL;
+    int rc = ref != 0 && rows == NULL ? weir_err_push(WEIR_ENOMEM, "q7: rows of a window") : 0;
+    if (rc == 0 && ref != 0) {
+        weir_blob_read(arena, ref, rows);
+    }
+    for (uint64_t at = 0; rc == 0 && at < bytes;) {
+        struct stored row;
+        memcpy(&row, rows + at, sizeof row);
+        rc = add(op, end, &row, rows + at + sizeof row);
+        at += sizeof row + row.extra_bytes;
+    }
+    free(rows);
+    return rc;
+}
+
+/* The windows of another subtask, whose first key group is this one's now, join its own. Returns
+ * WEIR_AGAIN as long as there was one. */
+static int
+take_over(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    struct weir_table_cursor cursor = {0};
+    struct place place;
+    void *val;
+    while (weir_table_scan(self->table, &cursor, 1, &place, &val) > 0) {
+        if (place.home == self->home) {
+            continue;
+        }
+        const struct pick pick = *(const struct pick *)val;
+        int rc = add_stored(op, place.end, pick.inside_ref);
+        rc = rc != 0 ? rc : add_stored(op, place.end, pick.edge_ref);
+        if (rc != 0) {
+            return rc;
+        }
+        weir_blob_give(op->env->arena, pick.inside_ref);
+        weir_blob_give(op->env->arena, pick.edge_ref);
+        (void)weir_table_delete(self->table, weir_hash_u64(place.home), &place, NULL);
+        return WEIR_AGAIN;
+    }
+    return WEIR_DONE;
+}
+
+static int
+q7_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    int rc = weir_state_word_least(op, parts, parts_cnt, "fired", &self->fired_ms);
+    if (rc < 0) {
+        return rc;
+    }
+    do {
+        rc = take_over(op);
+    } while (rc == WEIR_AGAIN);
+    leave_near(self);
+    self->first_end = least_end(self);
+    return rc;
+}
+
+static int
+pick_move(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val)
+{
+    struct pick *pick = val;
+    (void)op;
+    (void)table;
+    pick->inside_ref = mover->blob(mover->arg, pick->inside_ref);
+    pick->edge_ref = mover->blob(mover->arg, pick->edge_ref);
+    return 0;
+}
+
+static const struct weir_state_desc states[] = {{"picks", pick_move}};
+
 static const struct weir_operator_type pick_type = {
     .name = "q7_pick",
     .self_bytes = sizeof(struct self),
@@ -397,6 +488,10 @@ static const struct weir_operator_type pick_type = {
     .open = q7_open,
     .process = pick_process,
     .watermark = pick_watermark,
+    .snapshot = q7_snapshot,
+    .restore = q7_restore,
+    .states = states,
+    .state_cnt = WEIR_ARRAY_CNT(states),
 };
 
 /* ---- the last one: candidates in ---- */
@@ -442,6 +537,10 @@ static const struct weir_operator_type choose_type = {
     .open = q7_open,
     .process = choose_process,
     .watermark = choose_watermark,
+    .snapshot = q7_snapshot,
+    .restore = q7_restore,
+    .states = states,
+    .state_cnt = WEIR_ARRAY_CNT(states),
 };
 
 struct weir_stream *

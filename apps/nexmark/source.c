@@ -169,9 +169,7 @@ gen_open(struct weir_operator *op)
 {
     struct gen_self *self = op->self;
     const struct nexmark_source_conf *conf = op->conf;
-    self->feed.event_cnt = conf->gen.event_cnt;
-    self->feed.block = op->env->subtask_idx;
-    self->feed.rate = conf->rate;
+    gen_feed_init(&self->feed, op, conf->gen.event_cnt, conf->rate);
     weir_watermarker_init(&self->marker, op->env);
     return nexmark_gen_init(&self->gen, &conf->gen);
 }
@@ -219,10 +217,45 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     look_at(op, &out->view, cnt, out->sel_buf, &look);
     cnt = deliver(op, &self->marker, &look, &out->view, out);
     out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
-    gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    gen_feed_advance(&self->feed, cnt);
     op->work_done = first + cnt;
     op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, cnt);
+}
+
+static int
+gen_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct gen_self *self = op->self;
+    (void)id;
+    gen_feed_snapshot(&self->feed, parts);
+    weir_watermarker_snapshot(&self->marker, parts);
+    return 0;
+}
+
+static int
+gen_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct gen_self *self = op->self;
+    int err = gen_feed_restore(&self->feed, op, parts, parts_cnt);
+    return err < 0 ? err : weir_watermarker_restore(&self->marker, op, parts, parts_cnt);
+}
+
+static int
+gen_close(struct weir_operator *op, bool clean)
+{
+    struct gen_self *self = op->self;
+    (void)clean;
+    gen_feed_fini(&self->feed);
+    return 0;
+}
+
+/* What is generated or lies in a file is there again. */
+static bool
+always_replays(const void *conf)
+{
+    (void)conf;
+    return true;
 }
 
 const struct weir_operator_type nexmark_gen_type = {
@@ -231,6 +264,10 @@ const struct weir_operator_type nexmark_gen_type = {
     .output_cnt = 1,
     .open = gen_open,
     .poll = gen_poll,
+    .close = gen_close,
+    .snapshot = gen_snapshot,
+    .restore = gen_restore,
+    .replays = always_replays,
 };
 
 /* ---- from a mapped log ---- */
@@ -266,9 +303,7 @@ log_open(struct weir_operator *op)
     if (rc != 0) {
         return weir_err_push(rc, "%s", conf->path);
     }
-    self->feed.event_cnt = self->log.record_cnt;
-    self->feed.block = op->env->subtask_idx;
-    self->feed.rate = conf->rate;
+    gen_feed_init(&self->feed, op, self->log.record_cnt, conf->rate);
     self->look_most = NEXMARK_LOG_POLL_EVENTS;
     weir_watermarker_init(&self->marker, op->env);
     if (self->log.record_cnt == 0) {
@@ -334,7 +369,7 @@ log_advance(struct weir_operator *op, const struct look *look, uint64_t first, u
     self->look_most = rows < look->rows
                           ? weir_min_u32(rows + look_step(out), self->look_most)
                           : weir_min_u32(2 * self->look_most, NEXMARK_LOG_POLL_EVENTS);
-    gen_feed_advance(&self->feed, rows, op->env->subtask_cnt);
+    gen_feed_advance(&self->feed, rows);
     op->work_done = first + rows;
     op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, rows);
@@ -393,10 +428,29 @@ log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 }
 
 static int
+log_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct log_self *self = op->self;
+    (void)id;
+    gen_feed_snapshot(&self->feed, parts);
+    weir_watermarker_snapshot(&self->marker, parts);
+    return 0;
+}
+
+static int
+log_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct log_self *self = op->self;
+    int err = gen_feed_restore(&self->feed, op, parts, parts_cnt);
+    return err < 0 ? err : weir_watermarker_restore(&self->marker, op, parts, parts_cnt);
+}
+
+static int
 log_close(struct weir_operator *op, bool clean)
 {
     struct log_self *self = op->self;
     (void)clean;
+    gen_feed_fini(&self->feed);
     if (self->registered) {
         weir_region_table_remove(
             op->env->regions, self->record_id, self->log.record_cnt * NEXMARK_EVENT_BYTES);
@@ -415,6 +469,9 @@ const struct weir_operator_type nexmark_log_type = {
     .open = log_open,
     .poll = log_poll,
     .close = log_close,
+    .snapshot = log_snapshot,
+    .restore = log_restore,
+    .replays = always_replays,
     .lends_memory = true,
 };
 
@@ -426,6 +483,9 @@ const struct weir_operator_type nexmark_log_brief_type = {
     .open = log_open,
     .poll = log_poll_brief,
     .close = log_close,
+    .snapshot = log_snapshot,
+    .restore = log_restore,
+    .replays = always_replays,
 };
 
 /* ---- by parameters ---- */

@@ -152,6 +152,8 @@ stamp_decode(void *mem, const struct weir_decode_lines *lines, struct weir_out *
 static const struct weir_decoder_type stamp_decoder = {
     .name = "words",
     .self_bytes = sizeof(struct stamp),
+    .kept_off = offsetof(struct stamp, line_cnt),
+    .kept_bytes = sizeof(struct stamp) - offsetof(struct stamp, line_cnt),
     .open = stamp_open,
     .decode = stamp_decode,
 };

@@ -103,7 +103,7 @@ source_map(struct weir_operator *op, const struct source_conf *conf)
         return weir_err_push(WEIR_EFORMAT, "%s holds no whole number of records of %llu bytes",
             conf->path, (unsigned long long)conf->gen.record_bytes);
     }
-    self->feed.event_cnt = self->map.bytes / conf->gen.record_bytes;
+    gen_feed_init(&self->feed, op, self->map.bytes / conf->gen.record_bytes, conf->rate);
     return weir_region_table_add(
         op->env->regions, (void *)(uintptr_t)self->map.base, self->map.bytes, &self->region);
 }
@@ -113,9 +113,7 @@ source_open(struct weir_operator *op)
 {
     struct source_self *self = op->self;
     const struct source_conf *conf = op->conf;
-    self->feed.event_cnt = conf->gen.event_cnt;
-    self->feed.block = op->env->subtask_idx;
-    self->feed.rate = conf->rate;
+    gen_feed_init(&self->feed, op, conf->gen.event_cnt, conf->rate);
     return conf->path != NULL ? source_map(op, conf) : ysb_gen_init(&self->gen, &conf->gen);
 }
 
@@ -143,10 +141,34 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     view->row_cnt = cnt;
     view->cnt = cnt;
     view->intended_ns = gen_feed_intended_ns(&self->feed, first);
-    gen_feed_advance(&self->feed, cnt, op->env->subtask_cnt);
+    gen_feed_advance(&self->feed, cnt);
     op->work_done = first + cnt;
     op->work_all = self->feed.event_cnt;
     return gen_feed_status(&self->feed, cnt);
+}
+
+static int
+source_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct source_self *self = op->self;
+    (void)id;
+    gen_feed_snapshot(&self->feed, parts);
+    return 0;
+}
+
+static int
+source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct source_self *self = op->self;
+    return gen_feed_restore(&self->feed, op, parts, parts_cnt);
+}
+
+/* What is generated or lies in a file is there again. */
+static bool
+source_replays(const void *conf)
+{
+    (void)conf;
+    return true;
 }
 
 static int
@@ -154,6 +176,7 @@ source_close(struct weir_operator *op, bool clean)
 {
     struct source_self *self = op->self;
     (void)clean;
+    gen_feed_fini(&self->feed);
     if (self->region != 0) {
         weir_region_table_remove(op->env->regions, self->region, self->map.bytes);
     }
@@ -168,6 +191,9 @@ static const struct weir_operator_type source_type = {
     .open = source_open,
     .poll = source_poll,
     .close = source_close,
+    .snapshot = source_snapshot,
+    .restore = source_restore,
+    .replays = source_replays,
     .lends_memory = true,
 };
 

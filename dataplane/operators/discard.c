@@ -9,6 +9,7 @@
 #include "dataplane/operators/discard.h"
 
 #include "dataplane/row_hash.h"
+#include "dataplane/state.h"
 
 #define BLOCK_ROWS 256
 
@@ -179,10 +180,54 @@ discard_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return WEIR_DONE;
 }
 
+/* ---- checkpoints: the sums are an item of a list, and are added up by who gets it ---- */
+
+#define VERSION 1
+
+static int
+discard_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    (void)id;
+    weir_state_list_begin(parts, "sums", VERSION, 1);
+    weir_state_item(parts, 2 * sizeof(uint64_t));
+    weir_parts_put_u64(parts, self->sum.rows);
+    weir_parts_put_u64(parts, self->sum.checksum);
+    weir_state_list_end(parts);
+    return 0;
+}
+
+static int
+discard_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    struct weir_state_list list;
+    struct weir_part item;
+    int got;
+    weir_state_list_init(&list, op, parts, parts_cnt);
+    list.name = "sums";
+    list.version_max = VERSION;
+    while ((got = weir_state_list_next(&list, &item)) > 0) {
+        uint64_t rows = 0;
+        uint64_t checksum = 0;
+        int err = weir_part_get_u64(&item, &rows);
+        err = err < 0 ? err : weir_part_get_u64(&item, &checksum);
+        err = err < 0 ? err : weir_part_end(&item);
+        if (err < 0) {
+            return err;
+        }
+        self->sum.rows += rows;
+        self->sum.checksum += checksum;
+    }
+    return got;
+}
+
 const struct weir_operator_type weir_discard_type = {
     .name = "discard",
     .self_bytes = sizeof(struct self),
     .input_cnt = 1,
     .process = discard_process,
     .finish = discard_finish,
+    .snapshot = discard_snapshot,
+    .restore = discard_restore,
 };

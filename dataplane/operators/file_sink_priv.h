@@ -218,7 +218,8 @@ void weir_file_sink_txn_pending_dir(const struct sink *sink, uint64_t gen, char 
 int weir_file_sink_txn_merge_list(struct sink *sink);
 /* weir_file_sink_txn_sweep - remove what no one needs any more; what cannot be removed stays. */
 void weir_file_sink_txn_sweep(struct sink *sink);
-int weir_file_sink_restore(struct weir_operator *op, const struct weir_parts_reader *reader);
+int weir_file_sink_restore(
+    struct weir_operator *op, const struct weir_parts_reader *readers, uint32_t reader_cnt);
 
 /* ---- with checkpoints: file_sink_txn.c; as the hooks of operator.h ---- */
 

@@ -615,25 +615,38 @@ restore_part(struct sink *sink, struct weir_part *from)
     return rc != 0 ? rc : weir_part_end(from);
 }
 
-int
-weir_file_sink_restore(struct weir_operator *op, const struct weir_parts_reader *reader)
+/* The sink's parts of one old subtask. */
+static int
+restore_subtask(struct sink *sink, const struct weir_parts_reader *reader, bool *has_any)
 {
-    struct sink *sink = op->self;
     size_t offset = 0;
     struct weir_part part;
     size_t prefix_bytes = strlen(SINK_PART_PREFIX);
+    int rc = 0;
+    while (rc == 0 && weir_parts_next(reader, &offset, &part) == 1) {
+        if (part.uid_bytes == strlen(reader->uid) &&
+            memcmp(part.uid, reader->uid, part.uid_bytes) == 0 && part.name_bytes > prefix_bytes &&
+            memcmp(part.name, SINK_PART_PREFIX, prefix_bytes) == 0) {
+            *has_any = true;
+            rc = restore_part(sink, &part);
+        }
+    }
+    return rc;
+}
+
+/* All subtasks commit what each old one had listed: once more is no harm. */
+int
+weir_file_sink_restore(
+    struct weir_operator *op, const struct weir_parts_reader *readers, uint32_t reader_cnt)
+{
+    struct sink *sink = op->self;
     int rc = 0;
     bool has_any = false;
     if (sink->txn == NULL) {
         return 0;
     }
-    while (rc == 0 && weir_parts_next(reader, &offset, &part) == 1) {
-        if (part.uid_bytes == strlen(reader->uid) &&
-            memcmp(part.uid, reader->uid, part.uid_bytes) == 0 && part.name_bytes > prefix_bytes &&
-            memcmp(part.name, SINK_PART_PREFIX, prefix_bytes) == 0) {
-            has_any = true;
-            rc = restore_part(sink, &part);
-        }
+    for (uint32_t i = 0; rc == 0 && i < reader_cnt; i++) {
+        rc = restore_subtask(sink, &readers[i], &has_any);
     }
     sink->txn->is_published = sink->txn->is_published && has_any;
     return rc != 0 ? rc : sync_dir(sink, sink->txn->out);

@@ -8,6 +8,10 @@
  * the same row is offered again and goes on at the item it had come to.
  *
  * Watermarks: passed on.
+ *
+ * Checkpoints: all of it lies in state pages. Rows are never given back, so which chunks are the
+ * newest is not looked for after a restore: new ones are begun. A row that has not met all of the
+ * other list is of an unfinished batch, which no barrier cuts.
  */
 #include "dataplane/operators/join.h"
 
@@ -97,6 +101,22 @@ weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_wi
     return err;
 }
 
+static int
+entry_move(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val)
+{
+    struct join_entry *entry = val;
+    const struct weir_join_conf *conf = op->conf;
+    bool is_number = op->type == &weir_window_join_type && conf->semi;
+    weir_row_list_move(table->arena, mover, &entry->side[JOIN_LEFT]);
+    if (!is_number) { /* semi: what stands in the place of right rows */
+        weir_row_list_move(table->arena, mover, &entry->side[JOIN_RIGHT]);
+    }
+    return 0;
+}
+
+const struct weir_state_desc weir_join_states[] = {{JOIN_STATE, entry_move}};
+
 int
 weir_join_inserts_only(const struct weir_view *in, uint32_t from)
 {
@@ -168,7 +188,7 @@ join_open(struct weir_operator *op)
         return err;
     }
     struct weir_table_spec spec = {0, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
-    err = weir_table_take(self->base.arena, &spec, 0, &self->table);
+    err = weir_state_take(op, JOIN_STATE, &spec, 0, &self->table);
     return err < 0 ? err : weir_row_store_init(&self->kept, self->base.arena);
 }
 
@@ -303,4 +323,6 @@ const struct weir_operator_type weir_join_type = {
     .open = join_open,
     .process = join_process,
     .close = join_close,
+    .states = weir_join_states,
+    .state_cnt = JOIN_STATE_CNT,
 };

@@ -6,6 +6,7 @@
 #include "dataplane/keyed.h"
 #include "dataplane/operators/join.h"
 #include "dataplane/row_list.h"
+#include "dataplane/state.h"
 
 /* Pairs handed to the job's function together. */
 #define JOIN_PAIR_CNT 64
@@ -34,6 +35,10 @@ struct join_base {
     struct join_pairs pairs;
     char scratch[2][WEIR_ROW_ITEM_BYTES_MAX] WEIR_ALIGNED(8);
 };
+
+extern const struct weir_state_desc weir_join_states[];
+#define JOIN_STATE_CNT 1
+#define JOIN_STATE "rows"
 
 int weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window);
 /* 0, or the error of a row that is no insert. */

@@ -11,6 +11,9 @@
  *
  * Watermarks: first what they make due, then they are passed on. Firing and freeing a pane stop
  * after a slice, or when the output is full, and go on where they stopped.
+ *
+ * Checkpoints: tables and rows lie in state pages, a table's namespace is its pane's number. Parts
+ * are what has fired. No firing is under way at a barrier: it is an unfinished input.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +87,7 @@ struct self {
     struct pane *panes; /* by idx */
     uint32_t pane_cnt;
     uint32_t pane_cap;
+    uint32_t state_id; /* of the panes' tables */
     uint64_t pane_entry_cnt; /* of the last pane that ended: what to expect of the next */
     int64_t fired; /* windows up to this one have fired */
     int64_t frontier; /* the greatest watermark that has fired */
@@ -179,6 +183,7 @@ join_window_open(struct weir_operator *op)
     self->offset = span->offset_ms;
     self->pane_ms = gcd(span->size_ms, span->slide_ms);
     self->pane_cap = self->base.arena->spec.table_cnt_max;
+    self->state_id = weir_state_id(op->uid, JOIN_STATE);
     self->panes = calloc(self->pane_cap, sizeof self->panes[0]);
     if (self->panes == NULL) {
         return weir_err_push(WEIR_ENOMEM, "%u panes of a join", self->pane_cap);
@@ -236,12 +241,22 @@ pane_at(const struct self *self, int64_t idx)
     return lo;
 }
 
+static void
+pane_insert(struct self *self, uint32_t at, const struct pane *pane)
+{
+    WEIR_CHECK(self->pane_cnt < self->pane_cap, "%u panes", self->pane_cnt);
+    memmove(&self->panes[at + 1], &self->panes[at], (self->pane_cnt - at) * sizeof self->panes[0]);
+    self->panes[at] = *pane;
+    self->pane_cnt++;
+}
+
 static int
 pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
 {
     uint32_t at = pane_at(self, idx);
     if (at == self->pane_cnt || self->panes[at].idx != idx) {
-        struct weir_table_spec spec = {0, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
+        struct weir_table_spec spec = {
+            self->state_id, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
         struct pane pane = {.idx = idx};
         int err = weir_table_take(self->base.arena, &spec, idx, &pane.table);
         err = err < 0 ? err : weir_row_store_init(&pane.rows, self->base.arena);
@@ -249,11 +264,7 @@ pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
             return err;
         }
         pane.table->entry_cnt_hint = self->pane_entry_cnt;
-        WEIR_CHECK(self->pane_cnt < self->pane_cap, "%u panes", self->pane_cnt);
-        memmove(
-            &self->panes[at + 1], &self->panes[at], (self->pane_cnt - at) * sizeof self->panes[0]);
-        self->panes[at] = pane;
-        self->pane_cnt++;
+        pane_insert(self, at, &pane);
     }
     *ret_pane = &self->panes[at];
     return 0;
@@ -692,6 +703,68 @@ join_window_watermark(
     return WEIR_AGAIN;
 }
 
+/* ---- checkpoints ---- */
+
+static int
+join_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    (void)id;
+    WEIR_CHECK(self->fire.stage == FIRE_IDLE, "a barrier while a window fires");
+    weir_state_put_word(parts, "frontier", self->frontier);
+    weir_state_put_word(parts, "fired", self->fired);
+    weir_state_put_word(parts, "pane_entries", (int64_t)self->pane_entry_cnt);
+    return 0;
+}
+
+/* The store of a pane's rows knows its chunks again by way of its table. */
+static void
+pane_adopt_rows(const struct self *self, struct pane *pane)
+{
+    struct weir_table_cursor cursor = {0, 0, 0};
+    void *val[FIRE_BLOCK];
+    uint32_t cnt;
+    while ((cnt = weir_table_scan(pane->table, &cursor, FIRE_BLOCK, NULL, val)) > 0) {
+        for (uint32_t i = 0; i < cnt; i++) {
+            const struct join_entry *entry = val[i];
+            weir_row_store_adopt(&pane->rows, &entry->side[JOIN_LEFT]);
+            if (is_kept(self, JOIN_RIGHT)) {
+                weir_row_store_adopt(&pane->rows, &entry->side[JOIN_RIGHT]);
+            }
+        }
+    }
+}
+
+static int
+join_window_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    const struct weir_table_spec spec = {
+        self->state_id, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
+    uint32_t at = 0;
+    int64_t pane_entries = 0;
+    int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
+    err = err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "fired", &self->fired);
+    err =
+        err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "pane_entries", &pane_entries);
+    self->pane_entry_cnt = (uint64_t)pane_entries;
+    for (const struct weir_table *table = NULL; err == 0;) {
+        table = weir_state_next(self->base.arena, self->state_id, &at);
+        if (table == NULL) {
+            break;
+        }
+        struct pane pane = {.idx = table->ns};
+        err = weir_state_find(op, JOIN_STATE, &spec, table->ns, &pane.table);
+        err = err < 0 ? err : weir_row_store_init(&pane.rows, self->base.arena);
+        if (err == 0) {
+            pane_adopt_rows(self, &pane);
+            pane_insert(self, pane_at(self, pane.idx), &pane);
+        }
+    }
+    return err;
+}
+
 const struct weir_operator_type weir_window_join_type = {
     .name = "window join",
     .self_bytes = sizeof(struct self),
@@ -701,4 +774,8 @@ const struct weir_operator_type weir_window_join_type = {
     .process = join_window_process,
     .watermark = join_window_watermark,
     .close = join_window_close,
+    .snapshot = join_window_snapshot,
+    .restore = join_window_restore,
+    .states = weir_join_states,
+    .state_cnt = JOIN_STATE_CNT,
 };

@@ -3,7 +3,8 @@
  *
  *     "a b\nc\n"   ->   ("a b", 1), ("c", 2)          with the text decoder
  *
- * State: the input and the place in it. Watermarks: none but the last. Bytes come from
+ * State: the inputs that are left, and the place in the open one (an offset in what was unpacked,
+ * so a packed file is unpacked again up to there). Watermarks: none but the last. Bytes come from
  *        lines_priv.h; here
  * they are cut into lines, many at a time, and lent to the decoder, whose rows refer to them. A
  * poll works on one such pack of lines at most, and the next begins when all rows of the last are
@@ -17,6 +18,7 @@
 
 #include "dataplane/json.h"
 #include "dataplane/operators/lines_priv.h"
+#include "dataplane/state.h"
 
 /* Lines cut at a time: as much work as a poll should do. */
 #define PACK_CNT 512
@@ -348,6 +350,21 @@ decode(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return 0;
 }
 
+/* The input that was opened is gone on with where it was left. */
+static void
+take_up(struct self *self, const struct weir_decoder_type *decoder)
+{
+    struct lines_feed *feed = &self->feed;
+    const struct lines_resume *resume = &feed->resume[feed->path_idx];
+    feed->is_resumed = false;
+    self->line_number = resume->line_number;
+    self->is_new = (resume->flags & LINES_RESUME_NEW) != 0;
+    self->is_dropping = (resume->flags & LINES_RESUME_DROPPING) != 0;
+    if (resume->kept != NULL) {
+        memcpy((char *)self->decoder + decoder->kept_off, resume->kept, decoder->kept_bytes);
+    }
+}
+
 static int
 lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
@@ -363,6 +380,9 @@ lines_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     op->work_all = feed->all_bytes;
     if (fed < 0 || fed == WEIR_DONE) {
         return fed;
+    }
+    if (feed->is_resumed) {
+        take_up(self, ((const struct weir_lines_conf *)op->conf)->decoder);
     }
     if (feed->is_socket || feed->is_stream) { /* a rate says better, below */
         out[0].view.intended_ns = now_ns; /* of a live stream: when it was seen */
@@ -399,6 +419,172 @@ lines_close(struct weir_operator *op, bool clean)
     return 0;
 }
 
+/* ---- checkpoints ---- */
+
+/* An item of the part "inputs": this, the path, what the decoder keeps. Inputs that are done with
+ * are in no item, so what is found in a directory later is not read. */
+struct item {
+    uint64_t off;
+    uint64_t line_number;
+    uint32_t flags;
+    uint32_t path_bytes;
+    uint32_t kept_bytes;
+    uint32_t zero;
+};
+#define ITEMS_VERSION 1
+#define PATH_BYTES_MAX 65536
+
+/* The place behind the last line that was decoded. */
+static struct lines_resume
+resume_here(const struct self *self)
+{
+    const struct lines_feed *feed = &self->feed;
+    bool is_cut = self->pack_at < self->pack_cnt;
+    const struct weir_decode_line *line = &self->pack[self->pack_at];
+    const char *at = is_cut ? line->text : feed->buf + feed->at;
+    struct lines_resume here = {.off = weir_lines_feed_off(feed, at)};
+    here.line_number = is_cut ? line->number - 1 : self->line_number;
+    here.flags |= self->is_new && !is_cut ? LINES_RESUME_NEW : 0;
+    here.flags |= self->is_dropping && !is_cut ? LINES_RESUME_DROPPING : 0;
+    here.flags |= feed->is_packed ? LINES_RESUME_PACKED : 0;
+    return here;
+}
+
+/* As it was found, where nothing of it was read yet. */
+static struct lines_resume
+resume_there(const struct lines_feed *feed, uint32_t idx)
+{
+    const struct lines_resume fresh = {.flags = LINES_RESUME_NEW};
+    return feed->resume != NULL ? feed->resume[idx] : fresh;
+}
+
+static void
+put_item(const char *path, const struct lines_resume *resume, struct weir_parts_writer *parts)
+{
+    const struct item item = {.off = resume->off,
+        .line_number = resume->line_number,
+        .flags = resume->flags,
+        .path_bytes = (uint32_t)strlen(path),
+        .kept_bytes = resume->kept != NULL ? resume->kept_bytes : 0};
+    weir_state_item(parts, sizeof item + item.path_bytes + item.kept_bytes);
+    weir_parts_put(parts, &item, sizeof item);
+    weir_parts_put(parts, path, item.path_bytes);
+    weir_parts_put(parts, resume->kept, item.kept_bytes);
+}
+
+static int
+lines_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    const struct lines_feed *feed = &self->feed;
+    const struct weir_decoder_type *decoder = ((const struct weir_lines_conf *)op->conf)->decoder;
+    bool is_open = feed->step == LINES_FEED_READING && !feed->is_resumed && feed->skip == 0;
+    uint32_t first = feed->path_idx + (feed->step == LINES_FEED_CLOSING);
+    (void)id;
+    weir_state_list_begin(
+        parts, "inputs", ITEMS_VERSION, feed->path_cnt > first ? feed->path_cnt - first : 0);
+    for (uint32_t i = first; i < feed->path_cnt; i++) {
+        struct lines_resume resume = resume_there(feed, i);
+        if (i == first && is_open) {
+            resume = resume_here(self);
+        }
+        /* What was learned goes with the input that comes next. */
+        if (i == first && (is_open || resume.kept == NULL) && decoder->kept_bytes > 0) {
+            resume.kept = (char *)self->decoder + decoder->kept_off;
+            resume.kept_bytes = decoder->kept_bytes;
+        }
+        put_item(feed->paths[i], &resume, parts);
+    }
+    weir_state_list_end(parts);
+    return 0;
+}
+
+/* Memory of the reader's for what follows an item's head, with a zero behind it. */
+static int
+take_bytes(struct weir_part *part, uint32_t bytes, char **ret_bytes)
+{
+    char *to = malloc((size_t)bytes + 1);
+    if (to == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "inputs of a source");
+    }
+    to[bytes] = '\0';
+    *ret_bytes = to;
+    return weir_part_get(part, to, bytes);
+}
+
+static int
+take_item(struct weir_part *part, const struct weir_decoder_type *decoder, char **ret_path,
+    struct lines_resume *ret_resume)
+{
+    struct item item;
+    int err = weir_part_get(part, &item, sizeof item);
+    if (err == 0 && (item.flags > LINES_RESUME_FLAGS || item.zero != 0 || item.path_bytes == 0 ||
+                        item.path_bytes > PATH_BYTES_MAX ||
+                        (item.kept_bytes != 0 && item.kept_bytes != decoder->kept_bytes))) {
+        err = weir_err_push(WEIR_EDATA,
+            "an input of a checkpoint is not one of decoder %s: flags %#x, %u bytes kept",
+            decoder->name, item.flags, item.kept_bytes);
+    }
+    if (err < 0) {
+        return err;
+    }
+    ret_resume->off = item.off;
+    ret_resume->line_number = item.line_number;
+    ret_resume->flags = item.flags;
+    ret_resume->kept_bytes = item.kept_bytes;
+    err = take_bytes(part, item.path_bytes, ret_path);
+    err = err < 0 || item.kept_bytes == 0 ? err
+                                          : take_bytes(part, item.kept_bytes, &ret_resume->kept);
+    return err < 0 ? err : weir_part_end(part);
+}
+
+static int
+lines_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    const struct weir_decoder_type *decoder = ((const struct weir_lines_conf *)op->conf)->decoder;
+    char **paths = NULL;
+    struct lines_resume *resume = NULL;
+    uint32_t cnt = 0;
+    struct weir_state_list list;
+    struct weir_part part;
+    int got;
+    weir_state_list_init(&list, op, parts, parts_cnt);
+    list.name = "inputs";
+    list.version_max = ITEMS_VERSION;
+    while ((got = weir_state_list_next(&list, &part)) > 0) {
+        char **more_paths = realloc(paths, (cnt + 1) * sizeof *paths);
+        paths = more_paths != NULL ? more_paths : paths;
+        struct lines_resume *more = realloc(resume, (cnt + 1) * sizeof *resume);
+        resume = more != NULL ? more : resume;
+        if (more_paths == NULL || more == NULL) {
+            got = weir_err_push(WEIR_ENOMEM, "inputs of a source");
+            break;
+        }
+        paths[cnt] = NULL;
+        memset(&resume[cnt], 0, sizeof resume[cnt]);
+        int err = take_item(&part, decoder, &paths[cnt], &resume[cnt]);
+        if (err < 0) {
+            free(paths[cnt]);
+            free(resume[cnt].kept);
+            got = err;
+            break;
+        }
+        cnt++;
+    }
+    weir_lines_feed_assign(&self->feed, paths, resume, cnt);
+    return got;
+}
+
+/* A stream is read once. Whether a path is one of a pipe shows when it is opened: then what was
+ * read of it before is lost with a restart, as for these. */
+static bool
+lines_replays(const void *conf)
+{
+    const char *path = ((const struct weir_lines_conf *)conf)->path;
+    return strcmp(path, "-") != 0 && strncmp(path, "tcp://", 6) != 0;
+}
+
 static const struct weir_schema *
 lines_side_schema(uint32_t output)
 {
@@ -412,6 +598,9 @@ const struct weir_operator_type weir_lines_type = {
     .open = lines_open,
     .poll = lines_poll,
     .close = lines_close,
+    .snapshot = lines_snapshot,
+    .restore = lines_restore,
+    .replays = lines_replays,
 };
 
 const struct weir_operator_type weir_lines_side_type = {
@@ -422,4 +611,7 @@ const struct weir_operator_type weir_lines_side_type = {
     .open = lines_open,
     .poll = lines_poll,
     .close = lines_close,
+    .snapshot = lines_snapshot,
+    .restore = lines_restore,
+    .replays = lines_replays,
 };

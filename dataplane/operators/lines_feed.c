@@ -188,6 +188,31 @@ weir_lines_feed_open(struct lines_feed *feed, const struct weir_operator *op)
     return err;
 }
 
+static void
+free_paths(struct lines_feed *feed)
+{
+    for (uint32_t i = 0; i < feed->path_cnt; i++) {
+        free(feed->paths[i]);
+        if (feed->resume != NULL) {
+            free(feed->resume[i].kept);
+        }
+    }
+    free(feed->paths);
+    free(feed->resume);
+}
+
+void
+weir_lines_feed_assign(
+    struct lines_feed *feed, char **paths, struct lines_resume *resume, uint32_t cnt)
+{
+    WEIR_CHECK(feed->step == LINES_FEED_OPEN && feed->path_idx == 0, "inputs are read already");
+    free_paths(feed);
+    feed->paths = paths;
+    feed->resume = resume;
+    feed->path_cnt = cnt;
+    feed->all_bytes = feed->all_bytes != 0 ? size_all(feed) : 0;
+}
+
 void
 weir_lines_feed_close(struct lines_feed *feed)
 {
@@ -203,10 +228,7 @@ weir_lines_feed_close(struct lines_feed *feed)
             (void)weir_io_perform(feed->io, &feed->op); /* opened for reading */
         }
     }
-    for (uint32_t i = 0; i < feed->path_cnt; i++) {
-        free(feed->paths[i]);
-    }
-    free(feed->paths);
+    free_paths(feed);
     free(feed->buf);
     free(feed->packed);
     weir_unpack_close(feed->unpack);
@@ -223,6 +245,28 @@ launch(struct lines_feed *feed, enum lines_feed_step step)
     return WEIR_WAIT;
 }
 
+/* The input that begins was read up to here before: from a file, or what was unpacked of it. */
+static int
+go_on_at(struct lines_feed *feed, const struct lines_resume *resume)
+{
+    if (feed->is_socket || feed->is_stream) {
+        return WEIR_AGAIN; /* what was read is gone, it goes on with what comes */
+    }
+    if ((resume->flags & LINES_RESUME_PACKED) != 0) {
+        feed->skip = resume->off;
+        return WEIR_AGAIN;
+    }
+    if (resume->off > feed->st.bytes) {
+        return weir_err_push(WEIR_EDATA,
+            "%s has %llu bytes; a checkpoint was taken when %llu had been read", feed->path,
+            (unsigned long long)feed->st.bytes, (unsigned long long)resume->off);
+    }
+    feed->read_off = resume->off;
+    feed->end_off = resume->off;
+    feed->is_first = false;
+    return WEIR_AGAIN;
+}
+
 static int
 begin_reading(struct lines_feed *feed)
 {
@@ -232,10 +276,18 @@ begin_reading(struct lines_feed *feed)
     feed->end = 0;
     feed->done_bytes += feed->read_off;
     feed->read_off = 0;
+    feed->end_off = 0;
+    feed->skip = 0;
     feed->is_first = true;
     feed->is_read = false;
     feed->is_ended = false;
     feed->is_packed = false;
+    if (feed->resume != NULL && !feed->is_taken_up) {
+        const struct lines_resume *resume = &feed->resume[feed->path_idx];
+        feed->is_taken_up = true;
+        feed->is_resumed = true;
+        return resume->off > 0 ? go_on_at(feed, resume) : (int)WEIR_AGAIN;
+    }
     return WEIR_AGAIN;
 }
 
@@ -308,6 +360,7 @@ closed(struct lines_feed *feed, int64_t now_ns)
         return take_pause(feed, now_ns);
     }
     feed->path_idx++;
+    feed->is_taken_up = false;
     return open_next(feed);
 }
 
@@ -324,7 +377,10 @@ look_for_magic(struct lines_feed *feed)
     feed->is_first = false;
     if (feed->is_socket || bytes < WEIR_UNPACK_MAGIC_BYTES ||
         memcmp(feed->buf + feed->at, WEIR_UNPACK_MAGIC, WEIR_UNPACK_MAGIC_BYTES) != 0) {
-        return 0;
+        return feed->skip == 0
+                   ? 0
+                   : weir_err_push(WEIR_EDATA,
+                         "%s was a zstd file when a checkpoint was taken, and is none", feed->path);
     }
     if (feed->unpack == NULL) {
         int err = weir_unpack_open(&feed->unpack);
@@ -341,7 +397,22 @@ look_for_magic(struct lines_feed *feed)
     feed->packed_end = bytes;
     memcpy(feed->packed, feed->buf + feed->at, bytes);
     feed->end = feed->at;
+    feed->end_off = 0;
     return 0;
+}
+
+/* Bytes were unpacked behind `end`. While some are passed over the buffer is empty. */
+static void
+take_unpacked(struct lines_feed *feed, size_t bytes)
+{
+    uint64_t skipped = weir_min_u64(feed->skip, bytes);
+    feed->skip -= skipped;
+    feed->end_off += bytes;
+    if (skipped == bytes) {
+        return;
+    }
+    feed->at += skipped;
+    feed->end += bytes;
 }
 
 static int
@@ -359,10 +430,15 @@ unpack_more(struct lines_feed *feed)
         return weir_err_push(err, "%s", feed->path);
     }
     feed->packed_at = feed->packed_end - step.in_bytes;
-    feed->end += room - step.out_bytes;
+    take_unpacked(feed, room - step.out_bytes);
     /* Room that was not used: nothing is left in the unpacker either. */
     if (feed->is_read && step.in_bytes == 0 && step.out_bytes > 0) {
         feed->is_ended = true;
+        if (feed->skip > 0) {
+            return weir_err_push(WEIR_EDATA,
+                "%s is shorter by %llu unpacked bytes than what had been read at a checkpoint",
+                feed->path, (unsigned long long)feed->skip);
+        }
         if (!weir_unpack_is_whole(feed->unpack)) {
             return weir_err_push(WEIR_EDATA, "%s: the zstd file is cut", feed->path);
         }
@@ -434,6 +510,7 @@ take_read(struct lines_feed *feed)
         feed->packed_end = (size_t)bytes;
     } else {
         feed->end += (size_t)bytes;
+        feed->end_off += (uint64_t)bytes;
     }
     return 0;
 }

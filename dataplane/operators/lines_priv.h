@@ -32,6 +32,20 @@ enum lines_feed_step {
     LINES_FEED_END, /* no input is left */
 };
 
+/* Where an input is gone on with. */
+struct lines_resume {
+    uint64_t off; /* of the next line, in what was unpacked */
+    uint64_t line_number; /* lines before it */
+    uint32_t flags; /* LINES_RESUME_ */
+    uint32_t kept_bytes;
+    char *kept; /* of the decoder's memory; NULL: none */
+};
+/* Part of the format. */
+#define LINES_RESUME_NEW 1U /* no line of it was cut */
+#define LINES_RESUME_DROPPING 2U /* in a line that was too long */
+#define LINES_RESUME_PACKED 4U /* off is behind the unpacker */
+#define LINES_RESUME_FLAGS 7U
+
 struct lines_feed {
     const struct weir_lines_conf *conf;
     struct weir_io *io;
@@ -49,6 +63,11 @@ struct lines_feed {
     bool is_stream; /* read in turn, not by offset */
     uint32_t try_cnt; /* connections tried in a row without a byte */
     uint64_t read_off;
+    uint64_t end_off; /* of buf + end, in the input as it is unpacked */
+    struct lines_resume *resume; /* [path_cnt], or NULL; all zero: from the start */
+    bool is_taken_up; /* the resume of this input */
+    bool is_resumed; /* the consumer takes up the resume of the open input, and clears this */
+    uint64_t skip; /* unpacked bytes to pass over */
     uint64_t done_bytes; /* of the inputs before this one */
     uint64_t all_bytes; /* of all inputs; 0: one of them is no file */
     bool is_first; /* what kind of input it is was not told by its first bytes yet: take none */
@@ -73,6 +92,17 @@ struct lines_feed {
  * of it. */
 int weir_lines_feed_open(struct lines_feed *feed, const struct weir_operator *op);
 void weir_lines_feed_close(struct lines_feed *feed);
+
+/* weir_lines_feed_assign - read these inputs in the place of those that open found, from where they
+ * were left. Before the first step; blocks. Owner: takes both arrays, and what they point to. */
+void weir_lines_feed_assign(
+    struct lines_feed *feed, char **paths, struct lines_resume *resume, uint32_t cnt);
+/* weir_lines_feed_off - where a byte of the buffer lies in the open input. */
+static inline uint64_t
+weir_lines_feed_off(const struct lines_feed *feed, const char *at)
+{
+    return feed->end_off - (uint64_t)(feed->buf + feed->end - at);
+}
 
 /* weir_lines_feed_step - go on as far as is possible without waiting.
  *

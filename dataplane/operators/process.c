@@ -9,12 +9,16 @@
  * it again.
  *
  * Watermarks: first the timers that they make due, in slices, then they are passed on.
+ *
+ * Checkpoints: all of it lies in state pages, and the timers' index is made again from their rows.
+ * Nothing is held between two batches: cleared entries go before a block ends.
  */
 #include "dataplane/operators/process.h"
 
 #include <string.h>
 
 #include "dataplane/keyed.h"
+#include "dataplane/state.h"
 #include "dataplane/timer.h"
 
 /* Timers that one call of watermark() fires: some 50 us with a short body. */
@@ -61,6 +65,16 @@ weir_process_check(const struct weir_process_conf *conf, const struct weir_schem
 }
 
 static int
+open_timers(struct weir_operator *op)
+{
+    struct self *self = op->self;
+    const struct weir_table_spec spec = weir_timers_spec(self->keyed.kind);
+    struct weir_table *table;
+    int err = weir_state_take(op, "timers", &spec, 0, &table);
+    return err < 0 ? err : weir_timers_adopt(&self->timers, table);
+}
+
+static int
 process_open(struct weir_operator *op)
 {
     struct self *self = op->self;
@@ -82,12 +96,9 @@ process_open(struct weir_operator *op)
     self->has_timers = conf->function->timers != NULL;
     struct weir_table_spec spec = {0, self->keyed.kind, conf->function->state_bytes, 0};
     if (err == 0) {
-        err = weir_table_take(arena, &spec, 0, &self->table);
+        err = weir_state_take(op, "state", &spec, 0, &self->table);
     }
-    if (err == 0 && self->has_timers) {
-        err = weir_timers_init(&self->timers, arena, 1, self->keyed.kind);
-    }
-    return err;
+    return err == 0 && self->has_timers ? open_timers(op) : err;
 }
 
 /* ---- what bodies call ---- */
@@ -313,6 +324,9 @@ process_close(struct weir_operator *op, bool clean)
     return 0;
 }
 
+/* What a state holds is its owner's: no references into the arena. */
+static const struct weir_state_desc states[] = {{"state", NULL}, {"timers", NULL}};
+
 const struct weir_operator_type weir_process_type = {
     .name = "process",
     .self_bytes = sizeof(struct self),
@@ -322,4 +336,6 @@ const struct weir_operator_type weir_process_type = {
     .process = process_process,
     .watermark = process_watermark,
     .close = process_close,
+    .states = states,
+    .state_cnt = WEIR_ARRAY_CNT(states),
 };

@@ -3,7 +3,8 @@
  *
  *     sum of n by word:   (a 2) (b 1) (a 3)   ->   (a 2) (b 1) (a 5)
  *
- * State: one table from the key to its accumulator, for ever. Watermarks are passed on.
+ * State: one table from the key to its accumulator, for ever: all of it lies in state pages.
+ * Watermarks are passed on. Nothing is held between two batches.
  *
  * Output rows lie in order behind their input rows and share the heap of their batch, so strings of
  * the key are copied by value. Keys are looked up a block at a time; the aggregate's own loop then
@@ -15,6 +16,7 @@
 
 #include "dataplane/function.h"
 #include "dataplane/keyed.h"
+#include "dataplane/state.h"
 
 struct plan {
     struct weir_keyed keyed;
@@ -108,7 +110,7 @@ reduce_open(struct weir_operator *op)
     memset(&spec, 0, sizeof spec);
     spec.key_kind = self->plan.keyed.kind;
     spec.val_bytes = (uint32_t)weir_align_up(self->plan.agg.acc_bytes, 8);
-    return weir_table_take(arena, &spec, 0, &self->table);
+    return weir_state_take(op, "result", &spec, 0, &self->table);
 }
 
 /* One field of rows [from, from + cnt) of the selection into rows of the output. */
@@ -199,6 +201,8 @@ reduce_close(struct weir_operator *op, bool clean)
     return 0;
 }
 
+static const struct weir_state_desc states[] = {{"result", NULL}};
+
 const struct weir_operator_type weir_reduce_type = {
     .name = "reduce",
     .self_bytes = sizeof(struct self),
@@ -207,4 +211,6 @@ const struct weir_operator_type weir_reduce_type = {
     .open = reduce_open,
     .process = reduce_process,
     .close = reduce_close,
+    .states = states,
+    .state_cnt = WEIR_ARRAY_CNT(states),
 };

@@ -10,6 +10,11 @@
  * Watermarks: windows that they end are emitted first, earliest first.
  *
  * Lists that a better row has made worthless are freed a few blocks at a time.
+ *
+ * Checkpoints: rows lie in state pages. The heads of the lists are in a table, too, which is
+ * brought up to date before a barrier; all of them in the first key group of the subtask, whatever
+ * their windows would hash to, for they are its own. Where a subtask comes to own the first key
+ * groups of several, it puts their lists together.
  */
 #include "dataplane/operators/top.h"
 
@@ -21,6 +26,7 @@
 #include "dataplane/blob.h"
 #include "dataplane/minheap.h"
 #include "dataplane/rank.h"
+#include "dataplane/state.h"
 
 #define WINDOW_NONE UINT32_MAX
 #define HEAD_CNT 4096
@@ -43,6 +49,19 @@ struct top_window {
     uint32_t cnt;
     uint32_t next; /* of its hash chain, or of the free records */
     int64_t least; /* once cnt rows are kept: what a row must have to count */
+    bool is_stale; /* the table does not know it as it is */
+};
+
+/* Its entry in the table, under (home, end). */
+struct saved {
+    uint32_t first;
+    uint32_t last;
+    uint64_t cnt;
+    int64_t least;
+};
+struct place {
+    uint64_t home;
+    int64_t end;
 };
 
 struct self {
@@ -58,6 +77,9 @@ struct self {
     struct weir_minheap heap; /* windows by their end */
     uint32_t at; /* the window of the last row */
     uint32_t garbage; /* kept rows to free */
+    struct weir_table *table; /* what a barrier finds of the windows */
+    uint64_t home; /* a number whose hash lies in the subtask's first key group */
+    uint64_t home_hash;
 };
 
 /* ---- open ---- */
@@ -114,6 +136,16 @@ top_open(struct weir_operator *op)
     self->window_free = WINDOW_NONE;
     self->at = WINDOW_NONE;
     memset(self->head, 0xff, sizeof self->head);
+    const struct weir_table_spec spec = {0, WEIR_KEY_8, sizeof(struct saved), 1};
+    const struct weir_arena_spec *arena = &self->arena->spec;
+    self->home_hash = weir_hash_u64(0);
+    while (weir_hash_key_group(self->home_hash, arena->max_parallelism) != arena->groups.first) {
+        self->home_hash = weir_hash_u64(++self->home); /* one number in max_parallelism does */
+    }
+    err = weir_state_take(op, "windows", &spec, 0, &self->table);
+    if (err < 0) {
+        return err;
+    }
     self->window = calloc(WEIR_TOP_WINDOW_CNT_MAX, sizeof *self->window);
     self->heap.entry = calloc(WEIR_TOP_WINDOW_CNT_MAX, sizeof *self->heap.entry);
     if (self->window == NULL || self->heap.entry == NULL) {
@@ -178,6 +210,8 @@ window_of(struct self *self, int64_t end, struct top_window **ret_window)
 static void
 window_drop(struct self *self, uint32_t idx)
 {
+    const struct place place = {self->home, self->window[idx].end};
+    (void)weir_table_delete(self->table, self->home_hash, &place, NULL);
     uint32_t *link = chain_of(self, self->window[idx].end);
     while (*link != idx) {
         WEIR_CHECK(*link != WINDOW_NONE, "window %u is in no chain", idx);
@@ -343,6 +377,14 @@ list_cut(struct self *self, const struct weir_top_conf *conf, struct top_window 
     window->cnt = conf->cnt;
 }
 
+/* A row of this rank is not among the best. */
+static inline bool
+is_beaten(const struct weir_top_conf *conf, const struct top_window *window, int64_t rank)
+{
+    return window->cnt >= conf->cnt &&
+           (rank < window->least || (rank == window->least && !conf->ties));
+}
+
 /* ---- rows in ---- */
 
 static int
@@ -358,6 +400,7 @@ keep(struct weir_operator *op, struct top_window *window, const struct weir_view
     }
     list_insert(self, window, ref, rank);
     list_cut(self, op->conf, window);
+    window->is_stale = true;
     return 0;
 }
 
@@ -388,8 +431,7 @@ top_process(struct weir_operator *op, uint32_t input, const struct weir_view *in
         }
         int64_t rank = weir_rank_field(self->by, by.ptr + (size_t)by.stride * row);
         rank = conf->lowest ? ~rank : rank;
-        if (window->cnt >= conf->cnt &&
-            (rank < window->least || (rank == window->least && !conf->ties))) {
+        if (is_beaten(conf, window, rank)) {
             continue;
         }
         err = keep(op, window, in, row, rank);
@@ -480,6 +522,140 @@ top_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out,
     return WEIR_DONE;
 }
 
+/* ---- checkpoints ---- */
+
+static int
+saved_make(struct self *self, const struct top_window *window)
+{
+    const struct place place = {self->home, window->end};
+    const struct weir_table_rows row = {
+        .hash = &self->home_hash, .key = (const char *)&place, .cnt = 1};
+    const struct saved saved = {window->first, window->last, window->cnt, window->least};
+    void *val;
+    bool made;
+    int err = weir_table_find_or_make(self->table, &row, &val, &made);
+    if (err == 0) {
+        memcpy(val, &saved, sizeof saved);
+    }
+    return err;
+}
+
+/* What is only of use while rows come does not go into state pages; the rest must be in them. */
+static int
+top_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    (void)id;
+    (void)out;
+    (void)now_ns;
+    garbage_free(self, op->in_schema[0], WEIR_BATCH_ROW_CNT_MAX);
+    for (uint32_t i = 0; i < self->heap.cnt; i++) {
+        struct top_window *window = &self->window[self->heap.entry[i].idx];
+        int err = window->is_stale ? saved_make(self, window) : 0;
+        if (err < 0) {
+            return err;
+        }
+        window->is_stale = false;
+    }
+    return self->garbage != 0 ? WEIR_AGAIN : WEIR_DONE;
+}
+
+static int
+top_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    (void)id;
+    WEIR_CHECK(self->garbage == 0, "rows to free beside a snapshot");
+    weir_state_put_word(parts, "frontier", self->frontier);
+    return 0;
+}
+
+/* A window's list as it was; or, where another subtask had the window, too, its rows one by one:
+ * they stay where they lie. */
+static int
+window_restore(struct weir_operator *op, const struct place *place, const struct saved *saved)
+{
+    struct self *self = op->self;
+    struct top_window *window;
+    int err = window_of(self, place->end, &window);
+    if (err < 0) {
+        return err;
+    }
+    window->is_stale = place->home != self->home;
+    if (window->first == 0) {
+        window->first = saved->first;
+        window->last = saved->last;
+        window->cnt = (uint32_t)saved->cnt;
+        window->least = saved->least;
+        return 0;
+    }
+    window->is_stale = true;
+    for (uint32_t ref = saved->first; ref != 0;) {
+        uint32_t next = kept_at(self, ref)->next;
+        int64_t rank = kept_at(self, ref)->rank;
+        weir_arena_touch(self->arena, kept_at(self, ref), sizeof(struct kept));
+        if (is_beaten(op->conf, window, rank)) {
+            garbage_add(self, ref, ref);
+        } else {
+            list_insert(self, window, ref, rank);
+            list_cut(self, op->conf, window);
+        }
+        ref = next;
+    }
+    return 0;
+}
+
+static int
+top_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    struct weir_table_cursor cursor = {0, 0, 0};
+    struct place place;
+    void *val;
+    int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
+    while (err == 0 && weir_table_scan(self->table, &cursor, 1, &place, &val) > 0) {
+        err = window_restore(op, &place, val);
+    }
+    /* Entries of another subtask's home: their windows have joined this one's. */
+    for (bool found = true; err == 0 && found;) {
+        memset(&cursor, 0, sizeof cursor);
+        do {
+            found = weir_table_scan(self->table, &cursor, 1, &place, &val) > 0;
+        } while (found && place.home == self->home);
+        if (found) {
+            (void)weir_table_delete(self->table, weir_hash_u64(place.home), &place, NULL);
+        }
+    }
+    return err;
+}
+
+/* The rows of a list, and the texts of each. */
+static int
+window_move(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val)
+{
+    const struct weir_schema *schema = op->in_schema[0];
+    struct saved *saved = val;
+    saved->last = mover->ref(mover->arg, saved->last);
+    for (uint32_t *link = &saved->first; *link != 0;) {
+        *link = mover->ref(mover->arg, *link);
+        struct kept *kept = weir_arena_ptr(table->arena, *link);
+        for (uint32_t f = 0; f < schema->field_cnt; f++) {
+            uint32_t blob = blob_of(&schema->fields[f], kept->row);
+            if (blob != 0) {
+                struct weir_str str;
+                memcpy(&str, kept->row + schema->fields[f].off, sizeof str);
+                str.u.off = mover->blob(mover->arg, blob);
+                memcpy(kept->row + schema->fields[f].off, &str, sizeof str);
+            }
+        }
+        link = &kept->next;
+    }
+    return 0;
+}
+
+static const struct weir_state_desc states[] = {{"windows", window_move}};
+
 const struct weir_operator_type weir_top_type = {
     .name = "top",
     .self_bytes = sizeof(struct self),
@@ -489,4 +665,9 @@ const struct weir_operator_type weir_top_type = {
     .process = top_process,
     .watermark = top_watermark,
     .close = top_close,
+    .barrier = top_barrier,
+    .snapshot = top_snapshot,
+    .restore = top_restore,
+    .states = states,
+    .state_cnt = WEIR_ARRAY_CNT(states),
 };

@@ -14,6 +14,8 @@
  */
 #include "dataplane/operators/watermark.h"
 
+#include "dataplane/state.h"
+
 void
 weir_watermarker_init(struct weir_watermarker *self, const struct weir_operator_env *env)
 {
@@ -119,6 +121,38 @@ watermark_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     return rows;
 }
 
+/* ---- checkpoints ---- */
+
+void
+weir_watermarker_snapshot(const struct weir_watermarker *self, struct weir_parts_writer *parts)
+{
+    weir_state_put_word(parts, "time_max", self->max_ms);
+    weir_state_put_word(parts, "watermark", self->told_ms);
+}
+
+int
+weir_watermarker_restore(struct weir_watermarker *self, const struct weir_operator *op,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    int err = weir_state_word_least(op, parts, parts_cnt, "time_max", &self->max_ms);
+    return err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "watermark", &self->told_ms);
+}
+
+static int
+watermark_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    (void)id;
+    weir_watermarker_snapshot(op->self, parts);
+    return 0;
+}
+
+static int
+watermark_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    return weir_watermarker_restore(op->self, op, parts, parts_cnt);
+}
+
 const struct weir_operator_type weir_watermark_type = {
     .name = "watermark",
     .self_bytes = sizeof(struct weir_watermarker),
@@ -127,4 +161,6 @@ const struct weir_operator_type weir_watermark_type = {
     .sets_watermarks = true,
     .open = watermark_open,
     .process = watermark_process,
+    .snapshot = watermark_snapshot,
+    .restore = watermark_restore,
 };

@@ -36,6 +36,13 @@ WEIR_API uint32_t weir_watermarker_take(struct weir_watermarker *self,
     const struct weir_watermark_conf *conf, const struct weir_view *in, uint32_t from,
     struct weir_out *out);
 
+/* weir_watermarker_snapshot, weir_watermarker_restore - as part of the operator that it is in. With
+ * another number of subtasks it goes on from the least of all: no row becomes late by it. */
+WEIR_API void
+weir_watermarker_snapshot(const struct weir_watermarker *self, struct weir_parts_writer *parts);
+WEIR_API WEIR_MUST_USE int weir_watermarker_restore(struct weir_watermarker *self,
+    const struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
+
 extern WEIR_API const struct weir_operator_type weir_watermark_type;
 
 WEIR_C_END

@@ -8,6 +8,8 @@
  *
  * Watermarks: first what they make due, then they are passed on.
  *
+ * Checkpoints: window_state.c.
+ *
  * Rows are worked on in blocks that stay in L1: times, keys and hashes, lookups, updates, each a
  * loop of its own. Where all times of a block lie in the pane of the last one, which is nearly
  * always, no row's pane is looked at.
@@ -210,6 +212,8 @@ window_open(struct weir_operator *op)
     fire->scratch_rows = carve(&at, part[6]);
     self->peaks = (struct window_peaks *)(void *)carve(&at, part[7]);
     self->row_bytes = row_bytes;
+    self->pane_state = weir_state_id(op->uid, WINDOW_STATE_PANES);
+    self->sum_state = weir_state_id(op->uid, WINDOW_STATE_SUMS);
     self->frontier = WEIR_TIME_MIN;
     self->open_watermark = WEIR_TIME_MIN;
     self->open = weir_window_grid_open(&plan->grid, WEIR_TIME_MIN);
@@ -559,4 +563,8 @@ const struct weir_operator_type weir_window_type = {
     .process = window_process,
     .watermark = weir_window_fire,
     .close = window_close,
+    .snapshot = weir_window_snapshot,
+    .restore = weir_window_restore,
+    .states = weir_window_states,
+    .state_cnt = WINDOW_STATE_CNT,
 };

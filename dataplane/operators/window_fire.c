@@ -335,9 +335,9 @@ enter_peaks(struct window_self *self)
 
 /* The table that panes are merged into; made with the first of them. */
 static int
-need_table(struct window_self *self, bool has_tail, struct weir_table **table)
+need_table(struct window_self *self, int64_t ns, struct weir_table **table)
 {
-    return *table != NULL ? 0 : weir_window_table_take(self, has_tail, 0, table);
+    return *table != NULL ? 0 : weir_window_sum_take(self, ns, table);
 }
 
 static int
@@ -366,7 +366,7 @@ enter(struct window_self *self)
         return 0;
     }
     struct weir_table **to = is_subtract ? &self->running : &self->back;
-    int err = need_table(self, is_subtract, to);
+    int err = need_table(self, is_subtract ? WINDOW_NS_RUNNING : WINDOW_NS_BACK, to);
     if (err < 0) {
         return err;
     }
@@ -391,7 +391,7 @@ strays(struct window_self *self)
         emit_window(self);
         return 0;
     }
-    int err = need_table(self, false, &self->strays);
+    int err = need_table(self, WINDOW_NS_STRAYS, &self->strays);
     if (err < 0) {
         return err;
     }
@@ -504,7 +504,7 @@ leave_stacks(struct window_self *self)
         give_later(self, &self->running);
         fire->step = panes->queue_to;
         go_to(self, WINDOW_TURN);
-        return weir_window_table_take(self, false, 0, &self->running);
+        return weir_window_sum_take(self, WINDOW_NS_RUNNING, &self->running);
     }
     int cost = slice_step(self, slice_leave, panes->pane[fire->pane].table, self->running);
     if (cost == 0) {

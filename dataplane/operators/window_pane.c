@@ -163,18 +163,23 @@ chain_of(struct window_panes *panes, int64_t enter, int64_t leave)
 }
 
 static int
-pane_make(struct window_self *self, const struct window_place *place, uint32_t *ret_pane)
+pane_budget(const struct window_panes *panes)
 {
-    struct window_panes *panes = &self->panes;
     if (panes->free == WINDOW_PANE_NONE && panes->fresh == panes->cap) {
         return weir_err_push(WEIR_EBUDGET,
             "%u panes of windows are open at a time: the slide is too fine for how far event times "
             "lie apart",
             panes->cap);
     }
-    struct weir_table *table;
-    int err = weir_window_table_take(
-        self, self->plan.mode == WINDOW_STACKS, self->pane_entry_cnt, &table);
+    return 0;
+}
+
+int
+weir_window_pane_add(struct window_self *self, int64_t enter, int64_t leave,
+    struct weir_table *table, uint32_t *ret_pane)
+{
+    struct window_panes *panes = &self->panes;
+    int err = pane_budget(panes);
     if (err < 0) {
         return err;
     }
@@ -183,15 +188,33 @@ pane_make(struct window_self *self, const struct window_place *place, uint32_t *
     if (idx == panes->free) {
         panes->free = pane->next;
     }
-    uint32_t *head = chain_of(panes, place->enter, place->leave);
-    pane->enter = place->enter;
-    pane->leave = place->leave;
+    uint32_t *head = chain_of(panes, enter, leave);
+    pane->enter = enter;
+    pane->leave = leave;
     pane->table = table;
     pane->next = *head;
     *head = idx;
-    weir_window_heap_push(panes, &panes->pending, idx);
     *ret_pane = idx;
     return 0;
+}
+
+static int
+pane_make(struct window_self *self, const struct window_place *place, uint32_t *ret_pane)
+{
+    struct weir_table_spec spec = weir_window_pane_spec(self);
+    int64_t ns = weir_window_pane_ns(&self->plan.grid, place->enter, place->leave);
+    struct weir_table *table;
+    int err = pane_budget(&self->panes);
+    err = err < 0 ? err : weir_table_take(self->arena, &spec, ns, &table);
+    if (err < 0) {
+        return err;
+    }
+    table->entry_cnt_hint = self->pane_entry_cnt;
+    err = weir_window_pane_add(self, place->enter, place->leave, table, ret_pane);
+    if (err == 0) {
+        weir_window_heap_push(&self->panes, &self->panes.pending, *ret_pane);
+    }
+    return err;
 }
 
 int
@@ -228,17 +251,36 @@ weir_window_pane_drop(struct window_panes *panes, uint32_t idx)
     panes->free = idx;
 }
 
-int
-weir_window_table_take(
-    struct window_self *self, bool has_tail, uint64_t entry_cnt_hint, struct weir_table **ret_table)
+/* ---- tables ---- */
+
+int64_t
+weir_window_pane_ns(const struct window_grid *grid, int64_t enter, int64_t leave)
 {
-    struct weir_table_spec spec;
-    memset(&spec, 0, sizeof spec);
-    spec.key_kind = self->plan.keyed.kind;
-    spec.val_bytes = self->plan.acc_bytes + (has_tail ? 8 : 0);
-    int err = weir_table_take(self->arena, &spec, 0, ret_table);
-    if (err == 0) {
-        (*ret_table)->entry_cnt_hint = entry_cnt_hint;
-    }
-    return err;
+    /* Late panes enter with any of their windows. Where this wraps, other panes are ages away. */
+    return (int64_t)((uint64_t)leave * (uint64_t)(grid->whole + 2) +
+                     ((uint64_t)leave - (uint64_t)enter));
+}
+
+struct weir_table_spec
+weir_window_pane_spec(const struct window_self *self)
+{
+    struct weir_table_spec spec = {self->pane_state, self->plan.keyed.kind, 0, 0};
+    spec.val_bytes = self->plan.acc_bytes + (self->plan.mode == WINDOW_STACKS ? 8 : 0);
+    return spec;
+}
+
+struct weir_table_spec
+weir_window_sum_spec(const struct window_self *self, int64_t ns)
+{
+    struct weir_table_spec spec = {self->sum_state, self->plan.keyed.kind, 0, 0};
+    bool counts = self->plan.mode == WINDOW_SUBTRACT && ns == WINDOW_NS_RUNNING;
+    spec.val_bytes = self->plan.acc_bytes + (counts ? 8 : 0);
+    return spec;
+}
+
+int
+weir_window_sum_take(struct window_self *self, int64_t ns, struct weir_table **ret_table)
+{
+    struct weir_table_spec spec = weir_window_sum_spec(self, ns);
+    return weir_table_take(self->arena, &spec, ns, ret_table);
 }

@@ -7,6 +7,7 @@
 #include "dataplane/keyed.h"
 #include "dataplane/minheap.h"
 #include "dataplane/operators/window.h"
+#include "dataplane/state.h"
 
 #define WINDOW_BLOCK WEIR_KEYED_ROW_CNT_MAX
 #define WINDOW_PANE_NONE UINT32_MAX
@@ -155,6 +156,8 @@ struct window_plan {
 struct window_self {
     struct window_plan plan;
     struct weir_arena *arena;
+    uint32_t pane_state; /* numbers of the states, by which tables are found again */
+    uint32_t sum_state;
     int64_t frontier; /* the watermark up to which windows have fired */
     int64_t open_watermark; /* of the last rows */
     int64_t open; /* the first window that a row may still count in */
@@ -199,9 +202,28 @@ void weir_window_pane_drop(struct window_panes *panes, uint32_t pane);
 /* Put a pane into one of the two heaps. */
 void weir_window_heap_push(struct window_panes *panes, struct weir_minheap *heap, uint32_t pane);
 
-/* A table of the operator: panes and running results, with or without the operator's 8 bytes. */
-int weir_window_table_take(struct window_self *self, bool has_tail, uint64_t entry_cnt_hint,
-    struct weir_table **ret_table);
+/* A running result: its namespace, and whether the operator's 8 bytes stand behind accumulators. */
+#define WINDOW_NS_RUNNING 0
+#define WINDOW_NS_BACK 1
+#define WINDOW_NS_STRAYS 2
+int weir_window_sum_take(struct window_self *self, int64_t ns, struct weir_table **ret_table);
+struct weir_table_spec weir_window_pane_spec(const struct window_self *self);
+struct weir_table_spec weir_window_sum_spec(const struct window_self *self, int64_t ns);
+/* The namespace of a pane's table. Panes that are open at a time have different ones. */
+int64_t weir_window_pane_ns(const struct window_grid *grid, int64_t enter, int64_t leave);
+/* A record for a pane and its table, in no heap. WEIR_EBUDGET. */
+int weir_window_pane_add(struct window_self *self, int64_t enter, int64_t leave,
+    struct weir_table *table, uint32_t *ret_pane);
+
+/* ---- window_state.c ---- */
+
+extern const struct weir_state_desc weir_window_states[];
+#define WINDOW_STATE_CNT 2
+#define WINDOW_STATE_PANES "panes"
+#define WINDOW_STATE_SUMS "sums"
+int weir_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
+int weir_window_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
 
 /* ---- window_fire.c ---- */
 

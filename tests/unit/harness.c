@@ -193,6 +193,7 @@ set_defaults(struct harness_conf *conf)
     conf->batch_rows = conf->batch_rows != 0 ? conf->batch_rows : BATCH_ROWS_DEFAULT;
     conf->buf_bytes = conf->buf_bytes != 0 ? conf->buf_bytes : BUF_BYTES_DEFAULT;
     conf->arena_bytes = conf->arena_bytes != 0 ? conf->arena_bytes : ARENA_BYTES_DEFAULT;
+    conf->subtask_cnt = conf->subtask_cnt != 0 ? conf->subtask_cnt : 1;
     conf->max_parallelism = conf->max_parallelism != 0 ? conf->max_parallelism : 128;
 }
 
@@ -203,7 +204,8 @@ build_arena(struct harness *h)
     memset(&spec, 0, sizeof spec);
     spec.name = "harness";
     spec.max_parallelism = h->conf.max_parallelism;
-    spec.groups.cnt = h->conf.max_parallelism;
+    spec.groups =
+        weir_keygroup_range_of(h->conf.subtask_idx, h->conf.subtask_cnt, h->conf.max_parallelism);
     spec.table_cnt_max = h->conf.table_cnt_max;
     /* Zero, and only what is used is ever there. */
     h->arena_mem = mmap(NULL, h->conf.arena_bytes, PROT_READ | PROT_WRITE,
@@ -226,7 +228,8 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].channel_cnt = type->input_cnt > 0 ? h->conf.channel_cnt : 0;
     nodes[0].env.job_name = "harness";
     nodes[0].env.vertex_name = type->name;
-    nodes[0].env.subtask_cnt = 1;
+    nodes[0].env.subtask_idx = h->conf.subtask_idx;
+    nodes[0].env.subtask_cnt = h->conf.subtask_cnt;
     nodes[0].env.max_parallelism = h->conf.max_parallelism;
     nodes[0].env.arena = &h->arena;
     nodes[0].env.seed = h->conf.seed;
@@ -269,6 +272,9 @@ harness_try(const struct harness_conf *conf, struct harness **ret)
     int err = build_arena(h);
     assert_int_equal(err, 0);
     err = build_chain(h, (struct sink_conf *)(h + 1));
+    if (err == 0 && h->conf.before_open != NULL) {
+        h->conf.before_open(h, h->conf.before_open_arg);
+    }
     if (err == 0) {
         err = weir_chain_open(h->chain);
     }

@@ -50,6 +50,8 @@ struct harness_out {
     size_t heap_cap;
 };
 
+struct harness;
+
 struct harness_conf {
     const struct weir_operator_type *type;
     const void *conf;
@@ -66,6 +68,10 @@ struct harness_conf {
     bool columns; /* pushed rows are laid out as columns */
     bool is_slow; /* sinks take a few rows at a time, or none, by `seed` */
     uint64_t seed;
+    uint32_t subtask_idx;
+    uint32_t subtask_cnt; /* 0: 1; the arena has the subtask's key groups */
+    void (*before_open)(struct harness *h, void *arg); /* the chain is made; NULL: none */
+    void *before_open_arg;
 };
 
 struct harness {

@@ -170,7 +170,7 @@ restore(struct life *life, uint32_t s)
     assert_int_equal(weir_parts_reader_init(&reader, buf, bytes), 0);
     weir_parts_reader_of(&reader, "sink");
     struct weir_operator *sink = life->subs[s].sink;
-    return sink->type->restore(sink, &reader);
+    return sink->type->restore(sink, &reader, 1);
 }
 
 static WEIR_UNUSED int

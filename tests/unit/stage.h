@@ -149,8 +149,9 @@ do_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *par
 }
 
 static inline int
-do_restore(struct weir_operator *op, const struct weir_parts_reader *parts)
+do_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
+    (void)parts_cnt;
     struct script *script = script_of(op);
     struct weir_part part;
     int rc = weir_parts_find(parts, "count", 1, &part);

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "base/region.h"
+#include "base/rng.h"
 #include "dataplane/out.h"
+#include "dataplane/parts.h"
 #include "io/io.h"
+#include "tests/unit/seed.h"
 #include "tests/unit/test.h"
 
 #define EVENT_CNT 40000
@@ -28,6 +31,9 @@ struct rig {
     struct weir_out out;
     uint16_t sel[WEIR_BATCH_ROW_CNT_MAX];
     bool has_late; /* some events come after a watermark that passes them */
+    bool restarts; /* between polls, now and then, from what it kept */
+    uint32_t restart_cnt;
+    struct weir_rng rng;
 };
 
 static int
@@ -131,6 +137,35 @@ rig_close(struct rig *rig)
     free(rig);
 }
 
+/* The operator writes down where it is, and another one goes on there. */
+static void
+op_restart(struct weir_operator *op)
+{
+    static uint64_t parts[512];
+    struct weir_parts_writer writer;
+    struct weir_parts_reader reader;
+    size_t bytes;
+    weir_parts_writer_init(&writer, parts, sizeof parts);
+    weir_parts_writer_of(&writer, "events");
+    assert_int_equal(op->type->snapshot(op, 1, &writer), 0);
+    assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
+    assert_int_equal(op->type->close(op, false), 0);
+    memset(op->self, 0, op->type->self_bytes);
+    assert_int_equal(op->type->open(op), 0);
+    assert_int_equal(weir_parts_reader_init(&reader, parts, bytes), 0);
+    weir_parts_reader_of(&reader, "events");
+    assert_int_equal(op->type->restore(op, &reader, 1), 0);
+}
+
+static void
+maybe_restart(struct rig *rig)
+{
+    if (rig->restarts && weir_rng_chance(&rig->rng, 1, 12)) {
+        op_restart(&rig->op);
+        rig->restart_cnt++;
+    }
+}
+
 /* What the polls of a whole log gave. */
 struct tally {
     uint64_t events; /* done with */
@@ -151,6 +186,7 @@ poll_all(struct rig *rig)
     while (rc != WEIR_DONE) {
         rig->out.view = empty;
         rig->out.watermark_set = false;
+        maybe_restart(rig);
         rc = nexmark_log_type.poll(&rig->op, &rig->out, 0);
         assert_true(rc == WEIR_AGAIN || rc == WEIR_DONE);
         const struct weir_view *view = &rig->out.view;
@@ -248,6 +284,7 @@ check_brief(struct rig *rig)
     for (int rc = WEIR_AGAIN; rc != WEIR_DONE;) {
         rig->out.view = empty;
         rig->out.watermark_set = false;
+        maybe_restart(rig);
         rc = rig->op.type->poll(&rig->op, &rig->out, 0);
         assert_true(rc == WEIR_AGAIN || rc == WEIR_DONE);
         const struct weir_view *view = &rig->out.view;
@@ -286,6 +323,159 @@ t_brief_rows_are_the_wanted_events(void **state)
     }
 }
 
+/* O1: no gap, no overlap, and what was late is late. */
+static void
+t_a_log_is_gone_on_with(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_run();
+    for (uint32_t i = 0; i < 4; i++) {
+        struct nexmark_want want = {NEXMARK_PERSONS | NEXMARK_BIDS, 0, true};
+        struct rig *rig = rig_open_want(want, 300, i % 2 == 1);
+        rig->restarts = true;
+        weir_rng_init(&rig->rng, seed + i);
+        assert_true(check_brief(rig) >= (i % 2 == 1 ? EVENT_CNT / LATE_EVERY / 2 : 0));
+        assert_true(rig->restart_cnt > 3);
+        rig_close(rig);
+        rig = rig_open(NEXMARK_PERSONS | NEXMARK_BIDS, 300);
+        rig->restarts = true;
+        weir_rng_init(&rig->rng, seed + i);
+        (void)poll_all(rig);
+        assert_true(rig->restart_cnt > 3);
+        rig_close(rig);
+    }
+}
+
+/* A log that is another one is refused. */
+static void
+t_another_log_is_refused(void **state)
+{
+    static uint64_t parts[512];
+    (void)state;
+    struct rig *rig = rig_open(NEXMARK_ALL, 300);
+    struct weir_parts_writer writer;
+    struct weir_parts_reader reader;
+    size_t bytes;
+    weir_parts_writer_init(&writer, parts, sizeof parts);
+    weir_parts_writer_of(&writer, "events");
+    weir_parts_begin(&writer, "events", 1);
+    weir_parts_put_u64(&writer, EVENT_CNT + 1);
+    weir_parts_end(&writer);
+    assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
+    assert_int_equal(weir_parts_reader_init(&reader, parts, bytes), 0);
+    weir_parts_reader_of(&reader, "events");
+    assert_int_equal(rig->op.type->restore(&rig->op, &reader, 1), WEIR_ESTATE);
+    assert_non_null(strstr(weir_err_at(0), "40000 events"));
+    weir_err_clear();
+    rig_close(rig);
+}
+
+/* Generators, some as the number of subtasks changes: each event once. */
+enum { GEN_CNT = 400000, SUBTASKS = 4, STAGES = 4 };
+
+struct cast {
+    struct weir_operator op[SUBTASKS];
+    struct weir_operator_env env[SUBTASKS];
+    bool is_done[SUBTASKS];
+    uint32_t cnt;
+    uint64_t parts[SUBTASKS][2048];
+    struct weir_parts_reader reader[SUBTASKS];
+    uint8_t *seen; /* [GEN_CNT] */
+};
+
+static void
+cast_come(struct cast *cast, const struct nexmark_source_conf *conf, uint32_t cnt, uint32_t old_cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        cast->env[i] = (struct weir_operator_env){.subtask_idx = i, .subtask_cnt = cnt};
+        cast->op[i] = (struct weir_operator){
+            .type = &nexmark_gen_type, .conf = conf, .env = &cast->env[i], .uid = "events"};
+        cast->op[i].self = calloc(1, nexmark_gen_type.self_bytes);
+        cast->is_done[i] = false;
+        assert_int_equal(nexmark_gen_type.open(&cast->op[i]), 0);
+        if (old_cnt > 0) {
+            assert_int_equal(nexmark_gen_type.restore(&cast->op[i], cast->reader, old_cnt), 0);
+        }
+    }
+    cast->cnt = cnt;
+}
+
+static void
+cast_leave(struct cast *cast)
+{
+    for (uint32_t i = 0; i < cast->cnt; i++) {
+        struct weir_parts_writer writer;
+        size_t bytes;
+        weir_parts_writer_init(&writer, cast->parts[i], sizeof cast->parts[i]);
+        weir_parts_writer_of(&writer, "events");
+        assert_int_equal(nexmark_gen_type.snapshot(&cast->op[i], 1, &writer), 0);
+        assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
+        assert_int_equal(weir_parts_reader_init(&cast->reader[i], cast->parts[i], bytes), 0);
+        weir_parts_reader_of(&cast->reader[i], "events");
+        assert_int_equal(nexmark_gen_type.close(&cast->op[i], false), 0);
+        free(cast->op[i].self);
+    }
+}
+
+/* Poll one of them; the positions of its rows are new ones. */
+static void
+cast_poll(struct cast *cast, struct weir_out *out, const struct weir_view *empty, uint32_t i)
+{
+    struct weir_operator *op = &cast->op[i];
+    if (cast->is_done[i]) {
+        return;
+    }
+    out->view = *empty;
+    out->watermark_set = false;
+    out->heap_end = BUF_BYTES;
+    int rc = nexmark_gen_type.poll(op, out, 0);
+    assert_true(rc == WEIR_AGAIN || rc == WEIR_DONE);
+    cast->is_done[i] = rc == WEIR_DONE;
+    for (uint64_t n = op->work_done - out->view.row_cnt; n < op->work_done; n++) {
+        assert_int_equal(cast->seen[n]++, 0);
+    }
+}
+
+static void
+t_events_are_dealt_out_anew(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_run();
+    struct nexmark_source_conf conf = {.want = {NEXMARK_ALL, 0, false}};
+    struct rig *rig = rig_open(NEXMARK_ALL, 1024);
+    const struct weir_view empty = rig->out.view;
+    nexmark_gen_opts_default(&conf.gen);
+    conf.gen.event_cnt = GEN_CNT;
+    for (uint32_t s = 0; s < 60; s++) {
+        struct cast *cast = calloc(1, sizeof *cast);
+        weir_rng_init(&rig->rng, seed + s);
+        cast->seen = calloc(1, GEN_CNT);
+        for (uint32_t stage = 0; stage < STAGES; stage++) {
+            cast_come(cast, &conf, (uint32_t)weir_rng_between(&rig->rng, 1, SUBTASKS), cast->cnt);
+            /* One may be much faster than others. */
+            uint32_t fast = (uint32_t)weir_rng_below(&rig->rng, cast->cnt);
+            for (uint64_t n = weir_rng_below(&rig->rng, 200); n > 0; n--) {
+                uint32_t any = (uint32_t)weir_rng_below(&rig->rng, cast->cnt);
+                cast_poll(cast, &rig->out, &empty, weir_rng_chance(&rig->rng, 1, 2) ? fast : any);
+            }
+            cast_leave(cast);
+        }
+        cast_come(cast, &conf, 1 + s % SUBTASKS, cast->cnt);
+        for (uint32_t i = 0; i < cast->cnt; i++) {
+            while (!cast->is_done[i]) {
+                cast_poll(cast, &rig->out, &empty, i);
+            }
+        }
+        cast_leave(cast);
+        for (uint32_t n = 0; n < GEN_CNT; n++) {
+            assert_int_equal(cast->seen[n], 1);
+        }
+        free(cast->seen);
+        free(cast);
+    }
+    rig_close(rig);
+}
+
 int
 main(void)
 {
@@ -294,6 +484,9 @@ main(void)
         cmocka_unit_test(t_a_poll_is_bounded),
         cmocka_unit_test(t_batches_of_any_size_hold_what_is_wanted),
         cmocka_unit_test(t_brief_rows_are_the_wanted_events),
+        cmocka_unit_test(t_a_log_is_gone_on_with),
+        cmocka_unit_test(t_another_log_is_refused),
+        cmocka_unit_test(t_events_are_dealt_out_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

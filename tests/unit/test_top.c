@@ -167,7 +167,7 @@ run(const struct weir_top_conf *conf, uint64_t seed, uint32_t points_max, bool i
     assert_int_equal(expect_top(h, conf, entry, entry_cnt), h->out[0].row_cnt);
     assert_int_equal(harness_operator(h)->rows_late, late_cnt);
     assert_int_equal(h->out[1].row_cnt, late_cnt);
-    assert_int_equal(weir_arena_used_bytes(&h->arena), 0);
+    assert_int_equal(weir_arena_used_bytes(&h->arena), WEIR_PAGE_BYTES); /* a table's name */
     harness_free(h);
     free(entry);
 }
@@ -244,7 +244,7 @@ t_a_better_row_frees_its_equals_in_slices(void **state)
     assert_true(most < (uint64_t)CNT * 2 * 128 + 64 * 4096);
     harness_watermark(h, 0, 9);
     assert_int_equal(h->out[0].row_cnt, CNT);
-    assert_int_equal(weir_arena_used_bytes(&h->arena), 0);
+    assert_int_equal(weir_arena_used_bytes(&h->arena), WEIR_PAGE_BYTES); /* a table's name */
     harness_free(h);
 }
 

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a window keeps across a restart.
+ *
+ *     pages   "panes": a table a pane, "sums": running results, by enum of their namespaces
+ *     parts   "frontier", up to which windows have fired; list "panes", in the order in which they
+ *             stand in heaps and queue; "pane_entries", what to expect of the next one
+ *
+ * Which window fired last follows from the frontier: as long as any pane has entered, every window
+ * fires. What PEAKS knows of a pane is looked up again. A firing is never under way at a barrier: a
+ * watermark that is not done with is an unfinished input.
+ *
+ * With another number of subtasks the panes of all are taken together, their tables having been put
+ * together key group by key group; panes have entered everywhere or nowhere, since all have seen
+ * the same watermarks before the barrier. Only where nothing can be subtracted (STACKS) may
+ * subtasks differ in how their queues are cut; that is refused.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "dataplane/operators/window_priv.h"
+
+#define VERSION 1
+
+const struct weir_state_desc weir_window_states[WINDOW_STATE_CNT] = {
+    {WINDOW_STATE_PANES, NULL}, {WINDOW_STATE_SUMS, NULL}};
+
+/* Where a pane stands; part of the format. */
+enum role { PENDING, ENTERED, FRONT, BACK, ROLE_CNT };
+
+struct item {
+    int64_t enter;
+    int64_t leave;
+    uint64_t role; /* enum role */
+};
+
+static void
+put_pane(
+    const struct window_panes *panes, uint32_t idx, enum role role, struct weir_parts_writer *parts)
+{
+    const struct window_pane *pane = &panes->pane[idx];
+    const struct item item = {pane->enter, pane->leave, role};
+    weir_state_item(parts, sizeof item);
+    weir_parts_put(parts, &item, sizeof item);
+}
+
+int
+weir_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct window_self *self = op->self;
+    const struct window_panes *panes = &self->panes;
+    (void)id;
+    WEIR_CHECK(self->fire.phase == WINDOW_NEXT && self->fire.give_cnt == 0,
+        "a barrier while a window fires");
+    weir_state_put_word(parts, "frontier", self->frontier);
+    weir_state_put_word(parts, "pane_entries", (int64_t)self->pane_entry_cnt);
+    weir_state_list_begin(parts, "panes", VERSION,
+        (uint64_t)panes->pending.cnt + panes->entered.cnt + panes->queue_to - panes->queue_from);
+    for (uint32_t i = 0; i < panes->pending.cnt; i++) {
+        put_pane(panes, panes->pending.entry[i].idx, PENDING, parts);
+    }
+    for (uint32_t i = 0; i < panes->entered.cnt; i++) {
+        put_pane(panes, panes->entered.entry[i].idx, ENTERED, parts);
+    }
+    for (uint32_t at = panes->queue_from; at != panes->queue_to; at++) {
+        bool is_front = at - panes->queue_from < panes->queue_turn - panes->queue_from;
+        put_pane(panes, panes->queue[at & panes->mask], is_front ? FRONT : BACK, parts);
+    }
+    weir_state_list_end(parts);
+    return 0;
+}
+
+/* ---- restore ---- */
+
+static struct weir_minheap *
+heap_of(struct window_panes *panes, uint64_t role)
+{
+    return role == PENDING ? &panes->pending : role == ENTERED ? &panes->entered : NULL;
+}
+
+static enum role
+role_of(const struct window_panes *panes, uint32_t idx)
+{
+    for (uint32_t i = 0; i < panes->pending.cnt; i++) {
+        if (panes->pending.entry[i].idx == idx) {
+            return PENDING;
+        }
+    }
+    for (uint32_t at = panes->queue_from; at != panes->queue_to; at++) {
+        if (panes->queue[at & panes->mask] == idx) {
+            return at - panes->queue_from < panes->queue_turn - panes->queue_from ? FRONT : BACK;
+        }
+    }
+    return ENTERED;
+}
+
+/* Another subtask had the pane, too: 1 if so, or the error. */
+static int
+meet(const struct window_self *self, const struct item *item)
+{
+    const struct window_panes *panes = &self->panes;
+    for (uint32_t i = 0; i < panes->fresh; i++) {
+        const struct window_pane *pane = &panes->pane[i];
+        if (pane->table != NULL && pane->enter == item->enter && pane->leave == item->leave) {
+            return role_of(panes, i) == item->role
+                       ? 1
+                       : weir_err_push(WEIR_ESTATE,
+                             "windows [%lld, %lld]: the subtasks of before do not agree on where "
+                             "they stand; the state can be restored with as many subtasks as "
+                             "before",
+                             (long long)item->enter, (long long)item->leave);
+        }
+    }
+    return 0;
+}
+
+/* To the end of the queue, which goes on in order, the front first. */
+static int
+queue_add(struct window_panes *panes, uint32_t pane, bool is_front)
+{
+    uint32_t last = panes->queue[(panes->queue_to - 1) & panes->mask];
+    bool is_first = panes->queue_from == panes->queue_to;
+    if ((is_front && panes->queue_turn != panes->queue_to) ||
+        (!is_first && panes->pane[last].leave > panes->pane[pane].leave)) {
+        return weir_err_push(WEIR_ESTATE,
+            "the queues of windows that subtasks had cannot be put together; the state can be "
+            "restored with as many subtasks as before");
+    }
+    panes->queue[panes->queue_to++ & panes->mask] = pane;
+    panes->queue_turn += is_front;
+    return 0;
+}
+
+static int
+pane_restore(struct window_self *self, const struct weir_operator *op, const struct item *item)
+{
+    struct window_panes *panes = &self->panes;
+    const struct weir_table_spec spec = weir_window_pane_spec(self);
+    int64_t ns = weir_window_pane_ns(&self->plan.grid, item->enter, item->leave);
+    struct weir_table *table;
+    uint32_t pane;
+    if (item->role >= ROLE_CNT || item->enter > item->leave) {
+        return weir_err_push(WEIR_EDATA, "a pane of windows [%lld, %lld] in place %llu",
+            (long long)item->enter, (long long)item->leave, (unsigned long long)item->role);
+    }
+    int err = meet(self, item);
+    if (err != 0) {
+        return err < 0 ? err : 0;
+    }
+    err = weir_state_find(op, WINDOW_STATE_PANES, &spec, ns, &table);
+    if (err == 0 && table == NULL) {
+        err = weir_err_push(WEIR_EDATA, "the state pages lack the pane of windows [%lld, %lld]",
+            (long long)item->enter, (long long)item->leave);
+    }
+    err = err < 0 ? err : weir_window_pane_add(self, item->enter, item->leave, table, &pane);
+    if (err < 0) {
+        return err;
+    }
+    struct weir_minheap *heap = heap_of(panes, item->role);
+    if (heap != NULL) {
+        weir_window_heap_push(panes, heap, pane);
+        return 0;
+    }
+    return queue_add(panes, pane, item->role == FRONT);
+}
+
+static int
+panes_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct weir_state_list list;
+    struct weir_part part;
+    int got;
+    weir_state_list_init(&list, op, parts, parts_cnt);
+    list.name = "panes";
+    list.version_max = VERSION;
+    list.is_union = parts_cnt != list.subtask_cnt;
+    while ((got = weir_state_list_next(&list, &part)) > 0) {
+        struct item item;
+        int err = weir_part_get(&part, &item, sizeof item);
+        err = err < 0 ? err : weir_part_end(&part);
+        err = err < 0 ? err : pane_restore(op->self, op, &item);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return got;
+}
+
+/* What lies at the top of the panes that have entered. */
+static void
+peaks_restore(struct window_self *self)
+{
+    struct window_fire *fire = &self->fire;
+    for (uint32_t i = 0; i < self->panes.entered.cnt; i++) {
+        fire->step = 0;
+        memset(&fire->cursor, 0, sizeof fire->cursor);
+        while (weir_window_peak_enter(self, self->panes.entered.entry[i].idx) > 0) {
+        }
+    }
+    fire->step = 0;
+    memset(&fire->cursor, 0, sizeof fire->cursor);
+}
+
+int
+weir_window_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct window_self *self = op->self;
+    struct weir_table **const sums[] = {&self->running, &self->back, &self->strays};
+    int64_t pane_entries = 0;
+    int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
+    err =
+        err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "pane_entries", &pane_entries);
+    err = err < 0 ? err : panes_restore(op, parts, parts_cnt);
+    for (int64_t ns = WINDOW_NS_RUNNING; ns <= WINDOW_NS_STRAYS && err == 0; ns++) {
+        const struct weir_table_spec spec = weir_window_sum_spec(self, ns);
+        err = weir_state_find(op, WINDOW_STATE_SUMS, &spec, ns, sums[ns]);
+    }
+    if (err < 0) {
+        return err;
+    }
+    int64_t open = weir_window_grid_open(&self->plan.grid, self->frontier);
+    self->fire.k = open == INT64_MIN ? open : open - 1;
+    self->pane_entry_cnt = (uint64_t)pane_entries;
+    if (self->plan.mode == WINDOW_PEAKS) {
+        peaks_restore(self);
+    }
+    return 0;
+}

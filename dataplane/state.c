@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/state.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+/* ---- states with names ---- */
+
+uint32_t
+weir_state_id(const char *uid, const char *name)
+{
+    uint64_t hash =
+        weir_hash_join(weir_hash_bytes(uid, strlen(uid)), weir_hash_bytes(name, strlen(name)));
+    uint32_t id = (uint32_t)(hash >> 32);
+    return id != 0 ? id : 1;
+}
+
+const struct weir_state_desc *
+weir_state_desc_of(const struct weir_state_owner *owner, uint32_t state_id)
+{
+    for (uint32_t i = 0; i < owner->type->state_cnt; i++) {
+        if (weir_state_id(owner->uid, owner->type->states[i].name) == state_id) {
+            return &owner->type->states[i];
+        }
+    }
+    return NULL;
+}
+
+int
+weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt)
+{
+    for (uint32_t i = 0; i < owner_cnt; i++) {
+        for (uint32_t s = 0; s < owners[i].type->state_cnt; s++) {
+            const char *name = owners[i].type->states[s].name;
+            uint32_t id = weir_state_id(owners[i].uid, name);
+            for (uint32_t j = 0; j <= i; j++) {
+                const struct weir_state_desc *other = weir_state_desc_of(&owners[j], id);
+                if (other != NULL && (j < i || other != &owners[i].type->states[s])) {
+                    return weir_err_push(WEIR_EPLAN,
+                        "state %s of operator %s and state %s of operator %s get one number: give "
+                        "one of them another uid",
+                        other->name, owners[j].uid, name, owners[i].uid);
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- tables ---- */
+
+struct weir_table *
+weir_state_next(const struct weir_arena *arena, uint32_t state_id, uint32_t *idx)
+{
+    while (*idx < arena->table_fresh) {
+        struct weir_table *table = weir_table_at(arena, (*idx)++);
+        if (table != NULL && table->spec.state_id == state_id) {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+int
+weir_state_find(const struct weir_operator *op, const char *name,
+    const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table)
+{
+    const struct weir_state_owner owner = {op->uid, op->type};
+    uint32_t id = weir_state_id(op->uid, name);
+    uint64_t val_bytes = weir_max_u64(8, weir_align_up(spec->val_bytes, 8));
+    struct weir_table *table;
+    uint32_t idx = 0;
+    WEIR_CHECK(weir_state_desc_of(&owner, id) != NULL, "%s has no state %s", op->type->name, name);
+    do {
+        table = weir_state_next(op->env->arena, id, &idx);
+    } while (table != NULL && table->ns != ns);
+    if (table != NULL &&
+        (table->spec.key_kind != spec->key_kind || table->spec.val_bytes != val_bytes ||
+            table->spec.tail_cnt != spec->tail_cnt)) {
+        return weir_err_push(WEIR_ESTATE,
+            "state %s of operator %s was saved with keys of kind %u and values of %u bytes; now "
+            "they are of kind %u and %u bytes",
+            name, op->uid, table->spec.key_kind, table->spec.val_bytes, spec->key_kind,
+            (uint32_t)val_bytes);
+    }
+    *ret_table = table;
+    return 0;
+}
+
+int
+weir_state_take(const struct weir_operator *op, const char *name,
+    const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table)
+{
+    struct weir_table_spec named = *spec;
+    int err = weir_state_find(op, name, spec, ns, ret_table);
+    if (err < 0 || *ret_table != NULL) {
+        return err;
+    }
+    named.state_id = weir_state_id(op->uid, name);
+    return weir_table_take(op->env->arena, &named, ns, ret_table);
+}
+
+/* ---- items of operator state ---- */
+
+/* Operators that are run by hand have no number of subtasks. */
+static uint32_t
+subtask_cnt(const struct weir_operator *op)
+{
+    return op->env->subtask_cnt != 0 ? op->env->subtask_cnt : 1;
+}
+
+void
+weir_state_list_init(struct weir_state_list *list, const struct weir_operator *op,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    memset(list, 0, sizeof *list);
+    list->parts = parts;
+    list->parts_cnt = parts_cnt;
+    list->subtask_idx = op->env->subtask_idx;
+    list->subtask_cnt = subtask_cnt(op);
+}
+
+/* Whether the next item is this subtask's. With as many as before each has its own. */
+static bool
+is_own(const struct weir_state_list *list)
+{
+    if (list->is_union) {
+        return true;
+    }
+    if (list->parts_cnt == list->subtask_cnt) {
+        return list->at == list->subtask_idx;
+    }
+    return list->number % list->subtask_cnt == list->subtask_idx;
+}
+
+static int
+item_take(struct weir_state_list *list, struct weir_part *ret_item)
+{
+    uint64_t bytes;
+    int err = weir_part_get_u64(&list->part, &bytes);
+    if (err < 0) {
+        return err;
+    }
+    if (bytes > list->part.bytes - list->part.at) {
+        return weir_err_push(WEIR_EDATA, "an item of part %s of operator %s is cut off", list->name,
+            list->parts[list->at].uid);
+    }
+    *ret_item = list->part;
+    ret_item->data = list->part.data + list->part.at;
+    ret_item->bytes = (uint32_t)bytes;
+    ret_item->at = 0;
+    list->part.at += (uint32_t)bytes;
+    list->left--;
+    return 0;
+}
+
+int
+weir_state_list_next(struct weir_state_list *list, struct weir_part *ret_item)
+{
+    while (list->at < list->parts_cnt) {
+        int err = 0;
+        if (!list->is_open) {
+            err =
+                weir_parts_find(&list->parts[list->at], list->name, list->version_max, &list->part);
+            err = err < 0 ? err : weir_part_get_u64(&list->part, &list->left);
+            list->is_open = true;
+        }
+        if (err == 0 && list->left == 0) {
+            err = weir_part_end(&list->part);
+            list->at++;
+            list->is_open = false;
+        } else if (err == 0) {
+            bool own = is_own(list);
+            err = item_take(list, ret_item);
+            list->number++;
+            if (err == 0 && own) {
+                return 1;
+            }
+        }
+        if (err < 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int
+weir_state_word_least(const struct weir_operator *op, const struct weir_parts_reader *parts,
+    uint32_t parts_cnt, const char *name, int64_t *ret_word)
+{
+    bool is_same = parts_cnt == subtask_cnt(op);
+    int64_t least = INT64_MAX;
+    if (parts_cnt == 0) {
+        return weir_err_push(WEIR_EDATA, "no subtask has left part %s", name);
+    }
+    for (uint32_t i = 0; i < parts_cnt; i++) {
+        struct weir_part part;
+        uint64_t word = 0;
+        int err = weir_parts_find(&parts[i], name, WEIR_STATE_WORD_VERSION, &part);
+        err = err < 0 ? err : weir_part_get_u64(&part, &word);
+        err = err < 0 ? err : weir_part_end(&part);
+        if (err < 0) {
+            return err;
+        }
+        if (!is_same || i == op->env->subtask_idx) {
+            least = weir_min_i64(least, (int64_t)word);
+        }
+    }
+    *ret_word = least;
+    return 0;
+}

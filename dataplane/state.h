@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state.h: what operators keep across a restart: names of states, tables found again, and items of
+ * operator state dealt out to the subtasks there are now.
+ *
+ * State of an operator lies in two places:
+ *
+ *     keyed     tables (table.h) and what their values refer to, in the pages of the stage's arena.
+ *               A restore puts the pages back and makes the tables' indexes again before open():
+ *               weir_state_take() in open() finds the table that is there, or takes a new one.
+ *     the rest  parts (parts.h), which snapshot() writes and restore() reads. restore() is given
+ *               the parts of every subtask that the operator had, in the order of their numbers;
+ *               one that had ended before has none.
+ *
+ * With as many subtasks as before, each is given back its own. With more or fewer,
+ *
+ *     list      items are dealt out in turn: item i of all goes to subtask i mod subtask_cnt
+ *     union     every subtask is given all items and takes what is its own
+ *     keyed     key groups go to their owners, with their pages (capture)
+ *     the least of all for watermarks: no row becomes late by it
+ *
+ * A list is a part: its number of items as u64, then per item its bytes as u64 and the bytes.
+ *
+ * A state has a number made of the operator's uid and its own name, so that it is found again
+ * whatever else the stage holds. Whether two have the same number is checked when chains are made.
+ *
+ * Nothing of this is on the path of a row.
+ */
+#ifndef WEIR_DATAPLANE_STATE_H
+#define WEIR_DATAPLANE_STATE_H
+
+#include "dataplane/operator.h"
+#include "dataplane/parts.h"
+#include "dataplane/table.h"
+
+WEIR_C_BEGIN
+
+/* ---- states with names ---- */
+
+/* Where pages come to lie elsewhere than they did: who moves them tells where something is now. */
+struct weir_state_mover {
+    uint32_t (*ref)(void *arg, uint32_t ref); /* of anything in the arena; 0 of 0 */
+    uint32_t (*blob)(void *arg, uint32_t ref); /* of a blob, its links written anew; once each */
+    void *arg;
+};
+
+/* weir_state_move_fn - write the references in a value, and in all that it leads to, anew.
+ *
+ * Shape:   op has its conf and schemas, and need not be open; the table's pages lie where they will
+ *          be, and so does all that the value leads to. Once per value.
+ */
+typedef int(weir_state_move_fn)(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val);
+
+/* One keyed state of an operator type. Key kind and value bytes follow from the operator's conf:
+ * the table has them. */
+struct weir_state_desc {
+    const char *name; /* of the operator's own; part of the format */
+    weir_state_move_fn *move; /* NULL: values hold no references (keys are the table's business) */
+};
+
+/* weir_state_id - the number of a state; never 0. */
+WEIR_API uint32_t weir_state_id(const char *uid, const char *name);
+/* weir_state_check_ids - no two states of these operators have one number. WEIR_EPLAN names
+ * both. */
+struct weir_state_owner {
+    const char *uid;
+    const struct weir_operator_type *type;
+};
+WEIR_API WEIR_MUST_USE int
+weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt);
+/* weir_state_desc_of - the state of that number among those of an operator, or NULL. */
+WEIR_API const struct weir_state_desc *
+weir_state_desc_of(const struct weir_state_owner *owner, uint32_t state_id);
+
+/* ---- tables ---- */
+
+/* weir_state_take - the table of a state and namespace: the one that was restored, or a new one.
+ *
+ * Shape:   name is one of op->type->states; spec without its state_id.
+ * Errors:  WEIR_ESTATE: one was restored, with keys or values of another kind (named);
+ *          WEIR_EBUDGET.
+ */
+WEIR_API WEIR_MUST_USE int weir_state_take(const struct weir_operator *op, const char *name,
+    const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table);
+/* weir_state_find - only if there is one: *ret_table is NULL where not. Errors: WEIR_ESTATE. */
+WEIR_API WEIR_MUST_USE int weir_state_find(const struct weir_operator *op, const char *name,
+    const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table);
+/* weir_state_next - the next table of a state, of any namespace, from record *idx on (0 at first),
+ * which is then behind it; NULL at the end. */
+WEIR_API struct weir_table *
+weir_state_next(const struct weir_arena *arena, uint32_t state_id, uint32_t *idx);
+
+/* ---- items of operator state ---- */
+
+/* weir_state_list_begin, weir_state_item, weir_state_list_end - write a list; item_cnt items of
+ * `bytes` bytes each follow, as weir_parts_put(). */
+static inline void
+weir_state_list_begin(
+    struct weir_parts_writer *parts, const char *name, uint32_t version, uint64_t item_cnt)
+{
+    weir_parts_begin(parts, name, version);
+    weir_parts_put_u64(parts, item_cnt);
+}
+static inline void
+weir_state_item(struct weir_parts_writer *parts, uint64_t bytes)
+{
+    weir_parts_put_u64(parts, bytes);
+}
+static inline void
+weir_state_list_end(struct weir_parts_writer *parts)
+{
+    weir_parts_end(parts);
+}
+
+/* Reading one list, out of the parts of all old subtasks. Borrows them. */
+struct weir_state_list {
+    const struct weir_parts_reader *parts;
+    const char *name;
+    uint32_t parts_cnt;
+    uint32_t version_max;
+    uint32_t subtask_idx;
+    uint32_t subtask_cnt;
+    bool is_union;
+    uint32_t at; /* the old subtask that is being read */
+    bool is_open; /* its part is */
+    struct weir_part part;
+    uint64_t left; /* items of it */
+    uint64_t number; /* items so far */
+};
+
+/* weir_state_list_init - for the subtask of op; parts: [parts_cnt], at the operator's uid. */
+WEIR_API void weir_state_list_init(struct weir_state_list *list, const struct weir_operator *op,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt);
+/* weir_state_list_next - the next item that is this subtask's (is_union: of all), as a part.
+ *
+ * Shape:   name and version_max, and is_union, are set by the caller behind init.
+ * Returns: 1; 0 at the end.
+ * Errors:  WEIR_EDATA: a part is missing or malformed; WEIR_EFORMAT: of a later version.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_state_list_next(struct weir_state_list *list, struct weir_part *ret_item);
+
+/* weir_state_word_least - the least of a number that every old subtask wrote as a part of one u64,
+ * or this subtask's own where there are as many as before. Errors as above. */
+WEIR_API WEIR_MUST_USE int weir_state_word_least(const struct weir_operator *op,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt, const char *name, int64_t *ret_word);
+#define WEIR_STATE_WORD_VERSION 1
+/* weir_state_put_word - such a part. */
+static inline void
+weir_state_put_word(struct weir_parts_writer *parts, const char *name, int64_t word)
+{
+    weir_parts_begin(parts, name, WEIR_STATE_WORD_VERSION);
+    weir_parts_put_u64(parts, (uint64_t)word);
+    weir_parts_end(parts);
+}
+
+WEIR_C_END
+
+#endif
