@@ -327,7 +327,7 @@ const struct weir_verb weir_verb_checkpoint_show = {
     .args = "DIR [ID]",
     .text = "say what is in a checkpoint: files, operators, positions, transactions",
     .examples = "weir checkpoint show ckpt       # the one that a start would restore\n"
-                "weir checkpoint show ckpt 17\n",
+                "weir checkpoint show ckpt 2\n",
     .flags = checkpoint_flags,
     .flag_cnt = WEIR_ARRAY_CNT(checkpoint_flags),
     .arg_cnt_min = 1,
@@ -340,7 +340,7 @@ const struct weir_verb weir_verb_checkpoint_verify = {
     .args = "DIR [ID]",
     .text = "read every block of checkpoints, and name what is damaged",
     .examples = "weir checkpoint verify ckpt       # all of them\n"
-                "weir checkpoint verify ckpt 17\n",
+                "weir checkpoint verify ckpt 2\n",
     .notes =
         "Exit code 65 where something is damaged: the file, the block and the byte are named.\n",
     .flags = checkpoint_flags,

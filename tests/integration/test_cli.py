@@ -152,6 +152,7 @@ class Cli(unittest.TestCase):
                              ("events.jsonl.zst", ROOT / "tests/data/nexmark/events.jsonl.zst")):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, self.folder / name)
+        shutil.copytree(ROOT / "tests/data/store/job", self.folder / "ckpt/nexmark")
         self.write("weir.yaml", "version: 1\n")
         env = dict(self.env, PATH=f"{WEIR.parent}:{self.env['PATH']}", WEIR_JOB__NAME=self.name)
         listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]
