@@ -51,8 +51,8 @@ refuse_unknown(
         return weir_err_push(
             WEIR_ENOJOB, "no job called %.100s is running; did you mean %s?", ask->job, near);
     }
-    return weir_err_push(WEIR_ENOJOB, "no job called %.100s is running; there is: %s", ask->job,
-        cnt > 0 ? listed : "none");
+    return weir_err_push(WEIR_ENOJOB, "no job called %.100s is running; %s%s", ask->job,
+        cnt > 0 ? "these are: " : "none is", listed);
 }
 
 /* Nobody listens at the last of the places; the leases know whether a job of this name is there. */

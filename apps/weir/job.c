@@ -100,8 +100,8 @@ refuse_name(const struct weir_conf *conf, const char *name)
         return weir_err_push(
             WEIR_ENOINPUT, "there is no job called %s; did you mean %s?", name, near);
     }
-    return weir_err_push(WEIR_ENOINPUT, "there is no job called %s; there is: %s", name,
-        cnt > 0 ? listed : "none; a file is named by its path, ./job.so");
+    return weir_err_push(WEIR_ENOINPUT, "there is no job called %s; %s%s", name,
+        cnt > 0 ? "there are: " : "a file is named by its path, ./job.so", listed);
 }
 
 static bool

@@ -421,9 +421,14 @@ t_a_job_that_is_not_there_is_told_from_one_that_is_silent(void **state)
     struct asking asking = {.job = "orders", .patience_ns = WEIR_ENDPOINT_PATIENCE_NS};
     (void)ask(&asking);
     assert_int_equal(asking.err, WEIR_ENOJOB);
-    assert_string_equal(asking.why, "no job called orders is running; there is: none");
+    assert_string_equal(asking.why, "no job called orders is running; none is");
     assert_int_equal(weir_lease_open(dir, "order", &lease), 0);
     assert_int_equal(weir_lease_take(lease, &cpus), 0);
+    asking.job = "payments";
+    (void)ask(&asking);
+    assert_int_equal(asking.err, WEIR_ENOJOB);
+    assert_string_equal(asking.why, "no job called payments is running; these are: order");
+    asking.job = "orders";
     (void)ask(&asking);
     assert_int_equal(asking.err, WEIR_ENOJOB);
     assert_string_equal(asking.why, "no job called orders is running; did you mean order?");
