@@ -6,16 +6,17 @@
  *
  *     hash 63..32  x max_parallelism  =  key group . fraction        (one multiplication)
  *     directory[its leading bits] -> bucket                          (one shift, one load)
- *     hash 31..0   x groups of the bucket -> home group of four slots
+ *     hash 31..0   x groups of the bucket -> home group of slots
  *
  *     bucket:  | header line | group 0 | group 1 | ...               (a group begins at 32 n bytes)
- *     group:   | 4 x first key word | 4 x second word ... | 4 x value |
+ *     group:   | s x first key word | s x second word ... | s x value |       (s slots: 4, or 2)
  *
- * With 8-byte keys and 8-byte values a group is one cache line: key words, which one compare
- * instruction looks at together, and values; texts of up to 20 bytes lie in three words, and two
- * slots with 8-byte values fill a line; longer ones lie in a blob (blob.h). A key lies in its home
- * group or, where that is full, in the next group that is not (within the bucket). An empty slot
- * has zero words; the header's bitmap decides where a key may itself be zero.
+ * With 8-byte keys and 8-byte values a group of four is one cache line: key words, which one
+ * compare instruction looks at together, and values. Texts of up to 20 bytes lie in three words,
+ * longer ones in a blob (blob.h). A group has four slots, but two where keys of three words and
+ * values of 8 bytes let those fill a line. A key lies in its home group or, where that is full, in
+ * the next group that is not (within the bucket). An empty slot has zero words; the header's bitmap
+ * decides where a key may itself be zero.
  *
  * A bucket of a full page that has no room is split in two by one more bit; nothing is ever
  * rehashed whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page,
