@@ -120,9 +120,18 @@ weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_
  * writer is left at its uid. 0 or the error of the operator (the writer has its own). */
 WEIR_API WEIR_MUST_USE int weir_chain_snapshot(
     struct weir_chain *chain, uint32_t node, uint64_t id, struct weir_parts_writer *parts);
-/* weir_chain_restore - once, after open and before any input; the reader is left at its uid. */
-WEIR_API WEIR_MUST_USE int
-weir_chain_restore(struct weir_chain *chain, uint32_t node, struct weir_parts_reader *parts);
+/* weir_chain_restore - once, after open and before any input.
+ *
+ * Shape:   parts: of each subtask that the operator had, at its uid. is_same: the job's tasks are
+ *          those that there were; else what is told of watermarks is the least of all, and every
+ *          stream counts as active until its source says otherwise.
+ */
+WEIR_API WEIR_MUST_USE int weir_chain_restore(struct weir_chain *chain, uint32_t node,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt, bool is_same);
+/* weir_chain_own_parts - of the parts of all old subtasks those that count for this one: its own
+ * where there are as many, else all. */
+WEIR_API const struct weir_parts_reader *weir_chain_own_parts(const struct weir_chain *chain,
+    uint32_t node, const struct weir_parts_reader *parts, uint32_t *parts_cnt);
 /* weir_chain_edge_watermark - the last one that in-edge `channel` of a node has delivered. */
 WEIR_API int64_t weir_chain_edge_watermark(
     const struct weir_chain *chain, uint32_t node, uint32_t channel);

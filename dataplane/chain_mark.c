@@ -78,36 +78,58 @@ weir_chain_snapshot(
     return rc != 0 ? weir_err_push(rc, "operator %s failed in snapshot", node->name) : 0;
 }
 
+/* What the chain keeps for the node, of one old subtask. */
 static int
-restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts)
+restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts, bool is_same,
+    bool is_first)
 {
     struct weir_part part;
-    uint64_t watermark;
-    uint64_t idle;
+    uint64_t words[2] = {0}; /* watermark, idle */
     uint32_t channel_cnt;
     int rc = weir_parts_find(parts, NODE_PART, NODE_PART_VERSION, &part);
-    rc = rc != 0 ? rc : weir_part_get_u64(&part, &watermark);
-    rc = rc != 0 ? rc : weir_part_get_u64(&part, &idle);
-    rc = rc != 0 ? rc : weir_valve_restore(&node->valve, &part, &channel_cnt);
+    rc = rc != 0 ? rc : weir_part_get(&part, words, sizeof words);
+    if (rc == 0 && is_same) {
+        rc = weir_valve_restore(&node->valve, &part, &channel_cnt);
+    } else if (rc == 0) {
+        rc = weir_valve_restore_least(&node->valve, &part, is_first, &channel_cnt);
+    }
     rc = rc != 0 ? rc : weir_part_end(&part);
     if (rc == 0) {
-        node->op.watermark = (int64_t)watermark;
-        node->idle = idle != 0;
+        int64_t watermark = (int64_t)words[0];
+        node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
+        node->idle = is_same && words[1] != 0;
     }
     return rc;
 }
 
+const struct weir_parts_reader *
+weir_chain_own_parts(const struct weir_chain *chain, uint32_t idx,
+    const struct weir_parts_reader *parts, uint32_t *parts_cnt)
+{
+    const struct weir_operator_env *env = &chain->nodes[idx].env;
+    if (*parts_cnt != (env->subtask_cnt != 0 ? env->subtask_cnt : 1)) {
+        return parts;
+    }
+    *parts_cnt = 1;
+    return &parts[env->subtask_idx];
+}
+
 int
-weir_chain_restore(struct weir_chain *chain, uint32_t idx, struct weir_parts_reader *parts)
+weir_chain_restore(struct weir_chain *chain, uint32_t idx, const struct weir_parts_reader *parts,
+    uint32_t parts_cnt, bool is_same)
 {
     struct weir_chain_node *node = &chain->nodes[idx];
-    weir_parts_reader_of(parts, node->op.uid);
+    uint32_t own_cnt = parts_cnt;
+    const struct weir_parts_reader *own = weir_chain_own_parts(chain, idx, parts, &own_cnt);
+    int rc = 0;
     if (is_edge(node)) {
         return 0;
     }
-    int rc = restore_node(node, parts);
+    for (uint32_t i = 0; i < own_cnt && rc == 0; i++) {
+        rc = restore_node(node, &own[i], is_same && own_cnt == 1, i == 0);
+    }
     if (rc == 0 && node->op.type->restore != NULL) {
-        rc = node->op.type->restore(&node->op, parts, 1);
+        rc = node->op.type->restore(&node->op, parts, parts_cnt);
     }
     return rc != 0 ? weir_err_push(rc, "operator %s failed in restore", node->name) : 0;
 }

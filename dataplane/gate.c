@@ -114,3 +114,33 @@ weir_gate_restore(struct weir_gate *gate, struct weir_part *part)
     }
     return rc != 0 ? rc : weir_part_end(part);
 }
+
+/* Without a watermark of its own a channel makes rows late by what the gate had put out: whose rows
+ * they were cannot be told. */
+void
+weir_gate_restore_fused(struct weir_gate *gate, int64_t watermark)
+{
+    gate->valve.output = watermark;
+    for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+        gate->channels[c].watermark = watermark;
+    }
+}
+
+int
+weir_gate_restore_least(struct weir_gate *gate, struct weir_part *part, bool is_first)
+{
+    uint32_t channel_cnt;
+    int rc = weir_valve_restore_least(&gate->valve, part, is_first, &channel_cnt);
+    for (uint32_t c = 0; c < channel_cnt && rc == 0; c++) {
+        uint64_t watermark;
+        rc = weir_part_get_u64(part, &watermark);
+        if (rc == 0 && channel_cnt == gate->channel_cnt) {
+            int64_t *to = &gate->channels[c].watermark;
+            *to = is_first ? (int64_t)watermark : weir_min_i64(*to, (int64_t)watermark);
+        }
+    }
+    if (rc == 0 && channel_cnt != gate->channel_cnt) {
+        weir_gate_restore_fused(gate, gate->valve.output);
+    }
+    return rc != 0 ? rc : weir_part_end(part);
+}

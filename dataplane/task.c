@@ -172,7 +172,7 @@ deploy(struct weir_task *task, int64_t now_ns)
     (void)move_to(task, WEIR_TASK_INITIALIZING);
     rc = rc != 0 ? rc : weir_chain_open(task->chain);
     if (rc == 0 && task->cut.is_on) {
-        rc = weir_task_cut_restore(task);
+        rc = weir_task_cut_restore(task, now_ns);
     }
     if (rc != 0) {
         return fail(task, rc);
@@ -202,13 +202,19 @@ end_source(struct weir_task *task, uint32_t s, int64_t now_ns)
     return TOOK_INPUT;
 }
 
+void
+weir_task_end_source(struct weir_task *task, uint32_t s, bool clean, int64_t now_ns)
+{
+    weir_chain_end_source(task->chain, task->sources[s], clean);
+    (void)end_source(task, s, now_ns); /* the next poll sees what is due */
+}
+
 static void
 stop_sources(struct weir_task *task, bool clean, int64_t now_ns)
 {
     for (uint32_t i = 0; i < task->source_cnt; i++) {
         if (!task->source_ended[i]) {
-            weir_chain_end_source(task->chain, task->sources[i], clean);
-            (void)end_source(task, i, now_ns); /* the next poll sees what is due */
+            weir_task_end_source(task, i, clean, now_ns);
         }
     }
 }

@@ -66,6 +66,7 @@ struct weir_task_gate {
 };
 
 struct weir_task;
+struct weir_parts_reader;
 
 /* ---- checkpoints ---- */
 
@@ -116,6 +117,20 @@ struct weir_task_report {
     enum weir_task_state state; /* ENDED */
 };
 
+/* What the tasks of a job start from; one for all of them, whole before the first poll. */
+struct weir_task_restore {
+    bool is_on; /* false: from nothing */
+    /* The tasks are those that there were: each operator has as many subtasks, and stands among the
+     * same others. Else watermarks are the least there were, and streams count as active. */
+    bool is_same;
+    uint32_t parts_cnt;
+    const struct weir_parts_reader *parts; /* of every task that there was, in order of subtasks */
+    /* Operators that were there, and all of whose subtasks had ended: their sources have nothing
+     * more to say. An operator of which there is nothing at all is a new one. */
+    const char *const *ended;
+    uint32_t ended_cnt;
+};
+
 /* How a task takes part. Copied; what it points to is kept. All calls come on the polling core,
  * must not block, and may not call the task. */
 struct weir_task_checkpoints {
@@ -130,8 +145,7 @@ struct weir_task_checkpoints {
     int (*begin_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
         size_t *ret_bytes);
     void (*report_fn)(void *arg, struct weir_task *task, const struct weir_task_report *report);
-    const void *restore; /* parts to start from, read in the first poll; NULL: from nothing */
-    size_t restore_bytes;
+    const struct weir_task_restore *restore; /* kept, and read in the first poll; NULL: nothing */
 };
 
 struct weir_task_conf {

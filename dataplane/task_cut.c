@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of a task in a checkpoint. What is due stands in one place (cut.step), and is worked off
  * before anything more is taken in; each step can stop where an output is full. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +9,6 @@
 
 /* The coordinator has a few checkpoints under way at most, each of a few letters. */
 #define LETTER_CNT 32
-#define GATE_PART_VERSION 1
-#define GATE_NAME_BYTES 16
 /* Letters that were accepted, but are not filled yet, are looked for so often at the end. */
 #define GIVE_BACK_TRY_CNT 64
 
@@ -358,17 +355,11 @@ write_ledger(const struct weir_task *task, struct weir_parts_writer *parts)
     weir_parts_end(parts);
 }
 
-static void
-gate_name(const struct weir_task_gate *tg, char *name)
-{
-    (void)snprintf(name, GATE_NAME_BYTES, "gate.%u", tg->channel);
-}
-
 /* Tail first. */
 static int
 write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts)
 {
-    char name[GATE_NAME_BYTES];
+    char name[TASK_GATE_NAME_BYTES];
     write_ledger(task, parts);
     for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0;) {
         int rc = weir_chain_snapshot(task->chain, i, id, parts);
@@ -377,8 +368,8 @@ write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts
         }
         for (uint32_t g = 0; g < task->gate_cnt; g++) {
             if (task->gates[g].node == i) {
-                gate_name(&task->gates[g], name);
-                weir_parts_begin(parts, name, GATE_PART_VERSION);
+                weir_task_gate_name(&task->gates[g], name);
+                weir_parts_begin(parts, name, TASK_GATE_PART_VERSION);
                 weir_gate_snapshot(&task->gates[g].gate, parts);
                 weir_parts_end(parts);
             }
@@ -566,42 +557,6 @@ weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 }
 
 /* ---- begin and end of the task ---- */
-
-static int
-restore_gate(struct weir_task *task, struct weir_task_gate *tg, struct weir_parts_reader *parts)
-{
-    char name[GATE_NAME_BYTES];
-    struct weir_part part;
-    gate_name(tg, name);
-    if (!weir_parts_has(parts, name)) {
-        /* This edge was fused when the snapshot was taken: what the operator had seen of it
-         * counts. */
-        tg->gate.valve.output = weir_chain_edge_watermark(task->chain, tg->node, tg->channel);
-        return 0;
-    }
-    int rc = weir_parts_find(parts, name, GATE_PART_VERSION, &part);
-    return rc != 0 ? rc : weir_gate_restore(&tg->gate, &part);
-}
-
-int
-weir_task_cut_restore(struct weir_task *task)
-{
-    const struct weir_task_checkpoints *conf = &task->cut.conf;
-    struct weir_parts_reader parts;
-    if (conf->restore == NULL) {
-        return 0;
-    }
-    int rc = weir_parts_reader_init(&parts, conf->restore, conf->restore_bytes);
-    for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0 && rc == 0;) {
-        rc = weir_chain_restore(task->chain, i, &parts);
-        for (uint32_t g = 0; g < task->gate_cnt && rc == 0; g++) {
-            if (task->gates[g].node == i) {
-                rc = restore_gate(task, &task->gates[g], &parts);
-            }
-        }
-    }
-    return rc != 0 ? weir_err_push(rc, "task %s cannot be restored", task->name) : 0;
-}
 
 bool
 weir_task_cut_waits(struct weir_task *task)

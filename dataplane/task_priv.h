@@ -103,8 +103,14 @@ void weir_task_cut_precommit(struct weir_task *task);
 bool weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns);
 /* weir_task_cut_sources_end - the last source has ended. True: something is due. */
 bool weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns);
-/* weir_task_cut_restore - behind open. */
-int weir_task_cut_restore(struct weir_task *task);
+/* weir_task_cut_restore - behind open: task_restore.c. */
+int weir_task_cut_restore(struct weir_task *task, int64_t now_ns);
+/* weir_task_gate_name - of the part that a gate writes. */
+#define TASK_GATE_NAME_BYTES 16
+#define TASK_GATE_PART_VERSION 1
+void weir_task_gate_name(const struct weir_task_gate *tg, char *name);
+/* weir_task_end_source - source s of the task has nothing more: clean as in chain.h. */
+void weir_task_end_source(struct weir_task *task, uint32_t s, bool clean, int64_t now_ns);
 /* weir_task_cut_waits - all data is processed: whether the end waits for a checkpoint. */
 bool weir_task_cut_waits(struct weir_task *task);
 /* weir_task_cut_end - the task is in a terminal state: no letters any more. */

@@ -235,36 +235,85 @@ restore_channel(struct weir_valve *valve, uint32_t idx, struct weir_part *part)
     return 0;
 }
 
-int
-weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt)
-{
+/* What stands in front of the channels. */
+struct saved_head {
     uint64_t channel_cnt;
     uint64_t output;
     uint64_t idle;
-    int rc = weir_part_get_u64(part, &channel_cnt);
-    rc = rc != 0 ? rc : weir_part_get_u64(part, &output);
-    rc = rc != 0 ? rc : weir_part_get_u64(part, &idle);
+};
+
+static int
+take_head(struct weir_part *part, struct saved_head *ret_head)
+{
+    int rc = weir_part_get(part, ret_head, sizeof *ret_head);
+    if (rc == 0 && (ret_head->channel_cnt > SAVED_CHANNEL_CNT_MAX || ret_head->idle > 1)) {
+        rc = weir_err_push(WEIR_EDATA, "a valve of %llu channels, idle %llu",
+            (unsigned long long)ret_head->channel_cnt, (unsigned long long)ret_head->idle);
+    }
+    return rc;
+}
+
+static int
+pass_over(struct weir_part *part, uint64_t channel_cnt)
+{
+    uint64_t passed_over;
+    int rc = 0;
+    for (uint64_t i = 0; i < 2 * channel_cnt && rc == 0; i++) {
+        rc = weir_part_get_u64(part, &passed_over);
+    }
+    return rc;
+}
+
+int
+weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt)
+{
+    struct saved_head head;
+    int rc = take_head(part, &head);
     if (rc != 0) {
         return rc;
     }
-    if (channel_cnt > SAVED_CHANNEL_CNT_MAX || idle > 1) {
-        return weir_err_push(WEIR_EDATA, "a valve of %llu channels, idle %llu",
-            (unsigned long long)channel_cnt, (unsigned long long)idle);
+    valve->output = (int64_t)head.output;
+    *ret_channel_cnt = (uint32_t)head.channel_cnt;
+    if (head.channel_cnt != valve->channel_cnt) {
+        return pass_over(part, head.channel_cnt);
     }
-    valve->output = (int64_t)output;
-    *ret_channel_cnt = (uint32_t)channel_cnt;
-    if (channel_cnt != valve->channel_cnt) {
-        uint64_t passed_over;
-        for (uint64_t i = 0; i < 2 * channel_cnt && rc == 0; i++) {
-            rc = weir_part_get_u64(part, &passed_over);
-        }
-        return rc;
-    }
-    valve->idle = idle == 1;
+    valve->idle = head.idle == 1;
     valve->heap_cnt = 0;
     valve->active_cnt = valve->channel_cnt;
     for (uint32_t i = 0; i < valve->channel_cnt && rc == 0; i++) {
         rc = restore_channel(valve, i, part);
+    }
+    return rc;
+}
+
+int
+weir_valve_restore_least(
+    struct weir_valve *valve, struct weir_part *part, bool is_first, uint32_t *ret_channel_cnt)
+{
+    struct saved_head head;
+    int rc = take_head(part, &head);
+    if (rc != 0) {
+        return rc;
+    }
+    int64_t output = (int64_t)head.output;
+    valve->output = is_first ? output : weir_min_i64(valve->output, output);
+    *ret_channel_cnt = (uint32_t)head.channel_cnt;
+    if (head.channel_cnt != valve->channel_cnt) {
+        return pass_over(part, head.channel_cnt);
+    }
+    valve->heap_cnt = 0;
+    for (uint32_t i = 0; i < valve->channel_cnt && rc == 0; i++) {
+        struct weir_valve_channel *channel = &valve->channels[i];
+        uint64_t words[2]; /* its watermark, its flags */
+        rc = weir_part_get(part, words, sizeof words);
+        if (rc == 0) {
+            int64_t watermark = (int64_t)words[0];
+            channel->watermark = is_first ? watermark : weir_min_i64(channel->watermark, watermark);
+            channel->heap_idx = NOT_ALIGNED;
+            if (channel->watermark >= valve->output) {
+                align(valve, i);
+            }
+        }
     }
     return rc;
 }

@@ -59,5 +59,12 @@ weir_valve_status(struct weir_valve *valve, uint32_t channel, bool idle);
 WEIR_API void weir_valve_snapshot(const struct weir_valve *valve, struct weir_parts_writer *parts);
 WEIR_API WEIR_MUST_USE int
 weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt);
+/* weir_valve_restore_least - the same where the tasks are others than before: once per old valve.
+ *
+ * Shape:   is_first: of the first of them. Watermarks are the least of all; every channel counts as
+ *          active, for whoever feeds it says so anew.
+ */
+WEIR_API WEIR_MUST_USE int weir_valve_restore_least(
+    struct weir_valve *valve, struct weir_part *part, bool is_first, uint32_t *ret_channel_cnt);
 
 #endif

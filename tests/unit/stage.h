@@ -151,12 +151,18 @@ do_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *par
 static inline int
 do_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
-    (void)parts_cnt;
     struct script *script = script_of(op);
     struct weir_part part;
-    int rc = weir_parts_find(parts, "count", 1, &part);
-    rc = rc != 0 ? rc : weir_part_get_u64(&part, &script->row_cnt);
-    rc = rc != 0 ? rc : weir_part_get_u64(&part, &script->sum);
+    uint64_t words[2]; /* rows, sum */
+    int rc = 0;
+    for (uint32_t i = 0; i < parts_cnt && rc == 0; i++) {
+        rc = weir_parts_find(&parts[i], "count", 1, &part);
+        rc = rc != 0 ? rc : weir_part_get(&part, words, sizeof words);
+        if (rc == 0) {
+            script->row_cnt += words[0];
+            script->sum += words[1];
+        }
+    }
     return rc != 0 ? rc : act(op, "restore", 0);
 }
 
@@ -255,8 +261,7 @@ struct stage_conf {
     bool is_mixed; /* and gate 1 as the second input of b */
     uint32_t slot_cnt; /* of rings that go out; 0: 64 */
     bool waits_final;
-    const void *restore;
-    size_t restore_bytes;
+    const struct weir_task_restore *restore;
 };
 
 static inline void
@@ -322,7 +327,6 @@ stage_open(const struct stage_conf *conf)
     s->checkpoints.begin_fn = on_begin;
     s->checkpoints.report_fn = on_report;
     s->checkpoints.restore = conf->restore;
-    s->checkpoints.restore_bytes = conf->restore_bytes;
     const struct weir_task_conf task = {.name = "task (1/1)",
         .chain = {.nodes = nodes, .node_cnt = 3, .batch_rows = 16, .buf_bytes = 4096},
         .gates = conf->is_mixed ? &s->gates[1] : s->gates,
