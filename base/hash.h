@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hash.h: the key hash, 64 bits, without a seed.
  *
+ * [format: State / Hash of keys (WEIR_HASH_VERSION)]
+ *
  *     an integer                    XXH3 of its 8 bytes in little-endian order
  *     a text of at most 20 bytes    its three key words (dataplane/table.h), folded into one
  *     a longer text                 XXH3 of its bytes
+ *     key group                     hash 63..32 x max_parallelism, of which bits 63..32
+ *
+ * [end of format]
  *
  * Key groups, state pages and exchanges all stand on this hash, so it is part of the formats:
  * another function means another WEIR_HASH_VERSION, and stored state names the version it was

@@ -24,6 +24,19 @@
  * the snapshot is live, weir_arena_save() also hands the old bytes of a line to the storage core
  * (undo.h).
  *
+ * [format: State / Pages (WEIR_CAPTURE_VERSION)]
+ *
+ *   page:   4096 bytes; a bucket of a table (table.h), or a slab: equal blocks of one class
+ *   slab:    0 kind u8: 2 small buckets, 3 blobs, 5 names of tables    1 class u8
+ *            2 key group u16     4 blocks in use u32     8 a bit for each block u64 x 2
+ *           24 zeros             64 blocks, one behind the other
+ *   class:   0 to 12   blobs of 32 48 64 96 144 192 288 448 576 1008 1344 2016 4032 bytes
+ *           13, 14     buckets of 7 and of 21 lines of 64 bytes
+ *           15         names of tables, a line each
+ *   ref:     u32, a place in units of 16 bytes from the start of the arena; 0: nothing
+ *
+ * [end of format]
+ *
  * It is not a general allocator: nothing in it has two owners, and nothing outlives its key group.
  *
  * Limits:  64 GiB of pages (32-bit references). Thread: the stage's core only.

@@ -4,7 +4,11 @@
  * For what does not lie inline in a table's entry: long string keys, large values, elements of
  * lists. A blob is one piece, or a chain of pieces where it is longer than a page:
  *
+ * [format: State / Blobs (WEIR_CAPTURE_VERSION)]
+ *
  *     | next u32 | bytes u32 | data ... |  -> next piece
+ *
+ * [end of format]
  *
  * The reference 0 is no blob. A blob belongs to the key group it was put for, and is freed by the
  * entry that holds its reference, never by itself.

@@ -15,6 +15,8 @@
  * in no order of pages: those that the owner is writing come first, because from then on they cost
  * it nothing.
  *
+ * [format: State / Records of pages (WEIR_CAPTURE_VERSION)]
+ *
  *     record:  | page u32 | key_group u16 | kind u8 | 0 u8 | lines u64 | crc u32 | bytes u32 |
  *              | the lines of the mask, lowest first, 64 bytes each |
  *
@@ -22,6 +24,8 @@
  *            an increment has those that were written since its base, and of a page that is no
  *            longer in use the first, whose kind says so
  *     crc    CRC32C of the record with this field zero
+ *
+ * [end of format]
  *
  * An increment rests on the last snapshot that was committed before it began, its base. What was
  * written is never forgotten before a snapshot that has it is committed: one that is given up, or

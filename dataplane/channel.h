@@ -45,9 +45,18 @@ weir_channel_format_init(struct weir_channel_format *format, const struct weir_s
     format->row_bytes = schema->row_bytes + (format->has_time ? 8 : 0) + (format->has_kind ? 8 : 0);
 }
 
-/* What one end of a channel has seen, as the parts WEIR_LEDGER_PART_OUT (producer: of each edge)
- * and WEIR_LEDGER_PART_IN (consumer: of the task, operator "") of a snapshot hold it, an array
- * each. In an aligned checkpoint the two ends of every channel agree: otherwise rows were lost or
+/* What one end of a channel has seen.
+ *
+ * [format: State / Parts ledger.out and ledger.in (WEIR_LEDGER_PART_VERSION)]
+ *
+ *     of each channel:   0 number in the job's plan u64   8 rows u64   16 sum of their hashes u64
+ *
+ * The producer's counts are in "ledger.out" of each edge, those of the consumer in "ledger.in" of
+ * the task, whose uid is "".
+ *
+ * [end of format]
+ *
+ * In an aligned checkpoint the two ends of every channel agree: otherwise rows were lost or
  * doubled. */
 #define WEIR_LEDGER_PART_OUT "ledger.out"
 #define WEIR_LEDGER_PART_IN "ledger.in"

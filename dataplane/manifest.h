@@ -2,6 +2,8 @@
 /* manifest.h: what one complete checkpoint is: the files, positions and transactions it consists
  * of.
  *
+ * [format: Checkpoints / Manifest (WEIR_MANIFEST_VERSION)]
+ *
  *   0  magic "WEIRMANI"   8 version u32   12 kind u32 (1 checkpoint, 2 savepoint)
  *  16  all bytes u64     24 job u64      32 checkpoint u64   40 epoch u64
  *  48  parent checkpoint u64 (0: none)   56 parent epoch u64
@@ -24,6 +26,8 @@
  *
  * Little-endian, nothing is padded. A file's checkpoint and epoch are those under which it was
  * written: for a part that is shared with an older checkpoint, the older ones.
+ *
+ * [end of format]
  *
  * The decoder takes hostile bytes: it believes no count and no length that what is there cannot
  * hold, and allocates once, in proportion to the input.

@@ -5,13 +5,19 @@
  * sums of the ledger. Each has the uid of its operator, a name, a version of its own, and bytes
  * that only its owner understands. The buffer is what is stored; it holds no pointers.
  *
+ * [format: Checkpoints / Small parts of a task (WEIR_PARTS_VERSION)]
+ *
  *      0 magic "WEIRPART"        8 version (u32)   12 part_cnt (u32)   16 bytes in all (u64)
  *     24 CRC32C of the whole buffer, this field taken as 0             28 zero
  *     32 parts, each at a multiple of 8:
  *         0 bytes (u32)   4 version (u32)   8 uid_bytes (u16)  10 name_bytes (u16)  12 zero (u32)
  *        16 uid, then name, zeros up to a multiple of 8, then the bytes, zeros likewise
  *
- * Little-endian. It is no container for rows: a part is small, and all of it is in memory.
+ * Little-endian.
+ *
+ * [end of format]
+ *
+ * It is no container for rows: a part is small, and all of it is in memory.
  *
  * Limits: WEIR_PARTS_CNT_MAX parts of a buffer, WEIR_PARTS_TEXT_BYTES_MAX bytes of a uid or name.
  */

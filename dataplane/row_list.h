@@ -4,10 +4,18 @@
  *     store:  per key group chunks of growing size, filled from front to back
  *     entry { last }  last item -> first item -> ... -> last item
  *                                                         (in chunks of the entry's key group)
+ * [format: State / Lists of rows (WEIR_CAPTURE_VERSION)]
+ *
+ *     chunk:  before it u32 | bytes u32 | of them used u32 | number u32 | items at multiples of 16
  *     item:   next u32 | bytes u32 | text_bytes u32 | blob u32 | time i64 | tag u64
  *             the row as its struct | texts               (or in a blob, where they are longer)
  *
- * Strings of a kept row refer to the texts behind it. Rows are not freed one by one but with their
+ * A value holds the ref of the last item, whose next is the first. Strings of a kept row refer to
+ * the texts behind it. The number rises from chunk to chunk of a key group.
+ *
+ * [end of format]
+ *
+ * Rows are not freed one by one but with their
  * store: panes end as a whole, and rows that an incremental join has seen are kept for ever.
  *
  * Limits:  a row with its texts: WEIR_ROW_ITEM_BYTES_MAX. Thread: the stage's core only.

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* snapshot.h: one task's part of a checkpoint as a file of blocks: written, synced, read, verified.
  *
+ * [format: Checkpoints / Snapshot file (WEIR_SNAPSHOT_VERSION)]
+ *
  *   offset 0        stride          2 stride                          file_bytes
  *   +--------------+--------------+---------------------+------------+
  *   | data block 0 | data block 1 | last data block     | footer     |   each block: 4 KiB aligned,
@@ -21,6 +23,8 @@
  *
  * Little-endian. Every bit of the file is under a CRC; a block says whose it is and where it
  * belongs, so that a swapped, misplaced or old block is found.
+ *
+ * [end of format]
  *
  * Writing is the worker's half of the commit protocol (steps W1 to W9), a state machine that is
  * polled and never blocks:

@@ -18,7 +18,14 @@
  *     keyed     key groups go to their owners, with their pages (capture)
  *     the least of all for watermarks: no row becomes late by it
  *
- * A list is a part: its number of items as u64, then per item its bytes as u64 and the bytes.
+ * [format: State / Parts of operators (WEIR_STATE_WORD_VERSION)]
+ *
+ * A part has the uid of its operator and a name. Most are a list or a word:
+ *
+ *     list     items u64, then of each: bytes u64, the bytes
+ *     word     one i64
+ *
+ * [end of format]
  *
  * A state has a number made of the operator's uid and its own name, so that it is found again
  * whatever else the stage holds. Whether two have the same number is checked when chains are made.

@@ -8,8 +8,21 @@
  *     directory[its leading bits] -> bucket                          (one shift, one load)
  *     hash 31..0   x groups of the bucket -> home group of slots
  *
+ * [format: State / Tables (WEIR_CAPTURE_VERSION)]
+ *
  *     bucket:  | header line | group 0 | group 1 | ...               (a group begins at 32 n bytes)
  *     group:   | s x first key word | s x second word ... | s x value |       (s slots: 4, or 2)
+ *
+ *     header:   0 kind u8 = 1      1 depth u8        2 key group u16    4 table u32
+ *               8 prefix u32      12 entries u16    14 size u8: 0 of 7 lines, 1 of 21, 2 a page
+ *              15 has blobs u8    16 a bit for each slot u64 x 4         48 zeros
+ *     name:     0 state u32        4 key kind u32    8 value bytes u32  12 tail words u32
+ *              16 namespace i64   24 owner u64      32 table u32        36 is going u8   37 zeros
+ *     key:     kind 0: a word; 1: two words; 2: three words, a text (texts as keys);
+ *              then its tail
+ *
+ * Depth is how many leading bits of the fraction all keys of a bucket share, prefix those bits. A
+ * name says what a table is; a bucket names its table by number.
  *
  * With 8-byte keys and 8-byte values a group of four is one cache line: key words, which one
  * compare instruction looks at together, and values. Texts of up to 20 bytes lie in three words,
@@ -17,6 +30,8 @@
  * values of 8 bytes let those fill a line. A key lies in its home group or, where that is full, in
  * the next group that is not (within the bucket). An empty slot has zero words; the header's bitmap
  * decides where a key may itself be zero.
+ *
+ * [end of format]
  *
  * A bucket of a full page that has no room is split in two by one more bit; nothing is ever
  * rehashed whole. A key group begins with a bucket of 7 lines and grows through 21 lines to a page,
@@ -53,11 +68,17 @@ enum weir_key_kind {
     WEIR_KEY_KIND_CNT
 };
 
-/* A text as a key: struct weir_str with room for more.
+/* A text as a key: struct weir_str with room for more. In a table a longer text lies in a blob.
+ *
+ * [format: State / Texts as keys (WEIR_HASH_VERSION)]
  *
  *   bytes 0..3  length
  *   bytes 4..23 the text, zero-padded                                (length <= 20)
- *   bytes 4..7  its first 4 bytes, 8..15 its hash, 16..23 offset from the heap   (longer)
+ *   bytes 4..7  its first 4 bytes, 8..15 its hash, 16..23 the ref of its blob    (longer)
+ *
+ * [end of format]
+ *
+ * In rows the last word of a longer one is an offset from the batch's heap.
  */
 #define WEIR_KEY_TEXT_INLINE_BYTES 20
 #define WEIR_KEY_TEXT_WORD_CNT 3

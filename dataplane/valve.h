@@ -7,6 +7,16 @@
  * is flushed, and then IDLE. A channel that becomes active again is aligned once its watermark has
  * reached the last output. Watermarks of idle channels are dropped.
  *
+ * [format: State / Parts chain and gate.N]
+ *
+ *     valve      0 channels u64    8 watermark put out i64    16 is idle u64
+ *                of each channel:  watermark i64, flags u64: 1 idle, 2 aligned
+ *     "chain"    of an operator: watermark i64, is idle u64, the valve of its fused inputs
+ *     "gate.N"   of an operator's input from other stages, N its first channel in the task: its
+ *                valve, then of each channel: watermark of the last batch i64
+ *
+ * [end of format]
+ *
  * Thread: one core. Cost: O(log channels) an update (a heap over the aligned channels).
  * Source: Flink's StatusWatermarkValve; the same rules, results returned instead of called back.
  */

@@ -3,6 +3,15 @@
  *
  *     open  ->  held  ->  (plan)  ->  take  ...run...  close
  *
+ * [format: Running jobs / Cores of a running job]
+ *
+ *     <dir>/<job>.cores:   pid 4711
+ *                          cores 0-3,8
+ *
+ * Text, a line each; flocked by that process as long as it runs.
+ *
+ * [end of format]
+ *
  * A job has a file, "<job>.cores", flocked while it runs; a file that nobody has locked is left
  * over from a crash and counts for nothing. From open to take the directory itself is locked, so
  * that two jobs that start at once do not plan for the same cores.

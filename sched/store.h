@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store.h: which checkpoint is the truth: manifests, epochs and recovery in one directory of a job.
  *
+ * [format: Checkpoints / Directory of a job, epoch records (STORE_VERSION)]
+ *
  *   <root>/<job>/data/<checkpoint>-<epoch>-<task>-<subtask>-<attempt>.snap   dataplane/snapshot.h
  *   <root>/<job>/manifest/M-<checkpoint>-<epoch>    one complete checkpoint  dataplane/manifest.h
  *                         E-<k>                     epoch k was taken (fence)
@@ -16,6 +18,8 @@
  * manifest written by epoch k; if there is none, it is the base that B-k names. Manifests of older
  * epochs beyond that base count for nothing, so a process that does not know that it was replaced
  * may write what it likes.
+ *
+ * [end of format]
  *
  *   start:  directories -> lock -> E-k durable -> scan -> candidate, every file of it looked at
  *           -> B-k durable -> look for a higher E -> ready            (steps W0, R1 to R3b)

@@ -27,6 +27,9 @@ struct store_record {
     uint32_t crc;
 };
 WEIR_STATIC_ASSERT(sizeof(struct store_record) == 64, "as pictured in store.h");
+WEIR_STATIC_ASSERT(__builtin_offsetof(struct store_record, epoch) == 24, "as pictured");
+WEIR_STATIC_ASSERT(__builtin_offsetof(struct store_record, taken_ns) == 48, "as pictured");
+WEIR_STATIC_ASSERT(__builtin_offsetof(struct store_record, crc) == 60, "as pictured");
 
 /* A name of the manifest directory that means something. */
 struct store_name {

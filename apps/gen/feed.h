@@ -15,7 +15,12 @@
  * latency counts from there whenever it is emitted. After a restore the least position that is left
  * is due at once: a standstill is not made up for.
  *
- * Parts: list "splits"; word "events", what the input holds, which must be the same.
+ * [format: State / Parts of sources with numbered events]
+ *
+ *     "splits"   a list (state.h), of each split: block u64, at u64, stride u64, end u64
+ *     "events"   a word: what the input holds, which must be the same
+ *
+ * [end of format]
  */
 #ifndef WEIR_APPS_GEN_FEED_H
 #define WEIR_APPS_GEN_FEED_H

@@ -5,6 +5,8 @@
  * the same in a mapped log, out of the generator and out of a JSON line. Every 64-bit value of
  * every field is legal: nothing here takes ids to be small, dense or positive.
  *
+ * [format: Input / Nexmark record]
+ *
  *   offset  0 u32 payload_bytes     0 where there is no payload, else over 12
  *           4 u32 kind              0 person, 1 auction, 2 bid; also the payload's first word
  *           8 u64 payload_off       from the start of the payload section, a multiple of 8
@@ -24,6 +26,8 @@
  *   person   u32 kind, len[6]: extra name emailAddress creditCard city state     texts at 28
  *   auction  u32 kind, len[3]: extra itemName description, i64 reserve           texts at 24
  *   bid      u32 kind, len[3]: extra channel url                                 texts at 16
+ *
+ * [end of format]
  */
 #ifndef WEIR_APPS_NEXMARK_EVENT_H
 #define WEIR_APPS_NEXMARK_EVENT_H

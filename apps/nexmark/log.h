@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log.h: the mapped event log: Nexmark events in a file that is read in place.
  *
+ * [format: Input / Nexmark log (NEXMARK_LOG_VERSION)]
+ *
  *     0        header page, 4096 bytes
  *     4096     records: record_cnt x 64 bytes, one array (event.h); then room up to payload_off
  *     ...      payloads, back to back, each padded to 8 bytes; a record says where its own lies
@@ -17,6 +19,8 @@
  * Checksums are CRC32C: header_crc of the header page with this field zero, the others of the two
  * sections. The header is written last: a file whose writer died is refused. Both sections start on
  * a page. The records stand apart from the payloads because most queries read records alone.
+ *
+ * [end of format]
  *
  * A reader trusts nothing: nexmark_log_open() checks the header, the accessors check each record.
  */

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ysb.h: ad events of the Yahoo Streaming Benchmark, in the four record formats that papers used.
  *
- *   bytes  time_ms  user     page     ad       ad type   event type                        else
- *   32     i64 @0   u64 @16  -        u64 @8   -         u32 @24: 0 view 1 click 2 purchase  -
- *   64     i64 @0   16 @8    16 @24   16 @40   u32 @56   u32 @60                           -
- *   78     i64 @66  16 @0    16 @16   16 @32   char[9] @48  char[9] @57, as text           u32 ip
- *          @74
- *   128    i64 @0   16 @8    16 @24   16 @40   u64 @56   u64 @64                           16 ip
- *          @72
+ * [format: Input / YSB records]
+ *
+ *   bytes  time_ms  user     page     ad       ad type      event type            else
+ *   32     i64 @0   u64 @16  -        u64 @8   -            u32 @24               -
+ *   64     i64 @0   16 @8    16 @24   16 @40   u32 @56      u32 @60               -
+ *   78     i64 @66  16 @0    16 @16   16 @32   char[9] @48  char[9] @57, as text  u32 ip @74
+ *   128    i64 @0   16 @8    16 @24   16 @40   u64 @56      u64 @64               16 ip @72
+ *
+ *   event type: 0 view, 1 click, 2 purchase
  *
  * Little-endian, what is not named is zero; the file is the records alone, one behind the other. An
  * ad is known by its id (64 or 128 bits without order); ad number i belongs to campaign i mod
  * campaigns, so a job needs the table from id to campaign: ysb_gen_ad() is its row. Event n depends
  * on n alone.
+ *
+ * [end of format]
  *
  * Source: T. Grulich et al. (78 bytes, here with the ad in place of the campaign), LightSaber
  *         (128).

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* discard.h: a sink that counts rows and sums their hashes, and keeps nothing. */
+/* discard.h: a sink that counts rows and sums their hashes, and keeps nothing.
+ *
+ * [format: State / Part sums of the discarding sink]
+ *
+ *     a list (state.h) of one item: rows u64, sum of the rows' hashes u64
+ *
+ * [end of format]
+ */
 #ifndef WEIR_DATAPLANE_OPERATORS_DISCARD_H
 #define WEIR_DATAPLANE_OPERATORS_DISCARD_H
 

@@ -12,6 +12,8 @@
  * it has finished. Rows of a changelog are refused: they are to be folded first. A second run that
  * writes F while a first one does is refused (WEIR_ERUNNING), by a lock on F.parts.
  *
+ * [format: Output / Names of the file sink's parts]
+ *
  * With checkpoints the sink commits in two phases. D is F.parts, or F/ itself:
  *
  *     D/.pending-JOB-E.A-by-E.A/    hidden: parts written by epoch E, attempt A; moved to
@@ -19,6 +21,12 @@
  *                                   else
  *     D/part-JOB-C-E.A-S-N          committed: the N-th part of subtask S in the transaction that
  *                                   began behind the barrier of checkpoint C
+ *
+ * JOB is the job's name; where it has other characters than letters, digits, '-', '_' and '.', or
+ * more than 32, it is changed, and `~` and its CRC32C follow. A part is text, CSV or JSON lines,
+ * with nothing else in it.
+ *
+ * [end of format]
  *
  *     barrier n    the open part is sealed; rows go to a new one. The snapshot lists each part
  *                  that is not known to be committed: name, bytes, CRC32C, rows

@@ -236,10 +236,21 @@ int weir_file_sink_precommit(struct weir_operator *op, uint64_t id);
 int weir_file_sink_committed(struct weir_operator *op, uint64_t id);
 int weir_file_sink_aborted(struct weir_operator *op, uint64_t id);
 
-/* A part of the snapshot: SINK_PART_PREFIX and the subtask, so that those of several subtasks may
- * stand side by side after a change of the parallelism. Its bytes: u64 checkpoint id, u64 1 at the
- * end of the data, u64 rows in all, u64 number of entries, and per entry u64 base, gen, subtask <<
- * 32 | seq, bytes, rows, crc. */
+/* What the sink leaves in a snapshot.
+ *
+ * [format: State / Part file_sink.N (SINK_PART_VERSION)]
+ *
+ *      0 checkpoint u64   8 at the end of the data u64: 1, else 0   16 rows in all u64
+ *     24 entries u64, each a part of the output that is not known to be committed:
+ *         0 base u64: the checkpoint behind whose barrier it begins
+ *         8 epoch << 16 | attempt of the start that wrote it u64
+ *        16 subtask << 32 | its number u64
+ *        24 bytes u64   32 rows u64   40 CRC32C of its bytes u64
+ *
+ * N is the subtask: those of several may stand side by side after a change of the parallelism.
+ *
+ * [end of format]
+ */
 #define SINK_PART_PREFIX "file_sink."
 #define SINK_PART_VERSION 1
 

@@ -3,6 +3,17 @@
  *
  *     buf  [ done | at ...unread... end | a read flies here | free ]  cap
  *
+ * [format: State / Part inputs of the source of lines]
+ *
+ *     a list (state.h), an item for each input that is not done with:
+ *         0 offset of the next line in what was unpacked u64    8 lines before it u64
+ *        16 flags u32: 1 no line of it was cut, 2 within a line that was too long, 4 the offset is
+ *           behind the unpacker
+ *        20 bytes of the path u32   24 bytes that the decoder keeps u32   28 zero
+ *        32 the path, then what the decoder keeps
+ *
+ * [end of format]
+ *
  * The consumer moves `at` and looks no further than `end`. weir_lines_feed_step reads ahead behind
  * `end`, so that the next block comes in while the last one is worked on; what is unread moves to
  * the front only when the consumer says that nothing refers to it.

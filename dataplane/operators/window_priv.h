@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* window_priv.h: what window.c (rows in), window_pane.c (panes and time) and window_fire.c (rows
- * out) share. */
+ * out) share, and window_state.c.
+ *
+ * [format: State / Parts of windows]
+ *
+ *     "panes"          a list (state.h), of each pane: the windows from enter i64 to leave i64, and
+ *                      role u64: 0 pending, 1 entered, 2 in front of the queue, 3 at its back
+ *     "frontier"       a word: up to which windows have fired
+ *     "pane_entries"   a word: keys to expect of the next pane
+ *
+ * [end of format]
+ */
 #ifndef WEIR_DATAPLANE_OPERATORS_WINDOW_PRIV_H
 #define WEIR_DATAPLANE_OPERATORS_WINDOW_PRIV_H
 
