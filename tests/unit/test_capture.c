@@ -260,7 +260,7 @@ random_snapshots(uint32_t undo_cnt, const struct plan *plan, uint32_t rounds, ui
 }
 
 static void
-t_images_are_those_of_the_barrier(void **state)
+t_T306_images_are_those_of_the_barrier(void **state)
 {
     (void)state;
     uint64_t seed = seed_of_run();
@@ -271,7 +271,7 @@ t_images_are_those_of_the_barrier(void **state)
 }
 
 static void
-t_what_is_given_up_is_in_the_next_image(void **state)
+t_T306_what_is_given_up_is_in_the_next_image(void **state)
 {
     (void)state;
     uint64_t seed = seed_of_run();
@@ -385,8 +385,8 @@ main(void)
         cmocka_unit_test(t_without_writes_nothing_is_saved_and_an_increment_is_empty),
         cmocka_unit_test(t_an_increment_has_the_lines_that_changed_alone),
         cmocka_unit_test(t_hot_pages_are_captured_first),
-        cmocka_unit_test(t_images_are_those_of_the_barrier),
-        cmocka_unit_test(t_what_is_given_up_is_in_the_next_image),
+        cmocka_unit_test(t_T306_images_are_those_of_the_barrier),
+        cmocka_unit_test(t_T306_what_is_given_up_is_in_the_next_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

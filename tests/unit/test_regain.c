@@ -441,9 +441,9 @@ t_bad_parts_are_refused(void **unused)
     restart_left_free(&r.left);
 }
 
-/* T-301: the state is named where its values are no longer what they were. */
+/* The state is named where its values are no longer what they were. */
 static void
-t_state_of_another_kind_is_refused(void **unused)
+t_T301_state_of_another_kind_is_refused(void **unused)
 {
     (void)unused;
     struct weir_reduce_conf conf;
@@ -508,10 +508,10 @@ list_parts(uint32_t old, uint64_t cnt, char *buf, size_t cap, struct weir_parts_
     weir_parts_reader_of(ret, "op");
 }
 
-/* T-307, T-309: list items are dealt out, each to one; union items go to all; own ones where the
+/* List items are dealt out, each to one; union items go to all; own ones where the
  * number of subtasks is the same; a subtask that had none is no harm. */
 static void
-t_lists_are_dealt_out(void **unused)
+t_T307_T309_lists_are_dealt_out(void **unused)
 {
     (void)unused;
     static uint64_t buf[3][256];
@@ -563,9 +563,9 @@ main(void)
         cmocka_unit_test(t_watermark_goes_on),
         cmocka_unit_test(t_sums_are_added_up),
         cmocka_unit_test(t_bad_parts_are_refused),
-        cmocka_unit_test(t_state_of_another_kind_is_refused),
+        cmocka_unit_test(t_T301_state_of_another_kind_is_refused),
         cmocka_unit_test(t_state_numbers_are_told_apart),
-        cmocka_unit_test(t_lists_are_dealt_out),
+        cmocka_unit_test(t_T307_T309_lists_are_dealt_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
