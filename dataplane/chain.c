@@ -105,6 +105,7 @@ check_states(const struct weir_chain *chain)
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
         owners[i].uid = chain->nodes[i].op.uid;
         owners[i].type = chain->nodes[i].op.type;
+        owners[i].conf = chain->nodes[i].op.conf;
     }
     return weir_state_check_ids(owners, chain->node_cnt);
 }

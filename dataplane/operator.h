@@ -32,8 +32,25 @@ struct weir_region_table;
 struct weir_mark;
 struct weir_parts_reader;
 struct weir_parts_writer;
-struct weir_state_desc;
+struct weir_state_mover;
+struct weir_table;
 struct weir_operator;
+
+/* weir_state_move_fn - write the references in a value, and in all that it leads to, anew
+ * (state.h).
+ *
+ * Shape:   op has its conf and schemas, and need not be open; the table's pages lie where they will
+ *          be, and so does all that the value leads to. Once per value.
+ */
+typedef int(weir_state_move_fn)(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val);
+
+/* One keyed state of an operator. Key kind and value bytes follow from the operator's conf: the
+ * table has them. */
+struct weir_state_desc {
+    const char *name; /* of the operator's own; part of the format */
+    weir_state_move_fn *move; /* NULL: values hold no references (keys are the table's business) */
+};
 
 /* What the task gives to each operator instance before open(). Borrowed until close(). */
 struct weir_operator_env {
@@ -45,6 +62,7 @@ struct weir_operator_env {
     struct weir_io *io; /* the core's; NULL where the job does no I/O */
     struct weir_arena *arena; /* state pages of this stage */
     struct weir_region_table *regions; /* to register mapped files */
+    int64_t utc_off_ns; /* UTC minus now_ns, as it was at the start */
     uint64_t seed; /* of this subtask, for random partitioners and sources */
     /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
      * stay behind what the rows allow. */
@@ -128,6 +146,9 @@ struct weir_operator_type {
     /* The keyed states, by their names (state.h): [state_cnt]. */
     const struct weir_state_desc *states;
     uint32_t state_cnt;
+    /* More of them, which conf names: the one at idx, from 0 on, NULL behind the last. NULL:
+     * none. */
+    const struct weir_state_desc *(*conf_state)(const void *conf, uint32_t idx);
 };
 
 /* One operator of one subtask; the stage owns it. */

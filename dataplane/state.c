@@ -17,12 +17,26 @@ weir_state_id(const char *uid, const char *name)
     return id != 0 ? id : 1;
 }
 
+/* The states of an operator in order: those of its type, then those of its conf. */
+static const struct weir_state_desc *
+desc_at(const struct weir_state_owner *owner, uint32_t idx)
+{
+    const struct weir_operator_type *type = owner->type;
+    if (idx < type->state_cnt) {
+        return &type->states[idx];
+    }
+    return type->conf_state != NULL && owner->conf != NULL
+               ? type->conf_state(owner->conf, idx - type->state_cnt)
+               : NULL;
+}
+
 const struct weir_state_desc *
 weir_state_desc_of(const struct weir_state_owner *owner, uint32_t state_id)
 {
-    for (uint32_t i = 0; i < owner->type->state_cnt; i++) {
-        if (weir_state_id(owner->uid, owner->type->states[i].name) == state_id) {
-            return &owner->type->states[i];
+    const struct weir_state_desc *desc;
+    for (uint32_t i = 0; (desc = desc_at(owner, i)) != NULL; i++) {
+        if (weir_state_id(owner->uid, desc->name) == state_id) {
+            return desc;
         }
     }
     return NULL;
@@ -32,16 +46,16 @@ int
 weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt)
 {
     for (uint32_t i = 0; i < owner_cnt; i++) {
-        for (uint32_t s = 0; s < owners[i].type->state_cnt; s++) {
-            const char *name = owners[i].type->states[s].name;
-            uint32_t id = weir_state_id(owners[i].uid, name);
+        const struct weir_state_desc *desc;
+        for (uint32_t s = 0; (desc = desc_at(&owners[i], s)) != NULL; s++) {
+            uint32_t id = weir_state_id(owners[i].uid, desc->name);
             for (uint32_t j = 0; j <= i; j++) {
                 const struct weir_state_desc *other = weir_state_desc_of(&owners[j], id);
-                if (other != NULL && (j < i || other != &owners[i].type->states[s])) {
+                if (other != NULL && (j < i || other != desc)) {
                     return weir_err_push(WEIR_EPLAN,
                         "state %s of operator %s and state %s of operator %s get one number: give "
                         "one of them another uid",
-                        other->name, owners[j].uid, name, owners[i].uid);
+                        other->name, owners[j].uid, desc->name, owners[i].uid);
                 }
             }
         }
@@ -67,7 +81,7 @@ int
 weir_state_find(const struct weir_operator *op, const char *name,
     const struct weir_table_spec *spec, int64_t ns, struct weir_table **ret_table)
 {
-    const struct weir_state_owner owner = {op->uid, op->type};
+    const struct weir_state_owner owner = {op->uid, op->type, op->conf};
     uint32_t id = weir_state_id(op->uid, name);
     uint64_t val_bytes = weir_max_u64(8, weir_align_up(spec->val_bytes, 8));
     struct weir_table *table;
@@ -122,10 +136,41 @@ weir_state_list_init(struct weir_state_list *list, const struct weir_operator *o
     list->subtask_cnt = subtask_cnt(op);
 }
 
+/* The old subtask whose copy of a broadcast list this one reads: from its own number on, the first
+ * that has items. */
+static int
+choose_copy(struct weir_state_list *list)
+{
+    list->is_chosen = true;
+    list->chosen = list->parts_cnt;
+    for (uint32_t i = 0; i < list->parts_cnt; i++) {
+        uint32_t old = (list->subtask_idx + i) % list->parts_cnt;
+        struct weir_part part;
+        uint64_t item_cnt = 0;
+        if (!weir_parts_has(&list->parts[old], list->name)) {
+            continue;
+        }
+        int err = weir_parts_find(&list->parts[old], list->name, list->version_max, &part);
+        err = err < 0 ? err : weir_part_get_u64(&part, &item_cnt);
+        if (err < 0) {
+            return err;
+        }
+        if (item_cnt > 0) {
+            list->chosen = old;
+            break;
+        }
+    }
+    list->at = list->chosen;
+    return 0;
+}
+
 /* Whether the next item is this subtask's. With as many as before each has its own. */
 static bool
 is_own(const struct weir_state_list *list)
 {
+    if (list->is_broadcast) {
+        return list->at == list->chosen;
+    }
     if (list->is_union) {
         return true;
     }
@@ -159,6 +204,12 @@ item_take(struct weir_state_list *list, struct weir_part *ret_item)
 int
 weir_state_list_next(struct weir_state_list *list, struct weir_part *ret_item)
 {
+    if (list->is_broadcast && !list->is_chosen) {
+        int err = choose_copy(list);
+        if (err < 0) {
+            return err;
+        }
+    }
     while (list->at < list->parts_cnt) {
         int err = 0;
         if (!list->is_open) {
@@ -169,7 +220,7 @@ weir_state_list_next(struct weir_state_list *list, struct weir_part *ret_item)
         }
         if (err == 0 && list->left == 0) {
             err = weir_part_end(&list->part);
-            list->at++;
+            list->at = list->is_broadcast ? list->parts_cnt : list->at + 1;
             list->is_open = false;
         } else if (err == 0) {
             bool own = is_own(list);

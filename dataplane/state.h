@@ -15,6 +15,8 @@
  *
  *     list      items are dealt out in turn: item i of all goes to subtask i mod subtask_cnt
  *     union     every subtask is given all items and takes what is its own
+ *     broadcast every subtask has written the same; each is given one copy, of its own number where
+ *               there is one, and of another where that one has left none
  *     keyed     key groups go to their owners, with their pages (capture)
  *     the least of all for watermarks: no row becomes late by it
  *
@@ -50,21 +52,6 @@ struct weir_state_mover {
     void *arg;
 };
 
-/* weir_state_move_fn - write the references in a value, and in all that it leads to, anew.
- *
- * Shape:   op has its conf and schemas, and need not be open; the table's pages lie where they will
- *          be, and so does all that the value leads to. Once per value.
- */
-typedef int(weir_state_move_fn)(const struct weir_operator *op, const struct weir_table *table,
-    const struct weir_state_mover *mover, void *val);
-
-/* One keyed state of an operator type. Key kind and value bytes follow from the operator's conf:
- * the table has them. */
-struct weir_state_desc {
-    const char *name; /* of the operator's own; part of the format */
-    weir_state_move_fn *move; /* NULL: values hold no references (keys are the table's business) */
-};
-
 /* weir_state_id - the number of a state; never 0. */
 WEIR_API uint32_t weir_state_id(const char *uid, const char *name);
 /* weir_state_check_ids - no two states of these operators have one number. WEIR_EPLAN names
@@ -72,6 +59,7 @@ WEIR_API uint32_t weir_state_id(const char *uid, const char *name);
 struct weir_state_owner {
     const char *uid;
     const struct weir_operator_type *type;
+    const void *conf; /* as conf_state takes it; NULL: those of the type only */
 };
 WEIR_API WEIR_MUST_USE int
 weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt);
@@ -128,6 +116,9 @@ struct weir_state_list {
     uint32_t subtask_idx;
     uint32_t subtask_cnt;
     bool is_union;
+    bool is_broadcast;
+    bool is_chosen; /* the subtask whose copy of a broadcast list is read */
+    uint32_t chosen;
     uint32_t at; /* the old subtask that is being read */
     bool is_open; /* its part is */
     struct weir_part part;
@@ -140,7 +131,7 @@ WEIR_API void weir_state_list_init(struct weir_state_list *list, const struct we
     const struct weir_parts_reader *parts, uint32_t parts_cnt);
 /* weir_state_list_next - the next item that is this subtask's (is_union: of all), as a part.
  *
- * Shape:   name and version_max, and is_union, are set by the caller behind init.
+ * Shape:   name and version_max, and is_union or is_broadcast, are set by the caller behind init.
  * Returns: 1; 0 at the end.
  * Errors:  WEIR_EDATA: a part is missing or malformed; WEIR_EFORMAT: of a later version.
  */
