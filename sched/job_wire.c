@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "dataplane/arena.h"
 #include "dataplane/keygroup.h"
@@ -143,6 +144,15 @@ local_node(const struct build *b, uint32_t operator)
     return UINT32_MAX;
 }
 
+/* What is added to a core's time to make it UTC; the seeded poller's begins at 0. */
+static int64_t
+utc_off_ns(const struct weir_job *job)
+{
+    struct weir_clock os;
+    weir_clock_init_os(&os);
+    return job->options.poller == WEIR_JOB_SEEDED ? 0 : weir_clock_utc_ns(&os) - weir_clock_ns(&os);
+}
+
 static void
 fill_env(
     const struct build *b, struct weir_operator_env *env, const char *vertex, uint32_t parallelism)
@@ -156,6 +166,7 @@ fill_env(
     env->io = job->core[b->planned->core].io;
     env->arena = b->stage->has_arena ? &b->stage->arena : NULL;
     env->regions = &job->regions;
+    env->utc_off_ns = utc_off_ns(job);
     env->seed = weir_rng_at(job->options.seed, b->idx);
 }
 

@@ -8,6 +8,9 @@
  * of state of their own; one is removed when its body is done, so a body that ran out of room meets
  * it again.
  *
+ * Declared states (kind.h) have tables of their own. What has expired of them goes bit by bit, in
+ * each call.
+ *
  * Watermarks: first the timers that they make due, in slices, then they are passed on.
  *
  * Checkpoints: all of it lies in state pages, and the timers' index is made again from their rows.
@@ -17,7 +20,9 @@
 
 #include <string.h>
 
+#include "base/check.h"
 #include "dataplane/keyed.h"
+#include "dataplane/kindset.h"
 #include "dataplane/state.h"
 #include "dataplane/timer.h"
 
@@ -36,6 +41,7 @@ struct self {
     struct weir_keyed_rows rows;
     uint32_t cleared[WEIR_KEYED_ROW_CNT_MAX]; /* rows of the block whose state was cleared */
     uint32_t cleared_cnt;
+    struct weir_kindset kinds;
     /* while timers fire */
     int64_t up_to;
     struct weir_timer timer;
@@ -61,7 +67,8 @@ weir_process_check(const struct weir_process_conf *conf, const struct weir_schem
         return weir_err_push(WEIR_EGRAPH, "the function %s keeps state by key: its input has none",
             conf->function->name);
     }
-    return weir_key_resolve(&key, in_schema);
+    int err = weir_kindset_check(conf->function->kinds, conf->function->kind_cnt);
+    return err < 0 ? err : weir_key_resolve(&key, in_schema);
 }
 
 static int
@@ -98,7 +105,19 @@ process_open(struct weir_operator *op)
     if (err == 0) {
         err = weir_state_take(op, "state", &spec, 0, &self->table);
     }
+    if (err == 0) {
+        err = weir_kindset_open(
+            &self->kinds, op, &self->keyed, conf->function->kinds, conf->function->kind_cnt);
+    }
     return err == 0 && self->has_timers ? open_timers(op) : err;
+}
+
+/* Host time in ms, for times to live. */
+static void
+set_now(struct weir_operator *op, int64_t now_ns)
+{
+    struct self *self = op->self;
+    self->kinds.now_ms = (now_ns + op->env->utc_off_ns) / WEIR_MS;
 }
 
 /* ---- what bodies call ---- */
@@ -146,6 +165,16 @@ weir_process_clear(struct weir_process *p, void *state)
     if (self->cleared_cnt == 0 || self->cleared[self->cleared_cnt - 1] != p->row) {
         self->cleared[self->cleared_cnt++] = p->row;
     }
+}
+
+struct weir_keyed_state *
+weir_process_state(struct weir_process *p, uint32_t idx)
+{
+    struct self *self = self_of(p);
+    WEIR_CHECK(idx < self->kinds.cnt, "the function %s declares %u states, not one at %u",
+        self->function->name, self->kinds.cnt, idx);
+    weir_kindset_key(&self->kinds, &self->rows.rows, p->row);
+    return &self->kinds.state[idx];
 }
 
 int64_t
@@ -229,7 +258,7 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
 {
     struct self *self = op->self;
     (void)input;
-    (void)now_ns;
+    set_now(op, now_ns);
     self->process.out = &out[0];
     self->process.side = &out[1];
     self->process.watermark = in->watermark;
@@ -249,7 +278,8 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
             break;
         }
     }
-    return at - cursor;
+    int err = self->kinds.cnt > 0 ? weir_kindset_clean(&self->kinds) : 0;
+    return err < 0 ? err : (int64_t)(at - cursor);
 }
 
 /* ---- timers ---- */
@@ -301,7 +331,7 @@ static int
 process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
 {
     struct self *self = op->self;
-    (void)now_ns;
+    set_now(op, now_ns);
     if (!self->has_timers) {
         return WEIR_DONE;
     }
@@ -321,7 +351,43 @@ process_close(struct weir_operator *op, bool clean)
     struct self *self = op->self;
     (void)clean;
     weir_keyed_rows_fini(&self->rows);
+    weir_kindset_close(&self->kinds);
     return 0;
+}
+
+/* Where no state is declared there is nothing beside the pages. */
+static int
+process_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct self *self = op->self;
+    (void)id;
+    if (self->kinds.cnt > 0) {
+        weir_kindset_snapshot(&self->kinds, parts);
+    }
+    return 0;
+}
+
+static int
+process_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct self *self = op->self;
+    return self->kinds.cnt > 0 ? weir_kindset_restore(&self->kinds, op, parts, parts_cnt) : 0;
+}
+
+/* The tables of declared states, by number. */
+static const struct weir_state_desc *
+process_conf_state(const void *conf, uint32_t idx)
+{
+    const struct weir_process_function *function =
+        ((const struct weir_process_conf *)conf)->function;
+    for (uint32_t i = 0; i < function->kind_cnt; i++) {
+        for (uint32_t d = 0; d < 2 && function->kinds[i].desc[d].name != NULL; d++, idx--) {
+            if (idx == 0) {
+                return &function->kinds[i].desc[d];
+            }
+        }
+    }
+    return NULL;
 }
 
 /* What a state holds is its owner's: no references into the arena. */
@@ -336,6 +402,9 @@ const struct weir_operator_type weir_process_type = {
     .process = process_process,
     .watermark = process_watermark,
     .close = process_close,
+    .snapshot = process_snapshot,
+    .restore = process_restore,
+    .conf_state = process_conf_state,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
 };

@@ -20,7 +20,13 @@
  *         return WEIR_DONE;
  *     }
  *
- * Both define session_process. WEIR_PROCESS is the same without timers. A body sees p, state and,
+ * Both define session_process. WEIR_PROCESS is the same without timers. Further states of other
+ * kinds (kind.h) are declared in an array, and used by weir_process_state(p, idx):
+ *
+ *     WEIR_PROCESS_KINDS(shop, click, struct visit, sale, shopper_kinds)
+ *     WEIR_PROCESS_TIMED_KINDS(shop, click, struct visit, sale, shopper_kinds)
+ *
+ A body sees p, state and,
  * of a row, in and heap; of a timer, time and ns. It answers WEIR_DONE; WEIR_AGAIN when the output
  * has no room, before it has changed anything: the same row or timer comes again; or an error.
  *
@@ -37,6 +43,7 @@
 #define WEIR_DATAPLANE_OPERATORS_PROCESS_H
 
 #include "dataplane/key.h"
+#include "dataplane/kind.h"
 #include "dataplane/operator.h"
 
 WEIR_C_BEGIN
@@ -70,6 +77,8 @@ struct weir_process_function {
     uint32_t state_bytes;
     weir_process_rows_fn *rows;
     weir_process_timers_fn *timers; /* NULL: none */
+    const struct weir_kind *kinds; /* [kind_cnt]: declared states */
+    uint32_t kind_cnt;
 };
 
 struct weir_process_conf {
@@ -92,6 +101,8 @@ WEIR_API bool weir_process_timer_delete(struct weir_process *p, int64_t time, ui
 /* weir_process_clear - forget the current key's state: it is all zero at once, and its entry
  * goes. */
 WEIR_API void weir_process_clear(struct weir_process *p, void *state);
+/* weir_process_state - declared state idx, at the current key; good until the body ends. */
+WEIR_API struct weir_keyed_state *weir_process_state(struct weir_process *p, uint32_t idx);
 /* weir_process_key - number part of the current key, for keys of one or two numbers. */
 WEIR_API int64_t weir_process_key(const struct weir_process *p, uint32_t part);
 /* weir_process_key_text - the current key, where it is one string; borrowed until the body ends. */
@@ -140,20 +151,31 @@ WEIR_C_END
     static inline int name##_row(struct weir_process *p WEIR_UNUSED, \
         const struct in_type *in WEIR_UNUSED, const char *heap WEIR_UNUSED, state_type *state)
 
-/* WEIR_PROCESS - see the top of this file. */
-#define WEIR_PROCESS(name, in_type, state_type, out_type)                                   \
-    WEIR_PROCESS_ROWS(name, in_type, state_type)                                            \
-    static const struct weir_process_function name##_process = {                            \
-        #name, in_type##_schema, out_type##_schema, sizeof(state_type), name##_rows, NULL}; \
+#define WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, ...)                              \
+    static const struct weir_process_function name##_process = {                                   \
+        #name, in_type##_schema, out_type##_schema, sizeof(state_type), name##_rows, __VA_ARGS__}; \
     WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)
 
+/* WEIR_PROCESS - see the top of this file. */
+#define WEIR_PROCESS(name, in_type, state_type, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)          \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0)
+/* WEIR_PROCESS_KINDS - the same with declared states, an array of struct weir_kind. */
+#define WEIR_PROCESS_KINDS(name, in_type, state_type, out_type, kinds) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                       \
+    WEIR_PROCESS_DEFINE(                                               \
+        name, in_type, state_type, out_type, NULL, kinds, sizeof(kinds) / sizeof((kinds)[0]))
+
 /* WEIR_PROCESS_TIMED - the same with timers; WEIR_ON_TIMER follows. */
-#define WEIR_PROCESS_TIMED(name, in_type, state_type, out_type)                          \
-    WEIR_PROCESS_ROWS(name, in_type, state_type)                                         \
-    static int name##_timers(struct weir_process *p);                                    \
-    static const struct weir_process_function name##_process = {#name, in_type##_schema, \
-        out_type##_schema, sizeof(state_type), name##_rows, name##_timers};              \
-    WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)
+#define WEIR_PROCESS_TIMED(name, in_type, state_type, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                \
+    static int name##_timers(struct weir_process *p);           \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, NULL, 0)
+#define WEIR_PROCESS_TIMED_KINDS(name, in_type, state_type, out_type, kinds)       \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                                   \
+    static int name##_timers(struct weir_process *p);                              \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, kinds, \
+        sizeof(kinds) / sizeof((kinds)[0]))
 
 #define WEIR_ON_TIMER(name, state_type)                                                   \
     static inline int name##_timer(                                                       \

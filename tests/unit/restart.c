@@ -122,8 +122,10 @@ page_put(const struct harness *h, char *page, const uint32_t *new_idx)
 }
 
 static uint32_t
-table_like(struct weir_arena *arena, const struct weir_table *old)
+table_like(struct weir_arena *arena, const struct restart_left *left, const struct weir_table *old)
 {
+    const struct weir_table_name *name =
+        (const void *)(left->pages + (size_t)old->name * WEIR_ARENA_REF_BYTES);
     struct weir_table *table = NULL;
     uint32_t at = 0;
     do {
@@ -131,6 +133,7 @@ table_like(struct weir_arena *arena, const struct weir_table *old)
     } while (table != NULL && table->ns != old->ns);
     if (table == NULL) {
         assert_int_equal(weir_table_take(arena, &old->spec, old->ns, &table), 0);
+        weir_table_owner_set(table, name->owner);
     }
     return table->table_idx;
 }
@@ -146,7 +149,7 @@ pages_put(struct harness *h, const struct restart_left *left, uint32_t shift)
     arena->page_fresh = shift + left->page_cnt;
     for (uint32_t i = 0; i < left->table_cnt; i++) {
         if (left->tables[i].is_taken) {
-            new_idx[i] = table_like(arena, &left->tables[i]);
+            new_idx[i] = table_like(arena, left, &left->tables[i]);
         }
     }
     for (uint32_t page = 1; page < left->page_cnt; page++, to += WEIR_PAGE_BYTES) {
@@ -161,7 +164,7 @@ values_move(struct harness *h, const struct weir_operator *op, uint32_t shift, u
 {
     struct moved moved = {&h->arena, shift * WEIR_ARENA_PAGE_REFS};
     const struct weir_state_mover mover = {moved_ref, moved_blob, &moved};
-    const struct weir_state_owner owner = {op->uid, op->type};
+    const struct weir_state_owner owner = {op->uid, op->type, op->conf};
     for (uint32_t i = 0; i < h->arena.table_fresh; i++) {
         const struct weir_table *table = weir_table_at(&h->arena, i);
         struct weir_table_cursor cursor = {0, 0, 0};

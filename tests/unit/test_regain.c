@@ -476,9 +476,10 @@ static void
 t_state_numbers_are_told_apart(void **unused)
 {
     (void)unused;
-    const struct weir_state_owner same[] = {{"a", &weir_reduce_type}, {"a", &weir_reduce_type}};
-    const struct weir_state_owner other[] = {
-        {"a", &weir_reduce_type}, {"b", &weir_reduce_type}, {"c", &weir_process_type}};
+    const struct weir_state_owner same[] = {
+        {"a", &weir_reduce_type, NULL}, {"a", &weir_reduce_type, NULL}};
+    const struct weir_state_owner other[] = {{"a", &weir_reduce_type, NULL},
+        {"b", &weir_reduce_type, NULL}, {"c", &weir_process_type, NULL}};
     assert_int_equal(weir_state_check_ids(other, 3), 0);
     assert_int_equal(weir_state_check_ids(same, 2), WEIR_EPLAN);
     weir_err_clear();
@@ -550,10 +551,147 @@ t_T307_T309_lists_are_dealt_out(void **unused)
     }
 }
 
+/* T-309: each subtask reads exactly one whole copy of a broadcast list, whatever the number of
+ * subtasks was, also where an old one has left an empty list, or no part at all. */
+static void
+t_a_broadcast_list_is_read_once(void **unused)
+{
+    (void)unused;
+    static uint64_t buf[4][256];
+    static const uint64_t cnts[4] = {5, 0, 5, 5};
+    struct weir_parts_reader old[4];
+    size_t bytes;
+    struct weir_parts_writer writer;
+    for (uint32_t i = 0; i < 3; i++) {
+        list_parts(i, cnts[i], (char *)buf[i], sizeof buf[i], &old[i]);
+    }
+    weir_parts_writer_init(&writer, buf[3], sizeof buf[3]);
+    assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
+    assert_int_equal(weir_parts_reader_init(&old[3], buf[3], bytes), 0);
+    weir_parts_reader_of(&old[3], "op");
+    for (uint32_t cnt = 1; cnt <= 6; cnt++) {
+        for (uint32_t idx = 0; idx < cnt; idx++) {
+            struct weir_operator_env env = {.subtask_idx = idx, .subtask_cnt = cnt};
+            struct weir_operator op = {.env = &env, .uid = "op"};
+            struct weir_state_list list;
+            struct weir_part item;
+            uint64_t want = idx % 4 == 1 ? 2 : idx % 4 == 3 ? 0 : idx % 4;
+            uint64_t item_cnt = 0;
+            int got;
+            weir_state_list_init(&list, &op, old, 4);
+            list.name = "items";
+            list.version_max = 2;
+            list.is_broadcast = true;
+            while ((got = weir_state_list_next(&list, &item)) == 1) {
+                uint64_t number;
+                assert_int_equal(weir_part_get_u64(&item, &number), 0);
+                assert_int_equal(number, 100 * want + item_cnt);
+                item_cnt++;
+            }
+            assert_int_equal(got, 0);
+            assert_int_equal(item_cnt, 5);
+            assert_int_equal(weir_state_list_next(&list, &item), 0);
+        }
+    }
+}
+
+/* ---- declared states of a process function ---- */
+
+/* By key: how often each value came (a map), the last names (a list that is cut), and a sum. */
+struct nothing {
+    int64_t unused;
+};
+struct cents {
+    int64_t sum;
+};
+static const struct weir_kind ledger_kinds[] = {
+    WEIR_KIND_MAP("counts", sizeof(int64_t), sizeof(int64_t), WEIR_NO_TTL),
+    WEIR_KIND_LIST("names", 0, WEIR_TTL(WEIR_HOUR)),
+    WEIR_KIND_REDUCING("cents", struct cents, WEIR_NO_TTL),
+};
+
+WEIR_REDUCING(cents, struct cents)
+{
+    to->sum += val->sum;
+}
+
+/* A number of all that the key has kept. */
+static int64_t
+ledger_digest(struct weir_process *p)
+{
+    struct weir_kind_cursor cursor;
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < 2; s++) {
+        struct weir_slice key;
+        uint32_t bytes;
+        const void *val;
+        weir_kind_begin(weir_process_state(p, s), &cursor);
+        while ((val = weir_kind_next(&cursor, &key, &bytes)) != NULL) {
+            sum = sum * 31 + weir_hash_bytes(val, bytes) + weir_hash_bytes(key.ptr, key.bytes);
+        }
+    }
+    const struct cents *cents = weir_value_get(weir_process_state(p, 2), NULL);
+    return (int64_t)(sum + (uint64_t)cents->sum);
+}
+
+WEIR_PROCESS_KINDS(ledger, fact, struct nothing, told, ledger_kinds)
+{
+    (void)state;
+    if (!weir_out_room(p->out, 1, 0)) {
+        return WEIR_AGAIN;
+    }
+    struct weir_keyed_state *counts = weir_process_state(p, 0);
+    int64_t bucket = in->value % 10;
+    const int64_t *was = weir_map_get(counts, WEIR_BYTES(&bucket), NULL);
+    int64_t cnt = was != NULL ? *was + 1 : 1;
+    int err = weir_map_put(counts, WEIR_BYTES(&bucket), WEIR_BYTES(&cnt));
+    struct weir_slice name = weir_str_slice(&in->name, heap);
+    struct weir_keyed_state *names = weir_process_state(p, 1);
+    if (err == 0 && in->value % 17 == 0) {
+        weir_state_clear(names);
+    }
+    err = err < 0 ? err : weir_list_add(names, weir_bytes(name.ptr, name.bytes));
+    const struct cents one = {in->value};
+    err = err < 0 ? err : cents_add(weir_process_state(p, 2), &one);
+    if (err < 0) {
+        return err;
+    }
+    struct told *out = told_emit(p->out);
+    out->key = in->key;
+    out->value = ledger_digest(p);
+    out->at = p->time;
+    return WEIR_DONE;
+}
+
+static void
+t_declared_states_go_on(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of_run();
+    const struct facts_opts opts = {.step_cnt = 40,
+        .channel_cnt = 1,
+        .rows_max = 60,
+        .keys = 50,
+        .spread_ms = 50,
+        .name_bytes = 200};
+    const struct weir_process_conf conf = {WEIR_KEY(fact, key), &ledger_process};
+    for (uint32_t s = 0; s < SEED_CNT; s++) {
+        struct facts facts = facts_make(seed + s, &opts);
+        struct restart_play play = play_of(&weir_process_type, &conf, &facts);
+        play.conf.out_schema[0] = told_schema();
+        play.conf.out_schema[1] = told_schema();
+        check_restarts(&play, seed + s, TRIAL_CNT, false);
+        check_restarts(&play, seed + s, TRIAL_CNT, true);
+        facts_free(&facts);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_a_broadcast_list_is_read_once),
+        cmocka_unit_test(t_declared_states_go_on),
         cmocka_unit_test(t_reduce_goes_on),
         cmocka_unit_test(t_process_goes_on),
         cmocka_unit_test(t_join_goes_on),

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kinds_rig.h: subtasks of an operator with declared states, each with an arena of its key groups;
+ * their snapshots, and what comes of them with as many subtasks or others. */
+#ifndef WEIR_TESTS_UNIT_KINDS_RIG_H
+#define WEIR_TESTS_UNIT_KINDS_RIG_H
+
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "dataplane/capture.h"
+#include "dataplane/kindset.h"
+#include "dataplane/restore.h"
+#include "tests/unit/kinds_ref.h"
+#include "tests/unit/seed.h"
+
+#define RIG_GROUP_CNT 16
+#define RIG_SUBTASK_CNT_MAX 5
+#define RIG_ARENA_BYTES (UINT64_C(6) << 20)
+#define RIG_FILE_BYTES (UINT64_C(24) << 20)
+#define RIG_PARTS_BYTES 4096
+#define RIG_UNDO_CNT (1 << 14)
+
+#define ONE(F) F(i64, a)
+WEIR_SCHEMA(one, ONE)
+#define TWO(F) F(i64, a) F(i64, b)
+WEIR_SCHEMA(two, TWO)
+#define WORD(F) F(str, a)
+WEIR_SCHEMA(word, WORD)
+
+/* One subtask. */
+struct rig_task {
+    struct weir_arena arena;
+    struct weir_capture capture;
+    struct weir_operator_env env;
+    struct weir_operator op;
+    struct weir_keyed keyed;
+    struct weir_kindset *set;
+    void *mem;
+    void *capture_mem;
+    char *file; /* records of its snapshots */
+    uint64_t file_bytes;
+    char parts[RIG_PARTS_BYTES] __attribute__((aligned(8)));
+    size_t parts_bytes;
+    uint64_t snapshot_cnt;
+};
+
+struct rig {
+    const struct weir_kind *kinds;
+    uint32_t kind_cnt;
+    uint32_t key_kind;
+    struct rig_task *task[RIG_SUBTASK_CNT_MAX];
+    uint32_t cnt;
+    int64_t now;
+};
+
+/* A key by its number. */
+struct rig_key {
+    uint64_t word[WEIR_KEY_TEXT_WORD_CNT];
+    uint64_t hash;
+    char text[64];
+};
+
+/* For weir_state_desc_of(): the declared states are those of the rig. */
+struct rig_conf {
+    const struct weir_kind *kinds;
+    uint32_t cnt;
+};
+
+static WEIR_UNUSED const struct weir_state_desc *
+rig_state(const void *conf, uint32_t idx)
+{
+    const struct rig_conf *c = conf;
+    for (uint32_t i = 0; i < c->cnt; i++) {
+        for (uint32_t d = 0; d < 2 && c->kinds[i].desc[d].name != NULL; d++, idx--) {
+            if (idx == 0) {
+                return &c->kinds[i].desc[d];
+            }
+        }
+    }
+    return NULL;
+}
+
+static const struct weir_operator_type rig_type = {.name = "rig", .conf_state = rig_state};
+
+static WEIR_UNUSED struct rig_key
+rig_key(const struct rig *rig, uint32_t number)
+{
+    struct rig_key key;
+    memset(&key, 0, sizeof key);
+    key.word[0] = number * UINT64_C(0x9e3779b97f4a7c15);
+    key.word[1] = rig->key_kind == WEIR_KEY_16 ? number : 0;
+    if (rig->key_kind == WEIR_KEY_STR) {
+        int bytes = snprintf(key.text, sizeof key.text, "%u%s", number,
+            number % 3 == 0 ? "" : "-a-key-that-does-not-lie-inline-at-all");
+        struct weir_slice text = {key.text, (uint32_t)bytes};
+        struct weir_key_text words =
+            weir_key_text_of(key.text, text, weir_hash_bytes(text.ptr, text.bytes));
+        memcpy(key.word, &words, sizeof words);
+    }
+    struct weir_table_rows rows = {
+        .key = (const char *)key.word, .heap = key.text, .key_stride = sizeof key.word, .cnt = 1};
+    weir_table_hash(rig->key_kind, &rows, &key.hash);
+    return key;
+}
+
+static WEIR_UNUSED struct rig_task *
+rig_owner(const struct rig *rig, const struct rig_key *key)
+{
+    uint32_t group = weir_hash_key_group(key->hash, RIG_GROUP_CNT);
+    return rig->task[weir_keygroup_owner(group, rig->cnt, RIG_GROUP_CNT)];
+}
+
+/* The task has this key as the current one; the key's text is borrowed. */
+static WEIR_UNUSED struct rig_task *
+rig_set_key(const struct rig *rig, const struct rig_key *key)
+{
+    struct rig_task *task = rig_owner(rig, key);
+    const struct weir_table_rows rows = {.hash = &key->hash,
+        .key = (const char *)key->word,
+        .heap = key->text,
+        .key_stride = task->keyed.stride,
+        .cnt = 1};
+    task->set->now_ms = rig->now;
+    weir_kindset_key(task->set, &rows, 0);
+    return task;
+}
+
+/* ---- subtasks ---- */
+
+static WEIR_UNUSED struct rig_task *
+rig_task_new(const struct rig *rig, uint32_t idx, uint32_t cnt)
+{
+    struct rig_task *t = calloc(1, sizeof *t);
+    struct weir_arena_spec spec = {
+        "rig", RIG_GROUP_CNT, weir_keygroup_range_of(idx, cnt, RIG_GROUP_CNT), 64};
+    t->mem = aligned_alloc(WEIR_PAGE_BYTES, RIG_ARENA_BYTES);
+    memset(t->mem, 0, RIG_ARENA_BYTES);
+    assert_int_equal(weir_arena_init(&t->arena, &spec, t->mem, RIG_ARENA_BYTES), 0);
+    t->capture_mem = aligned_alloc(WEIR_LINE_PAIR_BYTES,
+        weir_align_up(weir_capture_footprint(&t->arena, RIG_UNDO_CNT), WEIR_LINE_PAIR_BYTES));
+    assert_int_equal(weir_capture_init(&t->capture, &t->arena, RIG_UNDO_CNT, t->capture_mem), 0);
+    t->file = malloc(RIG_FILE_BYTES);
+    struct rig_conf *conf = calloc(1, sizeof *conf);
+    *conf = (struct rig_conf){rig->kinds, rig->kind_cnt};
+    t->env.arena = &t->arena;
+    t->env.subtask_idx = idx;
+    t->env.subtask_cnt = cnt;
+    t->env.max_parallelism = RIG_GROUP_CNT;
+    t->op.type = &rig_type;
+    t->op.conf = conf;
+    t->op.env = &t->env;
+    t->op.uid = "rig";
+    const struct weir_schema *schema[] = {one_schema(), two_schema(), word_schema()};
+    struct weir_key key = rig->key_kind == WEIR_KEY_8    ? WEIR_KEY(one, a)
+                          : rig->key_kind == WEIR_KEY_16 ? WEIR_KEY2(two, a, b)
+                                                         : WEIR_KEY(word, a);
+    assert_int_equal(weir_keyed_init(&t->keyed, &key, schema[rig->key_kind], &t->arena), 0);
+    assert_int_equal(t->keyed.kind, rig->key_kind);
+    t->set = calloc(1, sizeof *t->set);
+    return t;
+}
+
+static WEIR_UNUSED int
+rig_task_open(const struct rig *rig, struct rig_task *t)
+{
+    return weir_kindset_open(t->set, &t->op, &t->keyed, rig->kinds, rig->kind_cnt);
+}
+
+static WEIR_UNUSED void
+rig_task_free(struct rig_task *t)
+{
+    weir_kindset_close(t->set);
+    free(t->set);
+    free((void *)(uintptr_t)t->op.conf);
+    free(t->mem);
+    free(t->capture_mem);
+    free(t->file);
+    free(t);
+}
+
+static WEIR_UNUSED void
+rig_open(struct rig *rig, uint32_t cnt)
+{
+    rig->cnt = cnt;
+    for (uint32_t i = 0; i < cnt; i++) {
+        rig->task[i] = rig_task_new(rig, i, cnt);
+        assert_int_equal(rig_task_open(rig, rig->task[i]), 0);
+    }
+}
+
+static WEIR_UNUSED void
+rig_close(struct rig *rig)
+{
+    for (uint32_t i = 0; i < rig->cnt; i++) {
+        rig_task_free(rig->task[i]);
+    }
+    rig->cnt = 0;
+}
+
+/* ---- snapshots ---- */
+
+/* The barrier: what all tasks hold now. */
+static WEIR_UNUSED void
+rig_snapshot_begin(struct rig *rig)
+{
+    for (uint32_t i = 0; i < rig->cnt; i++) {
+        struct rig_task *t = rig->task[i];
+        struct weir_parts_writer writer;
+        t->set->now_ms = rig->now;
+        weir_parts_writer_init(&writer, t->parts, sizeof t->parts);
+        weir_parts_writer_of(&writer, t->op.uid);
+        weir_kindset_snapshot(t->set, &writer);
+        assert_int_equal(weir_parts_finish(&writer, &t->parts_bytes), 0);
+        assert_int_equal(weir_arena_snapshot_begin(&t->arena), WEIR_DONE);
+        t->snapshot_cnt++;
+        assert_int_equal(
+            weir_capture_begin(&t->capture, t->snapshot_cnt, t->snapshot_cnt == 1), WEIR_DONE);
+    }
+}
+
+/* A bit of what the storage core does for one task; true: its snapshot is whole. */
+static WEIR_UNUSED bool
+rig_snapshot_step(struct rig_task *t)
+{
+    uint64_t room = weir_min_u64(RIG_FILE_BYTES - t->file_bytes, 30000);
+    int64_t got = weir_capture_fill(&t->capture, t->file + t->file_bytes, room);
+    assert_true(got >= 0);
+    t->file_bytes += got > WEIR_AGAIN ? (uint64_t)got : 0;
+    if (got == WEIR_DONE) {
+        assert_true(weir_capture_commit(&t->capture, t->snapshot_cnt));
+    }
+    return got == WEIR_DONE;
+}
+
+/* ---- restore ---- */
+
+static WEIR_UNUSED uint32_t
+rig_ref(void *arg, uint32_t ref)
+{
+    return weir_restore_ref(arg, ref);
+}
+
+static WEIR_UNUSED uint32_t
+rig_blob(void *arg, uint32_t ref)
+{
+    return weir_restore_blob(arg, ref);
+}
+
+static WEIR_UNUSED int
+rig_move(void *arg, struct weir_restore *restore, const struct weir_table *table, void *val)
+{
+    const struct rig_task *t = arg;
+    const struct weir_state_owner owner = {t->op.uid, t->op.type, t->op.conf};
+    const struct weir_state_mover mover = {rig_ref, rig_blob, restore};
+    const struct weir_state_desc *desc = weir_state_desc_of(&owner, table->spec.state_id);
+    assert_non_null(desc);
+    return desc->move != NULL ? desc->move(&t->op, table, &mover, val) : 0;
+}
+
+static WEIR_UNUSED void
+rig_feed(struct weir_restore *restore, const struct rig_task *from)
+{
+    assert_int_equal(weir_restore_source(restore), 0);
+    for (uint64_t at = 0; at < from->file_bytes;) {
+        int64_t got = weir_restore_apply(restore, from->file + at, from->file_bytes - at);
+        assert_true(got > 0);
+        at += (uint64_t)got;
+    }
+    assert_int_equal(weir_restore_source_end(restore), 0);
+}
+
+/* A task out of what old ones wrote; 0, or the error of open or restore. */
+static WEIR_UNUSED int
+rig_task_restore(
+    const struct rig *rig, struct rig_task *t, struct rig_task *const *from, uint32_t from_cnt)
+{
+    bool in_place = from_cnt == 1;
+    struct weir_restore_spec spec = {
+        from[0]->arena.page_cnt, 64, in_place, in_place ? NULL : rig_move, t};
+    void *mem = calloc(1, weir_restore_footprint(&spec));
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &t->arena, &spec, mem), 0);
+    for (uint32_t i = 0; i < from_cnt; i++) {
+        rig_feed(&r, from[i]);
+    }
+    assert_int_equal(weir_restore_finish(&r), 0);
+    free(mem);
+    return rig_task_open(rig, t);
+}
+
+/* All tasks are lost; others, cnt of them, come from the last snapshot. */
+static WEIR_UNUSED void
+rig_restore(struct rig *rig, uint32_t cnt, bool moves)
+{
+    struct rig_task *now[RIG_SUBTASK_CNT_MAX];
+    struct weir_parts_reader readers[RIG_SUBTASK_CNT_MAX];
+    for (uint32_t i = 0; i < rig->cnt; i++) {
+        struct rig_task *t = rig->task[i];
+        assert_int_equal(weir_parts_reader_init(&readers[i], t->parts, t->parts_bytes), 0);
+        weir_parts_reader_of(&readers[i], t->op.uid);
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        bool one = cnt == rig->cnt && !moves;
+        now[i] = rig_task_new(rig, i, cnt);
+        assert_int_equal(
+            rig_task_restore(rig, now[i], one ? &rig->task[i] : rig->task, one ? 1 : rig->cnt), 0);
+        assert_int_equal(weir_kindset_restore(now[i]->set, &now[i]->op, readers, rig->cnt), 0);
+    }
+    for (uint32_t i = 0; i < rig->cnt; i++) {
+        rig_task_free(rig->task[i]);
+    }
+    memcpy(rig->task, now, cnt * sizeof now[0]);
+    rig->cnt = cnt;
+}
+
+#endif

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random operations on states of all kinds, with times to live under a simulated clock, snapshots
+ * taken meanwhile, and restores with as many subtasks or others: every answer is that of plain
+ * arrays (kinds_ref.h). T-300, T-304. */
+#include "tests/unit/kinds_rig.h"
+
+#define KEY_CNT 40
+#define NS_CNT 4
+#define STEP_CNT 30000
+#define ROUND_CNT 9
+#define TTL_MS 300
+
+struct sum {
+    int64_t sum;
+    int64_t cnt;
+    int64_t least;
+};
+
+enum {
+    FIRST_VALUE = 0,
+    FIRST_LIST = 6,
+    FIRST_MAP = 10,
+    FIRST_SUM = 14,
+};
+
+#define SHOWN(on_read, keeps)           \
+    {                                   \
+        TTL_MS, on_read, true, keeps, 0 \
+    }
+static const struct weir_kind kinds[] = {
+    WEIR_KIND_VALUE("plain", struct sum, WEIR_NO_TTL),
+    WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
+    {WEIR_KIND_TYPE_VALUE, 0, 700, false, WEIR_TTL_READ(TTL_MS),
+        {{"wide", weir_kind_move_items}, {NULL, NULL}}},
+    WEIR_KIND_BYTES("bytes", WEIR_TTL(TTL_MS)),
+    WEIR_KIND_VALUE("shown", int64_t, SHOWN(false, false)),
+    {WEIR_KIND_TYPE_VALUE, 0, sizeof(int64_t), true, SHOWN(true, true),
+        {{"kept", NULL}, {NULL, NULL}}},
+    WEIR_KIND_LIST("list", 0, WEIR_NO_TTL),
+    WEIR_KIND_LIST("list timed", 16, WEIR_TTL(TTL_MS)),
+    WEIR_KIND_LIST("list read", 0, WEIR_TTL_READ(TTL_MS)),
+    WEIR_KIND_LIST("list shown", 0, SHOWN(true, false)),
+    WEIR_KIND_MAP("map", 8, 16, WEIR_NO_TTL),
+    WEIR_KIND_MAP("map timed", 0, 0, WEIR_TTL(TTL_MS)),
+    WEIR_KIND_MAP("map read", 8, 0, WEIR_TTL_READ(TTL_MS)),
+    WEIR_KIND_MAP("map shown", 8, 8, SHOWN(false, true)),
+    WEIR_KIND_REDUCING("reducing", struct sum, WEIR_TTL(TTL_MS)),
+    {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
+        {{"aggregating", NULL}, {NULL, NULL}}},
+};
+
+WEIR_REDUCING(total, struct sum)
+{
+    to->sum += val->sum;
+    to->cnt += val->cnt;
+    to->least = weir_min_i64(to->least, val->least);
+}
+
+WEIR_AGGREGATING(mean, int64_t, struct sum)
+{
+    to->least = to->cnt == 0 ? *in : weir_min_i64(to->least, *in);
+    to->sum += *in;
+    to->cnt++;
+}
+
+struct world {
+    struct rig rig;
+    struct ref ref;
+    struct ref saved; /* at the last snapshot that is whole */
+    int64_t saved_at;
+    bool has_saved;
+    struct weir_rng rng;
+    uint64_t step;
+    /* while a step runs */
+    uint32_t state;
+    uint32_t key;
+    uint64_t ns;
+    struct weir_keyed_state *at;
+    char bytes[2 * WEIR_KIND_BYTES_MAX];
+};
+
+static struct ref_cell *
+cell_of(struct world *w)
+{
+    return ref_cell(&w->ref, w->state, w->key, w->ns);
+}
+
+/* Bytes as declared, or any few; now and then many. */
+static struct weir_slice
+random_bytes(struct world *w, uint32_t declared, char *to)
+{
+    uint32_t bytes = declared;
+    if (declared == 0) {
+        bytes = (uint32_t)weir_rng_below(&w->rng, weir_rng_chance(&w->rng, 1, 20) ? 1900 : 40);
+    }
+    for (uint32_t i = 0; i < bytes; i++) {
+        to[i] = (char)weir_rng_u64(&w->rng);
+    }
+    return weir_bytes(to, bytes);
+}
+
+/* A map's key out of some 20. */
+static struct weir_slice
+map_key(struct world *w, char *to)
+{
+    uint64_t number = weir_rng_below(&w->rng, 20);
+    uint32_t declared = kinds[w->state].key_bytes;
+    memset(to, 0, 16);
+    memcpy(to, &number, sizeof number);
+    return weir_bytes(to, declared != 0 ? declared : 1 + (uint32_t)number % 9);
+}
+
+/* ---- values and sums ---- */
+
+static void
+look_at_value(struct world *w)
+{
+    struct ref_cell *c = cell_of(w);
+    uint32_t bytes = 0;
+    const void *val = weir_value_get(w->at, &bytes);
+    if (c->cnt == 0) {
+        assert_null(val);
+    } else {
+        (void)ref_take(&w->ref, c, 0, weir_bytes(val, bytes));
+    }
+}
+
+static void
+set_value(struct world *w)
+{
+    struct ref_cell *c = cell_of(w);
+    struct weir_slice val = random_bytes(w, kinds[w->state].val_bytes, w->bytes);
+    assert_int_equal(weir_value_set(w->at, val), 0);
+    ref_clear(c);
+    ref_add(c, w->rig.now, weir_bytes(NULL, 0), val);
+}
+
+/* What is there to go on from, at the plain side. */
+static void *
+ref_open(struct world *w, bool *ret_made)
+{
+    struct ref_cell *c = cell_of(w);
+    const struct weir_kind *kind = &kinds[w->state];
+    static const char zero[WEIR_KIND_BYTES_MAX];
+    if (c->cnt > 0 && ref_expired(kind, &c->item[0], w->rig.now) && !kind->ttl.shows_expired) {
+        ref_clear(c);
+    }
+    *ret_made = c->cnt == 0;
+    if (c->cnt == 0) {
+        ref_add(c, w->rig.now, weir_bytes(NULL, 0), weir_bytes(zero, kind->val_bytes));
+    }
+    c->item[0].time = w->rig.now;
+    return c->item[0].val;
+}
+
+static void
+open_value(struct world *w)
+{
+    void *val;
+    bool made;
+    bool want;
+    if (kinds[w->state].val_bytes == 0) {
+        return;
+    }
+    char *ref = ref_open(w, &want);
+    assert_int_equal(weir_value_open(w->at, &val, &made), 0);
+    assert_true(made == want);
+    assert_memory_equal(val, ref, kinds[w->state].val_bytes);
+    uint32_t at = (uint32_t)weir_rng_below(&w->rng, kinds[w->state].val_bytes);
+    ((char *)val)[at]++;
+    ref[at]++;
+}
+
+static void
+step_value(struct world *w)
+{
+    switch (weir_rng_below(&w->rng, 8)) {
+    case 0:
+        weir_state_clear(w->at);
+        ref_clear(cell_of(w));
+        break;
+    case 1:
+    case 2:
+        set_value(w);
+        break;
+    case 3:
+        open_value(w);
+        break;
+    default:
+        look_at_value(w);
+        break;
+    }
+}
+
+static void
+merge_sums(struct world *w)
+{
+    uint64_t from[NS_CNT] = {0, 1, 2, 3};
+    uint64_t into = w->ns;
+    assert_int_equal(weir_state_merge(w->at, from, NS_CNT, total_merge), 0);
+    for (uint64_t ns = 0; ns < NS_CNT; ns++) {
+        w->ns = ns;
+        struct ref_cell *c = cell_of(w);
+        struct sum copy;
+        if (ns == into || c->cnt == 0) {
+            continue;
+        }
+        memcpy(&copy, c->item[0].val, sizeof copy);
+        ref_clear(c);
+        w->ns = into;
+        bool made;
+        struct sum *to = ref_open(w, &made);
+        if (made) {
+            *to = copy;
+        } else {
+            total_merge(to, &copy);
+        }
+    }
+    w->ns = into;
+}
+
+static void
+step_sum(struct world *w)
+{
+    bool is_mean = kinds[w->state].type == WEIR_KIND_TYPE_AGGREGATING;
+    int64_t in = weir_rng_between(&w->rng, -50, 50);
+    bool made;
+    uint64_t what = weir_rng_below(&w->rng, 8);
+    if (what == 0) {
+        weir_state_clear(w->at);
+        ref_clear(cell_of(w));
+    } else if (what == 1 && is_mean) {
+        merge_sums(w);
+    } else if (what < 4) {
+        look_at_value(w);
+    } else if (is_mean) {
+        assert_int_equal(mean_add(w->at, &in), 0);
+        mean_join(ref_open(w, &made), &in);
+    } else {
+        struct sum one = {in, 1, in};
+        assert_int_equal(total_add(w->at, &one), 0);
+        struct sum *to = ref_open(w, &made);
+        if (made) {
+            *to = one;
+        } else {
+            total_join(to, &one);
+        }
+    }
+}
+
+/* ---- lists and maps ---- */
+
+/* All elements or entries, in order. */
+static void
+walk(struct world *w)
+{
+    struct ref_cell *c = cell_of(w);
+    const struct weir_kind *kind = &kinds[w->state];
+    bool is_map = kind->type == WEIR_KIND_TYPE_MAP;
+    struct weir_kind_cursor cursor;
+    uint32_t live = 0;
+    uint32_t at = 0;
+    weir_kind_begin(w->at, &cursor);
+    for (uint32_t left = c->cnt; left > 0; left--) {
+        bool stays;
+        bool shown = ref_read(&w->ref, c, at, &stays);
+        live += stays;
+        if (shown) {
+            struct weir_slice key;
+            uint32_t bytes;
+            const void *val = weir_kind_next(&cursor, &key, &bytes);
+            assert_non_null(val);
+            assert_int_equal(key.bytes, c->item[at].key_bytes);
+            assert_memory_equal(key.ptr, c->item[at].key, key.bytes);
+            assert_int_equal(bytes, c->item[at].val_bytes);
+            assert_memory_equal(val, c->item[at].val, bytes);
+        }
+        if (!shown || (is_map && !stays)) {
+            ref_drop(c, at);
+        } else if (is_map && kind->ttl.on_read) {
+            ref_youngest(c, at);
+        } else {
+            at++;
+        }
+    }
+    assert_null(weir_kind_next(&cursor, NULL, NULL));
+    if (live == 0 && kind->ttl.ms > 0) {
+        ref_clear(c);
+    }
+    for (uint32_t i = c->cnt; !is_map && kind->ttl.on_read && i-- > 0;) {
+        if (ref_expired(kind, &c->item[i], w->rig.now)) {
+            ref_drop(c, i);
+        }
+    }
+}
+
+static void
+update_list(struct world *w)
+{
+    struct ref_cell *c = cell_of(w);
+    struct weir_slice val[3];
+    uint32_t cnt = (uint32_t)weir_rng_below(&w->rng, 4);
+    uint32_t used = 0;
+    ref_clear(c);
+    for (uint32_t i = 0; i < cnt; i++) {
+        val[i] = random_bytes(w, kinds[w->state].val_bytes, w->bytes + used);
+        used += val[i].bytes;
+        ref_add(c, w->rig.now, weir_bytes(NULL, 0), val[i]);
+    }
+    assert_int_equal(weir_list_update(w->at, val, cnt), 0);
+}
+
+static void
+step_list(struct world *w)
+{
+    uint64_t what = weir_rng_below(&w->rng, 10);
+    if (what == 0) {
+        weir_state_clear(w->at);
+        ref_clear(cell_of(w));
+    } else if (what == 1) {
+        update_list(w);
+    } else if (what < 7) {
+        struct weir_slice val = random_bytes(w, kinds[w->state].val_bytes, w->bytes);
+        assert_int_equal(weir_list_add(w->at, val), 0);
+        ref_add(cell_of(w), w->rig.now, weir_bytes(NULL, 0), val);
+    } else {
+        walk(w);
+    }
+}
+
+static void
+put(struct world *w, struct weir_slice key)
+{
+    struct ref_cell *c = cell_of(w);
+    struct weir_slice val = random_bytes(w, kinds[w->state].val_bytes, w->bytes);
+    uint32_t at = ref_find(c, key);
+    assert_int_equal(weir_map_put(w->at, key, val), 0);
+    if (at != UINT32_MAX) {
+        ref_drop(c, at);
+    }
+    ref_add(c, w->rig.now, key, val);
+}
+
+static void
+get(struct world *w, struct weir_slice key)
+{
+    struct ref_cell *c = cell_of(w);
+    uint32_t at = ref_find(c, key);
+    uint32_t bytes = 0;
+    const void *val = weir_map_get(w->at, key, &bytes);
+    if (at == UINT32_MAX) {
+        assert_null(val);
+    } else {
+        (void)ref_take(&w->ref, c, at, weir_bytes(val, bytes));
+    }
+}
+
+static void
+step_map(struct world *w)
+{
+    char name[16];
+    struct weir_slice key = map_key(w, name);
+    struct ref_cell *c = cell_of(w);
+    uint64_t what = weir_rng_below(&w->rng, 20);
+    if (what == 0) {
+        weir_state_clear(w->at);
+        ref_clear(c);
+    } else if (what < 3) {
+        uint32_t at = ref_find(c, key);
+        bool timed = kinds[w->state].ttl.ms > 0; /* what has expired may be gone already */
+        bool was = weir_map_remove(w->at, key);
+        assert_true(was ? at != UINT32_MAX : at == UINT32_MAX || timed);
+        if (at != UINT32_MAX) {
+            ref_drop(c, at);
+        }
+    } else if (what < 5) {
+        walk(w);
+    } else if (what < 6) {
+        assert_true(weir_map_is_empty(w->at) == (c->cnt == 0) || kinds[w->state].ttl.ms > 0);
+    } else if (what < 12) {
+        put(w, key);
+    } else {
+        get(w, key);
+    }
+}
+
+/* ---- steps ---- */
+
+static void
+step(struct world *w)
+{
+    w->step++;
+    w->key = (uint32_t)weir_rng_below(&w->rng, KEY_CNT);
+    w->state = (uint32_t)weir_rng_below(&w->rng, WEIR_ARRAY_CNT(kinds));
+    w->ns = kinds[w->state].has_ns ? weir_rng_below(&w->rng, NS_CNT) : 0;
+    if (weir_rng_chance(&w->rng, 1, 4)) {
+        w->rig.now += (int64_t)weir_rng_below(&w->rng, 12);
+    }
+    w->ref.now = w->rig.now;
+    struct rig_key key = rig_key(&w->rig, w->key);
+    struct rig_task *task = rig_set_key(&w->rig, &key);
+    w->at = &task->set->state[w->state];
+    if (kinds[w->state].has_ns) {
+        weir_state_ns(w->at, w->ns);
+    }
+    if (w->state >= FIRST_SUM) {
+        step_sum(w);
+    } else if (w->state >= FIRST_MAP) {
+        step_map(w);
+    } else if (w->state >= FIRST_LIST) {
+        step_list(w);
+    } else {
+        step_value(w);
+    }
+    if (weir_rng_chance(&w->rng, 1, 8)) {
+        assert_int_equal(weir_kindset_clean(task->set), 0);
+    }
+}
+
+static void
+snapshot(struct world *w)
+{
+    struct ref then = ref_clone(&w->ref);
+    int64_t at = w->rig.now;
+    rig_snapshot_begin(&w->rig);
+    for (uint32_t i = 0; i < w->rig.cnt;) {
+        i += rig_snapshot_step(w->rig.task[i]);
+        step(w);
+    }
+    ref_free(&w->saved);
+    w->saved = then;
+    w->saved_at = at;
+    w->has_saved = true;
+}
+
+static void
+restore(struct world *w)
+{
+    uint32_t cnt = 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX);
+    cnt = weir_rng_chance(&w->rng, 1, 3) ? w->rig.cnt : cnt;
+    rig_restore(&w->rig, cnt, weir_rng_chance(&w->rng, 1, 2));
+    ref_free(&w->ref);
+    w->ref = ref_clone(&w->saved);
+    ref_gone(&w->ref, w->saved_at);
+    w->has_saved = false; /* the tasks begin files of their own */
+}
+
+/* Every cell, once more. */
+static void
+check_all(struct world *w)
+{
+    for (w->key = 0; w->key < KEY_CNT; w->key++) {
+        struct rig_key key = rig_key(&w->rig, w->key);
+        struct rig_task *task = rig_set_key(&w->rig, &key);
+        for (w->state = 0; w->state < WEIR_ARRAY_CNT(kinds); w->state++) {
+            for (w->ns = 0; w->ns < (kinds[w->state].has_ns ? NS_CNT : 1); w->ns++) {
+                w->at = &task->set->state[w->state];
+                if (kinds[w->state].has_ns) {
+                    weir_state_ns(w->at, w->ns);
+                }
+                if (w->state >= FIRST_LIST && w->state < FIRST_SUM) {
+                    walk(w);
+                } else {
+                    look_at_value(w);
+                }
+            }
+        }
+    }
+}
+
+/* Nothing that expires is left after a long time of cleaning up alone; and no block of it. */
+static void
+check_clean(struct world *w)
+{
+    w->rig.now += 2 * TTL_MS;
+    for (uint32_t i = 0; i < w->rig.cnt; i++) {
+        struct weir_kindset *set = w->rig.task[i]->set;
+        set->now_ms = w->rig.now;
+        for (uint32_t n = 0; n < 200; n++) {
+            assert_int_equal(weir_kindset_clean(set), 0);
+        }
+        for (uint32_t s = 0; s < set->cnt; s++) {
+            const struct weir_keyed_state *state = &set->state[s];
+            if (state->kind->ttl.clean_cnt > 0) {
+                assert_int_equal(state->table->entry_cnt, 0);
+                assert_true(state->index == NULL || state->index->entry_cnt == 0);
+            }
+        }
+    }
+}
+
+static void
+run(uint64_t seed, uint32_t key_kind)
+{
+    struct world *w = calloc(1, sizeof *w);
+    w->rig = (struct rig){.kinds = kinds, .kind_cnt = WEIR_ARRAY_CNT(kinds), .key_kind = key_kind};
+    w->rig.now = 1000;
+    w->ref.kinds = kinds;
+    weir_rng_init(&w->rng, seed);
+    rig_open(&w->rig, 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX));
+    while (w->step < STEP_CNT) {
+        step(w);
+        if (weir_rng_chance(&w->rng, 1, 400)) {
+            snapshot(w);
+        }
+        if (w->has_saved && weir_rng_chance(&w->rng, 1, 600)) {
+            restore(w);
+        }
+    }
+    w->ref.now = w->rig.now;
+    check_all(w);
+    check_clean(w);
+    rig_close(&w->rig);
+    ref_free(&w->ref);
+    ref_free(&w->saved);
+    free(w);
+}
+
+static void
+t_every_kind_is_as_plain_arrays(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of_run();
+    for (uint32_t i = 0; i < ROUND_CNT; i++) {
+        run(seed + i, i % WEIR_KEY_KIND_CNT);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_every_kind_is_as_plain_arrays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
