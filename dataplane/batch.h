@@ -243,6 +243,8 @@ weir_view_at(const struct weir_view *view, const struct weir_field *field, uint3
 
 /* ---- outputs ---- */
 
+struct weir_tally;
+
 /* A batch being filled. The driver prepares it before each call of an operator:
  *   materialise:  emit rows with <schema>_emit(), while weir_out_room() says that there is room
  *   pass through: weir_out_pass() hands rows of the input on, narrowed by out->sel_buf
@@ -264,6 +266,7 @@ struct weir_out {
     int64_t watermark;
     uint16_t *sel_buf; /* WEIR_BATCH_ROW_CNT_MAX entries, for weir_out_pass() */
     uint32_t status; /* 0, or WEIR_SLOT_IDLE / WEIR_SLOT_ACTIVE: follows the watermark */
+    struct weir_tally *tally; /* of the one consumer, if it has one (tally.h) */
 };
 
 /* weir_out_room - whether `rows` more rows with `heap_bytes` of long strings in all fit. What an

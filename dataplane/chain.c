@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hist.h"
 #include "dataplane/state.h"
+#include "dataplane/tally.h"
 
 #define CLOSE_WHY_BYTES 512
 
@@ -168,6 +169,36 @@ out:
     return 0;
 }
 
+/* A source whose rows go to one operator alone, and to its only input, may count for it. */
+static void
+find_tally(struct weir_chain *chain, struct weir_chain_node *node)
+{
+    const struct weir_chain_output *to = &node->outputs[0];
+    if (node->out_cnt == 0 || to->edge_cnt != 1) {
+        return;
+    }
+    struct weir_chain_node *consumer = &chain->nodes[to->edges[0].node];
+    if (consumer->op.type->tally != NULL && consumer->open_channel_cnt == 1) {
+        node->out[0].tally = consumer->op.type->tally(&consumer->op);
+    }
+}
+
+/* Write down what a source has counted in the place of its consumer. Returns whether it has. */
+static bool
+take_tally(struct weir_chain *chain, struct weir_chain_node *node)
+{
+    struct weir_tally *tally = node->out[0].tally;
+    if (tally == NULL || tally->row_cnt == 0) {
+        return false;
+    }
+    struct weir_chain_node *consumer = &chain->nodes[node->outputs[0].edges[0].node];
+    node->op.rows_out += tally->row_cnt;
+    consumer->op.rows_in += tally->row_cnt;
+    consumer->intended_ns = tally->intended_ns;
+    tally->row_cnt = 0;
+    return true;
+}
+
 int
 weir_chain_open(struct weir_chain *chain)
 {
@@ -177,6 +208,9 @@ weir_chain_open(struct weir_chain *chain)
         int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
         if (rc != 0) {
             return weir_err_push(rc, "operator %s failed in open", node->name);
+        }
+        if (node->op.type->input_cnt == 0) {
+            find_tally(chain, node);
         }
     }
     return 0;
@@ -658,6 +692,7 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     }
     uint64_t rows_before = node->op.rows_out;
     bool emitted = collect_outs(node);
+    emitted |= take_tally(chain, node);
     node->op.rows_in += node->op.rows_out - rows_before;
     if (node->emit != 0) {
         has_work(chain, idx);

@@ -415,17 +415,11 @@ weir_keyed_resolve(const struct weir_keyed *keyed, struct weir_table *table,
 #define CACHE_LOOK_ROWS 8192
 #define CACHE_REST_CALLS 512
 
-static inline uint32_t
-cache_idx(uint64_t key)
-{
-    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - WEIR_KEYED_CACHE_LG2));
-}
-
 /* The key of a place without a value: one that belongs elsewhere. */
 static inline uint64_t
 cache_no_key(uint32_t idx)
 {
-    return idx == 0; /* cache_idx(0) is 0, cache_idx(1) is not */
+    return idx == 0; /* the place of key 0 is 0, that of key 1 is not */
 }
 
 static void
@@ -448,9 +442,10 @@ cache_forget_bucket(struct weir_keyed_cache *cache, uintptr_t bucket)
     }
 }
 
-static void
-cache_follow(struct weir_keyed_cache *cache, const struct weir_table *table)
+void
+weir_keyed_cache_follow(struct weir_keyed_cache *cache)
 {
+    const struct weir_table *table = cache->table;
     uint32_t cnt = table->moved_cnt - cache->moved_cnt;
     if (cnt > WEIR_TABLE_MOVED_CNT || cache->epoch != table->arena->epoch) {
         cache_forget(cache, table);
@@ -464,11 +459,17 @@ cache_follow(struct weir_keyed_cache *cache, const struct weir_table *table)
 }
 
 bool
+weir_keyed_cache_fits(const struct weir_keyed *keyed)
+{
+    return keyed->kind == WEIR_KEY_8 && keyed->key.field_cnt > 0 && keyed->key.part[0].bytes == 8 &&
+           keyed->may_be_null == 0;
+}
+
+bool
 weir_keyed_cache_serves(
     const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table)
 {
-    if (keyed->kind != WEIR_KEY_8 || keyed->key.field_cnt == 0 || keyed->key.part[0].bytes != 8 ||
-        keyed->may_be_null != 0) {
+    if (!weir_keyed_cache_fits(keyed)) {
         return false;
     }
     if (cache->rest_cnt > 0) {
@@ -483,7 +484,7 @@ weir_keyed_cache_serves(
     if (cache->table != table) {
         cache_forget(cache, table);
     } else {
-        cache_follow(cache, table);
+        weir_keyed_cache_follow(cache);
     }
     return true;
 }
@@ -494,28 +495,15 @@ static inline __attribute__((always_inline)) uint32_t
 cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_t cnt,
     struct weir_keyed_spare *spare, void **ret_val, const char *ahead)
 {
-    struct weir_keyed_cached *at = cache->at;
-    char *spare_mem = spare->mem;
-    size_t spare_bytes = spare->bytes;
-    uint32_t miss_cnt = 0;
+    spare->cnt = 0;
     uint32_t i;
     for (i = 0; i < cnt; i++) {
         uint64_t key;
         size_t row = lane.sel != NULL ? lane.sel[i] : i;
         memcpy(&key, lane.ptr + lane.stride * row, sizeof key);
-        struct weir_keyed_cached *cached = &at[cache_idx(key)];
-        void *val = cached->val;
-        if (WEIR_UNLIKELY(cached->key != key)) {
-            if (miss_cnt == WEIR_KEYED_ROW_CNT_MAX) {
-                break;
-            }
-            val = spare_mem + miss_cnt * spare_bytes;
-            cached->key = key;
-            cached->val = val;
-            cache->miss[miss_cnt++] = key;
-            if (ret_val == NULL) {
-                *(uint64_t *)val = 0;
-            }
+        void *val;
+        if (WEIR_UNLIKELY(!weir_keyed_cache_at(cache, key, spare, ret_val == NULL, &val))) {
+            break;
         }
         if (ret_val != NULL) {
             ret_val[i] = val;
@@ -526,13 +514,12 @@ cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane lane, uint32_
             ahead = weir_ahead_ask(ahead, 1);
         }
     }
-    spare->cnt = miss_cnt;
     return i;
 }
 
 /* Look now and then whether the cache helps. */
-static void
-cache_look(struct weir_keyed_cache *cache, uint32_t row_cnt, uint32_t miss_cnt)
+void
+weir_keyed_cache_note(struct weir_keyed_cache *cache, uint32_t row_cnt, uint32_t miss_cnt)
 {
     cache->row_cnt += row_cnt;
     cache->miss_cnt += miss_cnt;
@@ -552,7 +539,7 @@ weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir_keyed_lane la
     } else {
         (void)cache_probe(cache, lane, cnt, spare, ret_val, NULL);
     }
-    cache_look(cache, cnt, spare->cnt);
+    weir_keyed_cache_note(cache, cnt, spare->cnt);
 }
 
 uint32_t
@@ -570,7 +557,7 @@ weir_keyed_cache_count(struct weir_keyed_cache *cache, struct weir_keyed_lane la
         cnt = ahead != NULL ? cache_probe(cache, lane, cnt, spare, NULL, ahead)
                             : cache_probe(cache, lane, cnt, spare, NULL, NULL);
     }
-    cache_look(cache, cnt, spare->cnt);
+    weir_keyed_cache_note(cache, cnt, spare->cnt);
     return cnt;
 }
 
@@ -589,7 +576,7 @@ void
 weir_keyed_cache_settle(struct weir_keyed_cache *cache, const struct weir_keyed_rows *rows)
 {
     for (uint32_t i = 0; i < rows->rows.cnt; i++) {
-        struct weir_keyed_cached *cached = &cache->at[cache_idx(rows->word[i])];
+        struct weir_keyed_cached *cached = &cache->at[weir_keyed_cache_idx(rows->word[i])];
         if (cached->key == rows->word[i]) {
             cached->val = rows->val[i];
         }

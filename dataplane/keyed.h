@@ -116,9 +116,13 @@ struct weir_keyed_cache {
     uint64_t miss[WEIR_KEYED_ROW_CNT_MAX]; /* keys of the spare places */
 };
 
+/* weir_keyed_cache_fits - whether keys are of the one kind that a cache is for. */
+WEIR_API bool weir_keyed_cache_fits(const struct weir_keyed *keyed);
 /* weir_keyed_cache_serves - whether to ask the cache for rows of this view in this table. */
 WEIR_API bool weir_keyed_cache_serves(
     const struct weir_keyed *keyed, struct weir_keyed_cache *cache, const struct weir_table *table);
+/* weir_keyed_cache_follow - forget what the table has moved since. */
+WEIR_API void weir_keyed_cache_follow(struct weir_keyed_cache *cache);
 /* What the cache does with keys that it does not have: their rows go to a place of `spare` for
  * now. */
 struct weir_keyed_spare {
@@ -126,6 +130,37 @@ struct weir_keyed_spare {
     uint32_t bytes;
     uint32_t cnt; /* taken by the last probe, one a key */
 };
+
+static inline uint32_t
+weir_keyed_cache_idx(uint64_t key)
+{
+    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - WEIR_KEYED_CACHE_LG2));
+}
+
+/* weir_keyed_cache_at - the place of one row: its entry, or a spare one that it shares with the
+ * later rows of its key; a new one is 0 if it `counts`. False: no spare place is left. */
+static inline __attribute__((always_inline)) bool
+weir_keyed_cache_at(struct weir_keyed_cache *cache, uint64_t key, struct weir_keyed_spare *spare,
+    bool counts, void **ret_val)
+{
+    struct weir_keyed_cached *cached = &cache->at[weir_keyed_cache_idx(key)];
+    if (WEIR_LIKELY(cached->key == key)) {
+        *ret_val = cached->val;
+        return true;
+    }
+    if (spare->cnt == WEIR_KEYED_ROW_CNT_MAX) {
+        return false;
+    }
+    void *val = spare->mem + (size_t)spare->cnt * spare->bytes;
+    cached->key = key;
+    cached->val = val;
+    cache->miss[spare->cnt++] = key;
+    if (counts) {
+        *(uint64_t *)val = 0;
+    }
+    *ret_val = val;
+    return true;
+}
 
 /* weir_keyed_cache_probe - a place for each row: the entry, or a spare one that it shares with the
  * later rows of its key.
@@ -140,6 +175,10 @@ WEIR_API void weir_keyed_cache_probe(struct weir_keyed_cache *cache, struct weir
  * many are done: all, or as many as WEIR_KEYED_ROW_CNT_MAX spare places last. */
 WEIR_API WEIR_MUST_USE uint32_t weir_keyed_cache_count(struct weir_keyed_cache *cache,
     struct weir_keyed_lane lane, uint32_t cnt, struct weir_keyed_spare *spare);
+/* weir_keyed_cache_note - what the two before do at their end, for who asks row by row: how many
+ * rows there were, and how many of them took a spare place. */
+WEIR_API void
+weir_keyed_cache_note(struct weir_keyed_cache *cache, uint32_t row_cnt, uint32_t miss_cnt);
 /* weir_keyed_cache_load - keys and hashes of the spare places into rows. */
 WEIR_API void
 weir_keyed_cache_load(const struct weir_keyed *keyed, const struct weir_keyed_cache *cache,

@@ -34,6 +34,7 @@ struct weir_parts_reader;
 struct weir_parts_writer;
 struct weir_state_mover;
 struct weir_table;
+struct weir_tally;
 struct weir_operator;
 
 /* weir_state_move_fn - write the references in a value, and in all that it leads to, anew
@@ -149,6 +150,9 @@ struct weir_operator_type {
     /* More of them, which conf names: the one at idx, from 0 on, NULL behind the last. NULL:
      * none. */
     const struct weir_state_desc *(*conf_state)(const void *conf, uint32_t idx);
+    /* After open(): where the operator before this one may count rows itself (tally.h). NULL: it
+     * may not. */
+    struct weir_tally *(*tally)(struct weir_operator *op);
 };
 
 /* One operator of one subtask; the stage owns it. */

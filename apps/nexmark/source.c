@@ -19,10 +19,12 @@
 #include "base/check.h"
 #include "base/region.h"
 #include "dataplane/operators/watermark.h"
+#include "dataplane/tally.h"
 #include "io/io.h"
 #include "sched/table.h"
 
 #define WATERMARK_LAG_MS (4 * WEIR_S)
+static const struct weir_watermark_conf watermark_conf = {.lag_ms = WATERMARK_LAG_MS};
 /* Rows of a log looked at before payloads are asked for: no more of these than can be under way. */
 #define LOOK_ROWS 128
 /* How many records ahead a log is fetched, into the second-level cache: over more pages than the
@@ -60,10 +62,12 @@ look_at_rows(const struct nexmark_event *row, uint32_t cnt, uint32_t kinds, bool
             seen.time_min = row->time_ms < seen.time_min ? row->time_ms : seen.time_min;
             seen.time_max = row->time_ms > seen.time_max ? row->time_ms : seen.time_max;
         }
-        uint64_t end = row->payload_off + (uint32_t)head;
-        seen.end_max = end > seen.end_max ? end : seen.end_max;
-        seen.offs |= row->payload_off;
         seen.heads |= head;
+        if (!brief) {
+            uint64_t end = row->payload_off + (uint32_t)head;
+            seen.end_max = end > seen.end_max ? end : seen.end_max;
+            seen.offs |= row->payload_off;
+        }
         __builtin_prefetch(row + ahead, 0, WEIR_FETCH_L2);
         sel[seen.wanted] = (uint16_t)i;
         if (brief) {
@@ -128,7 +132,6 @@ static uint32_t
 deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct look *look,
     struct weir_view *view, struct weir_out *out)
 {
-    static const struct weir_watermark_conf watermark = {.lag_ms = WATERMARK_LAG_MS};
     uint16_t *sel = out->sel_buf;
     uint32_t all = look->rows;
     uint32_t wanted = look->wanted;
@@ -138,7 +141,7 @@ deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct 
         weir_view_set_bounds(view, look->time_min, look->time_max);
     }
     view->watermark = marker->told_ms;
-    uint32_t rows = weir_watermarker_take(marker, &watermark, view, 0, out);
+    uint32_t rows = weir_watermarker_take(marker, &watermark_conf, view, 0, out);
     if (wanted == all) {
         wanted = rows; /* sel may not be filled */
     } else {
@@ -319,6 +322,22 @@ log_open(struct weir_operator *op)
     return rc;
 }
 
+/* The file is trusted in nothing: a payload that may be read lies within its section. */
+static int
+log_check(
+    const struct log_self *self, const struct nexmark_source_conf *conf, const struct look *look)
+{
+    if (look->heads >> 32 > (NEXMARK_PERSON | NEXMARK_AUCTION | NEXMARK_BID)) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record is of an unknown kind", conf->path);
+    }
+    if (look->offs >> 63 != 0 || look->end_max > self->log.payload_bytes) {
+        return weir_err_push(
+            WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
+    }
+    return 0;
+}
+
 /* Look at up to cnt rows of view, until more wanted ones might be too many for the output. */
 static int
 log_look(struct weir_operator *op, const struct weir_view *view, uint32_t cnt, struct weir_out *out,
@@ -334,16 +353,7 @@ log_look(struct weir_operator *op, const struct weir_view *view, uint32_t cnt, s
             fetch_payloads(view, conf->want.payload_kinds, out->sel_buf, from, look->wanted);
         }
     }
-    /* The file is trusted in nothing: a payload that may be read lies within its section. */
-    if (look->heads >> 32 > (NEXMARK_PERSON | NEXMARK_AUCTION | NEXMARK_BID)) {
-        return weir_err_push(
-            WEIR_EFORMAT, "%s: event log: a record is of an unknown kind", conf->path);
-    }
-    if (look->offs >> 63 != 0 || look->end_max > self->log.payload_bytes) {
-        return weir_err_push(
-            WEIR_EFORMAT, "%s: event log: a record names a payload outside the file", conf->path);
-    }
-    return 0;
+    return log_check(self, conf, look);
 }
 
 /* Records from `first` on, as they lie in the file. */
@@ -395,8 +405,66 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return log_advance(op, &look, first, cnt, out);
 }
 
+/* Count rows in the place of the consumer, until one is not of the tally's times. */
+static int
+log_count(const struct nexmark_event *row, uint32_t cnt, uint32_t kinds, struct weir_tally *tally,
+    struct look *look)
+{
+    uint64_t heads = 0;
+    int64_t time_max = INT64_MIN;
+    uint32_t unwanted = 0;
+    uint32_t i = 0;
+    for (; i < cnt && weir_tally_has(tally, row->time_ms); i++, row++) {
+        uint64_t head;
+        memcpy(&head, row, sizeof head);
+        __builtin_prefetch(row + LOOK_AHEAD, 0, WEIR_FETCH_L2);
+        heads |= head;
+        time_max = row->time_ms > time_max ? row->time_ms : time_max;
+        if ((kinds >> (head >> 32 & 31) & 1) == 0) {
+            unwanted++;
+            continue;
+        }
+        while (WEIR_UNLIKELY(!weir_tally_add(tally, (uint64_t)row->id_or_auction))) {
+            int err = tally->settle(tally->op);
+            if (err < 0) {
+                return err;
+            }
+        }
+    }
+    look->heads |= heads;
+    look->time_max = weir_max_i64(look->time_max, time_max);
+    look->rows += i;
+    look->wanted += i - unwanted;
+    return tally->settle(tally->op);
+}
+
+/* Let the consumer's tally take the records at hand, if it takes the first one. Returns how many it
+ * took. */
+static int
+log_tally(
+    struct weir_operator *op, uint64_t first, uint32_t cnt, struct weir_out *out, struct look *look)
+{
+    struct log_self *self = op->self;
+    const struct nexmark_source_conf *conf = op->conf;
+    struct weir_tally *tally = out->tally;
+    if (tally == NULL || tally->key_off != offsetof(struct nexmark_brief, id) ||
+        !tally->begin(tally->op, self->marker.told_ms)) {
+        return 0;
+    }
+    int err = log_count(self->log.records + first, cnt, conf->want.kinds, tally, look);
+    err = err < 0 ? err : log_check(self, conf, look);
+    if (err < 0 || look->rows == 0) {
+        return err;
+    }
+    weir_watermarker_tell(&self->marker, &watermark_conf, look->time_max, out);
+    op->rows_in += look->rows - look->wanted;
+    tally->row_cnt = look->wanted;
+    tally->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    return (int)look->rows;
+}
+
 /* The wanted rows into columns, while they are looked at: who reads them asks no line of the log
- * again. */
+ * again. Where the consumer counts them, not even that. */
 static int
 log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
@@ -408,6 +476,10 @@ log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
     if (cnt == 0) {
         return gen_feed_status(&self->feed, 0);
+    }
+    int counted = log_tally(op, first, cnt, out, &look);
+    if (counted != 0) {
+        return counted < 0 ? counted : log_advance(op, &look, first, (uint32_t)counted, out);
     }
     look.id = WEIR_COLUMN(view, struct nexmark_brief, id);
     look.at = WEIR_COLUMN(view, struct nexmark_brief, at);

@@ -73,6 +73,28 @@ on_time_rows(struct weir_watermarker *self, const struct weir_watermark_conf *co
     return in->cnt - from;
 }
 
+/* Put out the watermark of the greatest time so far, if it is due. */
+static void
+tell(struct weir_watermarker *self, const struct weir_watermark_conf *conf, bool is_split,
+    struct weir_out *out)
+{
+    int64_t exact = exact_ms(self->max_ms, conf);
+    bool is_first = self->told_ms == WEIR_TIME_MIN;
+    if (exact > self->told_ms &&
+        (is_split || is_first || exact >= weir_add_sat(self->told_ms, conf->interval_ms))) {
+        self->told_ms = exact;
+        weir_out_watermark(out, exact);
+    }
+}
+
+void
+weir_watermarker_tell(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
+    int64_t max_ms, struct weir_out *out)
+{
+    self->max_ms = weir_max_i64(self->max_ms, max_ms);
+    tell(self, conf, false, out);
+}
+
 uint32_t
 weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
     const struct weir_view *in, uint32_t from, struct weir_out *out)
@@ -89,13 +111,7 @@ weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark
     } else {
         rows = on_time_rows(self, conf, in, from);
     }
-    int64_t exact = exact_ms(self->max_ms, conf);
-    bool split = from + rows < in->cnt;
-    if (exact > self->told_ms && (split || self->told_ms == WEIR_TIME_MIN ||
-                                     exact >= weir_add_sat(self->told_ms, conf->interval_ms))) {
-        self->told_ms = exact;
-        weir_out_watermark(out, exact);
-    }
+    tell(self, conf, from + rows < in->cnt, out);
     return rows;
 }
 

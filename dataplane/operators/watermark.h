@@ -36,6 +36,11 @@ WEIR_API uint32_t weir_watermarker_take(struct weir_watermarker *self,
     const struct weir_watermark_conf *conf, const struct weir_view *in, uint32_t from,
     struct weir_out *out);
 
+/* weir_watermarker_tell - the same behind rows that cannot make one another late (tally.h), whose
+ * greatest time is max_ms. */
+WEIR_API void weir_watermarker_tell(struct weir_watermarker *self,
+    const struct weir_watermark_conf *conf, int64_t max_ms, struct weir_out *out);
+
 /* weir_watermarker_snapshot, weir_watermarker_restore - as part of the operator that it is in. With
  * another number of subtasks it goes on from the least of all: no row becomes late by it. */
 WEIR_API void

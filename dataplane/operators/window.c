@@ -397,68 +397,6 @@ add_mixed(struct window_self *self, const struct weir_view *in, uint32_t from, u
     return groups_add(self, &groups, in, from);
 }
 
-/* Merge what the spare places of the cache have gathered into the entries of their keys. */
-static int
-add_spares(struct window_self *self, const struct window_place *place, void *const *spare_acc)
-{
-    const struct weir_aggregate *agg = &self->plan.agg;
-    struct weir_keyed_rows *keys = &self->rows;
-    struct weir_table *table = self->panes.pane[place->pane].table;
-    for (uint32_t at = 0; at < keys->rows.cnt;) {
-        uint32_t made_at = keys->rows.made_cnt;
-        int got = weir_keyed_resolve(&self->plan.keyed, table, keys, at);
-        if (got < 0) {
-            return got;
-        }
-        weir_aggregate_init_made(agg, keys, made_at);
-        agg->merge(agg, keys->val + at, spare_acc + at, (uint32_t)got);
-        at += (uint32_t)got;
-    }
-    return 0;
-}
-
-/* Rows that all belong to one pane, by way of the cache: keys that it does not have gather their
- * rows in spare accumulators first, so that each is looked up once. Up to a block of rows; any
- * number where they are counted. Returns how many. */
-static int
-add_cached(struct window_self *self, const struct window_place *place, const struct weir_view *in,
-    uint32_t from, uint32_t cnt)
-{
-    const struct weir_aggregate *agg = &self->plan.agg;
-    struct weir_keyed_spare spare = {self->fire.merged, self->plan.acc_bytes, 0};
-    struct weir_aggregate_rows rows = {in, from, cnt};
-    void *spare_acc[WINDOW_BLOCK];
-    struct weir_keyed_lane lane = weir_keyed_plain(&self->plan.keyed, in, from);
-    bool counts = agg->kind == WEIR_AGGREGATE_COUNT; /* probe and update in one loop */
-    if (counts) {
-        cnt = weir_keyed_cache_count(&self->cache, lane, cnt, &spare);
-    } else {
-        cnt = weir_min_u32(cnt, WINDOW_BLOCK);
-        rows.cnt = cnt;
-        weir_keyed_cache_probe(&self->cache, lane, cnt, &spare, self->rows.val);
-    }
-    for (uint32_t i = 0; i < spare.cnt; i++) {
-        spare_acc[i] = spare.mem + (size_t)i * spare.bytes;
-    }
-    if (!counts) {
-        memset(spare.mem, 0, (size_t)spare.cnt * spare.bytes);
-        if (agg->init != NULL) {
-            agg->init(agg, spare_acc, spare.cnt);
-        }
-        agg->update(agg, self->rows.val, &rows);
-    }
-    if (spare.cnt == 0) {
-        return (int)cnt;
-    }
-    weir_keyed_cache_load(&self->plan.keyed, &self->cache, &spare, &self->rows);
-    int err = add_spares(self, place, spare_acc);
-    if (err < 0) {
-        return err; /* the task fails: nobody asks the cache again */
-    }
-    weir_keyed_cache_settle(&self->cache, &self->rows);
-    return (int)cnt;
-}
-
 /* Up to a block of rows from `from` on. Returns how many. */
 static int
 add_block(
@@ -477,10 +415,8 @@ add_block(
         }
         is_one = max <= place->last_ms && !place->is_late;
     }
-    if (is_one && place->pane != WINDOW_PANE_NONE && !place->is_gap &&
-        weir_keyed_cache_serves(
-            &self->plan.keyed, &self->cache, self->panes.pane[place->pane].table)) {
-        return add_cached(self, place, in, from, one_cnt);
+    if (is_one && weir_window_cache_serves(self)) {
+        return weir_window_add_cached(self, in, from, one_cnt);
     }
     int loaded = weir_keyed_load(&self->plan.keyed, in, from, cnt, &self->rows);
     if (loaded < 0) {
@@ -493,24 +429,6 @@ add_block(
         err = add_mixed(self, in, from, (uint32_t)loaded, late);
     }
     return err < 0 ? err : loaded;
-}
-
-/* Which windows are open to the rows of a batch: its channel's watermark counts, and what has
- * fired. */
-static void
-open_for(struct window_self *self, int64_t watermark)
-{
-    watermark = weir_max_i64(watermark, self->frontier);
-    self->open_watermark = watermark;
-    if (watermark >= self->open_from && watermark < self->open_until) {
-        return;
-    }
-    const struct window_grid *grid = &self->plan.grid;
-    self->open = weir_window_grid_open(grid, watermark);
-    self->open_from = weir_sub_sat(weir_window_grid_end(grid, weir_sub_sat(self->open, 1)), 1);
-    self->open_until = weir_sub_sat(weir_window_grid_end(grid, self->open), 1);
-    self->place.first_ms = 1;
-    self->place.last_ms = 0;
 }
 
 /* After the end of time every row is late, also where a window would end beyond it. */
@@ -535,7 +453,7 @@ window_process(struct weir_operator *op, uint32_t input, const struct weir_view 
     if (in->time == NULL) {
         return weir_err_push(WEIR_EGRAPH, "records have no event time to put them into windows");
     }
-    open_for(self, in->watermark);
+    weir_window_open_for(self, in->watermark);
     if (self->open_watermark == WEIR_WATERMARK_MAX) {
         return all_late(op, in, cursor, out);
     }
@@ -561,6 +479,7 @@ const struct weir_operator_type weir_window_type = {
     .output_cnt = 2,
     .open = window_open,
     .process = window_process,
+    .tally = weir_window_tally,
     .watermark = weir_window_fire,
     .close = window_close,
     .snapshot = weir_window_snapshot,

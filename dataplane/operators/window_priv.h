@@ -18,6 +18,7 @@
 #include "dataplane/minheap.h"
 #include "dataplane/operators/window.h"
 #include "dataplane/state.h"
+#include "dataplane/tally.h"
 
 #define WINDOW_BLOCK WEIR_KEYED_ROW_CNT_MAX
 #define WINDOW_PANE_NONE UINT32_MAX
@@ -177,6 +178,7 @@ struct window_self {
     struct window_panes panes;
     struct window_peaks *peaks; /* PEAKS: of each pane, by its index */
     struct weir_keyed_cache cache; /* of the pane that most rows go to */
+    struct weir_tally tally; /* for who counts the rows in our place */
     struct weir_table *running; /* SUBTRACT: of all entered panes; STACKS: the front */
     struct weir_table *back; /* STACKS */
     struct weir_table *strays; /* STACKS */
@@ -224,6 +226,18 @@ int64_t weir_window_pane_ns(const struct window_grid *grid, int64_t enter, int64
 /* A record for a pane and its table, in no heap. WEIR_EBUDGET. */
 int weir_window_pane_add(struct window_self *self, int64_t enter, int64_t leave,
     struct weir_table *table, uint32_t *ret_pane);
+
+/* ---- window_cache.c ---- */
+
+/* Which windows are open to rows behind a watermark, and behind what has fired. */
+void weir_window_open_for(struct window_self *self, int64_t watermark);
+/* Whether rows of the last row's place go by way of the cache. */
+bool weir_window_cache_serves(struct window_self *self);
+/* Rows that all belong to that place, where they do. Up to a block of rows; any number where they
+ * are counted. Returns how many. */
+int weir_window_add_cached(
+    struct window_self *self, const struct weir_view *in, uint32_t from, uint32_t cnt);
+struct weir_tally *weir_window_tally(struct weir_operator *op);
 
 /* ---- window_state.c ---- */
 
