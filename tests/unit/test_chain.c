@@ -3,9 +3,12 @@
  * closing. */
 #include "dataplane/chain.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "tests/unit/test.h"
@@ -519,6 +522,71 @@ t_an_output_has_room_for_a_row_however_small_buffers_are(void **state)
     weir_chain_close(chain);
 }
 
+/* Has one more row at every barrier. */
+static int
+late_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns)
+{
+    (void)op;
+    (void)now_ns;
+    struct number *row = number_emit(out);
+    row->at = 0;
+    row->value = (int64_t)id;
+    return WEIR_DONE;
+}
+
+static const struct weir_operator_type late_type = {
+    .name = "late",
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .open = named_open,
+    .process = pass_process,
+    .barrier = late_barrier,
+    .end_input = named_end_input,
+    .finish = named_finish,
+    .close = named_close,
+};
+
+static bool
+is_aborted_by_barrier(struct weir_chain *chain)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        /* The message is the check's own; the parent looks at how it ended. */
+        (void)freopen("/dev/null", "w", stderr);
+        (void)signal(SIGABRT, SIG_DFL);
+        _exit(weir_chain_barrier(chain, 8, 0) < 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+/* T-234: there a finished partition refuses rows, and one that was released drops them. Here only
+ * the operator in front of it can send any, and its channels are given back with its task: a row
+ * behind the end is a mistake in the operator, which is never taken for data. */
+static void
+t_T234_a_row_behind_the_end_ends_the_program(void **state)
+{
+    (void)state;
+    reset(false, 0);
+    uint32_t late = add("late", &late_type);
+    uint32_t left = add("left", &sink_type);
+    gate(late, 0);
+    join(late, left, 0);
+    struct weir_chain *chain = build(10);
+    assert_false(is_aborted_by_barrier(chain));
+    assert_int_equal(weir_chain_barrier(chain, 7, 0), WEIR_AGAIN);
+    run(chain);
+    assert_int_equal(weir_chain_barrier(chain, 7, 0), WEIR_DONE);
+    weir_chain_offer_end(chain, late, 0);
+    run(chain);
+    const int64_t items[] = {7};
+    expect_items(0, items, 1);
+    assert_true(is_aborted_by_barrier(chain));
+    weir_chain_close(chain);
+}
+
 int
 main(void)
 {
@@ -527,6 +595,7 @@ main(void)
         cmocka_unit_test(t_the_end_goes_from_head_to_tail_behind_all_rows),
         cmocka_unit_test(t_two_inputs_end_each_once_and_hold_the_watermark),
         cmocka_unit_test(t_a_failing_operator_is_named_and_all_are_closed),
+        cmocka_unit_test(t_T234_a_row_behind_the_end_ends_the_program),
         cmocka_unit_test(t_an_output_has_room_for_a_row_however_small_buffers_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

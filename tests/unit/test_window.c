@@ -1,40 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The window operator in a real chain: scenarios, the ends of time, keys, tops, misuse. */
+#include "tests/unit/restart.h"
 #include "window_rows.h"
 
 /* ---- scenarios ---- */
 
+/* Rows are told in the order of watermarks; cut, the operator is stopped behind the cut-th of them
+ * and goes on from what it has left. */
 static void
-t_T321_sliding_sums_of_late_keys_leave_one_by_one(void **state)
+sliding_sums(int32_t cut, bool moves)
 {
-    (void)state;
     struct weir_window_conf conf = conf_of(WEIR_SLIDE(3000, 1000), weir_aggregate_sum("value"));
     struct harness_conf hc = harness_of(&conf, fired_schema());
     struct harness *h = harness_new(&hc);
     /* The data of Flink's test: elements out of order, two keys. */
     const int64_t rows[][2] = {
         {3999, 2}, {3000, 2}, {20, 1}, {0, 1}, {999, 1}, {1998, 2}, {1999, 2}, {1000, 2}};
+    static const char *const fired[] = {"k1=3@999", "k1=3@1999 k2=3@1999", "k1=3@2999 k2=3@2999",
+        "k2=5@3999", "k2=2@4999", "k2=2@5999", "", ""};
     for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
         push_one(h, rows[i][0], rows[i][1], 1);
     }
-    harness_watermark(h, 0, 999);
-    expect(h, "k1=3@999");
-    harness_watermark(h, 0, 1999);
-    expect(h, "k1=3@1999 k2=3@1999");
-    harness_watermark(h, 0, 2999);
-    expect(h, "k1=3@2999 k2=3@2999");
-    harness_watermark(h, 0, 3999);
-    expect(h, "k2=5@3999");
-    harness_watermark(h, 0, 4999);
-    expect(h, "k2=2@4999");
-    harness_watermark(h, 0, 5999);
-    expect(h, "k2=2@5999");
-    harness_watermark(h, 0, 6999);
-    harness_watermark(h, 0, 7999);
-    expect(h, "");
+    for (int32_t i = 0; i < (int32_t)WEIR_ARRAY_CNT(fired); i++) {
+        harness_watermark(h, 0, 1000 * i + 999);
+        expect(h, fired[i]);
+        if (i == cut) {
+            struct restart_left left;
+            restart_leave(h, &left);
+            harness_free(h);
+            assert_int_equal(restart_come(&hc, &left, 1, moves, &h), 0);
+            restart_left_free(&left);
+            expect(h, "");
+        }
+    }
     assert_int_equal(late_cnt(h), 0);
     assert_int_equal(h->arena.table_cnt, 0);
     harness_free(h);
+}
+
+static void
+t_T321_sliding_sums_of_late_keys_leave_one_by_one(void **state)
+{
+    (void)state;
+    sliding_sums(-1, false);
+}
+
+static void
+t_T321_sliding_sums_go_on_behind_any_watermark(void **state)
+{
+    (void)state;
+    for (int32_t cut = 0; cut < 8; cut++) {
+        sliding_sums(cut, false);
+        sliding_sums(cut, true);
+    }
 }
 
 static void
@@ -478,6 +496,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T321_sliding_sums_of_late_keys_leave_one_by_one),
+        cmocka_unit_test(t_T321_sliding_sums_go_on_behind_any_watermark),
         cmocka_unit_test(t_T324_tumbling_late_rows_leave_by_the_side),
         cmocka_unit_test(t_T325_sliding_rows_late_for_some_windows_count_in_the_others),
         cmocka_unit_test(t_T325_sliding_side_output_as_flink),
