@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kindset.h: the declared states (kind.h) of one operator, in the pages of its stage's arena.
  *
+ * [format: State / Declared states (WEIR_CAPTURE_VERSION)]
+ *
  *     value, sum     table: key [ns] -> [time] value
- *     list           table: key [ns] -> first, last, cnt        items, doubly linked, oldest first
+ *     list           table: key [ns] -> first, last, cnt u32: items, doubly linked, oldest first
  *     map            the same, and an index: key [ns] hash-of-map-key -> item
- *     item           next u32 | prev u32 | same u32 | key_bytes u32 | val_bytes u32 | 0 | time i64
- *                    |
- *                    key, zeros up to a multiple of 8 | value         (one block of the key's
- *                                                                     group)
+ *     item           next u32 | prev u32 | same u32 | key_bytes u32 | val_bytes u32 | 0 u32
+ *                    time i64 | key, zeros up to a multiple of 8 | value
+ *
+ * An item is one block of the key's group.
+ *
+ * [end of format]
  *
  * Nothing beside the pages needs to be kept: a snapshot of them has it all. Items are in order of
  * their times, so cleaning up takes them from the front. Hashes of map keys that are equal by

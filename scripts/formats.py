@@ -17,7 +17,7 @@ GROUPS = ["Checkpoints", "State", "Output", "Input", "Running jobs"]
 # From the whole to its parts; what is not named here follows by name.
 TITLES = ["Directory of a job, epoch records", "Manifest", "Snapshot file", "Small parts of a task",
           "Records of pages", "Pages", "Tables", "Texts as keys", "Hash of keys", "Blobs", "Lists of rows",
-          "Parts of operators"]
+          "Declared states", "Parts of operators"]
 MARK = re.compile(r"^ \* \[format: ([^/]+?) / ([^(]+?)(?: \((\w+)\))?\]$")
 END = " * [end of format]"
 MAGIC = re.compile(r'= "(WEIR[A-Z0-9]{4})"|define \w+_MAGIC "(\w+)')

@@ -92,9 +92,9 @@ cnt_of(struct weir_keyed_state *s)
     return cnt;
 }
 
-/* T-304: what is not there is refused, and changes nothing. */
+/* What is not there is refused, and changes nothing. */
 static void
-t_null_is_refused(void **unused)
+t_T304_null_is_refused(void **unused)
 {
     (void)unused;
     struct stand s;
@@ -147,9 +147,9 @@ t_bytes_of_another_length_are_refused(void **unused)
     rig_close(&s.rig);
 }
 
-/* T-304: a state that nothing was put in, or that was cleared, is NULL and empty. */
+/* A state that nothing was put in, or that was cleared, is NULL and empty. */
 static void
-t_empty_is_null(void **unused)
+t_T304_empty_is_null(void **unused)
 {
     (void)unused;
     struct stand s;
@@ -173,9 +173,9 @@ t_empty_is_null(void **unused)
     rig_close(&s.rig);
 }
 
-/* T-304: namespaces that are merged into another one are gone; the others are left alone. */
+/* Namespaces that are merged into another one are gone; the others are left alone. */
 static void
-t_merged_namespaces_disappear(void **unused)
+t_T304_merged_namespaces_disappear(void **unused)
 {
     (void)unused;
     struct stand s;
@@ -237,9 +237,9 @@ visit(struct weir_keyed_state *state, void *arg)
     return 0;
 }
 
-/* T-305: a function for every key may change what other keys have. */
+/* A function for every key may change what other keys have. */
 static void
-t_each_key_is_visited_though_others_change(void **unused)
+t_T305_each_key_is_visited_though_others_change(void **unused)
 {
     (void)unused;
     for (uint32_t kind = 0; kind < WEIR_KEY_KIND_CNT; kind++) {
@@ -260,9 +260,9 @@ t_each_key_is_visited_though_others_change(void **unused)
     }
 }
 
-/* T-301: a state of another kind or size is refused by name. */
+/* A state of another kind or size is refused by name. */
 static void
-t_another_kind_is_refused_by_name(void **unused)
+t_T301_another_kind_is_refused_by_name(void **unused)
 {
     (void)unused;
     static const struct weir_kind was[] = {WEIR_KIND_LIST("s", 8, WEIR_NO_TTL)};
@@ -442,12 +442,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t_null_is_refused),
+        cmocka_unit_test(t_T304_null_is_refused),
         cmocka_unit_test(t_bytes_of_another_length_are_refused),
-        cmocka_unit_test(t_empty_is_null),
-        cmocka_unit_test(t_merged_namespaces_disappear),
-        cmocka_unit_test(t_each_key_is_visited_though_others_change),
-        cmocka_unit_test(t_another_kind_is_refused_by_name),
+        cmocka_unit_test(t_T304_empty_is_null),
+        cmocka_unit_test(t_T304_merged_namespaces_disappear),
+        cmocka_unit_test(t_T305_each_key_is_visited_though_others_change),
+        cmocka_unit_test(t_T301_another_kind_is_refused_by_name),
         cmocka_unit_test(t_a_value_lives_for_its_time),
         cmocka_unit_test(t_entries_of_a_map_live_each_for_itself),
         cmocka_unit_test(t_cleaning_up_is_bounded),

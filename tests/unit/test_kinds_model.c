@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random operations on states of all kinds, with times to live under a simulated clock, snapshots
  * taken meanwhile, and restores with as many subtasks or others: every answer is that of plain
- * arrays (kinds_ref.h). T-300, T-304. */
+ * arrays (kinds_ref.h). */
 #include "tests/unit/kinds_rig.h"
 
 #define KEY_CNT 40
@@ -517,7 +517,7 @@ run(uint64_t seed, uint32_t key_kind)
 }
 
 static void
-t_every_kind_is_as_plain_arrays(void **unused)
+t_T300_T304_every_kind_is_as_plain_arrays(void **unused)
 {
     (void)unused;
     uint64_t seed = seed_of_run();
@@ -530,7 +530,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t_every_kind_is_as_plain_arrays),
+        cmocka_unit_test(t_T300_T304_every_kind_is_as_plain_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

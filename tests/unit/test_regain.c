@@ -551,10 +551,10 @@ t_T307_T309_lists_are_dealt_out(void **unused)
     }
 }
 
-/* T-309: each subtask reads exactly one whole copy of a broadcast list, whatever the number of
+/* Each subtask reads exactly one whole copy of a broadcast list, whatever the number of
  * subtasks was, also where an old one has left an empty list, or no part at all. */
 static void
-t_a_broadcast_list_is_read_once(void **unused)
+t_T309_a_broadcast_list_is_read_once(void **unused)
 {
     (void)unused;
     static uint64_t buf[4][256];
@@ -690,7 +690,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t_a_broadcast_list_is_read_once),
+        cmocka_unit_test(t_T309_a_broadcast_list_is_read_once),
         cmocka_unit_test(t_declared_states_go_on),
         cmocka_unit_test(t_reduce_goes_on),
         cmocka_unit_test(t_process_goes_on),
