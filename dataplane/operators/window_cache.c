@@ -111,9 +111,7 @@ tally_begin(struct weir_operator *op, int64_t watermark)
 {
     struct window_self *self = op->self;
     weir_window_open_for(self, watermark);
-    bool is_known = self->place.first_ms <= self->place.last_ms;
-    if (self->open_watermark == WEIR_WATERMARK_MAX || !is_known ||
-        !weir_window_cache_serves(self)) {
+    if (self->place.first_ms > self->place.last_ms || !weir_window_cache_serves(self)) {
         return false;
     }
     self->tally.first_ms = self->place.first_ms;
