@@ -144,6 +144,9 @@ WEIR_API bool weir_chain_commits(const struct weir_chain *chain);
 WEIR_API WEIR_MUST_USE int weir_chain_precommit(struct weir_chain *chain, uint64_t id);
 WEIR_API WEIR_MUST_USE int weir_chain_committed(struct weir_chain *chain, uint64_t id);
 WEIR_API WEIR_MUST_USE int weir_chain_aborted(struct weir_chain *chain, uint64_t id);
+/* weir_chain_committed_id - up to which checkpoint all operators have done what they were told;
+ * UINT64_MAX where none takes time for it. */
+WEIR_API uint64_t weir_chain_committed_id(struct weir_chain *chain);
 
 /* weir_chain_ended - every node has finished. */
 WEIR_API bool weir_chain_ended(const struct weir_chain *chain);

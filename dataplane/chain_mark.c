@@ -215,3 +215,16 @@ weir_chain_aborted(struct weir_chain *chain, uint64_t id)
     }
     return 0;
 }
+
+uint64_t
+weir_chain_committed_id(struct weir_chain *chain)
+{
+    uint64_t id = UINT64_MAX;
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        struct weir_operator *op = &chain->nodes[i].op;
+        if (op->type->committed_id != NULL) {
+            id = weir_min_u64(id, op->type->committed_id(op));
+        }
+    }
+    return id;
+}

@@ -153,6 +153,9 @@ struct weir_operator_type {
     /* After open(): where the operator before this one may count rows itself (tally.h). NULL: it
      * may not. */
     struct weir_tally *(*tally)(struct weir_operator *op);
+    /* Up to which checkpoint all is committed, durably, of what committed() was told. NULL: it is
+     * when that returns. Not after close(). */
+    uint64_t (*committed_id)(struct weir_operator *op);
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -328,7 +328,9 @@ stop_at_cut(struct weir_task *task, int rc)
     if (rc < 0) {
         return fail(task, rc);
     }
-    return rc == WEIR_WAIT ? WEIR_POLL_BACKPRESSURED : WEIR_POLL_BUSY;
+    return rc == TASK_HELD   ? WEIR_POLL_HELD
+           : rc == WEIR_WAIT ? WEIR_POLL_BACKPRESSURED
+                             : WEIR_POLL_BUSY;
 }
 
 static enum weir_task_poll
@@ -381,17 +383,27 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 static int
 poll_cut(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
+    struct weir_task_cut *cut = &task->cut;
+    bool is_held = false;
+    if (WEIR_UNLIKELY(cut->asks_hold)) {
+        enum weir_task_hold hold = cut->conf.hold_fn(cut->conf.arg, task, now_ns);
+        cut->asks_hold = hold != WEIR_TASK_HOLD_NEVER;
+        is_held = hold == WEIR_TASK_HOLD_WAIT;
+    }
     int rc;
     do {
         rc = weir_task_cut_letters(task, now_ns);
-        if (rc == 0 && task->cut.step != TASK_CUT_NONE) {
+        if (rc == 0 && !is_held && cut->step != TASK_CUT_NONE) {
             rc = weir_task_cut_run(task, step_cnt, now_ns);
         }
-    } while (rc == WEIR_DONE && task->cut.is_parked);
-    if (rc >= 0 && task->cut.flying_cnt > 0) {
+    } while (rc == WEIR_DONE && !is_held && cut->is_parked);
+    if (rc >= 0 && cut->flying_cnt > 0) {
         weir_task_cut_precommit(task);
     }
-    return rc;
+    if (rc >= 0 && cut->told_id > cut->committed_id) {
+        weir_task_cut_committed(task);
+    }
+    return rc == WEIR_DONE && is_held ? TASK_HELD : rc;
 }
 
 enum weir_task_poll

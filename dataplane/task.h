@@ -46,6 +46,7 @@ enum weir_task_poll {
     WEIR_POLL_BUSY, /* records or events were worked on */
     WEIR_POLL_IDLE, /* nothing to do */
     WEIR_POLL_BACKPRESSURED, /* an output is full */
+    WEIR_POLL_HELD, /* the writing of a snapshot cannot keep up: hold_fn said to wait */
     WEIR_POLL_DONE, /* the task is in a terminal state */
 };
 
@@ -101,14 +102,22 @@ enum weir_task_report_kind {
     WEIR_TASK_SNAPSHOT = 1, /* the parts are in begin_fn's buffer, which is the callee's again */
     WEIR_TASK_PRECOMMITTED, /* of every SNAPSHOT that is not aborted or declined before */
     WEIR_TASK_DECLINED, /* also behind begin_fn: its buffer is the callee's again */
+    WEIR_TASK_COMMITTED, /* operators have committed all up to id, durably; of NOTIFY */
     WEIR_TASK_WAITS, /* out of data: it ends when a checkpoint that begins now is complete */
     WEIR_TASK_ENDED, /* in a terminal state */
+};
+
+/* What hold_fn says. */
+enum weir_task_hold {
+    WEIR_TASK_HOLD_NEVER, /* state may be written freely: it is not asked until the next begin_fn */
+    WEIR_TASK_HOLD_NOT, /* not now */
+    WEIR_TASK_HOLD_WAIT, /* no state is to be written in this poll */
 };
 
 /* What a task tells the outside. Borrowed by report_fn until it returns. */
 struct weir_task_report {
     enum weir_task_report_kind kind;
-    struct weir_mark mark; /* SNAPSHOT: all of it, PRECOMMITTED and DECLINED: id */
+    struct weir_mark mark; /* SNAPSHOT: all of it; PRECOMMITTED, DECLINED, COMMITTED: id */
     struct weir_barrier_gauges gauges; /* SNAPSHOT */
     size_t parts_bytes; /* SNAPSHOT */
     bool is_final; /* SNAPSHOT: the data of the task had ended */
@@ -145,6 +154,9 @@ struct weir_task_checkpoints {
     int (*begin_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
         size_t *ret_bytes);
     void (*report_fn)(void *arg, struct weir_task *task, const struct weir_task_report *report);
+    /* Whether the snapshot that begin_fn has started can bear more writes; asked in each poll.
+     * NULL: it always can. */
+    enum weir_task_hold (*hold_fn)(void *arg, struct weir_task *task, int64_t now_ns);
     const struct weir_task_restore *restore; /* kept, and read in the first poll; NULL: nothing */
 };
 

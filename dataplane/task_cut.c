@@ -263,6 +263,9 @@ notify(struct weir_task *task, uint64_t id)
         free_sources(task);
         weir_task_request(task, WEIR_TASK_REQUEST_STOP);
     }
+    if (weir_chain_commits(task->chain)) {
+        cut->told_id = id;
+    }
     return weir_chain_committed(task->chain, id);
 }
 
@@ -392,6 +395,7 @@ take_snapshot(struct weir_task *task)
         decline(task, cut->mark.id, WEIR_DECLINE_STORAGE, rc);
         return;
     }
+    cut->asks_hold = cut->conf.hold_fn != NULL;
     weir_parts_writer_init(&parts, buf, bytes);
     rc = write_parts(task, cut->mark.id, &parts);
     rc = rc != 0 ? rc : weir_parts_finish(&parts, &bytes);
@@ -430,6 +434,23 @@ weir_task_cut_precommit(struct weir_task *task)
             const struct weir_task_report what = {.kind = WEIR_TASK_PRECOMMITTED, .mark.id = id};
             report(task, &what);
         }
+    }
+}
+
+static void
+report_committed(struct weir_task *task, uint64_t id)
+{
+    const struct weir_task_report what = {.kind = WEIR_TASK_COMMITTED, .mark.id = id};
+    task->cut.committed_id = id;
+    report(task, &what);
+}
+
+void
+weir_task_cut_committed(struct weir_task *task)
+{
+    uint64_t id = weir_min_u64(weir_chain_committed_id(task->chain), task->cut.told_id);
+    if (id > task->cut.committed_id) {
+        report_committed(task, id);
     }
 }
 
@@ -562,8 +583,11 @@ bool
 weir_task_cut_waits(struct weir_task *task)
 {
     struct weir_task_cut *cut = &task->cut;
-    if (!cut->conf.waits_final || cut->is_final_complete || !weir_chain_commits(task->chain)) {
+    if (!cut->conf.waits_final || !weir_chain_commits(task->chain)) {
         return false;
+    }
+    if (cut->is_final_complete) {
+        return cut->told_id > cut->committed_id; /* what it commits is being committed still */
     }
     if (!cut->said_waits) {
         const struct weir_task_report what = {.kind = WEIR_TASK_WAITS};
@@ -589,6 +613,9 @@ weir_task_cut_end(struct weir_task *task)
     }
     if (cut->is_parked) {
         decline(task, cut->parked.id, WEIR_DECLINE_CLOSING, 0);
+    }
+    if (weir_task_state(task) == WEIR_TASK_FINISHED && cut->told_id > cut->committed_id) {
+        report_committed(task, cut->told_id); /* operators do not end before */
     }
     const struct weir_task_report what = {.kind = WEIR_TASK_ENDED, .state = weir_task_state(task)};
     report(task, &what);

@@ -8,6 +8,8 @@
 #include "dataplane/task.h"
 
 #define TASK_GATE_NONE UINT32_MAX
+/* Beside the enum weir_status of a step: hold_fn says to wait. */
+#define TASK_HELD 3
 
 /* How far a task is with what a barrier, a marker or a letter has made due. Between PICK and NONE
  * nothing is taken in. */
@@ -20,6 +22,7 @@ enum task_cut_step {
 
 struct weir_task_cut {
     bool is_on;
+    bool asks_hold; /* hold_fn is to be asked */
     struct weir_task_checkpoints conf;
     struct weir_mbox *mbox;
     struct weir_barrier *barrier;
@@ -42,6 +45,8 @@ struct weir_task_cut {
     uint32_t aborted_cnt; /* ever */
     uint64_t flying[WEIR_TASK_FLYING_CNT_MAX]; /* oldest first */
     uint32_t flying_cnt;
+    uint64_t told_id; /* the last that operators were told to commit */
+    uint64_t committed_id; /* the last that was reported */
     bool is_stopping; /* behind the barrier of stop_id no source emits, until that is complete */
     uint64_t stop_id;
     bool is_final; /* a checkpoint has begun behind all data */
@@ -98,6 +103,8 @@ int weir_task_cut_letters(struct weir_task *task, int64_t now_ns);
 int weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns);
 /* weir_task_cut_precommit - go on with those that wait for it, oldest first. */
 void weir_task_cut_precommit(struct weir_task *task);
+/* weir_task_cut_committed - report what has been committed since the last time. */
+void weir_task_cut_committed(struct weir_task *task);
 /* weir_task_cut_event - a barrier, a marker or an end in task->item, of gate g. True: something is
  * due. */
 bool weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns);

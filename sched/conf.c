@@ -395,24 +395,6 @@ weir_conf_load_env(struct weir_conf *conf, char *const *env)
     return err;
 }
 
-/* Rows stand in the table before a run looks at them: a value that would be ignored is refused. The
- * built-in ones, as `weir config defaults` writes them, change nothing. This goes with the
- * wiring. */
-static int
-refuse_early(const struct weir_conf *conf)
-{
-    for (size_t i = 0; weir_conf_at(conf, i) != NULL; i++) {
-        const struct weir_conf_value *value = weir_conf_at(conf, i);
-        bool is_early = strncmp(value->path, "checkpoints.", 12) == 0;
-        if (is_early && strcmp(value->text, conf_rows[value->key].opt.def) != 0) {
-            return weir_err_push(WEIR_ECONFIG,
-                "%s is set (%s): checkpoints are not there yet in this version", value->path,
-                value->origin);
-        }
-    }
-    return 0;
-}
-
 int
 weir_conf_check(const struct weir_conf *conf)
 {
@@ -428,7 +410,13 @@ weir_conf_check(const struct weir_conf *conf)
                 weir_conf_value(conf, WEIR_CONF_MAX_PARALLELISM)->origin);
         }
     }
-    return refuse_early(conf);
+    const struct weir_conf_value *interval = weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_INTERVAL);
+    if (interval->number != WEIR_CONF_WORD &&
+        weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] == '\0') {
+        return weir_err_push(WEIR_ECONFIG, "%s is %s (%s), and checkpoints.dir is not set",
+            interval->path, interval->text, interval->origin);
+    }
+    return 0;
 }
 
 const struct weir_conf_value *

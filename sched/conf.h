@@ -108,6 +108,10 @@ enum weir_conf_syntax {
         "", "complete checkpoints that are kept")                                                  \
     X(CHECKPOINTS_AFTER_FINISH, "checkpoints.after_finish", BOOL, ANY, PLAIN, "", 0, 1, "true",    \
         "", "take checkpoints also when some tasks have finished")                                 \
+    X(CHECKPOINTS_MODE, "checkpoints.mode", CHOICE, ANY, PLAIN, "", 0, 0, "exactly-once",          \
+        "exactly-once at-least-once",                                                              \
+        "exactly-once: barriers hold back what is behind them; at-least-once: they hold nothing "  \
+        "back, and after a restart some records count twice")                                      \
     X(CHECKPOINTS_SINK, "checkpoints.sink", CHOICE, ANY, PLAIN, "", 0, 0, "exactly-once",          \
         "exactly-once at-least-once",                                                              \
         "exactly-once: sinks show rows once their checkpoint is complete; at-least-once: at "      \

@@ -63,6 +63,7 @@ struct weir_coordinator_conf {
                                * epoch at a time); else they start at once, as Flink's */
     uint32_t task_cnt;
     const bool *task_commits; /* task_cnt: it has a sink that commits after the notification */
+    bool has_no_counts; /* barriers hold nothing back: the sides of a channel are not compared */
     uint32_t channel_cnt;
     const struct weir_ledger_channel *channel; /* names are kept until close */
 };

@@ -45,8 +45,10 @@ all_acked(struct weir_coordinator *coordinator, struct coordinator_slot *slot)
 {
     char evidence[WEIR_LEDGER_TEXT_BYTES];
     uint32_t channel_cnt = coordinator->conf.channel_cnt;
-    uint32_t wrong_cnt =
-        weir_ledger_check(coordinator->channel, slot->line, channel_cnt, evidence, sizeof evidence);
+    uint32_t wrong_cnt = coordinator->conf.has_no_counts
+                             ? 0
+                             : weir_ledger_check(coordinator->channel, slot->line, channel_cnt,
+                                   evidence, sizeof evidence);
     if (wrong_cnt == 0) {
         weir_coordinator_advance(coordinator, slot, WEIR_COORDINATOR_READY);
         store_next(coordinator);

@@ -78,6 +78,7 @@ struct weir_core {
 struct round {
     bool worked;
     bool backpressured;
+    bool held; /* for the sake of a snapshot */
 };
 
 const char *
@@ -310,6 +311,7 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     static const enum weir_core_part parts[] = {[WEIR_POLL_BUSY] = WEIR_CORE_BUSY,
         [WEIR_POLL_IDLE] = WEIR_CORE_IDLE,
         [WEIR_POLL_BACKPRESSURED] = WEIR_CORE_BACKPRESSURED,
+        [WEIR_POLL_HELD] = WEIR_CORE_SNAPSHOT,
         [WEIR_POLL_DONE] = WEIR_CORE_BUSY};
     int64_t from_ns = core->now_ns;
     enum weir_task_poll did = weir_task_poll(task->task, task->step_cnt, from_ns);
@@ -330,12 +332,23 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     task->last = did;
     round->worked = round->worked || did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE;
     round->backpressured = round->backpressured || did == WEIR_POLL_BACKPRESSURED;
+    round->held = round->held || did == WEIR_POLL_HELD;
     if (did == WEIR_POLL_DONE) {
         core->open_cnt--;
         if (core->conf.ended_fn != NULL) {
             core->conf.ended_fn(core->conf.arg, task->task);
         }
     }
+}
+
+/* What a round without work was spent on. */
+static enum weir_core_part
+part_of(const struct round *round)
+{
+    return round->worked          ? WEIR_CORE_BUSY
+           : round->held          ? WEIR_CORE_SNAPSHOT
+           : round->backpressured ? WEIR_CORE_BACKPRESSURED
+                                  : WEIR_CORE_IDLE;
 }
 
 static struct round
@@ -350,9 +363,7 @@ poll_all(struct weir_core *core)
     if (core->conf.io != NULL && weir_io_poll(core->conf.io, core->now_ns) > 0) {
         round.worked = true;
     }
-    account(core, round.worked          ? WEIR_CORE_BUSY
-                  : round.backpressured ? WEIR_CORE_BACKPRESSURED
-                                        : WEIR_CORE_IDLE);
+    account(core, part_of(&round));
     if (core->now_ns >= core->keep_ns) {
         keep_house(core);
     }
@@ -369,16 +380,17 @@ sleep_once(struct weir_core *core, const struct round *round)
     if (again.worked || core->open_cnt == 0 || !weir_doorbell_park_begin(core->doorbell)) {
         return;
     }
-    int64_t timeout_ns = round->backpressured || again.backpressured ? SLEEP_NS_BACKPRESSURED
-                         : core->conf.has_source                     ? SLEEP_NS_SOURCE
-                                                                     : SLEEP_NS_MAX;
+    bool is_short = round->backpressured || again.backpressured || again.held;
+    int64_t timeout_ns = is_short                ? SLEEP_NS_BACKPRESSURED
+                         : core->conf.has_source ? SLEEP_NS_SOURCE
+                                                 : SLEEP_NS_MAX;
     if (core->conf.io != NULL) {
         weir_io_wait(core->conf.io, timeout_ns, weir_doorbell_fd(core->doorbell));
     } else {
         (void)!weir_doorbell_wait(core->doorbell, timeout_ns); /* an error wakes: it polls again */
     }
     weir_doorbell_park_end(core->doorbell);
-    account(core, again.backpressured ? WEIR_CORE_BACKPRESSURED : WEIR_CORE_IDLE);
+    account(core, part_of(&again));
 }
 
 static void
@@ -405,7 +417,7 @@ rest(struct weir_core *core, const struct round *round)
     if (idle_ns >= PAUSE_NS) {
         (void)sched_yield();
     }
-    account(core, round->backpressured ? WEIR_CORE_BACKPRESSURED : WEIR_CORE_IDLE);
+    account(core, part_of(round));
 }
 
 /* --- the thread --- */

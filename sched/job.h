@@ -17,6 +17,7 @@
 #include "base/hist.h"
 #include "base/region.h"
 #include "dataplane/task.h"
+#include "sched/coordinator.h"
 #include "sched/core.h"
 #include "sched/graph.h"
 #include "sched/plan.h"
@@ -29,7 +30,18 @@ enum weir_job_poller {
     WEIR_JOB_SEEDED, /* one thread, an order drawn from a seed */
 };
 
+/* Checkpoints of a job; those of its configuration that have no unit of their own. */
+struct weir_job_checkpoint_options {
+    const char *dir; /* NULL: none are taken; borrowed until the job is deleted */
+    bool is_tracked; /* at least once: barriers hold nothing back */
+    bool is_sink_early; /* sinks show rows at once, and again after a restart */
+    uint32_t retained;
+    int64_t throttle_max_ns;
+    struct weir_coordinator_conf coordinator; /* times and limits */
+};
+
 struct weir_job_options {
+    struct weir_job_checkpoint_options checkpoints;
     enum weir_job_poller poller;
     uint64_t seed;
     uint32_t batch_rows;
@@ -77,6 +89,35 @@ WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
 /* weir_job_latency - from the intended time of a row (a source with a rate has one) to its arrival
  * at a sink, over all sinks; empty where nothing had an intended time. After the run. */
 WEIR_API void weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist);
+/* One complete checkpoint. */
+struct weir_job_checkpoint_record {
+    uint64_t id;
+    int64_t utc_ns; /* when it was triggered */
+    int64_t duration_ns; /* from there until it was stored */
+    int64_t stall_ns; /* the longest that a task did nothing else for it */
+    int64_t align_ns; /* the longest of a task, from its first barrier to its last */
+    int64_t start_delay_ns; /* the longest, until a first barrier */
+    uint64_t align_bytes; /* taken in by tasks between the two */
+    uint64_t bytes; /* written */
+    uint64_t state_bytes; /* of all files that it consists of */
+};
+
+#define WEIR_JOB_CHECKPOINT_RECORD_CNT_MAX 1024
+
+struct weir_job_checkpoint_view {
+    bool is_on;
+    uint64_t completed_cnt;
+    uint64_t failed_cnt;
+    uint64_t epoch;
+    struct weir_job_checkpoint_record last; /* id 0: none yet */
+};
+
+/* weir_job_checkpoints - how they go; any thread. */
+WEIR_API void weir_job_checkpoints(struct weir_job *job, struct weir_job_checkpoint_view *ret_view);
+/* weir_job_checkpoint_at - complete checkpoint idx of the run, the oldest that is remembered first;
+ * NULL past the end. After the run. */
+WEIR_API const struct weir_job_checkpoint_record *
+weir_job_checkpoint_at(const struct weir_job *job, uint32_t idx);
 /* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
 WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
 

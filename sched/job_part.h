@@ -30,12 +30,14 @@ struct job_core {
 struct job_partition {
     struct weir_partition_conf conf;
     struct weir_job *job;
+    uint32_t stage;
     uint32_t core;
     uint32_t *to_core;
     struct weir_buf_pool pool;
 };
 
 struct job_run;
+struct weir_job_checkpoint;
 
 struct weir_job {
     struct weir_env *env;
@@ -55,6 +57,7 @@ struct weir_job {
     struct job_stage *stage;
     struct job_core *core;
     uint32_t io_cnt;
+    struct weir_job_checkpoint *checkpoint; /* NULL: none are taken */
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
@@ -66,6 +69,14 @@ struct weir_job {
 void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 /* weir_job_wake_all - a request was left for the tasks: no core may sleep over it. */
 void weir_job_wake_all(struct weir_job *job);
+/* weir_job_wake_stage - a letter was left for the task of a stage. */
+void weir_job_wake_stage(struct weir_job *job, uint32_t stage);
+/* weir_job_clock - of the cores; NULL under the seeded poller. */
+const struct weir_clock *weir_job_clock(const struct weir_job *job);
+/* weir_job_pin_keeper - the calling thread keeps to the cores of what is no task. */
+void weir_job_pin_keeper(const struct weir_job *job);
+/* weir_job_request_tasks - to the tasks at once, as if no checkpoints were taken. */
+void weir_job_request_tasks(struct weir_job *job, enum weir_task_request request);
 /* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
  * made. */
 int weir_job_open_run(struct weir_job *job);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job_run.c: who polls a job's tasks, until all have ended. */
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "io/io.h"
+#include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
 #include "sched/poller.h"
 #include "sched/departure.h"
@@ -43,6 +45,34 @@ weir_job_wake_all(struct weir_job *job)
     }
 }
 
+void
+weir_job_wake_stage(struct weir_job *job, uint32_t stage)
+{
+    if (job->run != NULL) {
+        weir_core_wake(job->run->cores[job->plan->stages[stage].core]);
+    }
+}
+
+const struct weir_clock *
+weir_job_clock(const struct weir_job *job)
+{
+    return job->run != NULL ? &job->run->clock : NULL;
+}
+
+void
+weir_job_pin_keeper(const struct weir_job *job)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (int cpu = weir_cpuset_next(&job->plan->housekeeping, 0); cpu >= 0;
+         cpu = weir_cpuset_next(&job->plan->housekeeping, (uint32_t)cpu + 1)) {
+        CPU_SET((size_t)cpu, &cpus);
+    }
+    if (CPU_COUNT(&cpus) > 0) {
+        (void)sched_setaffinity(0, sizeof cpus, &cpus); /* refused: where the process may run */
+    }
+}
+
 /* The first failure in the order of stages; canceled tasks have no cause of their own. */
 static int
 job_error(struct weir_job *job)
@@ -59,12 +89,13 @@ job_error(struct weir_job *job)
                 weir_task_error(task), "task %s: %s", weir_task_name(task), weir_task_cause(task));
         }
     }
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+    int rc = job->checkpoint != NULL ? weir_job_checkpoint_error(job->checkpoint) : 0;
+    for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
         if (weir_task_state(job->stage[s].task) == WEIR_TASK_CANCELED) {
             return weir_err_push(WEIR_ECANCELED, "job %s", weir_env_job_name(job->env));
         }
     }
-    return 0;
+    return rc;
 }
 
 /* One task's failure ends the job. */
@@ -76,6 +107,25 @@ task_ended(void *arg, struct weir_task *task)
     }
 }
 
+static bool
+poll_checkpoints(void *arg, int64_t now_ns)
+{
+    struct weir_job *job = (struct weir_job *)arg;
+    return weir_job_checkpoint_poll(job->checkpoint, now_ns);
+}
+
+static int64_t
+checkpoints_due_ns(void *arg)
+{
+    return weir_job_checkpoint_due_ns(((struct weir_job *)arg)->checkpoint);
+}
+
+static bool
+checkpoints_are_over(void *arg)
+{
+    return weir_job_checkpoint_is_over(((struct weir_job *)arg)->checkpoint);
+}
+
 /* One thread polls the tasks in an order drawn from the seed. */
 static int
 run_seeded(struct weir_job *job)
@@ -84,6 +134,12 @@ run_seeded(struct weir_job *job)
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         tasks[s] = job->stage[s].task;
     }
+    const struct weir_poller_side side = {
+        .poll_fn = poll_checkpoints,
+        .due_fn = checkpoints_due_ns,
+        .is_over_fn = checkpoints_are_over,
+        .io = job->checkpoint != NULL ? weir_job_checkpoint_io(job->checkpoint) : NULL,
+    };
     const struct weir_poller_conf conf = {
         .seed = job->options.seed,
         .tasks = tasks,
@@ -92,8 +148,12 @@ run_seeded(struct weir_job *job)
         .step_cnt_max = STEP_CNT,
         .ended_fn = task_ended,
         .arg = job,
+        .side = job->checkpoint != NULL ? &side : NULL,
     };
     int rc = weir_io_start(job->core[0].io);
+    if (rc == 0 && job->checkpoint != NULL) {
+        rc = weir_job_checkpoint_begin(job->checkpoint, 0);
+    }
     if (rc == 0) {
         rc = weir_poller_run(&conf);
     }
@@ -247,7 +307,7 @@ static int
 run_threads(struct weir_job *job)
 {
     struct job_run *run = job->run;
-    int rc = 0;
+    int rc = job->checkpoint != NULL ? weir_job_checkpoint_start(job->checkpoint) : 0;
     for (uint32_t c = 0; c < run->core_cnt && rc == 0; c++) {
         rc = weir_core_start(run->cores[c]);
         run->started_cnt += rc == 0;
@@ -258,6 +318,9 @@ run_threads(struct weir_job *job)
         look_around(job); /* a job shorter than the interval is looked at once, too */
     }
     wait_for_cores(job);
+    if (job->checkpoint != NULL) {
+        weir_job_checkpoint_join(job->checkpoint);
+    }
     return rc != 0 ? rc : job_error(job);
 }
 

@@ -11,6 +11,7 @@
 #include "dataplane/keygroup.h"
 #include "io/io.h"
 #include "sched/graph_node.h"
+#include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
 
 /* "edge." and a number. */
@@ -211,7 +212,8 @@ add_operators(struct build *b)
         struct weir_chain_node_conf *node = &b->nodes[i];
         node->name = from->name;
         node->type = from->type;
-        node->conf = from->conf;
+        node->conf = b->job->checkpoint != NULL ? weir_job_checkpoint_conf(b->job->checkpoint, from)
+                                                : from->conf;
         for (uint32_t k = 0; k < WEIR_OPERATOR_INPUT_CNT_MAX; k++) {
             node->in_schema[k] = from->in_schema[k];
         }
@@ -298,6 +300,7 @@ add_partition(struct build *b, uint32_t edge)
         return rc;
     }
     partition->job = job;
+    partition->stage = b->idx;
     partition->core = b->planned->core;
     partition->to_core = job_alloc(job, (cnt + 1) * sizeof(uint32_t));
     partition->conf.partitioner = link->partitioner;
@@ -413,13 +416,19 @@ add_arena(struct build *b)
     if (rc != 0) {
         return rc;
     }
+    uint64_t arena_bytes = job->checkpoint != NULL ? weir_job_checkpoint_arena_bytes(bytes) : bytes;
     const struct weir_arena_spec spec = {
         .name = b->planned->name,
         .max_parallelism = job->max_parallelism,
         .groups = weir_keygroup_range_of(b->planned->subtask, parallelism, job->max_parallelism),
     };
     b->stage->has_arena = true;
-    return weir_arena_init(&b->stage->arena, &spec, mem, bytes);
+    rc = weir_arena_init(&b->stage->arena, &spec, mem, arena_bytes);
+    if (rc == 0 && job->checkpoint != NULL) {
+        rc = weir_job_checkpoint_arena(
+            job->checkpoint, b->idx, (char *)mem + arena_bytes, bytes - arena_bytes);
+    }
+    return rc;
 }
 
 static int
@@ -447,6 +456,8 @@ build_stage(struct weir_job *job, uint32_t idx)
             .buf_bytes = job->plan->buffer_bytes},
         .gates = stage->gates,
         .gate_cnt = stage->gate_cnt,
+        .checkpoints =
+            job->checkpoint != NULL ? weir_job_checkpoint_task(job->checkpoint, idx) : NULL,
     };
     stage->operators = b.planned->operators;
     stage->operator_cnt = b.planned->operator_cnt;
@@ -580,6 +591,9 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     if (rc == 0) {
         rc = open_cores(job);
     }
+    if (rc == 0 && options->checkpoints.dir != NULL) {
+        rc = weir_job_checkpoint_new(job, &job->checkpoint);
+    }
     for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
         (void)edge_format(job, e);
     }
@@ -608,6 +622,9 @@ weir_job_delete(struct weir_job *job)
     weir_job_close_run(job);
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_task_delete(job->stage[s].task);
+    }
+    weir_job_checkpoint_delete(job->checkpoint);
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_region_close(job->stage[s].state);
     }
     for (uint32_t c = 0; c < job->io_cnt; c++) {
@@ -631,7 +648,7 @@ weir_job_delete(struct weir_job *job)
 }
 
 void
-weir_job_request(struct weir_job *job, enum weir_task_request request)
+weir_job_request_tasks(struct weir_job *job, enum weir_task_request request)
 {
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_task_request(job->stage[s].task, request);
@@ -639,85 +656,14 @@ weir_job_request(struct weir_job *job, enum weir_task_request request)
     weir_job_wake_all(job);
 }
 
-/* ---- looking ---- */
-
-uint32_t
-weir_job_task_cnt(const struct weir_job *job)
-{
-    return job->plan->stage_cnt;
-}
-
-struct weir_task *
-weir_job_task(struct weir_job *job, uint32_t stage)
-{
-    return job->stage[stage].task;
-}
-
-uint32_t
-weir_job_operator_cnt(const struct weir_job *job)
-{
-    return job->env->node_cnt;
-}
-
+/* A stop with checkpoints leaves the job as it is at one of them, so that it can go on from
+ * there. */
 void
-weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_operator_sum *ret_sum)
+weir_job_request(struct weir_job *job, enum weir_task_request request)
 {
-    memset(ret_sum, 0, sizeof *ret_sum);
-    ret_sum->name = job->env->node[idx].name;
-    ret_sum->watermark = WEIR_WATERMARK_MAX;
-    bool is_bounded = true;
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        for (uint32_t i = 0; i < job->stage[s].operator_cnt; i++) {
-            if (job->stage[s].operators[i] == idx) {
-                struct weir_task_counts counts = weir_task_counts(job->stage[s].task, i);
-                ret_sum->rows_in += counts.rows_in;
-                ret_sum->rows_out += counts.rows_out;
-                ret_sum->rows_late += counts.rows_late;
-                ret_sum->rows_bad += counts.rows_bad;
-                ret_sum->work_done += counts.work_done;
-                ret_sum->work_all += counts.work_all;
-                ret_sum->watermark = weir_min_i64(ret_sum->watermark, counts.watermark);
-                is_bounded = is_bounded && counts.work_all > 0;
-            }
-        }
+    if (job->checkpoint != NULL && request == WEIR_TASK_REQUEST_STOP) {
+        weir_job_checkpoint_stop(job->checkpoint);
+        return;
     }
-    ret_sum->work_all = is_bounded ? ret_sum->work_all : 0;
-}
-
-int64_t
-weir_job_wall_ns(const struct weir_job *job)
-{
-    int64_t begin_ns = INT64_MAX;
-    int64_t end_ns = INT64_MIN;
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        const struct job_stage *stage = &job->stage[s];
-        bool has_source = false;
-        for (uint32_t i = 0; i < stage->operator_cnt; i++) {
-            has_source |= job->env->node[stage->operators[i]].type->input_cnt == 0;
-        }
-        int64_t ended_ns = weir_task_end_ns(stage->task); /* 0: it did not get so far */
-        if (has_source && ended_ns != 0) {
-            begin_ns = weir_min_i64(begin_ns, weir_task_begin_ns(stage->task));
-        }
-        end_ns = weir_max_i64(end_ns, ended_ns);
-    }
-    return end_ns > begin_ns ? end_ns - begin_ns : 0;
-}
-
-void
-weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist)
-{
-    weir_hist_init(ret_hist);
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        const struct weir_hist *hist = weir_task_latency(job->stage[s].task);
-        if (hist != NULL) {
-            weir_hist_merge(ret_hist, hist);
-        }
-    }
-}
-
-const char *
-weir_job_fallback_at(const struct weir_job *job, uint32_t idx)
-{
-    return idx < job->fallback_cnt ? job->fallback[idx] : NULL;
+    weir_job_request_tasks(job, request);
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "io/io.h"
+#include "sched/checkpoint_conf.h"
 #include "sched/lease.h"
 #include "sched/table.h"
 
@@ -366,6 +367,20 @@ weir_launch_plan(struct weir_launch *launch, bool hold)
 
 /* ---- the job ---- */
 
+/* In the order of the words of the rows. */
+static void
+take_checkpoints(const struct weir_conf *conf, struct weir_job_checkpoint_options *ret_options)
+{
+    const char *dir = weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR);
+    memset(ret_options, 0, sizeof *ret_options);
+    ret_options->dir = dir[0] != '\0' ? dir : NULL;
+    ret_options->is_tracked = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MODE) == 1;
+    ret_options->is_sink_early = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_SINK) == 1;
+    ret_options->retained = (uint32_t)weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_RETAINED);
+    ret_options->throttle_max_ns = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_THROTTLE_MAX);
+    weir_checkpoint_conf_coordinator(conf, &ret_options->coordinator);
+}
+
 int
 weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
 {
@@ -374,7 +389,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     static const enum weir_io_kind engines[] = {WEIR_IO_AUTO, WEIR_IO_URING, WEIR_IO_POSIX};
     int64_t seed = weir_conf_i64(conf, WEIR_CONF_POLLER);
     int64_t max_parallelism = weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM);
-    const struct weir_job_options options = {
+    struct weir_job_options options = {
         .poller = seed == WEIR_CONF_WORD ? WEIR_JOB_THREADS : WEIR_JOB_SEEDED,
         .seed = seed == WEIR_CONF_WORD ? 0 : (uint64_t)seed,
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
@@ -384,6 +399,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .small_pages = strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
         .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1,
     };
+    take_checkpoints(conf, &options.checkpoints);
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
 }
 

@@ -45,6 +45,23 @@ publish(struct poller *poller)
     }
 }
 
+static bool
+flies(const struct weir_io *io)
+{
+    return io != NULL && weir_io_flying_cnt(io) > 0;
+}
+
+/* The side's files are real: wait for them. False: none are under way. */
+static bool
+wait_for_side(const struct weir_poller_side *side)
+{
+    if (side == NULL || !flies(side->io)) {
+        return false;
+    }
+    weir_io_wait(side->io, WAIT_NS, -1);
+    return true;
+}
+
 /* Nobody had anything to do: wait for what is real, then let time jump. */
 static int
 pass_time(struct poller *poller)
@@ -53,9 +70,16 @@ pass_time(struct poller *poller)
     publish(poller);
     poller->idle_cnt = 0;
     poller->stuck_cnt++;
-    if (io == NULL || weir_io_flying_cnt(io) == 0) {
+    const struct weir_poller_side *side = poller->conf->side;
+    if (wait_for_side(side)) {
+        poller->stuck_cnt = 0;
+        return 0;
+    }
+    if (!flies(io)) {
         /* A source may wait for a time that it alone knows: jump, further every time. */
-        poller->now_ns += WAIT_NS << weir_min_u32(poller->stuck_cnt, JUMP_LG2_MAX);
+        int64_t to_ns = poller->now_ns + (WAIT_NS << weir_min_u32(poller->stuck_cnt, JUMP_LG2_MAX));
+        int64_t side_ns = side != NULL ? side->due_fn(poller->conf->arg) : INT64_MAX;
+        poller->now_ns = weir_max_i64(poller->now_ns, weir_min_i64(to_ns, side_ns));
         return poller->stuck_cnt > WEIR_POLLER_STUCK_ROUND_CNT ? say_stuck(poller) : 0;
     }
     int64_t due_ns = weir_io_due_ns(io);
@@ -69,22 +93,36 @@ pass_time(struct poller *poller)
 }
 
 static void
+note(struct poller *poller, bool worked)
+{
+    poller->idle_cnt = worked ? 0 : poller->idle_cnt + 1;
+    poller->stuck_cnt = worked ? 0 : poller->stuck_cnt;
+}
+
+static void
+poll_side(struct poller *poller)
+{
+    poller->now_ns += (int64_t)weir_rng_below(&poller->rng, (uint64_t)POLL_NS_MAX);
+    note(poller, poller->conf->side->poll_fn(poller->conf->arg, poller->now_ns));
+}
+
+static void
 poll_one(struct poller *poller)
 {
     const struct weir_poller_conf *conf = poller->conf;
-    uint32_t at = (uint32_t)weir_rng_below(&poller->rng, poller->open_cnt);
+    uint32_t at =
+        (uint32_t)weir_rng_below(&poller->rng, poller->open_cnt + (conf->side != NULL ? 1 : 0));
+    if (at == poller->open_cnt) {
+        poll_side(poller);
+        return;
+    }
     uint32_t step_cnt = 1 + (uint32_t)weir_rng_below(&poller->rng, conf->step_cnt_max);
     struct weir_task *task = poller->open[at];
     poller->now_ns += (int64_t)weir_rng_below(&poller->rng, (uint64_t)POLL_NS_MAX);
     uint32_t io_cnt = conf->io != NULL ? weir_io_poll(conf->io, poller->now_ns) : 0;
     enum weir_task_poll did = weir_task_poll(task, step_cnt, poller->now_ns);
     weir_task_settle(task, poller->now_ns); /* simulated work takes no time */
-    if (did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE || io_cnt > 0) {
-        poller->idle_cnt = 0;
-        poller->stuck_cnt = 0;
-    } else {
-        poller->idle_cnt++;
-    }
+    note(poller, did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE || io_cnt > 0);
     if (did == WEIR_POLL_DONE) {
         poller->open_cnt--;
         poller->open[at] = poller->open[poller->open_cnt];
@@ -92,6 +130,13 @@ poll_one(struct poller *poller)
             conf->ended_fn(conf->arg, task);
         }
     }
+}
+
+static bool
+is_open(const struct poller *poller)
+{
+    const struct weir_poller_side *side = poller->conf->side;
+    return poller->open_cnt > 0 || (side != NULL && !side->is_over_fn(poller->conf->arg));
 }
 
 int
@@ -107,7 +152,7 @@ weir_poller_run(const struct weir_poller_conf *conf)
     }
     weir_rng_init(&poller.rng, conf->seed);
     int err = 0;
-    for (uint64_t poll = 1; err == 0 && poller.open_cnt > 0; poll++) {
+    for (uint64_t poll = 1; err == 0 && is_open(&poller); poll++) {
         poll_one(&poller);
         if (poll % PUBLISH_POLL_CNT == 0) {
             publish(&poller);

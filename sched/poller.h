@@ -17,6 +17,14 @@ struct weir_io;
  * enough for the random order to have asked every task many times. */
 #define WEIR_POLLER_STUCK_ROUND_CNT 64
 
+/* Something that is no task, and is polled like one: the storage core. */
+struct weir_poller_side {
+    bool (*poll_fn)(void *arg, int64_t now_ns); /* whether anything was done */
+    int64_t (*due_fn)(void *arg); /* when it wants to be polled, if nothing happens before */
+    bool (*is_over_fn)(void *arg); /* asked once all tasks have ended */
+    struct weir_io *io; /* its own; it polls that itself */
+};
+
 struct weir_poller_conf {
     uint64_t seed;
     int64_t start_ns;
@@ -27,6 +35,7 @@ struct weir_poller_conf {
     /* A task has ended. */
     void (*ended_fn)(void *arg, struct weir_task *task);
     void *arg;
+    const struct weir_poller_side *side; /* or NULL; arg is its, too */
 };
 
 /* weir_poller_run - poll until all tasks have ended.

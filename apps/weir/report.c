@@ -90,6 +90,18 @@ weir_report_cores(const struct weir_job *job, const struct weir_plan *plan)
     return list;
 }
 
+json_t *
+weir_report_checkpoint(const struct weir_job_checkpoint_record *record)
+{
+    char utc[WEIR_CLOCK_TEXT_BYTES];
+    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)record->id,
+        "triggered", weir_clock_utc_text(record->utc_ns, utc), "duration_ns",
+        (json_int_t)record->duration_ns, "stall_ns", (json_int_t)record->stall_ns, "alignment_ns",
+        (json_int_t)record->align_ns, "start_delay_ns", (json_int_t)record->start_delay_ns,
+        "alignment_bytes", (json_int_t)record->align_bytes, "written_bytes",
+        (json_int_t)record->bytes, "bytes", (json_int_t)record->state_bytes);
+}
+
 static json_t *
 departures_json(const struct weir_run_result *result)
 {
@@ -140,6 +152,18 @@ host_json(const struct weir_run_result *result)
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:f}", "name", name.nodename, "kernel",
         name.release, "cpu", model, "cpus", weir_cpuset_print(&cgroup->cpus, cpus, sizeof cpus),
         "memory_bytes", (json_int_t)cgroup->memory_bytes, "cpu_quota", cgroup->cpu_quota);
+}
+
+/* Complete checkpoints of the run, the newest last. */
+static json_t *
+checkpoints_json(const struct weir_run_result *result)
+{
+    json_t *list = json_array();
+    const struct weir_job_checkpoint_record *record;
+    for (uint32_t i = 0; (record = weir_job_checkpoint_at(result->job, i)) != NULL; i++) {
+        json_array_append_new(list, weir_report_checkpoint(record));
+    }
+    return list;
 }
 
 static json_t *
@@ -199,7 +223,7 @@ report_json(const struct weir_run_result *result)
         doc, "poll_gap_ns", json_integer((json_int_t)weir_job_poll_gap_ns(result->job)));
     json_object_set_new(doc, "vertices", weir_report_vertices(result->job));
     json_object_set_new(doc, "restored_checkpoint", json_null());
-    json_object_set_new(doc, "checkpoints", json_array());
+    json_object_set_new(doc, "checkpoints", checkpoints_json(result));
     json_object_set_new(doc, "departures", departures_json(result));
     json_object_set_new(doc, "plan", plan_json(result));
     json_object_set_new(doc, "host", host_json(result));

@@ -20,6 +20,7 @@ WEIR_MUST_USE int weir_report_write(const struct weir_run_result *result, const 
  * job too; any thread. Owner: the lists are the caller's. */
 json_t *weir_report_vertices(const struct weir_job *job);
 json_t *weir_report_cores(const struct weir_job *job, const struct weir_plan *plan);
+json_t *weir_report_checkpoint(const struct weir_job_checkpoint_record *record);
 /* weir_report_print - a few lines to stderr. */
 void weir_report_print(const struct weir_run_result *result);
 

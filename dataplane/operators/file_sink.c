@@ -618,5 +618,6 @@ const struct weir_operator_type weir_file_sink_type = {
     .restore = weir_file_sink_restore,
     .precommit = weir_file_sink_precommit,
     .committed = weir_file_sink_committed,
+    .committed_id = weir_file_sink_committed_id,
     .aborted = weir_file_sink_aborted,
 };

@@ -234,6 +234,7 @@ void weir_file_sink_txn_close(struct sink *sink);
 int weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
 int weir_file_sink_precommit(struct weir_operator *op, uint64_t id);
 int weir_file_sink_committed(struct weir_operator *op, uint64_t id);
+uint64_t weir_file_sink_committed_id(struct weir_operator *op);
 int weir_file_sink_aborted(struct weir_operator *op, uint64_t id);
 
 /* What the sink leaves in a snapshot.

@@ -583,6 +583,22 @@ weir_file_sink_committed(struct weir_operator *op, uint64_t id)
     return txn->dead != 0 ? say(sink) : 0;
 }
 
+uint64_t
+weir_file_sink_committed_id(struct weir_operator *op)
+{
+    struct sink *sink = op->self;
+    struct sink_txn *txn = sink->txn;
+    if (txn == NULL) {
+        return UINT64_MAX;
+    }
+    uint64_t id = txn->commit_id;
+    for (uint64_t i = txn->first; i < txn->next; i++) {
+        uint64_t lists = part_of(txn, i)->checkpoint_id;
+        id = lists != 0 && lists <= id ? lists - 1 : id; /* it is forgotten once D is synced */
+    }
+    return id;
+}
+
 int
 weir_file_sink_aborted(struct weir_operator *op, uint64_t id)
 {

@@ -240,7 +240,7 @@ static inline void
 on_report(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
     static const char *const names[] = {
-        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "WAITS", "ENDED"};
+        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS", "ENDED"};
     struct stage *s = arg;
     (void)task;
     const char *who = "";

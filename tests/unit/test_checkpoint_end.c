@@ -31,7 +31,7 @@ t_a_full_ring_holds_a_barrier_and_nothing_passes_it(void **state)
     post(s, WEIR_TASK_NOTIFY, 1);
     post(s, WEIR_TASK_ABORT, 99);
     assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_BACKPRESSURED);
-    assert_log(s, "committed b 1\ncommitted a 1\naborted b 99\naborted a 99\n");
+    assert_log(s, "committed b 1\ncommitted a 1\naborted b 99\naborted a 99\nCOMMITTED 1\n");
     /* One output is emptied, then the other: each sees all in order, once. */
     char seen[OUT_CNT][1024] = {{0}};
     for (uint32_t i = 0; i < 60; i++) {
@@ -145,7 +145,7 @@ t_the_end_waits_for_a_checkpoint_behind_all_data(void **state)
     assert_out(s, "");
     post(s, WEIR_TASK_NOTIFY, 2);
     settle(s);
-    assert_log(s, "committed b 2\ncommitted a 2\nENDED finished 0\n");
+    assert_log(s, "committed b 2\ncommitted a 2\nCOMMITTED 2\nENDED finished 0\n");
     assert_int_equal(weir_task_state(s->task), WEIR_TASK_FINISHED);
     stage_close(s);
 }

@@ -352,6 +352,10 @@ on_report(void *arg, struct weir_task *task, const struct weir_task_report *repo
     case WEIR_TASK_DECLINED:
         fail_checkpoint(w, id);
         break;
+    case WEIR_TASK_COMMITTED:
+        assert_int_equal(m->idx, SINK);
+        assert_int_equal(id, w->committed);
+        break;
     case WEIR_TASK_WAITS:
         assert_int_equal(m->idx, SINK);
         w->waits = true;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/task_file.h"
+
+#include <string.h>
+
+#include "dataplane/snapshot.h"
+
+void
+weir_task_file_init(struct weir_task_file *file, char *parts, uint64_t parts_bytes)
+{
+    memset(file, 0, sizeof *file);
+    memcpy(file->head.magic, "WEIRTASK", sizeof file->head.magic);
+    file->head.version = WEIR_TASK_FILE_VERSION;
+    file->head.parts_bytes = parts_bytes;
+    file->parts = parts;
+    uint64_t end = weir_align_up(parts_bytes, sizeof(uint64_t));
+    memset(parts + parts_bytes, 0, end - parts_bytes);
+}
+
+void
+weir_task_file_pages(
+    struct weir_task_file *file, const struct weir_arena *arena, struct weir_capture *capture)
+{
+    file->capture = capture;
+    file->head.capture_version = WEIR_CAPTURE_VERSION;
+    file->head.base_checkpoint = capture->is_full ? 0 : weir_capture_base(capture);
+    file->head.page_cnt = arena->page_cnt;
+    file->head.table_cnt = arena->spec.table_cnt_max;
+    file->head.max_parallelism = arena->spec.max_parallelism;
+    file->head.group_first = arena->spec.groups.first;
+    file->head.group_cnt = arena->spec.groups.cnt;
+}
+
+/* The rest of [from, from + bytes), of which `at` stands at off, as far as there is room. */
+static uint64_t
+copy(const struct weir_task_file *file, char *to, uint64_t room)
+{
+    uint64_t head_bytes = sizeof file->head;
+    bool is_head = file->at < head_bytes;
+    const char *from =
+        is_head ? (const char *)&file->head + file->at : file->parts + (file->at - head_bytes);
+    uint64_t end =
+        is_head ? head_bytes : head_bytes + weir_align_up(file->head.parts_bytes, sizeof(uint64_t));
+    uint64_t bytes = weir_min_u64(room, end - file->at);
+    memcpy(to, from, bytes);
+    return bytes;
+}
+
+int64_t
+weir_task_file_fill(void *arg, void *buf, uint64_t bytes)
+{
+    struct weir_task_file *file = arg;
+    uint64_t used = 0;
+    for (;;) {
+        uint64_t got = copy(file, (char *)buf + used, bytes - used);
+        if (got == 0) {
+            break;
+        }
+        file->at += got;
+        used += got;
+    }
+    if (used > 0) {
+        return (int64_t)used;
+    }
+    if (file->capture == NULL) {
+        return 0;
+    }
+    if (bytes < WEIR_CAPTURE_RECORD_BYTES_MAX) {
+        return WEIR_SNAPSHOT_FULL;
+    }
+    int64_t got = weir_capture_fill(file->capture, buf, bytes);
+    return got == WEIR_AGAIN ? WEIR_SNAPSHOT_BUSY : got == WEIR_DONE ? 0 : got;
+}
+
+const char *
+weir_task_file_check(const void *bytes_at, uint64_t bytes)
+{
+    struct weir_task_file_head head;
+    if (bytes < sizeof head) {
+        return "it is too short for the head of a task's file";
+    }
+    memcpy(&head, bytes_at, sizeof head);
+    if (memcmp(head.magic, "WEIRTASK", sizeof head.magic) != 0) {
+        return "it is not the file of a task";
+    }
+    if (head.version != WEIR_TASK_FILE_VERSION) {
+        return "it is of another version";
+    }
+    if (head.capture_version != 0 && head.capture_version != WEIR_CAPTURE_VERSION) {
+        return "its state pages are of another version";
+    }
+    return NULL;
+}

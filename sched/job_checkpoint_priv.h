@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job_checkpoint_priv.h: the storage core's state, shared by job_checkpoint*.c.
+ *
+ * A slot is one task's part of one checkpoint:
+ *
+ *   FREE -> lent to the core, which fills the parts -> SAID -> WRITING -> DURABLE -> FREE
+ *                                                       |         |          |
+ *                                                       |     ABORTING -> UNLINKING
+ *                                                       '-> TIDYING <--------'-> FREE
+ */
+#ifndef WEIR_SCHED_JOB_CHECKPOINT_PRIV_H
+#define WEIR_SCHED_JOB_CHECKPOINT_PRIV_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "base/doorbell.h"
+#include "base/mbox.h"
+#include "dataplane/operators/file_sink.h"
+#include "dataplane/parts.h"
+#include "dataplane/task_file.h"
+#include "io/relay.h"
+#include "sched/job_checkpoint.h"
+#include "sched/job_part.h"
+#include "sched/store.h"
+
+#define CP_NONE UINT32_MAX
+/* Room for the small parts of a task: address space, of which what is used is touched. */
+#define CP_PARTS_BYTES (16 * WEIR_MIB)
+/* One more than may be under way, for what is left of one that was given up. */
+#define CP_SLOT_CNT_MAX 5
+/* Checkpoints that are known at a time: pending ones and those that wait for commits. */
+#define CP_FLIGHT_CNT_MAX 64
+/* Letters that wait for a task whose mailbox is full: no core reads them, so its job is stuck. */
+#define CP_OUT_CNT 128
+#define CP_WHY_BYTES 384
+
+/* Of storage's own mailbox, beside enum weir_task_report_kind. */
+#define CP_LETTER_STOP 100
+
+enum cp_slot_state {
+    SLOT_FREE, /* or lent to the core */
+    SLOT_SAID,
+    SLOT_WRITING,
+    SLOT_DURABLE,
+    SLOT_ABORTING,
+    SLOT_UNLINKING,
+    SLOT_TIDYING,
+};
+
+struct cp_slot {
+    struct weir_relay relay; /* first; UNLINKING */
+    /* writer: the core sets it, the storage core clears it */
+    WEIR_ATOMIC(uint32_t) is_lent;
+    /* writer: the core, until its letter */
+    uint64_t id;
+    char *parts;
+    bool has_epoch; /* of the arena */
+    uint64_t page_bytes; /* in use when it began */
+    int64_t stall_ns;
+    /* writer: the storage core */
+    enum cp_slot_state state;
+    bool is_precommitted;
+    bool is_acked;
+    int32_t dir; /* UNLINKING */
+    struct weir_snapshot *writer;
+    struct weir_task_file file;
+    struct weir_snapshot_source source;
+    struct weir_parts_reader reader;
+    struct weir_ledger_entry *entry;
+    uint32_t entry_cnt;
+};
+
+struct cp_out {
+    uint32_t kind; /* enum weir_task_letter */
+    struct weir_mark mark;
+};
+
+struct cp_stage {
+    struct weir_job_checkpoint *checkpoint;
+    uint32_t idx;
+    struct weir_task_checkpoints conf;
+    struct weir_arena *arena; /* NULL: no state pages */
+    struct weir_capture capture;
+    bool commits;
+    uint32_t channel_cnt; /* ends of channels that the task has */
+    struct cp_slot *slot; /* slot_cnt of the job */
+    /* writer: the core */
+    uint32_t open_slot; /* begun, its snapshot is not said yet */
+    int64_t begin_ns;
+    int64_t held_at_ns; /* the last poll that was held; 0: it was not */
+    struct weir_ledger_entry *last; /* at the task's end */
+    uint32_t last_cnt;
+    char why[CP_WHY_BYTES];
+    /* writer: both */
+    WEIR_ATOMIC(uint32_t) has_why; /* the core sets it, the storage core clears it */
+    WEIR_ATOMIC(int64_t) held_ns; /* writer: the core; of the newest snapshot */
+    /* writer: the storage core */
+    enum weir_coordinator_task_state state;
+    bool has_ended;
+    bool waits;
+    struct weir_snapshot_ack *chain; /* files of the last complete checkpoint, the full one first */
+    uint32_t chain_cnt;
+    struct cp_out out[CP_OUT_CNT];
+    uint32_t out_at;
+    uint32_t out_cnt;
+};
+
+/* What is known of one checkpoint. */
+struct cp_flight {
+    uint64_t id; /* 0: free */
+    int64_t triggered_ns;
+    int64_t started_utc_ns;
+    struct weir_job_checkpoint_record record;
+    bool *is_finished; /* [stage] */
+};
+
+enum cp_store_job { STORE_IDLE, STORE_COMMITS, STORE_TIDIES };
+
+struct weir_job_checkpoint {
+    struct weir_job *job;
+    struct weir_job_checkpoint_options options;
+    struct weir_io *io;
+    struct weir_clock clock; /* for UTC */
+    struct weir_store *store;
+    struct weir_coordinator *coordinator;
+    struct weir_mbox *mbox;
+    struct weir_doorbell *doorbell;
+    struct cp_stage *stage;
+    uint32_t stage_cnt;
+    uint32_t slot_cnt;
+    struct weir_ledger_channel *channel;
+    struct weir_file_sink_conf **sink; /* [operator of the graph], NULL where it is none */
+    struct cp_flight flight[CP_FLIGHT_CNT_MAX];
+    /* writer: the storage core */
+    int64_t now_ns;
+    bool begun;
+    bool worked; /* in this poll */
+    bool is_suspended;
+    uint32_t ended_cnt;
+    enum cp_store_job store_job;
+    uint64_t storing_id; /* to be stored, or being it; 0: none */
+    bool tidy_wanted;
+    uint64_t notified_id; /* the last that tasks were told */
+    uint64_t finished_id; /* up to which finished tasks count as having committed */
+    int64_t retry_ns; /* when a checkpoint that somebody waits for is asked for again */
+    bool stop_wanted;
+    bool stop_asked;
+    int error;
+    char error_text[WEIR_COORDINATOR_TEXT_BYTES + WEIR_STORE_TEXT_BYTES];
+    /* the thread */
+    pthread_t thread;
+    bool has_thread;
+    sem_t ready;
+    int start_err;
+    char start_text[1024];
+    WEIR_ATOMIC(uint32_t) is_quit; /* nothing was started: end */
+    /* what others look at */
+    pthread_mutex_t look_mutex;
+    struct weir_job_checkpoint_view view;
+    struct weir_job_checkpoint_record *records;
+};
+
+/* weir_job_checkpoint_drain - do what the coordinator says; after each message to it. */
+void weir_job_checkpoint_drain(struct weir_job_checkpoint *checkpoint);
+struct cp_flight *weir_job_checkpoint_flight(struct weir_job_checkpoint *checkpoint, uint64_t id);
+/* weir_job_checkpoint_fail - the job has to end. */
+void weir_job_checkpoint_fail(struct weir_job_checkpoint *checkpoint, int err, const char *text);
+
+/* ---- job_checkpoint_task.c: slots ---- */
+
+int weir_job_checkpoint_slots_new(struct cp_stage *stage);
+/* weir_job_checkpoint_slots_open - their writers; io has started. */
+int weir_job_checkpoint_slots_open(struct cp_stage *stage);
+/* weir_job_checkpoint_slots_close - what they have of io; by its owner. */
+void weir_job_checkpoint_slots_close(struct cp_stage *stage);
+void weir_job_checkpoint_slots_delete(struct cp_stage *stage);
+/* weir_job_checkpoint_letter - what a task has said. */
+void weir_job_checkpoint_letter(
+    struct weir_job_checkpoint *checkpoint, const struct weir_letter *letter);
+void weir_job_checkpoint_slot_poll(struct cp_stage *stage, struct cp_slot *slot);
+/* weir_job_checkpoint_slot_drop - no checkpoint will use it. */
+void weir_job_checkpoint_slot_drop(struct cp_stage *stage, struct cp_slot *slot);
+void weir_job_checkpoint_slot_free(struct cp_slot *slot);
+/* weir_job_checkpoint_slot_of - of a checkpoint, or NULL. */
+struct cp_slot *weir_job_checkpoint_slot_of(const struct cp_stage *stage, uint64_t id);
+
+/* ---- job_checkpoint_store.c ---- */
+
+/* weir_job_checkpoint_store_poll - commit what is to be stored, tidy. */
+void weir_job_checkpoint_store_poll(struct weir_job_checkpoint *checkpoint);
+/* weir_job_checkpoint_completed - files of id are the base of those that follow. */
+void
+weir_job_checkpoint_completed(struct weir_job_checkpoint *checkpoint, struct cp_flight *flight);
+
+#endif

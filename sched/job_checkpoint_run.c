@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who polls the storage core: its begin, its thread, and what others see of it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "io/io.h"
+#include "sched/graph_node.h"
+#include "sched/job_checkpoint_priv.h"
+
+/* A file is being written, whose pages may wait for nothing but a look. */
+#define LOOK_NS (200 * WEIR_US)
+#define SLEEP_NS_MAX (500 * WEIR_MS)
+#define START_WAIT_NS WEIR_MS
+
+/* ---- the start ---- */
+
+static int
+start_store(struct weir_job_checkpoint *cp)
+{
+    const struct weir_store_config config = {.io = cp->io,
+        .kind = WEIR_STORE_FS,
+        .root = cp->options.dir,
+        .job = cp->job->env->job_name,
+        .retained_cnt = cp->options.retained,
+        .sinks_committed_max = WEIR_STORE_COMMITTED_UNKNOWN,
+        .strict = cp->job->options.strict};
+    int rc = weir_store_open(&config, &cp->store);
+    if (rc != 0) {
+        return rc;
+    }
+    weir_store_start(cp->store);
+    while ((rc = weir_store_poll(cp->store)) == WEIR_RELAY_BUSY) {
+        weir_io_wait(cp->io, START_WAIT_NS, -1);
+        (void)weir_io_poll(cp->io, weir_io_clock_ns(cp->io));
+    }
+    if (rc != 0) {
+        return weir_err_push(rc, "%s", weir_store_fault(cp->store));
+    }
+    if (weir_store_warning(cp->store)[0] != '\0') {
+        weir_log(WEIR_LOG_WARNING, 0, "%s", weir_store_warning(cp->store));
+    }
+    return 0;
+}
+
+/* Rows go on where a checkpoint ends: who does not say to restore it would start them again. */
+static int
+check_restored(const struct weir_job_checkpoint *cp)
+{
+    const struct weir_manifest *restored = weir_store_restored(cp->store);
+    if (restored == NULL) {
+        return 0;
+    }
+    return weir_err_push(WEIR_ECONFIG,
+        "checkpoints.dir %s holds checkpoint %" PRIu64 " of job %s: give another directory, or "
+        "remove %s/%s to start from nothing",
+        cp->options.dir, restored->checkpoint, cp->job->env->job_name, cp->options.dir,
+        cp->job->env->job_name);
+}
+
+static int
+make_coordinator(struct weir_job_checkpoint *cp)
+{
+    struct weir_coordinator_conf conf = cp->options.coordinator;
+    bool *task_commits = calloc(cp->stage_cnt + 1, sizeof *task_commits);
+    if (task_commits == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "the coordinator of checkpoints");
+    }
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        task_commits[s] = cp->stage[s].commits;
+    }
+    conf.job = weir_store_job(cp->store);
+    conf.epoch = weir_store_epoch(cp->store);
+    conf.id_last = weir_store_checkpoint_next(cp->store) - 1;
+    conf.is_savepoint_queued = true;
+    conf.has_no_counts = cp->options.is_tracked;
+    conf.task_cnt = cp->stage_cnt;
+    conf.task_commits = task_commits;
+    conf.channel_cnt = cp->job->plan->channel_cnt;
+    conf.channel = cp->channel;
+    int rc = weir_coordinator_new(&conf, &cp->coordinator);
+    free(task_commits);
+    return rc;
+}
+
+/* All tasks are there, and will be started now. */
+static void
+announce(struct weir_job_checkpoint *cp, int64_t now_ns)
+{
+    const struct weir_manifest *restored = weir_store_restored(cp->store);
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        const struct weir_coordinator_task task = {
+            .task = s, .attempt = 1, .state = WEIR_COORDINATOR_TASK_STARTING};
+        (void)weir_coordinator_task(cp->coordinator, &task, now_ns);
+        weir_job_checkpoint_drain(cp);
+    }
+    for (uint32_t i = 0; i < cp->job->env->node_cnt; i++) {
+        if (cp->sink[i] != NULL) {
+            cp->sink[i]->checkpoints.epoch = weir_store_epoch(cp->store);
+            cp->sink[i]->checkpoints.restored_id = restored != NULL ? restored->checkpoint : 0;
+        }
+    }
+    cp->now_ns = now_ns;
+    (void)pthread_mutex_lock(&cp->look_mutex);
+    cp->view.epoch = weir_store_epoch(cp->store);
+    (void)pthread_mutex_unlock(&cp->look_mutex);
+    weir_coordinator_start(cp->coordinator, now_ns);
+    weir_job_checkpoint_drain(cp);
+    cp->begun = true;
+}
+
+int
+weir_job_checkpoint_begin(struct weir_job_checkpoint *cp, int64_t now_ns)
+{
+    int rc = weir_io_start(cp->io);
+    rc = rc != 0 ? rc : start_store(cp);
+    rc = rc != 0 ? rc : check_restored(cp);
+    for (uint32_t s = 0; s < cp->stage_cnt && rc == 0; s++) {
+        rc = weir_job_checkpoint_slots_open(&cp->stage[s]);
+    }
+    rc = rc != 0 ? rc : make_coordinator(cp);
+    if (rc == 0) {
+        announce(cp, now_ns);
+    }
+    return rc;
+}
+
+void
+weir_job_checkpoint_end(struct weir_job_checkpoint *cp)
+{
+    for (uint32_t s = 0; cp->store != NULL && s < cp->stage_cnt; s++) {
+        weir_job_checkpoint_slots_close(&cp->stage[s]);
+    }
+    weir_store_close(cp->store);
+    cp->store = NULL;
+}
+
+/* ---- the thread ---- */
+
+static bool
+is_writing(const struct weir_job_checkpoint *cp)
+{
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        for (uint32_t i = 0; i < cp->slot_cnt; i++) {
+            enum cp_slot_state state = cp->stage[s].slot[i].state;
+            if (state == SLOT_WRITING || state == SLOT_ABORTING) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void
+sleep_once(struct weir_job_checkpoint *cp, const struct weir_clock *clock)
+{
+    weir_doorbell_listen(cp->doorbell);
+    if (weir_job_checkpoint_poll(cp, weir_clock_ns(clock)) ||
+        !weir_doorbell_park_begin(cp->doorbell)) {
+        return;
+    }
+    int64_t due_ns = weir_job_checkpoint_due_ns(cp);
+    int64_t wait_ns = due_ns == WEIR_COORDINATOR_NEVER ? SLEEP_NS_MAX : due_ns - cp->now_ns;
+    wait_ns = weir_min_i64(wait_ns, is_writing(cp) ? LOOK_NS : SLEEP_NS_MAX);
+    weir_io_wait(cp->io, weir_max_i64(wait_ns, 0), weir_doorbell_fd(cp->doorbell));
+    weir_doorbell_park_end(cp->doorbell);
+}
+
+static void *
+thread_main(void *arg)
+{
+    struct weir_job_checkpoint *cp = arg;
+    const struct weir_clock *clock = weir_job_clock(cp->job);
+    (void)pthread_setname_np(pthread_self(), "weir-storage");
+    weir_job_pin_keeper(cp->job);
+    cp->start_err = weir_job_checkpoint_begin(cp, weir_clock_ns(clock));
+    if (cp->start_err != 0) {
+        weir_err_save(cp->start_text, sizeof cp->start_text);
+        weir_err_clear();
+    }
+    (void)sem_post(&cp->ready);
+    /* relaxed: it carries nothing. */
+    while (cp->start_err == 0 && !weir_job_checkpoint_is_over(cp) &&
+           weir_load_rlx(&cp->is_quit) == 0) {
+        if (!weir_job_checkpoint_poll(cp, weir_clock_ns(clock))) {
+            sleep_once(cp, clock);
+        }
+    }
+    weir_job_checkpoint_end(cp);
+    return NULL;
+}
+
+int
+weir_job_checkpoint_start(struct weir_job_checkpoint *cp)
+{
+    pthread_attr_t attr;
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGBUS); /* as of cores */
+    if (pthread_attr_init(&attr) != 0) {
+        return weir_err_push(WEIR_ENOMEM, "the thread of checkpoints");
+    }
+    (void)pthread_attr_setsigmask_np(&attr, &all);
+    int errnum = pthread_create(&cp->thread, &attr, thread_main, cp);
+    (void)pthread_attr_destroy(&attr);
+    if (errnum != 0) {
+        return weir_err_errno(errnum, "start the thread of checkpoints");
+    }
+    while (sem_wait(&cp->ready) != 0) {
+    }
+    cp->has_thread = true;
+    if (cp->start_err != 0) {
+        weir_job_checkpoint_join(cp);
+        return weir_err_push(cp->start_err, "%s", cp->start_text);
+    }
+    return 0;
+}
+
+void
+weir_job_checkpoint_join(struct weir_job_checkpoint *cp)
+{
+    if (cp->has_thread) {
+        for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+            if (weir_task_state(weir_job_task(cp->job, s)) == WEIR_TASK_CREATED) {
+                weir_store_rlx(&cp->is_quit, 1); /* relaxed: see thread_main */
+            }
+        }
+        weir_doorbell_ring_shared(cp->doorbell, 0);
+        (void)pthread_join(cp->thread, NULL);
+        cp->has_thread = false;
+    }
+}
+
+/* ---- from outside ---- */
+
+void
+weir_job_checkpoint_stop(struct weir_job_checkpoint *cp)
+{
+    const struct weir_letter letter = {.kind = CP_LETTER_STOP};
+    (void)!weir_mbox_put(cp->mbox, &letter); /* full: who asked sees it, and asks again */
+    weir_doorbell_ring_shared(cp->doorbell, 0);
+}
+
+int
+weir_job_checkpoint_error(struct weir_job_checkpoint *cp)
+{
+    return cp->error != 0 ? weir_err_push(cp->error, "%s", cp->error_text) : 0;
+}
+
+void
+weir_job_checkpoints(struct weir_job *job, struct weir_job_checkpoint_view *ret_view)
+{
+    struct weir_job_checkpoint *cp = job->checkpoint;
+    memset(ret_view, 0, sizeof *ret_view);
+    if (cp != NULL) {
+        (void)pthread_mutex_lock(&cp->look_mutex);
+        *ret_view = cp->view;
+        (void)pthread_mutex_unlock(&cp->look_mutex);
+    }
+}
+
+const struct weir_job_checkpoint_record *
+weir_job_checkpoint_at(const struct weir_job *job, uint32_t idx)
+{
+    const struct weir_job_checkpoint *cp = job->checkpoint;
+    uint64_t cnt = cp != NULL ? cp->view.completed_cnt : 0;
+    uint64_t kept = weir_min_u64(cnt, WEIR_JOB_CHECKPOINT_RECORD_CNT_MAX);
+    return idx < kept ? &cp->records[(cnt - kept + idx) % WEIR_JOB_CHECKPOINT_RECORD_CNT_MAX]
+                      : NULL;
+}
