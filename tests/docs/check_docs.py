@@ -134,7 +134,8 @@ def keys_of(value, path=""):
 def check_report(weir, env, tap):
     with tempfile.TemporaryDirectory(prefix="weir-docs-") as name:
         report = pathlib.Path(name) / "report.json"
-        result = shell(f"{weir} run nexmark -p events=gen:1000,seed=1 --name docs --report {report}",
+        result = shell(f"{weir} run nexmark -p events=gen:1000,seed=1 -p output=o.csv --name docs "
+                       f"--set checkpoints.dir=checkpoints --report {report}",
                        name, env)
         found = keys_of(json.loads(report.read_text())) if result.returncode == 0 else set()
     text = (ROOT / "docs/report.md").read_text()
