@@ -222,8 +222,11 @@ name_apply(struct weir_restore *restore, const struct weir_table_name *name)
     if (name->table_idx >= restore->spec.table_cnt_max || restore->table[name->table_idx] != 0) {
         return damaged(restore, "names a table twice, or one that there cannot be");
     }
+    const struct weir_restore_spec *how = &restore->spec;
+    bool is_going = name->is_going != 0 ||
+                    (how->is_known_fn != NULL && !how->is_known_fn(how->arg, name->state_id));
     struct weir_table *t = NULL;
-    int err = name->is_going != 0 ? 0 : name_match(restore, name, &t);
+    int err = is_going ? 0 : name_match(restore, name, &t);
     if (err == 0 && t == NULL) {
         struct weir_table_spec spec = {
             name->state_id, name->key_kind, name->val_bytes, name->tail_cnt};
@@ -232,7 +235,7 @@ name_apply(struct weir_restore *restore, const struct weir_table_name *name)
             struct weir_table_name *now =
                 (struct weir_table_name *)weir_arena_ptr(restore->arena, t->name);
             now->owner = name->owner;
-            now->is_going = name->is_going;
+            now->is_going = is_going;
         }
     }
     if (err == 0) {
@@ -278,7 +281,7 @@ static int
 value_move(void *arg, const struct weir_table *t, void *val)
 {
     struct weir_restore *restore = (struct weir_restore *)arg;
-    return restore->spec.value_fn == NULL
+    return restore->spec.value_fn == NULL || weir_table_name(t)->is_going != 0
                ? 0
                : restore->spec.value_fn(restore->spec.arg, restore, t, val);
 }

@@ -38,6 +38,9 @@ struct weir_restore_spec {
     uint32_t table_cnt_max;
     bool is_in_place;
     weir_restore_value_fn *value_fn; /* NULL: values hold no references */
+    /* Whether a state is one of the arena's operators; tables of others are given up, and blobs
+     * that their values refer to stay behind. NULL: all are. */
+    bool (*is_known_fn)(void *arg, uint32_t state_id);
     void *arg;
 };
 

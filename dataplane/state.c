@@ -17,9 +17,8 @@ weir_state_id(const char *uid, const char *name)
     return id != 0 ? id : 1;
 }
 
-/* The states of an operator in order: those of its type, then those of its conf. */
-static const struct weir_state_desc *
-desc_at(const struct weir_state_owner *owner, uint32_t idx)
+const struct weir_state_desc *
+weir_state_desc_at(const struct weir_state_owner *owner, uint32_t idx)
 {
     const struct weir_operator_type *type = owner->type;
     if (idx < type->state_cnt) {
@@ -34,7 +33,7 @@ const struct weir_state_desc *
 weir_state_desc_of(const struct weir_state_owner *owner, uint32_t state_id)
 {
     const struct weir_state_desc *desc;
-    for (uint32_t i = 0; (desc = desc_at(owner, i)) != NULL; i++) {
+    for (uint32_t i = 0; (desc = weir_state_desc_at(owner, i)) != NULL; i++) {
         if (weir_state_id(owner->uid, desc->name) == state_id) {
             return desc;
         }
@@ -47,7 +46,7 @@ weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt)
 {
     for (uint32_t i = 0; i < owner_cnt; i++) {
         const struct weir_state_desc *desc;
-        for (uint32_t s = 0; (desc = desc_at(&owners[i], s)) != NULL; s++) {
+        for (uint32_t s = 0; (desc = weir_state_desc_at(&owners[i], s)) != NULL; s++) {
             uint32_t id = weir_state_id(owners[i].uid, desc->name);
             for (uint32_t j = 0; j <= i; j++) {
                 const struct weir_state_desc *other = weir_state_desc_of(&owners[j], id);

@@ -63,6 +63,10 @@ struct weir_state_owner {
 };
 WEIR_API WEIR_MUST_USE int
 weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt);
+/* weir_state_desc_at - state idx of an operator: those of its type, then those of its conf; NULL
+ * past the end. */
+WEIR_API const struct weir_state_desc *
+weir_state_desc_at(const struct weir_state_owner *owner, uint32_t idx);
 /* weir_state_desc_of - the state of that number among those of an operator, or NULL. */
 WEIR_API const struct weir_state_desc *
 weir_state_desc_of(const struct weir_state_owner *owner, uint32_t state_id);

@@ -453,6 +453,12 @@ weir_task_request(struct weir_task *task, enum weir_task_request request)
     }
 }
 
+struct weir_operator *
+weir_task_operator(struct weir_task *task, uint32_t node)
+{
+    return weir_chain_operator(task->chain, node);
+}
+
 int
 weir_task_error(const struct weir_task *task)
 {

@@ -195,6 +195,8 @@ WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request r
 WEIR_API WEIR_MUST_USE int
 weir_task_post(struct weir_task *task, enum weir_task_letter letter, const struct weir_mark *mark);
 WEIR_API const char *weir_decline_name(enum weir_decline decline);
+/* weir_task_operator - node `node`, for who puts its state back before the first poll. */
+WEIR_API struct weir_operator *weir_task_operator(struct weir_task *task, uint32_t node);
 /* weir_task_state - any thread. */
 WEIR_API enum weir_task_state weir_task_state(const struct weir_task *task);
 WEIR_API const char *weir_task_state_name(enum weir_task_state state);

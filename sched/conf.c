@@ -395,6 +395,12 @@ weir_conf_load_env(struct weir_conf *conf, char *const *env)
     return err;
 }
 
+bool
+weir_conf_is_default(const struct weir_conf_value *value)
+{
+    return value->key != WEIR_CONF_CNT && strcmp(value->text, conf_rows[value->key].opt.def) == 0;
+}
+
 int
 weir_conf_check(const struct weir_conf *conf)
 {

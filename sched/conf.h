@@ -262,6 +262,8 @@ weir_conf_param(const struct weir_conf *conf, const char *name);
 /* weir_conf_at - every value: the keys in the order of the table, then vertices, then parameters;
  * NULL past the end. */
 WEIR_API const struct weir_conf_value *weir_conf_at(const struct weir_conf *conf, size_t idx);
+/* weir_conf_is_default - a key's value that is, in words, the one it has when nobody sets it. */
+WEIR_API bool weir_conf_is_default(const struct weir_conf_value *value);
 /* weir_conf_pipeline - the `pipeline:` of the highest file that has one, and that file; else NULL.
  */
 WEIR_API const struct weir_yaml_node *

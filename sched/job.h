@@ -40,8 +40,38 @@ struct weir_job_checkpoint_options {
     struct weir_coordinator_conf coordinator; /* times and limits */
 };
 
+enum weir_job_restore_from {
+    WEIR_JOB_RESTORE_NONE, /* a directory that holds checkpoints of the job is refused */
+    WEIR_JOB_RESTORE_LATEST, /* what the directory says; nothing where it is empty */
+    WEIR_JOB_RESTORE_PATH, /* the one that `path` names */
+};
+
+/* How far the reading of a checkpoint is. */
+struct weir_job_restore_progress {
+    uint64_t checkpoint;
+    uint64_t bytes_done;
+    uint64_t bytes_all;
+    int64_t elapsed_ns;
+    bool is_done; /* the last call */
+};
+
+/* What a job with checkpoints starts from. All that it points to is borrowed until the job is
+ * deleted. */
+struct weir_job_restore_options {
+    enum weir_job_restore_from from;
+    const char *path; /* PATH: a manifest, a job's directory, or one that holds jobs' */
+    /* Engines before this one began with `path`, under a supervisor: what they have stored since
+     * counts, and `path` only where that is nothing. */
+    bool prefers_latest;
+    bool drops_unknown; /* state of operators that the job does not have is left behind */
+    /* Told now and then while files are read, by the thread that reads them; may be NULL. */
+    void (*progress_fn)(void *arg, const struct weir_job_restore_progress *progress);
+    void *progress_arg;
+};
+
 struct weir_job_options {
     struct weir_job_checkpoint_options checkpoints;
+    struct weir_job_restore_options restore;
     enum weir_job_poller poller;
     uint64_t seed;
     uint32_t batch_rows;
@@ -104,16 +134,26 @@ struct weir_job_checkpoint_record {
 
 #define WEIR_JOB_CHECKPOINT_RECORD_CNT_MAX 1024
 
+/* What the job has started from. */
+struct weir_job_restored {
+    uint64_t checkpoint; /* 0: nothing */
+    uint64_t epoch; /* that wrote it */
+    uint64_t bytes; /* of its files */
+    int64_t elapsed_ns; /* from the first read until the state was in its place */
+    uint32_t file_cnt;
+};
 struct weir_job_checkpoint_view {
     bool is_on;
     uint64_t completed_cnt;
     uint64_t failed_cnt;
     uint64_t epoch;
     struct weir_job_checkpoint_record last; /* id 0: none yet */
+    struct weir_job_restored restored;
 };
 
 /* weir_job_checkpoints - how they go; any thread. */
-WEIR_API void weir_job_checkpoints(struct weir_job *job, struct weir_job_checkpoint_view *ret_view);
+WEIR_API void
+weir_job_checkpoints(const struct weir_job *job, struct weir_job_checkpoint_view *ret_view);
 /* weir_job_checkpoint_at - complete checkpoint idx of the run, the oldest that is remembered first;
  * NULL past the end. After the run. */
 WEIR_API const struct weir_job_checkpoint_record *

@@ -22,6 +22,7 @@
 #include "io/relay.h"
 #include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
+#include "sched/job_restore.h"
 #include "sched/store.h"
 
 #define CP_NONE UINT32_MAX
@@ -122,7 +123,9 @@ struct weir_job_checkpoint {
     struct weir_job_checkpoint_options options;
     struct weir_io *io;
     struct weir_clock clock; /* for UTC */
-    struct weir_store *store;
+    struct weir_job_restore_conf restore_conf;
+    struct weir_job_restore *restore;
+    struct weir_store *store; /* restore's */
     struct weir_coordinator *coordinator;
     struct weir_mbox *mbox;
     struct weir_doorbell *doorbell;

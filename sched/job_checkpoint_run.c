@@ -16,51 +16,27 @@
 /* A file is being written, whose pages may wait for nothing but a look. */
 #define LOOK_NS (200 * WEIR_US)
 #define SLEEP_NS_MAX (500 * WEIR_MS)
-#define START_WAIT_NS WEIR_MS
 
 /* ---- the start ---- */
 
+/* Which checkpoint is the truth, and the state that it holds into its place. */
 static int
 start_store(struct weir_job_checkpoint *cp)
 {
-    const struct weir_store_config config = {.io = cp->io,
-        .kind = WEIR_STORE_FS,
-        .root = cp->options.dir,
+    cp->restore_conf = (struct weir_job_restore_conf){.dir = cp->options.dir,
         .job = cp->job->env->job_name,
+        .how = cp->job->options.restore,
         .retained_cnt = cp->options.retained,
-        .sinks_committed_max = WEIR_STORE_COMMITTED_UNKNOWN,
         .strict = cp->job->options.strict};
-    int rc = weir_store_open(&config, &cp->store);
+    int rc = weir_job_restore_start(cp->io, &cp->restore_conf, &cp->restore);
     if (rc != 0) {
         return rc;
     }
-    weir_store_start(cp->store);
-    while ((rc = weir_store_poll(cp->store)) == WEIR_RELAY_BUSY) {
-        weir_io_wait(cp->io, START_WAIT_NS, -1);
-        (void)weir_io_poll(cp->io, weir_io_clock_ns(cp->io));
-    }
-    if (rc != 0) {
-        return weir_err_push(rc, "%s", weir_store_fault(cp->store));
-    }
+    cp->store = weir_job_restore_store(cp->restore);
     if (weir_store_warning(cp->store)[0] != '\0') {
         weir_log(WEIR_LOG_WARNING, 0, "%s", weir_store_warning(cp->store));
     }
-    return 0;
-}
-
-/* Rows go on where a checkpoint ends: who does not say to restore it would start them again. */
-static int
-check_restored(const struct weir_job_checkpoint *cp)
-{
-    const struct weir_manifest *restored = weir_store_restored(cp->store);
-    if (restored == NULL) {
-        return 0;
-    }
-    return weir_err_push(WEIR_ECONFIG,
-        "checkpoints.dir %s holds checkpoint %" PRIu64 " of job %s: give another directory, or "
-        "remove %s/%s to start from nothing",
-        cp->options.dir, restored->checkpoint, cp->job->env->job_name, cp->options.dir,
-        cp->job->env->job_name);
+    return weir_job_restore_load(cp->restore, cp->job);
 }
 
 static int
@@ -92,7 +68,7 @@ make_coordinator(struct weir_job_checkpoint *cp)
 static void
 announce(struct weir_job_checkpoint *cp, int64_t now_ns)
 {
-    const struct weir_manifest *restored = weir_store_restored(cp->store);
+    const struct weir_manifest *restored = weir_job_restore_manifest(cp->restore);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         const struct weir_coordinator_task task = {
             .task = s, .attempt = 1, .state = WEIR_COORDINATOR_TASK_STARTING};
@@ -108,6 +84,7 @@ announce(struct weir_job_checkpoint *cp, int64_t now_ns)
     cp->now_ns = now_ns;
     (void)pthread_mutex_lock(&cp->look_mutex);
     cp->view.epoch = weir_store_epoch(cp->store);
+    cp->view.restored = cp->job->restored;
     (void)pthread_mutex_unlock(&cp->look_mutex);
     weir_coordinator_start(cp->coordinator, now_ns);
     weir_job_checkpoint_drain(cp);
@@ -119,7 +96,6 @@ weir_job_checkpoint_begin(struct weir_job_checkpoint *cp, int64_t now_ns)
 {
     int rc = weir_io_start(cp->io);
     rc = rc != 0 ? rc : start_store(cp);
-    rc = rc != 0 ? rc : check_restored(cp);
     for (uint32_t s = 0; s < cp->stage_cnt && rc == 0; s++) {
         rc = weir_job_checkpoint_slots_open(&cp->stage[s]);
     }
@@ -136,7 +112,8 @@ weir_job_checkpoint_end(struct weir_job_checkpoint *cp)
     for (uint32_t s = 0; cp->store != NULL && s < cp->stage_cnt; s++) {
         weir_job_checkpoint_slots_close(&cp->stage[s]);
     }
-    weir_store_close(cp->store);
+    weir_job_restore_close(cp->restore); /* and the store */
+    cp->restore = NULL;
     cp->store = NULL;
 }
 
@@ -253,7 +230,7 @@ weir_job_checkpoint_error(struct weir_job_checkpoint *cp)
 }
 
 void
-weir_job_checkpoints(struct weir_job *job, struct weir_job_checkpoint_view *ret_view)
+weir_job_checkpoints(const struct weir_job *job, struct weir_job_checkpoint_view *ret_view)
 {
     struct weir_job_checkpoint *cp = job->checkpoint;
     memset(ret_view, 0, sizeof *ret_view);

@@ -38,6 +38,17 @@ lists_free(struct lists *lists)
     free(lists->state_id);
 }
 
+static uint32_t
+state_cnt_of(const struct weir_graph_node *node)
+{
+    const struct weir_state_owner owner = {node->name, node->type, node->conf};
+    uint32_t cnt = 0;
+    while (weir_state_desc_at(&owner, cnt) != NULL) {
+        cnt++;
+    }
+    return cnt;
+}
+
 static bool
 lists_new(const struct weir_job_checkpoint *cp, struct lists *lists)
 {
@@ -49,7 +60,7 @@ lists_new(const struct weir_job_checkpoint *cp, struct lists *lists)
         nodes += job->plan->stages[s].operator_cnt;
     }
     for (uint32_t i = 0; i < job->env->node_cnt; i++) {
-        states += job->env->node[i].type->state_cnt;
+        states += state_cnt_of(&job->env->node[i]);
     }
     memset(lists, 0, sizeof *lists);
     lists->file = calloc(files + 1, sizeof *lists->file);
@@ -79,11 +90,13 @@ list_operators(const struct weir_job_checkpoint *cp, struct lists *lists)
         *to = (struct weir_manifest_operator){.uid = node->name,
             .name = node->type->name,
             .state_ids = &lists->state_id[state_cnt],
-            .state_id_cnt = node->type->state_cnt,
+            .state_id_cnt = state_cnt_of(node),
             .parallelism_max = job->max_parallelism,
             .parallelism = node->parallelism};
-        for (uint32_t s = 0; s < node->type->state_cnt; s++) {
-            lists->state_id[state_cnt++] = weir_state_id(node->name, node->type->states[s].name);
+        const struct weir_state_owner owner = {node->name, node->type, node->conf};
+        for (uint32_t s = 0; s < to->state_id_cnt; s++) {
+            lists->state_id[state_cnt++] =
+                weir_state_id(node->name, weir_state_desc_at(&owner, s)->name);
         }
     }
     lists->manifest.operator_cnt = job->env->node_cnt;
@@ -192,7 +205,7 @@ commit(struct weir_job_checkpoint *cp, struct cp_flight *flight)
     manifest->sources = lists.source;
     manifest->transactions = lists.transaction;
     manifest->counters = lists.counter;
-    const struct weir_manifest *restored = weir_store_restored(cp->store);
+    const struct weir_manifest *restored = weir_job_restore_manifest(cp->restore);
     if (restored != NULL) {
         manifest->parent_checkpoint = restored->checkpoint;
         manifest->parent_epoch = restored->epoch;

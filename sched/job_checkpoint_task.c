@@ -203,7 +203,8 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
         .after_end = cp->options.coordinator.is_after_finish,
         .waits_final = true,
         .begin_fn = begin_fn,
-        .report_fn = report_fn};
+        .report_fn = report_fn,
+        .restore = &cp->job->restore};
     stage->slot = weir_env_alloc(env, cp->slot_cnt * sizeof *stage->slot);
     stage->last = weir_env_alloc(env, (stage->channel_cnt + 1) * sizeof *stage->last);
     stage->chain =

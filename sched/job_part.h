@@ -63,6 +63,8 @@ struct weir_job {
     struct weir_region_report report;
     const char *fallback[JOB_FALLBACK_CNT_MAX];
     uint32_t fallback_cnt;
+    struct weir_task_restore restore; /* what tasks start from */
+    struct weir_job_restored restored;
 };
 
 /* weir_job_wake - core `from` has published something for core `to`. */

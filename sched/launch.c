@@ -31,6 +31,7 @@ struct weir_launch {
     char *cut_text[VERTEX_CNT_MAX];
     const char *cut[CUT_CNT_MAX];
     uint32_t cut_cnt;
+    struct weir_job_restore_options restore;
     char note[256]; /* what the plan could not have, "": nothing */
 };
 
@@ -390,6 +391,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     int64_t seed = weir_conf_i64(conf, WEIR_CONF_POLLER);
     int64_t max_parallelism = weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM);
     struct weir_job_options options = {
+        .restore = launch->restore,
         .poller = seed == WEIR_CONF_WORD ? WEIR_JOB_THREADS : WEIR_JOB_SEEDED,
         .seed = seed == WEIR_CONF_WORD ? 0 : (uint64_t)seed,
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
@@ -401,6 +403,12 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     };
     take_checkpoints(conf, &options.checkpoints);
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
+}
+
+void
+weir_launch_restore(struct weir_launch *launch, const struct weir_job_restore_options *options)
+{
+    launch->restore = *options;
 }
 
 const char *

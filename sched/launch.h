@@ -44,6 +44,10 @@ WEIR_API void weir_launch_close(struct weir_launch *launch);
 WEIR_API WEIR_MUST_USE int weir_launch_plan(struct weir_launch *launch, bool hold);
 /* weir_launch_job - carve and wire the planned job. Errors: those of weir_job_new. */
 WEIR_API WEIR_MUST_USE int weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job);
+/* weir_launch_restore - what the job is to start from, before weir_launch_job; else from
+ * nothing. */
+WEIR_API void
+weir_launch_restore(struct weir_launch *launch, const struct weir_job_restore_options *options);
 
 /* weir_launch_name - the job's name: of job.name, else of the job. */
 WEIR_API const char *weir_launch_name(const struct weir_launch *launch);

@@ -77,6 +77,8 @@ weir_store_open(const struct weir_store_config *config, struct weir_store **ret_
     store->job = weir_hash_bytes(store->job_name, strlen(store->job_name));
     store->root_dir = -1;
     store->job_dir = -1;
+    store->epoch = config->epoch_floor;
+    store->checkpoint_max = config->checkpoint_floor;
     store->data_dir = -1;
     store->manifest_dir = -1;
     store->lock_file = -1;

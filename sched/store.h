@@ -74,6 +74,12 @@ struct weir_store_config {
     uint64_t sinks_committed_max; /* the highest id any sink has committed, or ..._UNKNOWN */
     bool strict; /* a volatile directory is an error */
     bool start_empty; /* restore nothing, whatever is there */
+    /* Restore this one, whatever else is there; checkpoint 0: what the timeline says. */
+    uint64_t wanted_checkpoint;
+    uint64_t wanted_epoch;
+    /* Ids and epochs of before this directory: those given out here are above them. */
+    uint64_t checkpoint_floor;
+    uint64_t epoch_floor;
     bool accept_duplicates; /* a damaged newest checkpoint: take an older one all the same */
 };
 

@@ -49,6 +49,10 @@ pass_over(struct weir_store *store, int err)
     store->bad_err = store->bad_err != 0 ? store->bad_err : bad_code(err);
     weir_manifest_fini(&store->restored);
     store->has_restored = false;
+    if (store->config.wanted_checkpoint != 0) {
+        refuse(store, "the checkpoint that was asked for cannot be used");
+        return;
+    }
     if (!store->config.accept_duplicates &&
         store->config.sinks_committed_max == WEIR_STORE_COMMITTED_UNKNOWN) {
         refuse(store, "the newest checkpoint cannot be used, and sinks may have been told of it");
@@ -261,6 +265,10 @@ names_are_known(struct weir_relay *relay)
     store->fault[0] = '\0';
     if (store->config.start_empty || (store->walk_epoch == 0 && manifest_cnt == 0)) {
         weir_relay_jump(relay, weir_store_chosen_step);
+        return;
+    }
+    if (store->config.wanted_checkpoint != 0) {
+        try_candidate(store, store->config.wanted_checkpoint, store->config.wanted_epoch);
         return;
     }
     if (store->walk_epoch == 0) {

@@ -364,6 +364,12 @@ weir_look_close(struct weir_look *look)
     free(look);
 }
 
+bool
+weir_look_is_job(const struct weir_look *look)
+{
+    return look->is_job;
+}
+
 uint32_t
 weir_look_cnt(const struct weir_look *look)
 {

@@ -38,6 +38,8 @@ struct weir_look;
  */
 WEIR_API int weir_look_open(const char *dir, struct weir_look **ret_look) WEIR_MUST_USE;
 WEIR_API void weir_look_close(struct weir_look *look);
+/* weir_look_is_job - dir was a job's own directory. */
+WEIR_API bool weir_look_is_job(const struct weir_look *look);
 WEIR_API uint32_t weir_look_cnt(const struct weir_look *look);
 WEIR_API const struct weir_look_checkpoint *
 weir_look_at(const struct weir_look *look, uint32_t idx);

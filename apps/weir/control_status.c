@@ -107,6 +107,6 @@ weir_control_status(const struct weir_control_view *view)
     (void)json_object_set_new(doc, "vertices", vertices);
     (void)json_object_set_new(doc, "cores", weir_report_cores(conf->job, plan));
     (void)json_object_set_new(doc, "stages", stages_json(conf));
-    (void)json_object_set_new(doc, "restored_checkpoint", json_null());
+    (void)json_object_set_new(doc, "restored_checkpoint", weir_report_restored(conf->job));
     return doc;
 }

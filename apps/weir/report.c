@@ -201,6 +201,15 @@ state_name(const struct weir_run_result *result)
     return is_cancel ? ends[WEIR_TASK_REQUEST_STOP] : ends[result->asked];
 }
 
+json_t *
+weir_report_restored(const struct weir_job *job)
+{
+    struct weir_job_checkpoint_view view;
+    weir_job_checkpoints(job, &view);
+    return view.restored.checkpoint == 0 ? json_null()
+                                         : json_integer((json_int_t)view.restored.checkpoint);
+}
+
 static json_t *
 report_json(const struct weir_run_result *result)
 {
@@ -222,7 +231,7 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(
         doc, "poll_gap_ns", json_integer((json_int_t)weir_job_poll_gap_ns(result->job)));
     json_object_set_new(doc, "vertices", weir_report_vertices(result->job));
-    json_object_set_new(doc, "restored_checkpoint", json_null());
+    json_object_set_new(doc, "restored_checkpoint", weir_report_restored(result->job));
     json_object_set_new(doc, "checkpoints", checkpoints_json(result));
     json_object_set_new(doc, "departures", departures_json(result));
     json_object_set_new(doc, "plan", plan_json(result));

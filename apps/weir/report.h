@@ -16,8 +16,9 @@ struct weir_run_result {
 
 /* weir_report_write - write the document to path ("-": stdout). Errors: WEIR_EIO and the like. */
 WEIR_MUST_USE int weir_report_write(const struct weir_run_result *result, const char *path);
-/* weir_report_vertices, weir_report_cores - the parts of the document that are true of a running
- * job too; any thread. Owner: the lists are the caller's. */
+/* weir_report_restored, weir_report_vertices, weir_report_cores - the parts of the document that
+ * are true of a running job too; any thread. Owner: the lists are the caller's. */
+json_t *weir_report_restored(const struct weir_job *job);
 json_t *weir_report_vertices(const struct weir_job *job);
 json_t *weir_report_cores(const struct weir_job *job, const struct weir_plan *plan);
 json_t *weir_report_checkpoint(const struct weir_job_checkpoint_record *record);

@@ -7,6 +7,7 @@
 #include "apps/weir/configure.h"
 #include "apps/weir/job.h"
 #include "apps/weir/report.h"
+#include "apps/weir/restore.h"
 #include "apps/weir/supervise.h"
 #include "apps/weir/verbs.h"
 #include "apps/weir/watch.h"
@@ -102,6 +103,8 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     const struct weir_supervised *supervised)
 {
     struct weir_job *job = NULL;
+    struct weir_job_restore_options restore;
+    int64_t logged_ns = 0;
     int err = weir_watch_block(supervised != NULL ? supervised->supervisor_pid : 0);
     if (err != 0) {
         return err;
@@ -111,6 +114,13 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
         err = start_log(arg);
     }
     if (err == 0) {
+        err = weir_restore_check_restart(arg->conf, supervised);
+    }
+    if (err == 0) {
+        err = weir_restore_options(args, arg->conf, supervised, &logged_ns, &restore);
+    }
+    if (err == 0) {
+        weir_launch_restore(arg->launch, &restore);
         err = weir_launch_plan(arg->launch, true);
     }
     if (err == 0) {
@@ -158,11 +168,6 @@ static int
 run_run(const struct weir_args *args)
 {
     struct weir_job_arg arg = {.conf = NULL};
-    const char *restore = weir_cli_value(args, "restore");
-    if (restore != NULL && strcmp(restore, "none") != 0) {
-        return weir_err_push(
-            WEIR_ECONFIG, "--restore=%s: checkpoints are not there yet in this version", restore);
-    }
     int err =
         weir_cli_has(args, "supervise") ? run_supervised(args, &arg) : run_engine(args, &arg, NULL);
     weir_job_arg_close(&arg);
@@ -172,7 +177,10 @@ run_run(const struct weir_args *args)
 static const struct weir_flag run_flags[] = {
     WEIR_CONFIGURE_FLAGS,
     {"report", 0, "FILE", "write what the run did as JSON (docs/report.md); - for stdout"},
-    {"restore", 0, "WHICH", "none; checkpoints are not there yet"},
+    {"restore", 0, "WHICH",
+        "start from a checkpoint: latest (nothing where there is none), a path to one, or none"},
+    {"allow-non-restored-state", 0, NULL,
+        "leave state behind whose operator the job does not have any more"},
     {"supervise", 0, NULL, "run in a child process, and start it again after a crash (restart.*)"},
 };
 

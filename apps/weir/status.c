@@ -56,8 +56,13 @@ print_head(const json_t *answer)
         number_of(answer, "records_in"), number_of(answer, "records_out"),
         number_of(answer, "records_late"), number_of(answer, "records_bad"),
         json_real_value(json_object_get(answer, "rate_per_s")));
-    (void)printf("  watermark: %s ms\n  restored from: %s\n", watermark_text(answer, watermark),
-        json_is_null(json_object_get(answer, "restored_checkpoint")) ? "nothing" : "a checkpoint");
+    (void)printf("  watermark: %s ms\n", watermark_text(answer, watermark));
+    if (json_is_null(json_object_get(answer, "restored_checkpoint"))) {
+        (void)printf("  restored from: nothing\n");
+    } else {
+        (void)printf(
+            "  restored from: checkpoint %" PRId64 "\n", number_of(answer, "restored_checkpoint"));
+    }
 }
 
 static void

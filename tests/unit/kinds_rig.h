@@ -275,8 +275,11 @@ rig_task_restore(
     const struct rig *rig, struct rig_task *t, struct rig_task *const *from, uint32_t from_cnt)
 {
     bool in_place = from_cnt == 1;
-    struct weir_restore_spec spec = {
-        from[0]->arena.page_cnt, 64, in_place, in_place ? NULL : rig_move, t};
+    struct weir_restore_spec spec = {.page_cnt_max = from[0]->arena.page_cnt,
+        .table_cnt_max = 64,
+        .is_in_place = in_place,
+        .value_fn = in_place ? NULL : rig_move,
+        .arg = t};
     void *mem = calloc(1, weir_restore_footprint(&spec));
     struct weir_restore r;
     assert_int_equal(weir_restore_init(&r, &t->arena, &spec, mem), 0);

@@ -120,8 +120,10 @@ feed(struct weir_restore *restore, const struct side *from)
 static void
 restore(struct side *to, const struct side *from, uint32_t from_cnt, bool is_in_place)
 {
-    struct weir_restore_spec spec = {
-        from->arena.page_cnt, 64, is_in_place, is_in_place ? NULL : value_move, NULL};
+    struct weir_restore_spec spec = {.page_cnt_max = from->arena.page_cnt,
+        .table_cnt_max = 64,
+        .is_in_place = is_in_place,
+        .value_fn = is_in_place ? NULL : value_move};
     void *mem = calloc(1, weir_restore_footprint(&spec));
     struct weir_restore r;
     assert_int_equal(weir_restore_init(&r, &to->arena, &spec, mem), 0);
@@ -382,8 +384,10 @@ lists_restore(
 {
     struct side to;
     side_arena(&to, from->arena.spec.groups, ARENA_BYTES);
-    struct weir_restore_spec how = {
-        from->arena.page_cnt, 64, is_in_place, is_in_place ? NULL : list_move, NULL};
+    struct weir_restore_spec how = {.page_cnt_max = from->arena.page_cnt,
+        .table_cnt_max = 64,
+        .is_in_place = is_in_place,
+        .value_fn = is_in_place ? NULL : list_move};
     void *mem = calloc(1, weir_restore_footprint(&how));
     struct weir_restore r;
     assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
@@ -435,7 +439,8 @@ t_damage_is_told(void **state)
     weir_rng_init(&rng, seed_of_run());
     side_open(&from, (struct weir_keygroup_range){0, GROUP_CNT}, 3);
     side_run(&from, 1);
-    struct weir_restore_spec spec = {from.arena.page_cnt, 64, true, NULL, NULL};
+    struct weir_restore_spec spec = {
+        .page_cnt_max = from.arena.page_cnt, .table_cnt_max = 64, .is_in_place = true};
     void *mem = calloc(1, weir_restore_footprint(&spec));
     struct weir_capture_record head;
     memcpy(&head, from.file, sizeof head);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which checkpoint a job starts from. */
+#include "sched/job_restore.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sched/job_restore_priv.h"
+
+/* How long a wait for io is without anything to tell. */
+#define WAIT_NS (100 * WEIR_MS)
+#define PATH_BYTES 4096
+
+/* ---- a path ---- */
+
+/* What the user named: a job's directory below which a manifest is. */
+struct named {
+    char dir[PATH_BYTES]; /* the job's */
+    const struct weir_look_checkpoint *entry;
+};
+
+/* dir/manifest/M-<checkpoint>-<epoch>: 1 with the two numbers and dir. */
+static bool
+is_manifest_path(const char *path, char dir[PATH_BYTES], uint64_t *ret_id, uint64_t *ret_epoch)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    int end = 0;
+    if (sscanf(name, "M-%" SCNu64 "-%" SCNu64 "%n", ret_id, ret_epoch, &end) != 2 ||
+        name[end] != '\0') {
+        return false;
+    }
+    size_t bytes = (size_t)(name - path);
+    (void)snprintf(dir, PATH_BYTES, "%.*s..", (int)weir_min_u64(bytes, PATH_BYTES - 4), path);
+    return true;
+}
+
+static int
+look_at_path(struct weir_job_restore *restore, struct named *ret)
+{
+    const char *path = restore->conf->how.path;
+    uint64_t id = 0;
+    uint64_t epoch = 0;
+    char dir[PATH_BYTES];
+    bool is_one = is_manifest_path(path, dir, &id, &epoch);
+    int err = weir_look_open(is_one ? dir : path, &restore->look);
+    if (err != 0) {
+        return weir_err_push(err, "--restore=%s", path);
+    }
+    for (uint32_t i = 0; i < weir_look_cnt(restore->look); i++) {
+        const struct weir_look_checkpoint *entry = weir_look_at(restore->look, i);
+        bool is_it = is_one ? entry->checkpoint == id && entry->epoch == epoch : entry->is_current;
+        if (is_it && ret->entry != NULL) {
+            return weir_err_push(WEIR_ECONFIG,
+                "--restore=%s: there are checkpoints of several jobs, %s and %s; name the "
+                "directory of one",
+                path, ret->entry->job, entry->job);
+        }
+        ret->entry = is_it ? entry : ret->entry;
+    }
+    if (ret->entry == NULL) {
+        return weir_err_push(WEIR_ENOINPUT, "--restore=%s: there is no checkpoint", path);
+    }
+    if (ret->entry->err != 0) {
+        return weir_err_push(ret->entry->err, "--restore=%s: %s", path, ret->entry->wrong);
+    }
+    (void)snprintf(ret->dir, sizeof ret->dir, "%s", is_one ? dir : path);
+    if (!is_one && !weir_look_is_job(restore->look)) {
+        size_t used = strlen(ret->dir);
+        (void)snprintf(ret->dir + used, sizeof ret->dir - used, "/%s", ret->entry->job);
+    }
+    return 0;
+}
+
+/* Whether a path is the job's own directory in the store. */
+static bool
+is_own(const struct weir_job_restore_conf *conf, const char *dir)
+{
+    char own[PATH_BYTES];
+    char mine[PATH_MAX];
+    char its[PATH_MAX];
+    (void)snprintf(own, sizeof own, "%s/%s", conf->dir, conf->job);
+    return realpath(own, mine) != NULL && realpath(dir, its) != NULL && strcmp(mine, its) == 0;
+}
+
+static int
+open_data_dir(struct weir_job_restore *restore, const char *dir)
+{
+    char path[PATH_BYTES + 8];
+    struct weir_io_op op;
+    (void)snprintf(path, sizeof path, "%s/data", dir);
+    weir_io_op_open(&op, WEIR_IO_CWD, path, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
+    if (weir_io_perform(restore->io, &op) < 0) {
+        return weir_err_push(
+            weir_io_op_fail(&op), "--restore=%s: %s", restore->conf->how.path, path);
+    }
+    restore->data_dir = (int32_t)op.result;
+    restore->owns_data_dir = true;
+    return 0;
+}
+
+/* ---- the store ---- */
+
+static bool
+holds_checkpoints(const struct weir_job_restore_conf *conf)
+{
+    struct weir_look *look = NULL;
+    bool holds = false;
+    if (weir_look_open(conf->dir, &look) != 0) {
+        weir_err_clear(); /* there are none, or the store will say what is wrong */
+        return false;
+    }
+    for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
+        holds =
+            holds || weir_look_is_job(look) || strcmp(weir_look_at(look, i)->job, conf->job) == 0;
+    }
+    weir_look_close(look);
+    return holds;
+}
+
+static int
+refuse_none(const struct weir_job_restore_conf *conf)
+{
+    return weir_err_push(WEIR_ECONFIG,
+        "checkpoints.dir %s holds checkpoints of job %s: go on from them with --restore=latest, "
+        "name one of them, or give another directory",
+        conf->dir, conf->job);
+}
+
+static int
+run_store(struct weir_job_restore *restore)
+{
+    int err;
+    weir_store_start(restore->store);
+    while ((err = weir_store_poll(restore->store)) == WEIR_RELAY_BUSY) {
+        if (weir_io_poll(restore->io, weir_io_clock_ns(restore->io)) == 0) {
+            weir_io_wait(restore->io, WAIT_NS, -1);
+        }
+    }
+    return err == 0 ? 0 : weir_err_push(err, "%s", weir_store_fault(restore->store));
+}
+
+static int
+start_store(struct weir_job_restore *restore, const struct named *named, bool is_foreign)
+{
+    const struct weir_job_restore_conf *conf = restore->conf;
+    const struct weir_look_checkpoint *entry = named->entry;
+    struct weir_store_config config = {.io = restore->io,
+        .kind = WEIR_STORE_FS,
+        .root = conf->dir,
+        .job = conf->job,
+        .retained_cnt = conf->retained_cnt,
+        .sinks_committed_max = WEIR_STORE_COMMITTED_UNKNOWN,
+        .strict = conf->strict};
+    if (entry != NULL && is_foreign) {
+        config.checkpoint_floor = entry->checkpoint;
+        config.epoch_floor = entry->epoch;
+    } else if (entry != NULL) {
+        config.wanted_checkpoint = entry->checkpoint;
+        config.wanted_epoch = entry->epoch;
+    }
+    int err = weir_store_open(&config, &restore->store);
+    err = err != 0 ? err : run_store(restore);
+    if (err != 0) {
+        return err;
+    }
+    restore->manifest = weir_store_restored(restore->store);
+    restore->data_dir = weir_store_data_dir(restore->store);
+    if (restore->manifest != NULL && conf->how.from == WEIR_JOB_RESTORE_NONE) {
+        return refuse_none(conf);
+    }
+    if (entry != NULL && is_foreign && restore->manifest == NULL) {
+        restore->manifest = &entry->manifest;
+        return open_data_dir(restore, named->dir);
+    }
+    return 0;
+}
+
+int
+weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *conf,
+    struct weir_job_restore **ret_restore)
+{
+    struct weir_job_restore *restore = calloc(1, sizeof *restore);
+    struct named *named = calloc(1, sizeof *named);
+    bool is_foreign = false;
+    int err = 0;
+    if (restore == NULL || named == NULL) {
+        err = weir_err_push(WEIR_ENOMEM, "a restore");
+        goto out;
+    }
+    restore->io = io;
+    restore->conf = conf;
+    bool holds = holds_checkpoints(conf);
+    if (conf->how.from == WEIR_JOB_RESTORE_NONE && holds) {
+        err = refuse_none(conf);
+        goto out;
+    }
+    if (conf->how.from == WEIR_JOB_RESTORE_PATH && !(conf->how.prefers_latest && holds)) {
+        err = look_at_path(restore, named);
+        is_foreign = err == 0 && !is_own(conf, named->dir);
+        if (err == 0 && is_foreign && holds) {
+            err = weir_err_push(WEIR_ECONFIG,
+                "--restore=%s is not of checkpoints.dir %s, which holds checkpoints of job %s: "
+                "give a directory without any",
+                conf->how.path, conf->dir, conf->job);
+        }
+    }
+    err = err != 0 ? err : start_store(restore, named, is_foreign);
+out:
+    free(named);
+    if (err != 0) {
+        weir_job_restore_close(restore);
+        return err;
+    }
+    *ret_restore = restore;
+    return 0;
+}
+
+void
+weir_job_restore_close(struct weir_job_restore *restore)
+{
+    if (restore == NULL) {
+        return;
+    }
+    weir_job_restore_free(restore);
+    if (restore->owns_data_dir) {
+        struct weir_io_op op;
+        weir_io_op_close(&op, restore->data_dir);
+        (void)weir_io_perform(restore->io, &op); /* it was only read */
+    }
+    weir_store_close(restore->store);
+    weir_look_close(restore->look);
+    free(restore);
+}
+
+struct weir_store *
+weir_job_restore_store(struct weir_job_restore *restore)
+{
+    return restore->store;
+}
+
+const struct weir_manifest *
+weir_job_restore_manifest(const struct weir_job_restore *restore)
+{
+    return restore->manifest;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job_restore_priv.h: what job_restore.c (which checkpoint) and job_restore_load.c (its files)
+ * share. */
+#ifndef WEIR_SCHED_JOB_RESTORE_PRIV_H
+#define WEIR_SCHED_JOB_RESTORE_PRIV_H
+
+#include "dataplane/parts.h"
+#include "dataplane/task_file.h"
+#include "sched/job_restore.h"
+#include "sched/store_look.h"
+
+/* A task that there was: its files, and what they begin with. */
+struct job_old_task {
+    const struct weir_snapshot_ack *const *files; /* the snapshot in full, then its increments */
+    uint32_t file_cnt;
+    struct weir_task_file_head head; /* of the newest */
+    char *parts; /* 8-aligned */
+    uint64_t parts_got;
+    bool is_whole;
+};
+
+struct weir_job_restore {
+    struct weir_io *io;
+    const struct weir_job_restore_conf *conf;
+    struct weir_store *store;
+    struct weir_look *look; /* of a path outside the store; holds the manifest */
+    const struct weir_manifest *manifest; /* NULL: nothing is restored */
+    int32_t data_dir; /* of its files */
+    bool owns_data_dir;
+    struct weir_snapshot_reader *reader;
+    struct weir_job *job;
+    const struct weir_snapshot_ack **files; /* by subtask, task, then age */
+    struct job_old_task *old;
+    uint32_t old_cnt;
+    struct weir_parts_reader *parts; /* [old_cnt] */
+    const char **ended;
+    uint32_t ended_cnt;
+    bool lacks_subtasks; /* some operator's: they had ended */
+    struct weir_job_restore_progress progress;
+    int64_t begin_ns;
+    int64_t told_ns;
+};
+
+/* weir_job_restore_free - what load has made. */
+void weir_job_restore_free(struct weir_job_restore *restore);
+
+#endif
