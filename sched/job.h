@@ -146,6 +146,8 @@ struct weir_job_checkpoint_view {
     bool is_on;
     uint64_t completed_cnt;
     uint64_t failed_cnt;
+    uint64_t failed_id; /* 0: none */
+    const char *failed_why; /* a sentence without its full stop, of failed_id */
     uint64_t epoch;
     struct weir_job_checkpoint_record last; /* id 0: none yet */
     struct weir_job_restored restored;

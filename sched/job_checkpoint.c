@@ -164,7 +164,11 @@ aborted(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
         "checkpoint %" PRIu64 " was aborted: %s", out->id,
         weir_checkpoint_reason_text(out->reason));
     (void)pthread_mutex_lock(&cp->look_mutex);
-    cp->view.failed_cnt += is_failure ? 1 : 0;
+    if (is_failure) {
+        cp->view.failed_cnt++;
+        cp->view.failed_id = out->id;
+        cp->view.failed_why = weir_checkpoint_reason_text(out->reason);
+    }
     (void)pthread_mutex_unlock(&cp->look_mutex);
 }
 
@@ -517,6 +521,30 @@ check_options(const struct weir_job_checkpoint *cp)
     return 0;
 }
 
+/* A source that cannot be read again from where it was loses what it read since the checkpoint that
+ * a restart goes back to. */
+static int
+check_sources(struct weir_job *job)
+{
+    for (uint32_t i = 0; i < job->env->node_cnt; i++) {
+        const struct weir_graph_node *node = &job->env->node[i];
+        bool replays = node->type->replays != NULL && node->type->replays(node->conf);
+        if (node->type->input_cnt > 0 || replays || job->fallback_cnt == JOB_FALLBACK_CNT_MAX) {
+            continue;
+        }
+        char *text = weir_env_alloc(job->env, JOB_FALLBACK_BYTES);
+        (void)snprintf(text, JOB_FALLBACK_BYTES,
+            "source %.100s cannot be read again: after a restart from a checkpoint, what it had "
+            "read since that is lost",
+            node->name);
+        if (job->options.strict) {
+            return weir_err_push(WEIR_ESTRICT, "%s", text);
+        }
+        job->fallback[job->fallback_cnt++] = text;
+    }
+    return 0;
+}
+
 static int
 make_stages(struct weir_job_checkpoint *cp)
 {
@@ -603,6 +631,7 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     rc = rc != 0 ? rc : make_mailbox(cp);
     rc = rc != 0 ? rc : make_stages(cp);
     rc = rc != 0 ? rc : check_options(cp);
+    rc = rc != 0 ? rc : check_sources(job);
     if (rc != 0) {
         weir_job_checkpoint_delete(cp);
         return rc;

@@ -77,6 +77,24 @@ stages_json(const struct weir_control_conf *conf)
     return list;
 }
 
+/* How checkpoints go; null where none are taken. */
+static json_t *
+checkpoints_json(const struct weir_control_conf *conf)
+{
+    struct weir_job_checkpoint_view view;
+    weir_job_checkpoints(conf->job, &view);
+    if (!view.is_on) {
+        return json_null();
+    }
+    json_t *last = view.last.id != 0 ? weir_report_checkpoint(&view.last) : json_null();
+    json_t *failed = view.failed_id != 0 ? json_pack("{s:I, s:s}", "id", (json_int_t)view.failed_id,
+                                               "why", view.failed_why)
+                                         : json_null();
+    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "epoch", (json_int_t)view.epoch, "completed",
+        (json_int_t)view.completed_cnt, "failed", (json_int_t)view.failed_cnt, "last", last,
+        "last_failed", failed);
+}
+
 json_t *
 weir_control_status(const struct weir_control_view *view)
 {
@@ -107,6 +125,7 @@ weir_control_status(const struct weir_control_view *view)
     (void)json_object_set_new(doc, "vertices", vertices);
     (void)json_object_set_new(doc, "cores", weir_report_cores(conf->job, plan));
     (void)json_object_set_new(doc, "stages", stages_json(conf));
+    (void)json_object_set_new(doc, "checkpoints", checkpoints_json(conf));
     (void)json_object_set_new(doc, "restored_checkpoint", weir_report_restored(conf->job));
     return doc;
 }

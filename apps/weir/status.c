@@ -65,6 +65,36 @@ print_head(const json_t *answer)
     }
 }
 
+static double
+ms_of(const json_t *object, const char *key)
+{
+    return (double)number_of(object, key) / (double)WEIR_MS;
+}
+
+static void
+print_checkpoints(const json_t *answer)
+{
+    const json_t *all = json_object_get(answer, "checkpoints");
+    const json_t *last = json_object_get(all, "last");
+    const json_t *failed = json_object_get(all, "last_failed");
+    if (!json_is_object(all)) {
+        return;
+    }
+    (void)printf("  checkpoints: %" PRId64 " complete, %" PRId64 " failed, epoch %" PRId64 "\n",
+        number_of(all, "completed"), number_of(all, "failed"), number_of(all, "epoch"));
+    if (json_is_object(last)) {
+        (void)printf("    last: %" PRId64 " at %s, %" PRId64 " bytes of %" PRId64
+                     " written in %.3f ms, stall %.3f ms, alignment %.3f ms\n",
+            number_of(last, "id"), text_of(last, "triggered"), number_of(last, "written_bytes"),
+            number_of(last, "bytes"), ms_of(last, "duration_ns"), ms_of(last, "stall_ns"),
+            ms_of(last, "alignment_ns"));
+    }
+    if (json_is_object(failed)) {
+        (void)printf("    last that failed: %" PRId64 ", %s\n", number_of(failed, "id"),
+            text_of(failed, "why"));
+    }
+}
+
 static void
 print_vertices(const json_t *answer)
 {
@@ -122,6 +152,7 @@ static void
 print_status(const json_t *answer)
 {
     print_head(answer);
+    print_checkpoints(answer);
     print_vertices(answer);
     print_stages(answer);
     print_cores(answer);

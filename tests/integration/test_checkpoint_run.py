@@ -3,9 +3,17 @@
 """test_checkpoint_run.py WEIR: jobs that take checkpoints while they run, to their end."""
 import itertools
 import json
+import os
+import pathlib
+import re
 import subprocess
+import time
 
 import rig
+
+# A namespace of its own, where this user may mount; as root no other identity is needed.
+OWN_MOUNTS = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+SMALL_DISK = OWN_MOUNTS + ["sh", "-c", 'mount -t tmpfs -o size=4m none "$0" && exec "$@"']
 
 NEXMARK = rig.DATA / "nexmark"
 # Events of the log, and how long they take at RATE: enough for some checkpoints of INTERVAL.
@@ -64,6 +72,166 @@ class CheckpointRun(rig.Rig):
                     self.dir = self.folder / f"checkpoints-{self.fresh_name()}"
                     _, report = self.run_query(query, {"poller": poller, **sets})
                     self.assert_clean(query, report, 2 if sets else least)
+
+    # --- while it runs ---
+
+    def start_endless(self, sets=(), params=(), before=()):
+        """A job that goes on until it is told to stop, under a name of its own."""
+        name = self.fresh_name()
+        sets = {"checkpoints.dir": self.dir, "checkpoints.interval": INTERVAL, **dict(sets)}
+        params = {"query": "q5", "events": "gen:100000000000,seed=1", "rate": RATE, "output": "out.csv", **dict(params)}
+        line = [str(self.weir_path), "run", "nexmark", "--name", name, "--report", "report.json"]
+        for flag, pairs in (("-p", params), ("--set", sets)):
+            for key, value in pairs.items():
+                line += [flag, f"{key}={value}"]
+        log = open(self.folder / "log", "wb")
+        self.addCleanup(log.close)
+        process = subprocess.Popen([*map(str, before), *line], cwd=self.folder, env=self.env, stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        process.name = name
+        return process
+
+    def weir(self, *args):
+        return subprocess.run([self.weir_path, *map(str, args)], check=False, capture_output=True, text=True,
+                              env=self.env)
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def status_when(self, process, holds):
+        for _ in range(rig.TIMEOUT_S * 20):
+            done = self.weir("status", process.name, "--json")
+            if done.returncode == 0:
+                status = json.loads(done.stdout)
+                if status["state"] == "running" and holds(status):
+                    return status
+            self.assertIsNone(process.poll(), self.log())
+            time.sleep(0.05)
+        return self.fail(f"it has not come to that: {done.stdout} {self.log()}")
+
+    def end(self, process, code=0):
+        self.assertEqual(process.wait(rig.TIMEOUT_S), code, self.log())
+        return json.loads((self.folder / "report.json").read_text())
+
+    def test_a_stop_ends_at_a_checkpoint_that_holds_what_was_shown(self):
+        for poller in ("threads", "seed:5"):
+            with self.subTest(poller=poller):
+                self.dir = self.folder / f"checkpoints-{poller}"
+                output = f"out-{poller}.csv"
+                process = self.start_endless({"poller": poller}, {"query": "q0", "output": output})
+                self.status_when(process, lambda s: s["checkpoints"]["completed"] > 2)
+                self.assertEqual(self.weir("stop", process.name).returncode, 0)
+                report = self.end(process)
+                self.assertEqual(report["state"], "stopped")
+                kept, = self.checkpoint("verify")
+                self.assertEqual(kept["checkpoint"], report["checkpoints"][-1]["id"])
+                # It goes on from there: F is not there yet, its committed parts are.
+                self.assertFalse((self.folder / output).exists())
+                self.assertTrue(list((self.folder / f"{output}.parts").glob("part-*")))
+
+    def test_a_drain_ends_with_the_output_whole(self):
+        process = self.start_endless({"parallelism": 2, "placement.cut": "all"})
+        self.status_when(process, lambda s: s["checkpoints"]["completed"] > 2)
+        self.assertEqual(self.weir("stop", process.name, "--drain").returncode, 0)
+        report = self.end(process)
+        self.assertEqual(report["state"], "drained")
+        rows = (self.folder / "out.csv").read_text().splitlines()
+        self.assertEqual(len(rows), 1 + report["records_out"])
+        self.assertFalse((self.folder / "out.csv.parts").exists())
+
+    def test_status_says_how_checkpoints_go(self):
+        process = self.start_endless()
+        status = self.status_when(process, lambda s: s["checkpoints"]["completed"] > 2)["checkpoints"]
+        self.assertEqual((status["epoch"], status["failed"], status["last_failed"]), (1, 0, None))
+        last = status["last"]
+        self.assertGreater(last["written_bytes"], 0)
+        self.assertLessEqual(last["written_bytes"], last["bytes"])
+        self.assertGreater(last["duration_ns"], last["stall_ns"])
+        text = self.weir("status", process.name).stdout
+        self.assertRegex(text, r"(?m)^  checkpoints: \d+ complete, 0 failed, epoch 1$")
+        self.assertRegex(text, r"(?m)^    last: \d+ at 2\S+Z, \d+ bytes of \d+ written in [0-9.]+ ms, stall [0-9.]+ ms")
+        documented = (rig.ROOT / "docs/control.md").read_text()
+        documented = set(re.findall(r"^\| `checkpoints\.([^`]+)` \|", documented, re.M))
+        self.assertEqual(documented, {k for k in status if k != "last_failed"} | {"last_failed.id", "last_failed.why"})
+        self.assertEqual(set(last), set(re.findall(r"^\| `checkpoints\[\]\.([^`]+)` \|",
+                                                   (rig.ROOT / "docs/report.md").read_text(), re.M)))
+        self.weir("cancel", process.name)
+        self.end(process, 1)
+
+    # --- faults ---
+
+    def start_on_small_disk(self, sets=()):
+        self.dir.mkdir()
+        process = self.start_endless(sets, before=(*SMALL_DISK, self.dir))
+        self.status_when(process, lambda s: s["checkpoints"]["completed"] > 1)
+        self.assertIn("checkpoints there end with the host's power", self.log())
+        inside = pathlib.Path(f"/proc/{process.pid}/root{self.dir}")
+        with open(inside / "filler", "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(65536))
+            except OSError:
+                pass
+        return process, inside
+
+    def test_a_full_disk_declines_checkpoints_and_the_job_goes_on(self):
+        process, inside = self.start_on_small_disk()
+        before = self.status_when(process, lambda s: s["checkpoints"]["failed"] > 2)
+        self.assertRegex(self.log(), r"checkpoint \d+: .*No space left on device")
+        after = self.status_when(process, lambda s: s["records_in"] > before["records_in"] + RATE // 10)
+        self.assertEqual(after["checkpoints"]["last"], before["checkpoints"]["last"])
+        self.assertIn(after["checkpoints"]["last_failed"]["why"],
+                      ("its files could not be written", "its manifest could not be stored"))
+        (inside / "filler").unlink()
+        done = after["checkpoints"]["completed"]
+        self.status_when(process, lambda s: s["checkpoints"]["completed"] > done + 2)
+        self.assertEqual(self.weir("stop", process.name).returncode, 0)
+        report = self.end(process)
+        self.assertEqual(report["state"], "stopped")
+
+    def test_failures_that_are_not_borne_fail_the_job(self):
+        process, _ = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})
+        report = self.end(process, 74)
+        self.assertEqual(report["state"], "failed")
+        self.assertIn("more than 1 in a row are not borne", report["error"])
+        self.assertFalse((self.folder / "out.csv").exists())
+
+    def test_what_cannot_be_is_said_at_the_start(self):
+        self.write("file", "")
+        rows = [
+            ({"checkpoints.dir": "file"}, {}, 74, "Not a directory"),
+            ({"checkpoints.dir": "/proc/no"}, {}, 74, "make directory /proc/no"),
+            ({}, {"output": "-"}, 78, "not with checkpoints"),
+            ({"checkpoints.after_finish": "false", **WIDE}, {}, 78, "checkpoints.after_finish is false"),
+        ]
+        for sets, params, code, text in rows:
+            with self.subTest(sets=sets, params=params):
+                result, _ = self.run_query("q0", sets, params, code=code)
+                self.assertIn(text, result.text)
+                self.assertFalse((self.folder / "out.csv").exists())
+
+    def test_a_directory_that_holds_a_checkpoint_is_left_alone(self):
+        name = self.fresh_name()
+        self.fresh_name = lambda: name
+        self.run_query("q0")
+        (self.folder / "out.csv").unlink()
+        kept = self.checkpoint("verify")
+        result, _ = self.run_query("q0", code=78)
+        self.assertIn(f"holds checkpoints of job {name}", result.text)
+        self.assertEqual(self.checkpoint("verify"), kept)
+        self.assertFalse((self.folder / "out.csv").exists())
+
+    def test_a_source_that_cannot_be_read_again_is_named(self):
+        lines = "".join(f"{n} word\n" for n in range(100)).encode()
+        params = {"input": "-", "output": "out.csv", "time": "field", "window": "10s"}
+        sets = {"checkpoints.dir": self.dir}
+        result = self.run_job("wordcount", params, sets, input=lines)
+        self.assertIn("cannot be read again", result.text)
+        self.assertNotIn("cannot be read again", self.run_job("wordcount", params, input=lines).text)
+        result = self.run_job("wordcount", params, {**sets, "memory.huge_pages": "off"}, ("--strict",), code=71,
+                              input=lines)
+        self.assertIn("cannot be read again", result.text)
 
 
 if __name__ == "__main__":
