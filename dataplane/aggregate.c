@@ -576,3 +576,32 @@ weir_aggregate_resolve(struct weir_aggregate *agg, const struct weir_schema *in_
     agg->field.type == WEIR_TYPE_F64 ? bind_real(agg) : bind_int(agg);
     return 0;
 }
+
+/* ---- savepoints ---- */
+
+uint32_t
+weir_aggregate_fields(const struct weir_aggregate *agg, struct weir_field *ret_fields)
+{
+    static const char *const names[WEIR_AGGREGATE_KIND_CNT] = {[WEIR_AGGREGATE_COUNT] = "count",
+        [WEIR_AGGREGATE_SUM] = "sum",
+        [WEIR_AGGREGATE_MIN] = "min",
+        [WEIR_AGGREGATE_MAX] = "max",
+        [WEIR_AGGREGATE_AVG] = "sum"};
+    const uint32_t word = sizeof(int64_t);
+    if (agg->kind == WEIR_AGGREGATE_OWN) {
+        const struct weir_schema *schema = agg->acc_schema != NULL ? agg->acc_schema() : NULL;
+        if (schema == NULL) {
+            return 0;
+        }
+        memcpy(ret_fields, schema->fields, schema->field_cnt * sizeof *ret_fields);
+        return schema->field_cnt;
+    }
+    /* Integers of all widths are summed and compared as i64, others as what they are. */
+    uint16_t type = agg->kind == WEIR_AGGREGATE_COUNT || agg->field.type == WEIR_TYPE_I32
+                        ? WEIR_TYPE_I64
+                        : agg->field.type;
+    ret_fields[0] = (struct weir_field){
+        names[agg->kind], type, type == WEIR_TYPE_DEC ? agg->field.scale : 0, 0, word, false};
+    ret_fields[1] = (struct weir_field){"count", WEIR_TYPE_I64, 0, word, word, false};
+    return agg->kind == WEIR_AGGREGATE_AVG ? 2 : 1;
+}

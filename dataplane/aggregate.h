@@ -88,6 +88,8 @@ struct weir_aggregate {
     const char *field_name; /* built-in: the input field, NULL for a count */
     struct weir_field field; /* built-in, resolved: the input field */
     struct weir_field out; /* built-in, resolved: the output field of the result */
+    /* One's own: the accumulator's fields, for savepoints. NULL: they hold its bytes. */
+    const struct weir_schema *(*acc_schema)(void);
 };
 
 WEIR_API struct weir_aggregate weir_aggregate_count(void);
@@ -112,6 +114,14 @@ WEIR_API WEIR_MUST_USE int weir_aggregate_resolve(struct weir_aggregate *agg,
  * WEIR_EGRAPH. */
 WEIR_API WEIR_MUST_USE int
 weir_aggregate_check_out(const struct weir_aggregate *agg, const struct weir_schema *out_schema);
+
+/* weir_aggregate_fields - the fields of an accumulator.
+ *
+ * Shape:   agg is resolved; ret_fields has room for WEIR_FIELD_CNT_MAX.
+ * Returns: their number; 0: it is bytes.
+ */
+WEIR_API uint32_t weir_aggregate_fields(
+    const struct weir_aggregate *agg, struct weir_field *ret_fields);
 
 struct weir_keyed_rows;
 /* weir_aggregate_init_made - init the entries that a lookup has made, from the made_at-th on. */
@@ -175,16 +185,18 @@ WEIR_C_END
         }                                                                                         \
     }
 
-#define WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, subtract_fn)                       \
+#define WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, subtract_fn, acc_schema_fn)        \
     static const struct weir_aggregate name##_agg = {#name, WEIR_AGGREGATE_OWN, sizeof(acc_type),  \
         in_type##_schema, out_type##_schema, name##_init_all, name##_update_all, name##_merge_all, \
         subtract_fn, name##_result_all, name##_roll_all, NULL, NULL, {NULL, 0, 0, 0, 0, false},    \
-        {NULL, 0, 0, 0, 0, false}};
+        {NULL, 0, 0, 0, 0, false}, acc_schema_fn};
 
-/* WEIR_AGGREGATE, WEIR_AGGREGATE_INVERTIBLE - see the top of this file. */
+/* WEIR_AGGREGATE, WEIR_AGGREGATE_INVERTIBLE - see the top of this file. The same with an
+ * accumulator that WEIR_SCHEMA has declared: a savepoint then knows its fields by their names, and
+ * the next version of a job may have others. */
 #define WEIR_AGGREGATE(name, in_type, acc_type, out_type)   \
     WEIR_AGGREGATE_LOOPS(name, in_type, acc_type, out_type) \
-    WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, NULL)
+    WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, NULL, NULL)
 
 #define WEIR_AGGREGATE_INVERTIBLE(name, in_type, acc_type, out_type)              \
     WEIR_AGGREGATE_LOOPS(name, in_type, acc_type, out_type)                       \
@@ -195,6 +207,10 @@ WEIR_C_END
             name##_subtract((acc_type *)acc[i], (const acc_type *)from[i]);       \
         }                                                                         \
     }                                                                             \
-    WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, name##_subtract_all)
+    WEIR_AGGREGATE_TABLE(name, in_type, acc_type, out_type, name##_subtract_all, NULL)
+
+#define WEIR_AGGREGATE_NAMED(name, in_type, acc_name, out_type)    \
+    WEIR_AGGREGATE_LOOPS(name, in_type, struct acc_name, out_type) \
+    WEIR_AGGREGATE_TABLE(name, in_type, struct acc_name, out_type, NULL, acc_name##_schema)
 
 #endif

@@ -89,7 +89,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
  * Written out, as C++ has it. */
 #define WEIR_FUNCTION_NO_CALLS                                                                \
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-        false, NULL, NULL, 0, NULL, NULL, NULL
+        false, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0
 
 #define WEIR_FILTER(name, in_type)                                                                 \
     static inline bool name##_row(const struct in_type *in, const char *heap);                     \

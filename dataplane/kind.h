@@ -82,6 +82,9 @@ struct weir_kind {
     bool has_ns; /* states of one key are told apart by a namespace, weir_state_ns() */
     struct weir_ttl ttl;
     struct weir_state_desc desc[2]; /* its table, and the index of a map */
+    /* Of a value or sum of at most WEIR_KIND_INLINE_BYTES_MAX bytes: its fields, by which
+     * savepoints know them. NULL: they hold its bytes. */
+    const struct weir_schema *(*schema)(void);
 };
 
 /* References in state pages of lists and maps, for weir_state_desc. */
@@ -90,46 +93,49 @@ WEIR_API int weir_kind_move_items(const struct weir_operator *op, const struct w
 WEIR_API int weir_kind_move_index(const struct weir_operator *op, const struct weir_table *table,
     const struct weir_state_mover *mover, void *val);
 
+/* What values are made of, likewise. */
+extern WEIR_API const struct weir_state_values weir_kind_inline_values;
+extern WEIR_API const struct weir_state_values weir_kind_item_values;
+extern WEIR_API const struct weir_state_values weir_kind_index_values;
+
 /* Values of more than WEIR_KIND_INLINE_BYTES_MAX bytes lie as a list of one. */
 #define WEIR_KIND_INLINE_BYTES_MAX 248
-#define WEIR_KIND_OF(type, name, bytes, ...)                                                     \
-    {                                                                                            \
-        type, 0, bytes, false, __VA_ARGS__,                                                      \
-        {                                                                                        \
-            {name, (bytes) > 0 && (bytes) <= WEIR_KIND_INLINE_BYTES_MAX ? NULL                   \
-                                                                        : weir_kind_move_items}, \
-            {                                                                                    \
-                NULL, NULL                                                                       \
-            }                                                                                    \
-        }                                                                                        \
+#define WEIR_KIND_IS_INLINE(bytes) ((bytes) > 0 && (bytes) <= WEIR_KIND_INLINE_BYTES_MAX)
+#define WEIR_KIND_NO_DESC \
+    {                     \
+        NULL, NULL, NULL  \
+    }
+#define WEIR_KIND_OF(type, name, bytes, fields, ...)                                              \
+    {                                                                                             \
+        type, 0, bytes, false, __VA_ARGS__,                                                       \
+            {{name, WEIR_KIND_IS_INLINE(bytes) ? NULL : weir_kind_move_items,                     \
+                 WEIR_KIND_IS_INLINE(bytes) ? &weir_kind_inline_values : &weir_kind_item_values}, \
+                WEIR_KIND_NO_DESC},                                                               \
+            fields                                                                                \
     }
 #define WEIR_KIND_VALUE(name, val_type, ...) \
-    WEIR_KIND_OF(WEIR_KIND_TYPE_VALUE, name, sizeof(val_type), __VA_ARGS__)
+    WEIR_KIND_OF(WEIR_KIND_TYPE_VALUE, name, sizeof(val_type), NULL, __VA_ARGS__)
 /* A value of any length. */
-#define WEIR_KIND_BYTES(name, ...) WEIR_KIND_OF(WEIR_KIND_TYPE_VALUE, name, 0, __VA_ARGS__)
+#define WEIR_KIND_BYTES(name, ...) WEIR_KIND_OF(WEIR_KIND_TYPE_VALUE, name, 0, NULL, __VA_ARGS__)
 #define WEIR_KIND_REDUCING(name, val_type, ...) \
-    WEIR_KIND_OF(WEIR_KIND_TYPE_REDUCING, name, sizeof(val_type), __VA_ARGS__)
+    WEIR_KIND_OF(WEIR_KIND_TYPE_REDUCING, name, sizeof(val_type), NULL, __VA_ARGS__)
 #define WEIR_KIND_AGGREGATING(name, sum_type, ...) \
-    WEIR_KIND_OF(WEIR_KIND_TYPE_AGGREGATING, name, sizeof(sum_type), __VA_ARGS__)
-#define WEIR_KIND_LIST(name, bytes, ...)                   \
-    {                                                      \
-        WEIR_KIND_TYPE_LIST, 0, bytes, false, __VA_ARGS__, \
-        {                                                  \
-            {name, weir_kind_move_items},                  \
-            {                                              \
-                NULL, NULL                                 \
-            }                                              \
-        }                                                  \
+    WEIR_KIND_OF(WEIR_KIND_TYPE_AGGREGATING, name, sizeof(sum_type), NULL, __VA_ARGS__)
+/* WEIR_KIND_NAMED - a value or sum (type as above) that WEIR_SCHEMA has declared, by its name: a
+ * savepoint knows its fields by their names, and the next version of a job may have others. */
+#define WEIR_KIND_NAMED(type, name, val_name, ...) \
+    WEIR_KIND_OF(type, name, sizeof(struct val_name), val_name##_schema, __VA_ARGS__)
+#define WEIR_KIND_LIST(name, bytes, ...)                                                    \
+    {                                                                                       \
+        WEIR_KIND_TYPE_LIST, 0, bytes, false, __VA_ARGS__,                                  \
+            {{name, weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL \
     }
-#define WEIR_KIND_MAP(name, key_len, val_len, ...)                \
-    {                                                             \
-        WEIR_KIND_TYPE_MAP, key_len, val_len, false, __VA_ARGS__, \
-        {                                                         \
-            {name, weir_kind_move_items},                         \
-            {                                                     \
-                name ".index", weir_kind_move_index               \
-            }                                                     \
-        }                                                         \
+#define WEIR_KIND_MAP(name, key_len, val_len, ...)                               \
+    {                                                                            \
+        WEIR_KIND_TYPE_MAP, key_len, val_len, false, __VA_ARGS__,                \
+            {{name, weir_kind_move_items, &weir_kind_item_values},               \
+                {name ".index", weir_kind_move_index, &weir_kind_index_values}}, \
+            NULL                                                                 \
     }
 
 /* ---- a state at the current key ---- */

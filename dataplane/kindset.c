@@ -51,9 +51,8 @@ weir_kindset_check(const struct weir_kind *kinds, uint32_t cnt)
     return 0;
 }
 
-/* What the owner's word of a table says: the declaration, but for its time to live. */
-static uint64_t
-shape_of(const struct weir_kind *kind)
+uint64_t
+weir_kind_shape(const struct weir_kind *kind)
 {
     return (uint64_t)(kind->type + 1) << 60 | (uint64_t)kind->key_bytes << 32 | kind->val_bytes;
 }
@@ -64,7 +63,7 @@ shape_check(
 {
     uint64_t was = weir_table_name(table)->owner;
     uint64_t type = (was >> 60) - 1;
-    if (was == shape_of(kind)) {
+    if (was == weir_kind_shape(kind)) {
         return 0;
     }
     return weir_err_push(WEIR_ESTATE,
@@ -93,7 +92,7 @@ state_open(struct weir_keyed_state *s, const struct weir_operator *op, const str
     int err = was != NULL ? shape_check(op, kind, was) : 0;
     err = err < 0 ? err : weir_state_take(op, kind->desc[0].name, &spec, 0, &s->table);
     if (err == 0 && was == NULL) {
-        weir_table_owner_set(s->table, shape_of(kind));
+        weir_table_owner_set(s->table, weir_kind_shape(kind));
     }
     if (err == 0 && kind->type == WEIR_KIND_TYPE_MAP) {
         spec.val_bytes = sizeof(uint64_t);

@@ -109,6 +109,8 @@ kind_item_val(struct kind_item *item)
     return item->bytes + weir_align_up(item->key_bytes, 8);
 }
 
+/* What the owner's word of a table says: the declaration, but for its time to live. */
+uint64_t weir_kind_shape(const struct weir_kind *kind);
 /* Bytes that the caller gave are those of the declaration. */
 WEIR_MUST_USE int weir_kind_bytes_check(
     const struct weir_keyed_state *s, struct weir_slice bytes, uint32_t wanted, const char *what);

@@ -33,6 +33,8 @@ struct weir_mark;
 struct weir_parts_reader;
 struct weir_parts_writer;
 struct weir_state_mover;
+struct weir_state_part;
+struct weir_state_values;
 struct weir_table;
 struct weir_tally;
 struct weir_operator;
@@ -51,6 +53,9 @@ typedef int(weir_state_move_fn)(const struct weir_operator *op, const struct wei
 struct weir_state_desc {
     const char *name; /* of the operator's own; part of the format */
     weir_state_move_fn *move; /* NULL: values hold no references (keys are the table's business) */
+    /* What values are made of (state.h). NULL: bytes of their owner's, which a savepoint takes as
+     * they are; a state whose values hold references cannot be in a savepoint then. */
+    const struct weir_state_values *values;
 };
 
 /* What the task gives to each operator instance before open(). Borrowed until close(). */
@@ -156,6 +161,9 @@ struct weir_operator_type {
     /* Up to which checkpoint all is committed, durably, of what committed() was told. NULL: it is
      * when that returns. Not after close(). */
     uint64_t (*committed_id)(struct weir_operator *op);
+    /* How the parts of all subtasks become those of one: [part_cnt]. */
+    const struct weir_state_part *parts;
+    uint32_t part_cnt;
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "dataplane/state.h"
-
 /* Rows in blobs of a restored store: more than can be taken away one by one. */
 #define BLOB_CNT_UNKNOWN (UINT64_C(1) << 63)
 
@@ -481,4 +479,64 @@ weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schem
     ret_item->time = head->time;
     ret_item->tag = head->tag;
     ret_item->next = head->next;
+}
+
+/* ---- savepoints ---- */
+
+int
+weir_row_list_next(struct weir_state_walk *walk, const struct weir_schema *schema,
+    const struct weir_row_list *list, struct weir_state_row *ret_row)
+{
+    const struct weir_arena *arena = walk->table->arena;
+    uint32_t ref = (uint32_t)walk->at;
+    if (ref == list->last) { /* the one before was the last, or there is none */
+        return 0;
+    }
+    ref = ref == 0 ? weir_row_list_first(arena, list)
+                   : ((const struct head *)weir_arena_ptr(arena, ref))->next;
+    char *copy = weir_state_room_for(walk->room, WEIR_ROW_ITEM_BYTES_MAX);
+    if (copy == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a row of a list");
+    }
+    struct weir_row_item item;
+    weir_row_item_at(arena, schema, ref, copy, &item);
+    walk->at = ref;
+    *ret_row = (struct weir_state_row){item.row, item.heap, {item.time, (int64_t)item.tag}};
+    return 1;
+}
+
+int
+weir_row_list_put(const struct weir_state_add *add, const struct weir_schema *schema,
+    uint32_t list_off, const struct weir_state_row *row)
+{
+    const struct weir_view view = {.schema = schema,
+        .rows = (char *)(uintptr_t)row->row, /* only read */
+        .stride = schema->row_bytes,
+        .cnt = 1,
+        .row_cnt = 1,
+        .time = row->word[0] != WEIR_TIME_MIN ? (const char *)&row->word[0] : NULL,
+        .heap = (char *)(uintptr_t)row->heap};
+    struct weir_row_reader reader;
+    void *const val[1] = {add->val};
+    const struct weir_row_adds adds = {.store = add->store,
+        .hash = &add->hash,
+        .val = val,
+        .list_off = list_off,
+        .cnt = 1,
+        .scratch = weir_state_room_for(add->room, WEIR_ROW_ITEM_BYTES_MAX),
+        .tag = (uint64_t)row->word[1]};
+    if (adds.scratch == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a row of a list");
+    }
+    weir_row_reader_init(&reader, &view);
+    return weir_row_lists_add(&reader, &adds);
+}
+
+void
+weir_row_store_forget(struct weir_row_store *store)
+{
+    memset(store->arena->index + store->open, 0,
+        (size_t)store->arena->spec.groups.cnt * sizeof store->arena->index[0]);
+    store->blob_cnt = 0;
+    store->give_group = 0;
 }

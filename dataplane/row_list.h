@@ -26,6 +26,7 @@
 #include "dataplane/batch.h"
 #include "dataplane/blob.h"
 #include "dataplane/restore.h"
+#include "dataplane/state.h"
 
 WEIR_C_BEGIN
 
@@ -91,9 +92,22 @@ weir_row_store_join(struct weir_row_store *store, const struct weir_row_store_pa
 WEIR_API void weir_row_store_adopt(struct weir_row_store *store, const struct weir_row_list *list);
 /* weir_row_list_move - a list whose rows lie elsewhere now: write its references anew, those of its
  * rows, and those of the chunks that begin with one of them. Shape: as weir_state_move_fn. */
-struct weir_state_mover;
 WEIR_API void weir_row_list_move(
     struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_row_list *list);
+
+/* ---- savepoints ---- */
+
+/* weir_row_list_next - the next row of a list as state.h wants it; walk->room has its copy where it
+ * lies in a blob. word[0] is its time, word[1] its tag. Returns 1; 0; WEIR_ENOMEM. */
+WEIR_API WEIR_MUST_USE int
+weir_row_list_next(struct weir_state_walk *walk, const struct weir_schema *schema,
+    const struct weir_row_list *list, struct weir_state_row *ret_row);
+/* weir_row_list_put - such a row at the end of a list, into add->store. Errors: as
+ * weir_row_lists_add; WEIR_ENOMEM. */
+WEIR_API WEIR_MUST_USE int weir_row_list_put(const struct weir_state_add *add,
+    const struct weir_schema *schema, uint32_t list_off, const struct weir_state_row *row);
+/* weir_row_store_forget - the store is empty again; its rows go on being those of their lists. */
+WEIR_API void weir_row_store_forget(struct weir_row_store *store);
 
 /* A kept row; borrowed from the arena, or from scratch where it lies in a blob. */
 struct weir_row_item {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "dataplane/aggregate.h"
 
 /* ---- states with names ---- */
 
@@ -60,6 +62,63 @@ weir_state_check_ids(const struct weir_state_owner *owners, uint32_t owner_cnt)
         }
     }
     return 0;
+}
+
+void
+weir_state_put_field(
+    struct weir_state_fields *fields, const char *name, uint32_t type, uint32_t off)
+{
+    fields->field[fields->field_cnt++].field = (struct weir_field){
+        .name = name, .type = (uint16_t)type, .off = off, .bytes = sizeof(uint64_t)};
+}
+
+void
+weir_state_put_aggregate(struct weir_state_fields *fields, const struct weir_aggregate *aggregate)
+{
+    struct weir_field field[WEIR_FIELD_CNT_MAX];
+    uint32_t cnt = weir_aggregate_fields(aggregate, field);
+    if (cnt == 0) {
+        weir_state_put_field(fields, "accumulator", WEIR_STATE_BYTES, 0);
+        fields->field[fields->field_cnt - 1].field.bytes = aggregate->acc_bytes;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        fields->field[fields->field_cnt++].field = field[i];
+    }
+}
+
+int
+weir_state_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    uint32_t val_bytes, struct weir_state_fields *ret_fields)
+{
+    memset(ret_fields, 0, sizeof *ret_fields);
+    if (desc->values != NULL) {
+        return desc->values->describe(op, desc, ret_fields);
+    }
+    if (desc->move != NULL) {
+        return weir_err_push(WEIR_ESTATE,
+            "state %s of operator %s refers to other pages and does not say what its values are: a "
+            "savepoint cannot hold it",
+            desc->name, op->uid);
+    }
+    ret_fields->field_cnt = 1;
+    ret_fields->field[0].field = (struct weir_field){
+        .name = "value", .type = WEIR_STATE_BYTES, .off = 0, .bytes = val_bytes};
+    return 0;
+}
+
+char *
+weir_state_room_for(struct weir_state_room *room, uint64_t bytes)
+{
+    if (bytes > room->bytes) {
+        uint64_t more = weir_max_u64(bytes, room->bytes + room->bytes / 2);
+        char *mem = realloc(room->mem, more);
+        if (mem == NULL) {
+            return NULL;
+        }
+        room->mem = mem;
+        room->bytes = more;
+    }
+    return room->mem;
 }
 
 /* ---- tables ---- */

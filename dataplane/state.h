@@ -43,6 +43,8 @@
 
 WEIR_C_BEGIN
 
+struct weir_row_store;
+
 /* ---- states with names ---- */
 
 /* Where pages come to lie elsewhere than they did: who moves them tells where something is now. */
@@ -51,6 +53,135 @@ struct weir_state_mover {
     uint32_t (*blob)(void *arg, uint32_t ref); /* of a blob, its links written anew; once each */
     void *arg;
 };
+
+/* ---- what values are made of: a savepoint writes fields by their names (savepoint.h) ---- */
+
+/* Types of fields beside enum weir_type; part of the format. */
+#define WEIR_STATE_BYTES 64 /* so many bytes that only their owner understands */
+#define WEIR_STATE_LIST 65 /* rows, in order */
+
+#define WEIR_STATE_WORD_CNT_MAX 2
+#define WEIR_STATE_FIELD_CNT_MAX 64
+
+/* A field of a value. */
+struct weir_state_field {
+    struct weir_field field; /* off: in the value; a string's text lies inline. LIST: its name */
+    const struct weir_schema *items; /* LIST: the rows */
+    /* LIST: names of numbers beside each row, NULL: none. They begin with '@', as no field of a
+     * schema does. */
+    const char *word[WEIR_STATE_WORD_CNT_MAX];
+};
+
+struct weir_state_fields {
+    struct weir_state_field field[WEIR_STATE_FIELD_CNT_MAX];
+    uint32_t field_cnt;
+    const char *tail[WEIR_STATE_WORD_CNT_MAX]; /* names of the words behind the key */
+    uint32_t val_bytes; /* of a value; 0: it ends with its last field */
+    uint64_t owner; /* weir_table_owner_set of its tables; 0: as it was saved */
+    bool has_no_key; /* the key has no field: all rows are one key, whose hash is not its own */
+    bool is_timers;
+};
+
+/* One row of a list; borrowed until the next call. */
+struct weir_state_row {
+    const void *row; /* as the field's schema has it */
+    const char *heap; /* of its strings */
+    int64_t word[WEIR_STATE_WORD_CNT_MAX];
+};
+
+/* Memory that grows; whoever zeroed it frees it. */
+struct weir_state_room {
+    char *mem;
+    uint64_t bytes;
+};
+/* weir_state_room_for - at least so many bytes, what was in them is kept. NULL: there is no
+ * memory. */
+WEIR_API char *weir_state_room_for(struct weir_state_room *room, uint64_t bytes);
+
+/* Reading one list of a value. */
+struct weir_state_walk {
+    const struct weir_state_desc *desc;
+    const struct weir_table *table;
+    const void *val;
+    uint32_t field; /* its number among the fields */
+    uint64_t at; /* the state's own; 0 at first */
+    struct weir_state_room *room; /* the state's own from the first row to the last */
+};
+
+/* Adding a row to the end of a list of a value. */
+struct weir_state_add {
+    const struct weir_state_desc *desc;
+    struct weir_table *table;
+    void *val;
+    const uint64_t *key; /* with its tail, as tables take keys (table.h) */
+    const char *heap; /* of a long text in it */
+    uint64_t hash; /* of the key without its tail */
+    uint32_t group; /* of the entry, relative */
+    uint32_t field;
+    struct weir_row_store *store; /* where rows of row_list.h go */
+    struct weir_state_room *room; /* of no meaning between calls */
+};
+
+/* What a state says of its values; desc is the state's own. op has its conf and schemas, and need
+ * not be open. */
+struct weir_state_values {
+    /* Its fields, into zeroed memory. WEIR_EGRAPH and the like. */
+    int (*describe)(const struct weir_operator *op, const struct weir_state_desc *desc,
+        struct weir_state_fields *ret_fields);
+    /* What fields have that were not there when the state was saved: a value that nothing was
+     * added to. NULL: all bytes zero. */
+    int (*fresh)(const struct weir_operator *op, const struct weir_state_desc *desc, void *val);
+    /* The next row of a list: 1; 0 at the end; or an error. NULL: it has none, as add. */
+    int (*next)(const struct weir_operator *op, struct weir_state_walk *walk,
+        struct weir_state_row *ret_row);
+    int (*add)(const struct weir_operator *op, const struct weir_state_add *add,
+        const struct weir_state_row *row);
+    /* Made again from another state of the operator, by its add: in no savepoint. */
+    bool is_index;
+};
+
+/* weir_state_put_field, weir_state_put_aggregate - for describe: one more field that is no list, in
+ * 8 bytes; those of an accumulator (resolved) at the start of a value. */
+WEIR_API void weir_state_put_field(
+    struct weir_state_fields *fields, const char *name, uint32_t type, uint32_t off);
+struct weir_aggregate;
+WEIR_API void
+weir_state_put_aggregate(struct weir_state_fields *fields, const struct weir_aggregate *aggregate);
+
+/* weir_state_describe - the fields of a state: what it says, or the bytes of its values. Errors:
+ * WEIR_ESTATE: it holds references and does not say; those of describe. */
+WEIR_API WEIR_MUST_USE int weir_state_describe(const struct weir_operator *op,
+    const struct weir_state_desc *desc, uint32_t val_bytes, struct weir_state_fields *ret_fields);
+
+/* How the parts of all subtasks become those of one, which a savepoint holds: so it does not depend
+ * on how many there were. Where an operator leaves a part that it does not name here, all of its
+ * parts stay as they are, one a subtask. */
+enum weir_state_part_kind {
+    WEIR_STATE_PART_SUBTASK, /* each subtask's own; not to be named */
+    WEIR_STATE_PART_LEAST, /* a word: the least */
+    WEIR_STATE_PART_LIST, /* all items, by subtask */
+    WEIR_STATE_PART_BAG, /* all items, by what they are */
+    WEIR_STATE_PART_UNION, /* the same, equal ones once */
+    WEIR_STATE_PART_HINT, /* a word that only saves time: 0 */
+    /* items of which all have the same: those of the first that has any */
+    WEIR_STATE_PART_BROADCAST,
+    /* what the chain keeps for an operator: the least; not to be named */
+    WEIR_STATE_PART_WATERMARKS,
+    WEIR_STATE_PART_KIND_CNT
+};
+/* The parts of the engine's own (valve.h, channel.h): "chain" of every operator, "gate.N" of inputs
+ * from other stages, which is made again from it; those of uid "" and of edges belong to a run. */
+#define WEIR_STATE_PART_CHAIN "chain"
+#define WEIR_STATE_PART_GATE "gate."
+struct weir_state_part {
+    const char *name;
+    uint32_t kind; /* enum weir_state_part_kind; part of the format */
+    /* UNION: where items that begin with the same bytes differ, the parts stay as they are. 0: they
+     * do not. */
+    uint32_t id_bytes;
+};
+
+/* ---- numbers ---- */
 
 /* weir_state_id - the number of a state; never 0. */
 WEIR_API uint32_t weir_state_id(const char *uid, const char *name);

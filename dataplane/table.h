@@ -312,6 +312,17 @@ WEIR_API uint32_t weir_table_scan(const struct weir_table *table, struct weir_ta
 
 /* weir_table_stored_hash - the hash under which a stored key was put in. */
 WEIR_API uint64_t weir_table_stored_hash(const struct weir_table *table, const uint64_t *stored);
+/* Entries of one bucket, at most. */
+#define WEIR_TABLE_BUCKET_ENTRY_CNT_MAX 256
+/* weir_table_scan_ordered - the entries of the next bucket of key group cursor->group, by their
+ * hashes, those of one hash by their keys: an order that the entries alone decide.
+ *
+ * Shape:   room for WEIR_TABLE_BUCKET_ENTRY_CNT_MAX keys as weir_table_scan gives them, and values.
+ *          The cursor is zero at first but for its group; the table stays as it is meanwhile.
+ * Returns: entries; 0 at the end of the key group.
+ */
+WEIR_API uint32_t weir_table_scan_ordered(const struct weir_table *table,
+    struct weir_table_cursor *cursor, uint64_t *ret_key, void **ret_val);
 /* weir_table_key_bytes - the length of a stored string key as scan gave it. */
 static inline uint32_t
 weir_table_key_bytes(const void *stored)

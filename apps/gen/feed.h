@@ -51,6 +51,13 @@ struct gen_feed {
     uint64_t origin; /* the position that was due when the schedule began */
 };
 
+/* Its parts, for an operator's table of them (dataplane/state.h). */
+#define GEN_FEED_PARTS                    \
+    {"events", WEIR_STATE_PART_LEAST, 0}, \
+    {                                     \
+        "splits", WEIR_STATE_PART_BAG, 0  \
+    }
+
 /* gen_feed_init - all of this subtask's share. */
 void gen_feed_init(
     struct gen_feed *feed, const struct weir_operator *op, uint64_t event_cnt, int64_t rate);

@@ -478,7 +478,99 @@ pick_move(const struct weir_operator *op, const struct weir_table *table,
     return 0;
 }
 
-static const struct weir_state_desc states[] = {{"picks", pick_move}};
+/* ---- savepoints ---- */
+
+#define KEPT(F) F(i64, auction) F(i64, bidder) F(i64, price) F(ts, dateTime) F(str, extra)
+WEIR_SCHEMA(kept, KEPT)
+enum { FIELD_MAX_PRICE, FIELD_HAS_MAX, FIELD_INSIDE, FIELD_EDGE };
+
+static int
+pick_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    static const char *const lists[] = {"inside", "edge"};
+    (void)op;
+    weir_state_put_field(fields, "max_price", WEIR_TYPE_I64, offsetof(struct pick, max_price));
+    weir_state_put_field(fields, "has_max", WEIR_TYPE_I32, offsetof(struct pick, has_max));
+    fields->field[FIELD_HAS_MAX].field.bytes = sizeof(uint32_t);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_state_field *list = &fields->field[fields->field_cnt++];
+        list->field = (struct weir_field){.name = lists[i], .type = WEIR_STATE_LIST};
+        list->items = kept_schema();
+    }
+    fields->tail[0] = "window_end";
+    fields->val_bytes = sizeof(struct pick);
+    return 0;
+}
+
+/* In the room: a row, then the whole blob; walk->at is one more than where the next one begins. */
+static int
+pick_next(
+    const struct weir_operator *op, struct weir_state_walk *walk, struct weir_state_row *ret_row)
+{
+    (void)op;
+    const struct weir_arena *arena = walk->table->arena;
+    const struct pick *pick = walk->val;
+    uint32_t ref = walk->field == FIELD_INSIDE ? pick->inside_ref : pick->edge_ref;
+    uint64_t bytes = ref != 0 ? weir_blob_bytes(arena, ref) : 0;
+    if (walk->at == bytes + 1 || bytes == 0) {
+        return 0;
+    }
+    char *room = weir_state_room_for(walk->room, sizeof(struct kept) + bytes);
+    if (room == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "q7: rows of a window");
+    }
+    char *rows = room + sizeof(struct kept);
+    if (walk->at == 0) {
+        weir_blob_read(arena, ref, rows);
+        walk->at = 1;
+    }
+    struct stored stored;
+    const char *extra = rows + walk->at - 1 + sizeof stored;
+    memcpy(&stored, rows + walk->at - 1, sizeof stored);
+    const struct kept kept = {stored.auction, stored.bidder, stored.price, stored.time_ms,
+        weir_str_ref(rows, extra, stored.extra_bytes)};
+    memcpy(room, &kept, sizeof kept);
+    walk->at += sizeof stored + stored.extra_bytes;
+    *ret_row = (struct weir_state_row){room, rows, {0, 0}};
+    return 1;
+}
+
+static int
+pick_add(const struct weir_operator *op, const struct weir_state_add *add,
+    const struct weir_state_row *row)
+{
+    struct weir_arena *arena = add->table->arena;
+    struct pick *pick = add->val;
+    uint32_t *ref = add->field == FIELD_INSIDE ? &pick->inside_ref : &pick->edge_ref;
+    struct kept kept;
+    memcpy(&kept, row->row, sizeof kept);
+    struct weir_slice extra = weir_str_slice(&kept.extra, row->heap);
+    const struct stored stored = {kept.auction, kept.bidder, kept.price, kept.dateTime,
+        add->field == FIELD_EDGE, extra.bytes};
+    uint32_t old = *ref;
+    uint64_t had = old != 0 ? weir_blob_bytes(arena, old) : 0;
+    uint64_t all = had + sizeof stored + extra.bytes;
+    char *rows = all <= STORED_BYTES_MAX ? weir_state_room_for(add->room, all) : NULL;
+    (void)op;
+    if (rows == NULL) {
+        return weir_err_push(
+            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+    }
+    if (old != 0) {
+        weir_blob_read(arena, old, rows);
+        weir_blob_give(arena, old);
+    }
+    memcpy(rows + had, &stored, sizeof stored);
+    memcpy(rows + had + sizeof stored, extra.ptr, extra.bytes);
+    return weir_blob_put(arena, add->group, (struct weir_slice){rows, (uint32_t)all}, ref);
+}
+
+static const struct weir_state_values pick_values = {
+    .describe = pick_describe, .next = pick_next, .add = pick_add};
+static const struct weir_state_desc states[] = {{"picks", pick_move, &pick_values}};
+static const struct weir_state_part state_parts[] = {{"fired", WEIR_STATE_PART_LEAST, 0}};
 
 static const struct weir_operator_type pick_type = {
     .name = "q7_pick",
@@ -492,6 +584,8 @@ static const struct weir_operator_type pick_type = {
     .restore = q7_restore,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };
 
 /* ---- the last one: candidates in ---- */
@@ -541,6 +635,8 @@ static const struct weir_operator_type choose_type = {
     .restore = q7_restore,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };
 
 struct weir_stream *

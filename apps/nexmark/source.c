@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/region.h"
 #include "dataplane/operators/watermark.h"
+#include "dataplane/state.h"
 #include "dataplane/tally.h"
 #include "io/io.h"
 #include "sched/table.h"
@@ -261,6 +262,8 @@ always_replays(const void *conf)
     return true;
 }
 
+static const struct weir_state_part state_parts[] = {GEN_FEED_PARTS, WEIR_WATERMARKER_PARTS};
+
 const struct weir_operator_type nexmark_gen_type = {
     .name = "nexmark_gen",
     .self_bytes = sizeof(struct gen_self),
@@ -270,6 +273,8 @@ const struct weir_operator_type nexmark_gen_type = {
     .close = gen_close,
     .snapshot = gen_snapshot,
     .restore = gen_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
 };
 
@@ -543,6 +548,8 @@ const struct weir_operator_type nexmark_log_type = {
     .close = log_close,
     .snapshot = log_snapshot,
     .restore = log_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
     .lends_memory = true,
 };
@@ -557,6 +564,8 @@ const struct weir_operator_type nexmark_log_brief_type = {
     .close = log_close,
     .snapshot = log_snapshot,
     .restore = log_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
 };
 

@@ -16,6 +16,7 @@
 #include "base/ahead.h"
 #include "base/hash.h"
 #include "base/region.h"
+#include "dataplane/state.h"
 #include "io/io.h"
 #include "sched/weir.h"
 
@@ -184,6 +185,8 @@ source_close(struct weir_operator *op, bool clean)
     return 0;
 }
 
+static const struct weir_state_part state_parts[] = {GEN_FEED_PARTS};
+
 static const struct weir_operator_type source_type = {
     .name = "ysb_source",
     .self_bytes = sizeof(struct source_self),
@@ -193,6 +196,8 @@ static const struct weir_operator_type source_type = {
     .close = source_close,
     .snapshot = source_snapshot,
     .restore = source_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = source_replays,
     .lends_memory = true,
 };

@@ -222,6 +222,8 @@ discard_restore(struct weir_operator *op, const struct weir_parts_reader *parts,
     return got;
 }
 
+static const struct weir_state_part state_parts[] = {{"sums", WEIR_STATE_PART_BAG, 0}};
+
 const struct weir_operator_type weir_discard_type = {
     .name = "discard",
     .self_bytes = sizeof(struct self),
@@ -230,4 +232,6 @@ const struct weir_operator_type weir_discard_type = {
     .finish = discard_finish,
     .snapshot = discard_snapshot,
     .restore = discard_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };

@@ -101,13 +101,20 @@ weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_wi
     return err;
 }
 
+/* Semi: the place of the right list is a number. */
+static bool
+has_number(const struct weir_operator *op)
+{
+    const struct weir_join_conf *conf = op->conf;
+    return op->type == &weir_window_join_type && conf->semi;
+}
+
 static int
 entry_move(const struct weir_operator *op, const struct weir_table *table,
     const struct weir_state_mover *mover, void *val)
 {
     struct join_entry *entry = val;
-    const struct weir_join_conf *conf = op->conf;
-    bool is_number = op->type == &weir_window_join_type && conf->semi;
+    bool is_number = has_number(op);
     weir_row_list_move(table->arena, mover, &entry->side[JOIN_LEFT]);
     if (!is_number) { /* semi: what stands in the place of right rows */
         weir_row_list_move(table->arena, mover, &entry->side[JOIN_RIGHT]);
@@ -115,7 +122,50 @@ entry_move(const struct weir_operator *op, const struct weir_table *table,
     return 0;
 }
 
-const struct weir_state_desc weir_join_states[] = {{JOIN_STATE, entry_move}};
+/* ---- savepoints ---- */
+
+static int
+entry_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    static const char *const names[2] = {"left", "right"};
+    for (uint32_t side = 0; side < 2; side++) {
+        struct weir_state_field *field = &fields->field[fields->field_cnt++];
+        bool is_list = side == JOIN_LEFT || !has_number(op);
+        field->field = (struct weir_field){.name = names[side],
+            .type = is_list ? WEIR_STATE_LIST : WEIR_STATE_BYTES,
+            .off = side * (uint32_t)sizeof(struct weir_row_list),
+            .bytes = sizeof(struct weir_row_list)};
+        if (is_list) {
+            field->items = op->in_schema[side];
+            field->word[0] = "@time";
+            field->word[1] = "@passed";
+        }
+    }
+    fields->val_bytes = sizeof(struct join_entry);
+    return 0;
+}
+
+static int
+entry_next(
+    const struct weir_operator *op, struct weir_state_walk *walk, struct weir_state_row *ret_row)
+{
+    const struct join_entry *entry = walk->val;
+    return weir_row_list_next(walk, op->in_schema[walk->field], &entry->side[walk->field], ret_row);
+}
+
+static int
+entry_add(const struct weir_operator *op, const struct weir_state_add *add,
+    const struct weir_state_row *row)
+{
+    return weir_row_list_put(
+        add, op->in_schema[add->field], add->field * (uint32_t)sizeof(struct weir_row_list), row);
+}
+
+static const struct weir_state_values entry_values = {
+    .describe = entry_describe, .next = entry_next, .add = entry_add};
+const struct weir_state_desc weir_join_states[] = {{JOIN_STATE, entry_move, &entry_values}};
 
 int
 weir_join_inserts_only(const struct weir_view *in, uint32_t from)

@@ -765,6 +765,9 @@ join_window_restore(
     return err;
 }
 
+static const struct weir_state_part state_parts[] = {{"frontier", WEIR_STATE_PART_LEAST, 0},
+    {"fired", WEIR_STATE_PART_LEAST, 0}, {"pane_entries", WEIR_STATE_PART_HINT, 0}};
+
 const struct weir_operator_type weir_window_join_type = {
     .name = "window join",
     .self_bytes = sizeof(struct self),
@@ -778,4 +781,6 @@ const struct weir_operator_type weir_window_join_type = {
     .restore = join_window_restore,
     .states = weir_join_states,
     .state_cnt = JOIN_STATE_CNT,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };

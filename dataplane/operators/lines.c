@@ -591,6 +591,8 @@ lines_side_schema(uint32_t output)
     return output == 1 ? weir_bad_line_schema() : NULL;
 }
 
+static const struct weir_state_part state_parts[] = {{"inputs", WEIR_STATE_PART_LIST, 0}};
+
 const struct weir_operator_type weir_lines_type = {
     .name = "lines",
     .self_bytes = sizeof(struct self),
@@ -600,6 +602,8 @@ const struct weir_operator_type weir_lines_type = {
     .close = lines_close,
     .snapshot = lines_snapshot,
     .restore = lines_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = lines_replays,
 };
 
@@ -613,5 +617,7 @@ const struct weir_operator_type weir_lines_side_type = {
     .close = lines_close,
     .snapshot = lines_snapshot,
     .restore = lines_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = lines_replays,
 };

@@ -390,8 +390,45 @@ process_conf_state(const void *conf, uint32_t idx)
     return NULL;
 }
 
-/* What a state holds is its owner's: no references into the arena. */
-static const struct weir_state_desc states[] = {{"state", NULL}, {"timers", NULL}};
+/* ---- savepoints: what a state holds is its owner's, no references into the arena ---- */
+
+static int
+state_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    const struct weir_process_conf *conf = op->conf;
+    const struct weir_process_function *function = conf->function;
+    fields->val_bytes = function->state_bytes;
+    if (function->state_schema == NULL) {
+        weir_state_put_field(fields, "state", WEIR_STATE_BYTES, 0);
+        fields->field[0].field.bytes = function->state_bytes;
+        return 0;
+    }
+    const struct weir_schema *schema = function->state_schema();
+    for (uint32_t i = 0; i < schema->field_cnt; i++) {
+        fields->field[fields->field_cnt++].field = schema->fields[i];
+    }
+    return 0;
+}
+
+static int
+timers_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    (void)op;
+    fields->is_timers = true;
+    fields->tail[0] = "namespace";
+    fields->tail[1] = "time";
+    return 0;
+}
+
+static const struct weir_state_values state_values = {.describe = state_describe};
+static const struct weir_state_values timer_values = {.describe = timers_describe};
+static const struct weir_state_desc states[] = {
+    {"state", NULL, &state_values}, {"timers", NULL, &timer_values}};
+static const struct weir_state_part state_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
 
 const struct weir_operator_type weir_process_type = {
     .name = "process",
@@ -407,4 +444,6 @@ const struct weir_operator_type weir_process_type = {
     .conf_state = process_conf_state,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };

@@ -79,6 +79,7 @@ struct weir_process_function {
     weir_process_timers_fn *timers; /* NULL: none */
     const struct weir_kind *kinds; /* [kind_cnt]: declared states */
     uint32_t kind_cnt;
+    const struct weir_schema *(*state_schema)(void); /* NULL: savepoints hold the state's bytes */
 };
 
 struct weir_process_conf {
@@ -159,23 +160,36 @@ WEIR_C_END
 /* WEIR_PROCESS - see the top of this file. */
 #define WEIR_PROCESS(name, in_type, state_type, out_type) \
     WEIR_PROCESS_ROWS(name, in_type, state_type)          \
-    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0)
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0, NULL)
 /* WEIR_PROCESS_KINDS - the same with declared states, an array of struct weir_kind. */
-#define WEIR_PROCESS_KINDS(name, in_type, state_type, out_type, kinds) \
-    WEIR_PROCESS_ROWS(name, in_type, state_type)                       \
-    WEIR_PROCESS_DEFINE(                                               \
-        name, in_type, state_type, out_type, NULL, kinds, sizeof(kinds) / sizeof((kinds)[0]))
+#define WEIR_PROCESS_KINDS(name, in_type, state_type, out_type, kinds)    \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                          \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, kinds, \
+        sizeof(kinds) / sizeof((kinds)[0]), NULL)
 
 /* WEIR_PROCESS_TIMED - the same with timers; WEIR_ON_TIMER follows. */
 #define WEIR_PROCESS_TIMED(name, in_type, state_type, out_type) \
     WEIR_PROCESS_ROWS(name, in_type, state_type)                \
     static int name##_timers(struct weir_process *p);           \
-    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, NULL, 0)
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, NULL, 0, NULL)
 #define WEIR_PROCESS_TIMED_KINDS(name, in_type, state_type, out_type, kinds)       \
     WEIR_PROCESS_ROWS(name, in_type, state_type)                                   \
     static int name##_timers(struct weir_process *p);                              \
     WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, kinds, \
-        sizeof(kinds) / sizeof((kinds)[0]))
+        sizeof(kinds) / sizeof((kinds)[0]), NULL)
+
+/* WEIR_PROCESS_NAMED, WEIR_PROCESS_NAMED_TIMED - the same of a state that WEIR_SCHEMA has declared,
+ * whose name takes the place of its type: a savepoint knows its fields by their names, and the next
+ * version of a job may have others. Strings of it lie inline: at most 12 bytes. */
+#define WEIR_PROCESS_NAMED(name, in_type, state_name, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, struct state_name)         \
+    WEIR_PROCESS_DEFINE(                                        \
+        name, in_type, struct state_name, out_type, NULL, NULL, 0, state_name##_schema)
+#define WEIR_PROCESS_NAMED_TIMED(name, in_type, state_name, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, struct state_name)               \
+    static int name##_timers(struct weir_process *p);                 \
+    WEIR_PROCESS_DEFINE(                                              \
+        name, in_type, struct state_name, out_type, name##_timers, NULL, 0, state_name##_schema)
 
 #define WEIR_ON_TIMER(name, state_type)                                                   \
     static inline int name##_timer(                                                       \

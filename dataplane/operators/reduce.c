@@ -201,7 +201,38 @@ reduce_close(struct weir_operator *op, bool clean)
     return 0;
 }
 
-static const struct weir_state_desc states[] = {{"result", NULL}};
+/* ---- savepoints ---- */
+
+static int
+result_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    struct plan plan;
+    int err = plan_init(&plan, op->conf, op->in_schema[0], op->out_schema[0], NULL);
+    if (err == 0) {
+        weir_state_put_aggregate(fields, &plan.agg);
+        fields->val_bytes = (uint32_t)weir_align_up(plan.agg.acc_bytes, 8);
+        fields->has_no_key = plan.keyed.key.field_cnt == 0;
+    }
+    return err;
+}
+
+static int
+result_fresh(const struct weir_operator *op, const struct weir_state_desc *desc, void *val)
+{
+    (void)desc;
+    struct plan plan;
+    int err = plan_init(&plan, op->conf, op->in_schema[0], op->out_schema[0], NULL);
+    if (err == 0 && plan.agg.init != NULL) {
+        plan.agg.init(&plan.agg, &val, 1);
+    }
+    return err;
+}
+
+static const struct weir_state_values result_values = {
+    .describe = result_describe, .fresh = result_fresh};
+static const struct weir_state_desc states[] = {{"result", NULL, &result_values}};
 
 const struct weir_operator_type weir_reduce_type = {
     .name = "reduce",

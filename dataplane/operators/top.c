@@ -654,7 +654,102 @@ window_move(const struct weir_operator *op, const struct weir_table *table,
     return 0;
 }
 
-static const struct weir_state_desc states[] = {{"windows", window_move}};
+/* ---- savepoints ---- */
+
+static int
+windows_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    weir_state_put_field(fields, "least", WEIR_TYPE_I64, offsetof(struct saved, least));
+    struct weir_state_field *rows = &fields->field[fields->field_cnt++];
+    rows->field = (struct weir_field){.name = "rows", .type = WEIR_STATE_LIST};
+    rows->items = op->in_schema[0];
+    rows->word[0] = "@rank";
+    rows->word[1] = "@time";
+    fields->val_bytes = sizeof(struct saved);
+    fields->tail[0] = "window_end";
+    return 0;
+}
+
+/* A kept row into the room, its texts behind it. */
+static int
+windows_next(
+    const struct weir_operator *op, struct weir_state_walk *walk, struct weir_state_row *ret_row)
+{
+    const struct weir_arena *arena = walk->table->arena;
+    const struct weir_schema *schema = op->in_schema[0];
+    const struct saved *saved = walk->val;
+    uint32_t ref = (uint32_t)walk->at;
+    if (ref == saved->last) {
+        return 0;
+    }
+    ref = ref == 0 ? saved->first : ((const struct kept *)weir_arena_ptr(arena, ref))->next;
+    const struct kept *kept = weir_arena_ptr(arena, ref);
+    uint64_t bytes = schema->row_bytes;
+    char *row = weir_state_room_for(walk->room, bytes + heap_bytes(schema, kept->row));
+    if (row == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a row of a top");
+    }
+    memcpy(row, kept->row, schema->row_bytes);
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        uint32_t blob = blob_of(&schema->fields[f], kept->row);
+        if (blob != 0) {
+            struct weir_str str;
+            memcpy(&str, row + schema->fields[f].off, sizeof str);
+            weir_blob_read(arena, blob, row + bytes);
+            str.u.off = bytes - schema->row_bytes;
+            memcpy(row + schema->fields[f].off, &str, sizeof str);
+            bytes += str.bytes;
+        }
+    }
+    walk->at = ref;
+    *ret_row = (struct weir_state_row){row, row + schema->row_bytes, {kept->rank, kept->time}};
+    return 1;
+}
+
+static int
+windows_add(const struct weir_operator *op, const struct weir_state_add *add,
+    const struct weir_state_row *row)
+{
+    struct weir_arena *arena = add->table->arena;
+    const struct weir_schema *schema = op->in_schema[0];
+    struct saved *saved = add->val;
+    uint32_t bytes = (uint32_t)offsetof(struct kept, row) + schema->row_bytes;
+    uint32_t ref;
+    int err = weir_arena_block_take(arena, add->group, weir_arena_class_of(bytes), &ref);
+    if (err < 0) {
+        return err;
+    }
+    struct kept *kept = weir_arena_ptr(arena, ref);
+    kept->rank = row->word[0];
+    kept->time = row->word[1];
+    memcpy(kept->row, row->row, schema->row_bytes);
+    for (uint32_t f = 0; f < schema->field_cnt && err == 0; f++) {
+        const struct weir_field *field = &schema->fields[f];
+        struct weir_str str;
+        memcpy(&str, kept->row + field->off, weir_min_u32(field->bytes, sizeof str));
+        if (field->type == WEIR_TYPE_STR && str.bytes > WEIR_STR_INLINE_BYTES) {
+            uint32_t blob = 0;
+            err = weir_blob_put(arena, add->group, weir_str_slice(&str, row->heap), &blob);
+            str.u.off = blob;
+            memcpy(kept->row + field->off, &str, sizeof str);
+        }
+    }
+    if (saved->last != 0) {
+        ((struct kept *)weir_arena_ptr(arena, saved->last))->next = ref;
+    } else {
+        saved->first = ref;
+    }
+    saved->last = ref;
+    saved->cnt++;
+    return err;
+}
+
+static const struct weir_state_values windows_values = {
+    .describe = windows_describe, .next = windows_next, .add = windows_add};
+static const struct weir_state_desc states[] = {{"windows", window_move, &windows_values}};
+static const struct weir_state_part state_parts[] = {{"frontier", WEIR_STATE_PART_LEAST, 0}};
 
 const struct weir_operator_type weir_top_type = {
     .name = "top",
@@ -670,4 +765,6 @@ const struct weir_operator_type weir_top_type = {
     .restore = top_restore,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };

@@ -169,6 +169,8 @@ watermark_restore(
     return weir_watermarker_restore(op->self, op, parts, parts_cnt);
 }
 
+static const struct weir_state_part state_parts[] = {WEIR_WATERMARKER_PARTS};
+
 const struct weir_operator_type weir_watermark_type = {
     .name = "watermark",
     .self_bytes = sizeof(struct weir_watermarker),
@@ -179,4 +181,6 @@ const struct weir_operator_type weir_watermark_type = {
     .process = watermark_process,
     .snapshot = watermark_snapshot,
     .restore = watermark_restore,
+    .parts = state_parts,
+    .part_cnt = WEIR_ARRAY_CNT(state_parts),
 };

@@ -47,6 +47,12 @@ WEIR_API void
 weir_watermarker_snapshot(const struct weir_watermarker *self, struct weir_parts_writer *parts);
 WEIR_API WEIR_MUST_USE int weir_watermarker_restore(struct weir_watermarker *self,
     const struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
+/* Its parts, for an operator's table of them (state.h). */
+#define WEIR_WATERMARKER_PARTS                \
+    {"time_max", WEIR_STATE_PART_LEAST, 0},   \
+    {                                         \
+        "watermark", WEIR_STATE_PART_LEAST, 0 \
+    }
 
 extern WEIR_API const struct weir_operator_type weir_watermark_type;
 

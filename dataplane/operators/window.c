@@ -160,6 +160,12 @@ weir_window_check(const struct weir_window_conf *conf, const struct weir_schema 
     return plan_init(&plan, conf, in_schema, out_schema, NULL);
 }
 
+int
+weir_window_plan_of(const struct weir_operator *op, struct window_plan *ret_plan)
+{
+    return plan_init(ret_plan, op->conf, op->in_schema[0], op->out_schema[0], NULL);
+}
+
 /* ---- open ---- */
 
 static char *
@@ -486,4 +492,6 @@ const struct weir_operator_type weir_window_type = {
     .restore = weir_window_restore,
     .states = weir_window_states,
     .state_cnt = WINDOW_STATE_CNT,
+    .parts = weir_window_parts,
+    .part_cnt = WINDOW_PART_CNT,
 };

@@ -192,6 +192,11 @@ struct window_self {
     struct weir_keyed_rows group;
 };
 
+/* ---- window.c ---- */
+
+/* The plan of an operator that need not be open. */
+int weir_window_plan_of(const struct weir_operator *op, struct window_plan *ret_plan);
+
 /* ---- window_pane.c ---- */
 
 int weir_window_grid_init(struct window_grid *grid, const struct weir_window_span *span);
@@ -243,6 +248,8 @@ struct weir_tally *weir_window_tally(struct weir_operator *op);
 
 extern const struct weir_state_desc weir_window_states[];
 #define WINDOW_STATE_CNT 2
+extern const struct weir_state_part weir_window_parts[];
+#define WINDOW_PART_CNT 3
 #define WINDOW_STATE_PANES "panes"
 #define WINDOW_STATE_SUMS "sums"
 int weir_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);

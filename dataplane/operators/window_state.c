@@ -21,8 +21,64 @@
 
 #define VERSION 1
 
+/* ---- savepoints ---- */
+
+static int
+describe(const struct weir_operator *op, enum window_mode tail_mode, const char *tail_name,
+    struct weir_state_fields *fields)
+{
+    struct window_plan plan;
+    int err = weir_window_plan_of(op, &plan);
+    if (err < 0) {
+        return err;
+    }
+    weir_state_put_aggregate(fields, &plan.agg);
+    fields->val_bytes = plan.acc_bytes;
+    fields->has_no_key = plan.keyed.key.field_cnt == 0;
+    if (plan.mode == tail_mode) { /* the 8 bytes of the operator */
+        weir_state_put_field(fields, tail_name, WEIR_TYPE_I64, plan.acc_bytes);
+        fields->val_bytes += (uint32_t)sizeof(int64_t);
+    }
+    return 0;
+}
+
+static int
+pane_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    return describe(op, WINDOW_STACKS, "@has_rest", fields);
+}
+
+static int
+sum_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    (void)desc;
+    return describe(op, WINDOW_SUBTRACT, "@panes", fields);
+}
+
+static int
+acc_fresh(const struct weir_operator *op, const struct weir_state_desc *desc, void *val)
+{
+    (void)desc;
+    struct window_plan plan;
+    int err = weir_window_plan_of(op, &plan);
+    if (err == 0 && plan.agg.init != NULL) {
+        plan.agg.init(&plan.agg, &val, 1);
+    }
+    return err;
+}
+
+static const struct weir_state_values pane_values = {.describe = pane_describe, .fresh = acc_fresh};
+static const struct weir_state_values sum_values = {.describe = sum_describe, .fresh = acc_fresh};
+
 const struct weir_state_desc weir_window_states[WINDOW_STATE_CNT] = {
-    {WINDOW_STATE_PANES, NULL}, {WINDOW_STATE_SUMS, NULL}};
+    {WINDOW_STATE_PANES, NULL, &pane_values}, {WINDOW_STATE_SUMS, NULL, &sum_values}};
+
+const struct weir_state_part weir_window_parts[WINDOW_PART_CNT] = {
+    {"frontier", WEIR_STATE_PART_LEAST, 0}, {"pane_entries", WEIR_STATE_PART_HINT, 0},
+    {"panes", WEIR_STATE_PART_UNION, 2 * sizeof(int64_t)}};
 
 /* Where a pane stands; part of the format. */
 enum role { PENDING, ENTERED, FRONT, BACK, ROLE_CNT };

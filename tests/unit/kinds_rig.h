@@ -11,6 +11,7 @@
 #include "dataplane/kindset.h"
 #include "dataplane/restore.h"
 #include "tests/unit/kinds_ref.h"
+#include "tests/unit/savepoint_stream.h"
 #include "tests/unit/seed.h"
 
 #define RIG_GROUP_CNT 16
@@ -80,7 +81,22 @@ rig_state(const void *conf, uint32_t idx)
     return NULL;
 }
 
-static const struct weir_operator_type rig_type = {.name = "rig", .conf_state = rig_state};
+static const struct weir_state_part rig_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
+
+static int
+rig_operator_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t cnt)
+{
+    (void)op;
+    (void)parts;
+    (void)cnt;
+    return 0; /* the rig does it */
+}
+
+static const struct weir_operator_type rig_type = {.name = "rig",
+    .conf_state = rig_state,
+    .restore = rig_operator_restore,
+    .parts = rig_parts,
+    .part_cnt = WEIR_ARRAY_CNT(rig_parts)};
 
 static WEIR_UNUSED struct rig_key
 rig_key(const struct rig *rig, uint32_t number)
@@ -314,6 +330,71 @@ rig_restore(struct rig *rig, uint32_t cnt, bool moves)
     }
     memcpy(rig->task, now, cnt * sizeof now[0]);
     rig->cnt = cnt;
+}
+
+/* ---- savepoints ---- */
+
+/* What all tasks hold now as a savepoint. */
+static WEIR_UNUSED void
+rig_savepoint_write(const struct rig *rig, struct stream *stream)
+{
+    struct weir_savepoint_task tasks[RIG_SUBTASK_CNT_MAX];
+    struct weir_operator *ops[RIG_SUBTASK_CNT_MAX];
+    struct weir_parts_reader readers[RIG_SUBTASK_CNT_MAX];
+    const struct weir_savepoint_spec spec = {.job = "rig", .tasks = tasks, .task_cnt = rig->cnt};
+    for (uint32_t i = 0; i < rig->cnt; i++) {
+        struct rig_task *t = rig->task[i];
+        struct weir_parts_writer writer;
+        t->set->now_ms = rig->now;
+        weir_parts_writer_init(&writer, t->parts, sizeof t->parts);
+        weir_parts_writer_of(&writer, t->op.uid);
+        weir_kindset_snapshot(t->set, &writer);
+        assert_int_equal(weir_parts_finish(&writer, &t->parts_bytes), 0);
+        assert_int_equal(weir_parts_reader_init(&readers[i], t->parts, t->parts_bytes), 0);
+        ops[i] = &t->op;
+        tasks[i] = (struct weir_savepoint_task){
+            .arena = &t->arena, .parts = &readers[i], .ops = &ops[i], .op_cnt = 1, .subtask = i};
+    }
+    assert_int_equal(stream_write(&spec, rig->cnt, 2, stream), 0);
+}
+
+/* All tasks go, and cnt others come from a savepoint of them, which would write the same. */
+static WEIR_UNUSED void
+rig_savepoint(struct rig *rig, uint32_t cnt)
+{
+    struct stream stream;
+    struct stream again;
+    const uint32_t max = RIG_GROUP_CNT;
+    rig_savepoint_write(rig, &stream);
+    rig_close(rig);
+    rig->cnt = cnt;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct rig_task *t = rig_task_new(rig, i, cnt);
+        struct weir_operator *op = &t->op;
+        struct weir_savepoint_reader *reader;
+        struct weir_parts_reader *readers;
+        uint32_t reader_cnt;
+        struct stream_load to = {
+            .arena = &t->arena, .ops = {.ops = &op, .parallelism_max = &max, .op_cnt = 1}};
+        rig->task[i] = t;
+        int err = stream_load(&stream, &to, i, &reader);
+        if (err < 0) {
+            weir_err_print(stderr, err);
+        }
+        assert_int_equal(err, 0);
+        assert_int_equal(rig_task_open(rig, t), 0);
+        assert_int_equal(weir_savepoint_parts(weir_savepoint_reader_catalogue(reader), op->uid,
+                             &readers, &reader_cnt),
+            0);
+        assert_int_equal(weir_kindset_restore(t->set, op, readers, reader_cnt), 0);
+        free(readers);
+        weir_savepoint_reader_close(reader);
+    }
+    rig_savepoint_write(rig, &again);
+    assert_int_equal(again.bytes, stream.bytes);
+    assert_memory_equal(again.data, stream.data, stream.bytes);
+    stream_free(&stream);
+    stream_free(&again);
 }
 
 #endif

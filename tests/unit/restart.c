@@ -8,7 +8,8 @@
 #include "dataplane/blob.h"
 #include "dataplane/keyed.h"
 #include "dataplane/state.h"
-#include "test.h"
+#include "tests/unit/savepoint_stream.h"
+#include "tests/unit/test.h"
 
 /* ---- leaving ---- */
 
@@ -243,6 +244,83 @@ restart_come(const struct harness_conf *conf, const struct restart_left *left, u
     return 0;
 }
 
+/* ---- savepoints ---- */
+
+void
+restart_savepoint(struct harness *const *h, uint32_t cnt, struct stream *stream)
+{
+    struct weir_savepoint_task tasks[RESTART_SUBTASK_CNT_MAX];
+    struct weir_operator *ops[RESTART_SUBTASK_CNT_MAX];
+    struct restart_left left[RESTART_SUBTASK_CNT_MAX];
+    struct weir_parts_reader parts[RESTART_SUBTASK_CNT_MAX];
+    const struct weir_savepoint_spec spec = {.job = "restart", .tasks = tasks, .task_cnt = cnt};
+    for (uint32_t i = 0; i < cnt; i++) {
+        restart_leave(h[i], &left[i]);
+        assert_int_equal(weir_parts_reader_init(&parts[i], left[i].parts, left[i].parts_bytes), 0);
+        ops[i] = harness_operator(h[i]);
+        tasks[i] = (struct weir_savepoint_task){
+            .arena = &h[i]->arena, .parts = &parts[i], .ops = &ops[i], .op_cnt = 1, .subtask = i};
+    }
+    int err = stream_write(&spec, cnt, 1, stream);
+    if (err < 0) {
+        weir_err_print(stderr, err);
+    }
+    assert_int_equal(err, 0);
+    for (uint32_t i = 0; i < cnt; i++) {
+        restart_left_free(&left[i]);
+    }
+}
+
+struct coming_back {
+    const struct stream *stream;
+    struct weir_savepoint_reader *reader;
+    int err;
+};
+
+static void
+load_before_open(struct harness *h, void *arg)
+{
+    struct coming_back *coming = arg;
+    struct weir_operator *op = harness_operator(h);
+    uint32_t max = h->arena.spec.max_parallelism;
+    struct stream_load to = {
+        .arena = &h->arena, .ops = {.ops = &op, .parallelism_max = &max, .op_cnt = 1}};
+    coming->err = stream_load(coming->stream, &to, max, &coming->reader);
+}
+
+int
+restart_come_back(
+    const struct harness_conf *conf, const struct stream *stream, struct harness **ret)
+{
+    struct coming_back coming = {stream, NULL, 0};
+    struct harness_conf with = *conf;
+    struct harness *h = NULL;
+    struct weir_parts_reader *readers = NULL;
+    uint32_t cnt = 0;
+    with.before_open = load_before_open;
+    with.before_open_arg = &coming;
+    int rc = harness_try(&with, &h);
+    rc = coming.err < 0 ? coming.err : rc;
+    if (rc == 0) {
+        struct weir_operator *op = harness_operator(h);
+        rc = weir_savepoint_parts(
+            weir_savepoint_reader_catalogue(coming.reader), op->uid, &readers, &cnt);
+        if (rc == 0 && op->type->restore != NULL) {
+            rc = op->type->restore(op, readers, cnt);
+        }
+    }
+    free(readers);
+    weir_savepoint_reader_close(coming.reader);
+    if (rc < 0) {
+        if (h != NULL) {
+            harness_free(h);
+        }
+        return rc;
+    }
+    *ret = h;
+    return 0;
+}
+
 /* ---- text ---- */
 
 struct text {
@@ -434,13 +512,22 @@ take_rows(struct cast *cast)
     }
 }
 
+/* What those who go leave behind. */
+struct estate {
+    struct restart_left left[RESTART_SUBTASK_CNT_MAX];
+    struct stream stream; /* by_savepoint */
+    uint32_t cnt;
+};
+
 static void
-others_come(struct cast *cast, const struct restart_left *left, uint32_t left_cnt, uint32_t cnt)
+others_come(struct cast *cast, const struct estate *estate, uint32_t cnt)
 {
     for (uint32_t s = 0; s < cnt; s++) {
         struct harness_conf conf = conf_of(cast->play, s, cnt);
-        bool moves = cnt != left_cnt || (cnt == 1 && cast->play->always_moves);
-        int rc = restart_come(&conf, left, left_cnt, moves, &cast->h[s]);
+        bool moves = cnt != estate->cnt || (cnt == 1 && cast->play->always_moves);
+        int rc = cast->play->by_savepoint
+                     ? restart_come_back(&conf, &estate->stream, &cast->h[s])
+                     : restart_come(&conf, estate->left, estate->cnt, moves, &cast->h[s]);
         if (rc < 0 && cast->play->may_refuse) {
             assert_int_equal(rc, WEIR_ESTATE);
             weir_err_clear();
@@ -470,17 +557,20 @@ check_same(struct harness *h, const struct restart_left *left)
 static void
 change(struct cast *cast, uint32_t cnt)
 {
-    struct restart_left left[RESTART_SUBTASK_CNT_MAX];
-    uint32_t left_cnt = cast->cnt;
+    struct estate estate = {.cnt = cast->cnt};
+    bool is_same = cnt == cast->cnt && !cast->play->by_savepoint;
     take_rows(cast);
-    for (uint32_t s = 0; s < left_cnt; s++) {
-        restart_leave(cast->h[s], &left[s]);
+    if (cast->play->by_savepoint) {
+        restart_savepoint(cast->h, cast->cnt, &estate.stream);
+    }
+    for (uint32_t s = 0; s < estate.cnt; s++) {
+        restart_leave(cast->h[s], &estate.left[s]);
         harness_free(cast->h[s]);
     }
     cast->cnt = 0;
-    others_come(cast, left, left_cnt, cnt);
-    for (uint32_t s = 0; s < cast->cnt && cnt == left_cnt; s++) {
-        check_same(cast->h[s], &left[s]);
+    others_come(cast, &estate, cnt);
+    for (uint32_t s = 0; s < cast->cnt && is_same; s++) {
+        check_same(cast->h[s], &estate.left[s]);
     }
     for (uint32_t s = 0; s < cast->cnt && !cast->is_refused; s++) {
         for (uint32_t c = 0; c < cast->h[s]->conf.channel_cnt; c++) {
@@ -489,9 +579,10 @@ change(struct cast *cast, uint32_t cnt)
             }
         }
     }
-    for (uint32_t s = 0; s < left_cnt; s++) {
-        restart_left_free(&left[s]);
+    for (uint32_t s = 0; s < estate.cnt; s++) {
+        restart_left_free(&estate.left[s]);
     }
+    stream_free(&estate.stream);
 }
 
 static void

@@ -34,6 +34,7 @@ struct restart_play {
     uint32_t step_cnt;
     bool is_sorted; /* the order of output rows is not looked at */
     bool always_moves; /* pages, though the number of subtasks is the same */
+    bool by_savepoint; /* rows with names in the place of pages */
     /* At the end no blob and no chunk of rows is left in the state pages, and so many tables. */
     bool ends_empty;
     bool may_refuse; /* restore may answer WEIR_ESTATE: the text is NULL then */
@@ -56,6 +57,13 @@ void restart_left_free(struct restart_left *left);
  * restore. */
 int restart_come(const struct harness_conf *conf, const struct restart_left *left,
     uint32_t left_cnt, bool moves, struct harness **ret);
+
+/* restart_savepoint - the state of cnt subtasks as the stream of a savepoint, and others from it:
+ * as restart_come. */
+struct stream;
+void restart_savepoint(struct harness *const *h, uint32_t cnt, struct stream *ret_stream);
+int restart_come_back(
+    const struct harness_conf *conf, const struct stream *stream, struct harness **ret);
 
 /* restart_text - all outputs as text, a line a row, after a run without a cut, with cnt subtasks.
  * The caller frees it. */

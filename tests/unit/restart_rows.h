@@ -140,6 +140,7 @@ check_restarts(struct restart_play *play, uint64_t seed, uint32_t trial_cnt, boo
             cnt[i] = (uint32_t)weir_rng_between(&rng, 1, 3);
         }
         play->always_moves = rescales || weir_rng_chance(&rng, 1, 2);
+        play->by_savepoint = t % 2 == 1;
         char *is = restart_run(play, cut, cnt, cut_cnt);
         if (is == NULL) {
             continue;
@@ -150,6 +151,7 @@ check_restarts(struct restart_play *play, uint64_t seed, uint32_t trial_cnt, boo
             print_message("seed %llu: cuts %u %u %u, subtasks %u %u %u %u\n",
                 (unsigned long long)seed, cut[0], cut_cnt > 1 ? cut[1] : 0,
                 cut_cnt > 2 ? cut[2] : 0, cnt[0], cnt[1], cnt[2], cnt[3]);
+            print_message("by %s\n", play->by_savepoint ? "savepoint" : "checkpoint");
         }
         assert_true(strcmp(is, want) == 0);
         free(is);

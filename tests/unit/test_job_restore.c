@@ -67,7 +67,7 @@ move_kept(const struct weir_operator *op, const struct weir_table *table,
     return kept->text != 0 ? 0 : weir_err_push(WEIR_EFORMAT, "a text is not there");
 }
 
-static const struct weir_state_desc kept_states[] = {{"kept", move_kept}};
+static const struct weir_state_desc kept_states[] = {{"kept", move_kept, NULL}};
 static const struct weir_operator_type source_type = {
     .name = "numbers", .output_cnt = 1, .poll = no_poll};
 static const struct weir_operator_type keep_type = {.name = "keep",

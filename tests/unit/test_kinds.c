@@ -24,12 +24,13 @@ WEIR_AGGREGATING(mean, int64_t, struct sum)
 enum { VALUE, LIST, MAP, REDUCING, AGGREGATING, TIMED, TIMED_LIST, TIMED_MAP, SHOWN };
 static const struct weir_kind kinds[] = {
     WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL),
-    {WEIR_KIND_TYPE_LIST, 0, 8, true, WEIR_NO_TTL, {{"list", weir_kind_move_items}, {NULL, NULL}}},
+    {WEIR_KIND_TYPE_LIST, 0, 8, true, WEIR_NO_TTL,
+        {{"list", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL},
     WEIR_KIND_MAP("map", 8, 8, WEIR_NO_TTL),
     {WEIR_KIND_TYPE_REDUCING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"reducing", NULL}, {NULL, NULL}}},
+        {{"reducing", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
     {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"aggregating", NULL}, {NULL, NULL}}},
+        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
     WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
     WEIR_KIND_LIST("timed list", 8, WEIR_TTL(TTL_MS)),
     WEIR_KIND_MAP("timed map", 8, 8, WEIR_TTL_READ(TTL_MS)),
@@ -398,9 +399,12 @@ t_declarations_are_checked(void **unused)
     static const struct weir_kind bad[][1] = {{WEIR_KIND_VALUE("", int64_t, WEIR_NO_TTL)},
         {WEIR_KIND_LIST("long", WEIR_KIND_BYTES_MAX + 1, WEIR_NO_TTL)},
         {WEIR_KIND_VALUE("past", int64_t, WEIR_TTL(-1))},
-        {{WEIR_KIND_TYPE_MAP, 0, 0, false, WEIR_NO_TTL, {{"no index", NULL}, {NULL, NULL}}}},
-        {{WEIR_KIND_TYPE_REDUCING, 0, 0, false, WEIR_NO_TTL, {{"no size", NULL}, {NULL, NULL}}}},
-        {{WEIR_KIND_TYPE_CNT, 0, 8, false, WEIR_NO_TTL, {{"kind", NULL}, {NULL, NULL}}}}};
+        {{WEIR_KIND_TYPE_MAP, 0, 0, false, WEIR_NO_TTL,
+            {{"no index", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+        {{WEIR_KIND_TYPE_REDUCING, 0, 0, false, WEIR_NO_TTL,
+            {{"no size", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+        {{WEIR_KIND_TYPE_CNT, 0, 8, false, WEIR_NO_TTL, {{"kind", NULL, NULL}, WEIR_KIND_NO_DESC},
+            NULL}}};
     for (uint32_t i = 0; i < WEIR_ARRAY_CNT(bad); i++) {
         assert_int_equal(weir_kindset_check(bad[i], 1), WEIR_EGRAPH);
     }

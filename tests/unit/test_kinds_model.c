@@ -31,11 +31,11 @@ static const struct weir_kind kinds[] = {
     WEIR_KIND_VALUE("plain", struct sum, WEIR_NO_TTL),
     WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_VALUE, 0, 700, false, WEIR_TTL_READ(TTL_MS),
-        {{"wide", weir_kind_move_items}, {NULL, NULL}}},
+        {{"wide", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL},
     WEIR_KIND_BYTES("bytes", WEIR_TTL(TTL_MS)),
     WEIR_KIND_VALUE("shown", int64_t, SHOWN(false, false)),
     {WEIR_KIND_TYPE_VALUE, 0, sizeof(int64_t), true, SHOWN(true, true),
-        {{"kept", NULL}, {NULL, NULL}}},
+        {{"kept", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
     WEIR_KIND_LIST("list", 0, WEIR_NO_TTL),
     WEIR_KIND_LIST("list timed", 16, WEIR_TTL(TTL_MS)),
     WEIR_KIND_LIST("list read", 0, WEIR_TTL_READ(TTL_MS)),
@@ -46,7 +46,7 @@ static const struct weir_kind kinds[] = {
     WEIR_KIND_MAP("map shown", 8, 8, SHOWN(false, true)),
     WEIR_KIND_REDUCING("reducing", struct sum, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"aggregating", NULL}, {NULL, NULL}}},
+        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
 };
 
 WEIR_REDUCING(total, struct sum)
@@ -445,6 +445,15 @@ restore(struct world *w)
     w->has_saved = false; /* the tasks begin files of their own */
 }
 
+/* All go, and others come from a savepoint of them. */
+static void
+savepoint(struct world *w)
+{
+    rig_savepoint(&w->rig, 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX));
+    ref_gone(&w->ref, w->rig.now);
+    w->has_saved = false;
+}
+
 /* Every cell, once more. */
 static void
 check_all(struct world *w)
@@ -505,6 +514,9 @@ run(uint64_t seed, uint32_t key_kind)
         }
         if (w->has_saved && weir_rng_chance(&w->rng, 1, 600)) {
             restore(w);
+        }
+        if (weir_rng_chance(&w->rng, 1, 1500)) {
+            savepoint(w);
         }
     }
     w->ref.now = w->rig.now;
