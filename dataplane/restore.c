@@ -20,7 +20,12 @@ weir_restore_init(struct weir_restore *restore, struct weir_arena *arena,
     memset(restore, 0, sizeof *restore);
     restore->arena = arena;
     restore->spec = *spec;
+    restore->mem = mem;
     restore->page = (uint32_t *)mem;
+    if (spec->is_known_fn != NULL) {
+        restore->reached = mem;
+        restore->page = (uint32_t *)(restore->reached + spec->page_cnt_max);
+    }
     restore->table = restore->page + spec->page_cnt_max;
     return 0;
 }
@@ -33,7 +38,7 @@ weir_restore_source(struct weir_restore *restore)
     }
     restore->source_cnt++;
     restore->source_table_cnt = restore->arena->table_fresh;
-    memset(restore->page, 0, weir_restore_footprint(&restore->spec));
+    memset(restore->mem, 0, weir_restore_footprint(&restore->spec));
     return 0;
 }
 
@@ -157,6 +162,34 @@ weir_restore_apply(struct weir_restore *restore, const void *buf, uint64_t bytes
 
 /* ---- references ---- */
 
+/* The block at reference `now` of old page `old` is in use. */
+static void
+reach(const struct weir_restore *restore, uint32_t old, uint32_t now)
+{
+    const struct weir_slab *slab = page_at(restore, restore->page[old]);
+    uint32_t off = now % WEIR_ARENA_PAGE_REFS * WEIR_ARENA_REF_BYTES;
+    if (slab->kind == WEIR_PAGE_BLOB && slab->class_idx < WEIR_ARENA_BLOB_CLASS_CNT &&
+        off >= WEIR_LINE_BYTES) {
+        uint32_t block = (off - WEIR_LINE_BYTES) / weir_arena_class_bytes(slab->class_idx);
+        restore->reached[old][block / 64] |= UINT64_C(1) << (block & 63);
+    }
+}
+
+/* Blocks of a page that nothing has led to are given up. */
+static void
+blobs_sweep(struct weir_restore *restore, uint32_t old)
+{
+    struct weir_slab *slab = page_at(restore, restore->page[old]);
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(slab->used); i++) {
+        slab->used[i] &= restore->reached[old][i];
+    }
+    slab->used_cnt =
+        (uint32_t)(__builtin_popcountll(slab->used[0]) + __builtin_popcountll(slab->used[1]));
+    if (slab->used_cnt == 0) {
+        page_drop(restore, old);
+    }
+}
+
 uint32_t
 weir_restore_ref(const struct weir_restore *restore, uint32_t ref)
 {
@@ -164,7 +197,11 @@ weir_restore_ref(const struct weir_restore *restore, uint32_t ref)
     if (old >= restore->spec.page_cnt_max || restore->page[old] == 0) {
         return 0;
     }
-    return restore->page[old] * WEIR_ARENA_PAGE_REFS + ref % WEIR_ARENA_PAGE_REFS;
+    uint32_t now = restore->page[old] * WEIR_ARENA_PAGE_REFS + ref % WEIR_ARENA_PAGE_REFS;
+    if (restore->reached != NULL) {
+        reach(restore, old, now);
+    }
+    return now;
 }
 
 uint32_t
@@ -337,6 +374,13 @@ weir_restore_source_end(struct weir_restore *restore)
             err = bucket_apply(restore, (struct weir_bucket *)(void *)slab);
         } else if (slab != NULL && slab->kind == WEIR_PAGE_SMALL) {
             err = slab_apply(restore, slab);
+        }
+    }
+    bool sweeps = restore->reached != NULL && !restore->spec.is_in_place;
+    for (uint32_t old = 1; old < restore->spec.page_cnt_max && err == 0 && sweeps; old++) {
+        uint32_t page = restore->page[old];
+        if (page != 0 && page_at(restore, page)->kind == WEIR_PAGE_BLOB) {
+            blobs_sweep(restore, old);
         }
     }
     return err;

@@ -38,8 +38,8 @@ struct weir_restore_spec {
     uint32_t table_cnt_max;
     bool is_in_place;
     weir_restore_value_fn *value_fn; /* NULL: values hold no references */
-    /* Whether a state is one of the arena's operators; tables of others are given up, and blobs
-     * that their values refer to stay behind. NULL: all are. */
+    /* Whether a state is one of the arena's operators: tables of others are given up, and so is
+     * whatever nothing refers to any more. NULL: all are. */
     bool (*is_known_fn)(void *arg, uint32_t state_id);
     void *arg;
 };
@@ -47,6 +47,8 @@ struct weir_restore_spec {
 struct weir_restore {
     struct weir_arena *arena;
     struct weir_restore_spec spec;
+    void *mem;
+    uint64_t (*reached)[2]; /* [old] blocks of a slab that something refers to; NULL: not asked */
     uint32_t *page; /* [old] where it lies now, 0: nowhere */
     uint32_t *table; /* [old] its place now, plus 1 */
     uint32_t source_cnt;
@@ -58,7 +60,8 @@ struct weir_restore {
 static inline uint64_t
 weir_restore_footprint(const struct weir_restore_spec *spec)
 {
-    return ((uint64_t)spec->page_cnt_max + spec->table_cnt_max) * sizeof(uint32_t);
+    uint64_t reached = spec->is_known_fn != NULL ? spec->page_cnt_max * UINT64_C(16) : 0;
+    return reached + ((uint64_t)spec->page_cnt_max + spec->table_cnt_max) * sizeof(uint32_t);
 }
 
 /* weir_restore_init - into a fresh arena.

@@ -223,6 +223,28 @@ check_state(const struct job_stage *stage, const char *uid, uint64_t factor)
     return cnt;
 }
 
+/* Texts are in blobs: as many as there are keys, of whichever keepers the stage has. */
+static void
+check_blobs(const struct job_stage *stage)
+{
+    const struct weir_arena *arena = &stage->arena;
+    uint64_t blob_cnt = 0;
+    uint64_t entry_cnt = 0;
+    uint32_t idx = 0;
+    for (uint32_t page = 1; page < arena->page_fresh; page++) {
+        const struct weir_slab *slab =
+            (const struct weir_slab *)weir_arena_ptr(arena, page * WEIR_ARENA_PAGE_REFS);
+        blob_cnt += slab->kind == WEIR_PAGE_BLOB ? slab->used_cnt : 0;
+    }
+    for (uint32_t i = 0; i < stage->operator_cnt; i++) {
+        const struct weir_table *table =
+            weir_state_next(arena, weir_state_id(operator_name(stage, i), "kept"), &idx);
+        entry_cnt += table != NULL ? table->entry_cnt : 0;
+        idx = 0;
+    }
+    assert_int_equal(blob_cnt, entry_cnt);
+}
+
 /* All keys of a keeper, over all stages that have it. */
 static void
 expect_keys(const struct live *live, const char *uid, uint64_t factor, uint32_t want)
@@ -232,6 +254,7 @@ expect_keys(const struct live *live, const char *uid, uint64_t factor, uint32_t 
         const struct job_stage *stage = &live->job->stage[s];
         for (uint32_t i = 0; i < stage->operator_cnt; i++) {
             if (strcmp(operator_name(stage, i), uid) == 0) {
+                check_blobs(stage);
                 cnt += check_state(stage, uid, factor);
             }
         }
