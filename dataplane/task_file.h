@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* task_file.h: what the file of one task's snapshot holds (snapshot.h is about its blocks).
  *
+ * [format: Checkpoints / What the file of a task holds (WEIR_TASK_FILE_VERSION)]
+ *
  *     payloads, one after another:  | head, 64 bytes | parts | records of state pages ... |
  *
  *      0 magic "WEIRTASK"          8 version u32          12 version of the records u32, 0: none
@@ -17,6 +19,8 @@
  *
  * Little-endian; every bit is under the checksums of the blocks. Payloads of a block follow each
  * other without a gap, a record is never in two blocks.
+ *
+ * [end of format]
  *
  * Thread:  the storage core; a reader's own.
  */

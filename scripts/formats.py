@@ -15,12 +15,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FLOORS = ["base", "io", "dataplane", "sched", "apps"]
 GROUPS = ["Checkpoints", "State", "Output", "Input", "Running jobs"]
 # From the whole to its parts; what is not named here follows by name.
-TITLES = ["Directory of a job, epoch records", "Manifest", "Snapshot file", "Small parts of a task",
-          "Records of pages", "Pages", "Tables", "Texts as keys", "Hash of keys", "Blobs", "Lists of rows",
-          "Declared states", "Parts of operators"]
+TITLES = ["Directory of a job, epoch records", "Manifest", "Snapshot file", "What the file of a task holds",
+          "Small parts of a task", "Savepoint", "Records of pages", "Pages", "Tables", "Texts as keys",
+          "Hash of keys", "Blobs", "Lists of rows", "Declared states", "Parts of operators"]
 MARK = re.compile(r"^ \* \[format: ([^/]+?) / ([^(]+?)(?: \((\w+)\))?\]$")
 END = " * [end of format]"
-MAGIC = re.compile(r'= "(WEIR[A-Z0-9]{4})"|define \w+_MAGIC "(\w+)')
+MAGIC = re.compile(r'"(WEIR[A-Z0-9]{4})"|define \w+_MAGIC "(\w+)')
 
 
 class Wrong(Exception):
