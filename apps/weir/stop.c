@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stop.c: `weir stop`: end a running job in good order. */
 #include <stdio.h>
+#include <string.h>
 
 #include "apps/weir/ask.h"
 #include "apps/weir/verbs.h"
@@ -9,11 +10,13 @@
 static void
 print_stop(const json_t *answer)
 {
+    const char *state = json_string_value(json_object_get(answer, "state"));
     (void)printf("job %s, process %lld, is %s\n", json_string_value(json_object_get(answer, "job")),
-        (long long)json_integer_value(json_object_get(answer, "pid")),
-        json_string_value(json_object_get(answer, "state")));
+        (long long)json_integer_value(json_object_get(answer, "pid")), state);
     if (json_is_null(json_object_get(answer, "savepoint"))) {
-        (void)printf("no savepoint is taken: this version has no checkpoints yet\n");
+        bool goes_on = state != NULL && strcmp(state, "stopping") == 0;
+        (void)printf("no savepoint is taken%s\n",
+            goes_on ? "; with checkpoints it goes on later: weir run --restore=latest" : "");
     }
 }
 

@@ -193,6 +193,7 @@ class Control(Running):
                     process, _ = self.start_windows(poller=poller)
                     text = self.weir("stop", process.name, "--wait", *flags).stdout
                     self.assertIn("no savepoint is taken", text)
+                    self.assertEqual("--restore=latest" in text, not flags)
                     self.assertIn(f"`weir stop{' --drain' if flags else ''}` of process", self.end(process))
                     self.assertEqual(self.table(), rows)
                     self.assertEqual(self.report()["state"], state)
