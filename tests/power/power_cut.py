@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""power_cut BUILD [--cuts N] [--fs ext4|xfs] ...: cut the power of a real file system, often, and look.
+
+A job (power_life write) takes checkpoints and commits output on fresh file systems whose disk is a recorder:
+every write and flush is known in order, and for every promise that the job made how much had been recorded
+by then. A cut is a position in that stream, and a disk that holds all before the last flush and, of what was
+written behind it, anything: all, nothing, some writes without those before them, some sectors of a write.
+It is mounted (the journal is replayed), and power_life check looks:
+
+  - what is visible of the output belongs to checkpoints that were acknowledged, each row once;
+  - an output that was said to be whole is whole;
+  - every manifest that has its name is whole, and so is every file that it names;
+  - a start finds a checkpoint no older than the last one acknowledged, with the state that was written;
+  - the job, run on from there to its end, leaves each row once.
+
+Each recording is another (its order follows from the disk and the machine); the cuts of a recording follow
+from the seed. What failed is kept in build/power-cut, with the command that does it again.
+
+What it cannot see: on ext4 and xfs an fsync makes all changes of names durable that came before it in its
+file system. So nothing is lost where the fsync of a directory is left out that another fsync follows before
+the promise: of the directory of snapshot files (the manifest's comes), of the sink's hidden directory (its
+parts' own come before). The simulated disk of test_store_power knows no such grace, and sees the first.
+"""
+import argparse
+import bisect
+import collections
+import json
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECTOR = 512
+WRITE, FLUSH = 1, 2
+EVENT = struct.Struct("<QII")
+ENGINES = ("io_uring", "posix")
+# Small, for a disk is copied for every cut; xfs is not made smaller than this.
+System = collections.namedtuple("System", "size mkfs options")
+SYSTEMS = {
+    "ext4": System(64 << 20, ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"],
+                   "noatime"),
+    "xfs": System(300 << 20, ["mkfs.xfs", "-q", "-K", "-f"], "noatime,nouuid"),
+}
+# Outputs and checkpoints, each a file system of its own: any fsync makes all durable that was changed before in
+# its file system, so that a missing one of the sink would hide behind the next one of the store.
+PARTS = ("out", "ckpt")
+FAILURE_CNT_MAX = 5
+CHECK_S = 120
+
+Event = collections.namedtuple("Event", "kind off size at")  # at: of its bytes in the log
+Note = collections.namedtuple("Note", "position kind")
+
+
+def run(*command, **kwargs):
+    subprocess.run([str(word) for word in command], check=True, **kwargs)
+
+
+def copy(source, to):
+    run("cp", "--sparse=always", source, to)
+
+
+def again(*command):
+    """What may still be in use: until it succeeds."""
+    for _ in range(100):
+        if subprocess.run([str(word) for word in command], check=False, capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    sys.exit(f"power_cut: no success: {' '.join(str(word) for word in command)}")
+
+
+class Mounted:
+    """The two file systems of an image, or of the recorder's disk, mounted below a folder while it is entered."""
+
+    def __init__(self, system, image, folder):
+        self.system = SYSTEMS[system]
+        self.command = ["mount", "-t", system]
+        self.image = image
+        self.folders = [folder / name for name in PARTS]
+        self.done = []
+
+    def __enter__(self):
+        try:
+            for i, folder in enumerate(self.folders):
+                folder.mkdir(exist_ok=True)
+                where = f"loop,offset={i * self.system.size},sizelimit={self.system.size},{self.system.options}"
+                run(*self.command, "-o", where, self.image, folder)
+                self.done.append(folder)
+        except subprocess.CalledProcessError:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        for folder in reversed(self.done):
+            again("umount", folder)
+
+
+class Recording:
+    """What a job did to a disk, in a folder: base.img, writes.log, notes, about.json."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.about = json.loads((folder / "about.json").read_text())
+        self.log = open(folder / "writes.log", "rb")
+        self.events = list(self.read_events())
+        self.flushes = [i for i, event in enumerate(self.events) if event.kind == FLUSH]
+        # Flushes with writes before them, and how many these are.
+        sizes = [after - before - 1 for before, after in zip([-1, *self.flushes], self.flushes)]
+        self.full = [flush for flush, size in zip(self.flushes, sizes) if size > 0]
+        self.weights = [size for size in sizes if size > 0]
+        self.notes = []
+        for line in (folder / "notes").read_text().splitlines():
+            position, kind = line.split()[:2]
+            self.notes.append(Note(int(position), kind))
+
+    def read_events(self):
+        while head := self.log.read(EVENT.size):
+            off, size, kind = EVENT.unpack(head)
+            yield Event(kind, off, size, self.log.tell())
+            self.log.seek(size if kind == WRITE else 0, os.SEEK_CUR)
+
+    def bytes_of(self, event):
+        self.log.seek(event.at)
+        return self.log.read(event.size)
+
+    def promises(self):
+        return [note.position for note in self.notes if note.kind in ("ack", "end")]
+
+    def ends(self):
+        return [note.position for note in self.notes if note.kind == "end"]
+
+
+def wait_for(process, path):
+    for _ in range(200):
+        if path.exists():
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    sys.exit("power_cut: the recorder does not start")
+
+
+def make_systems(system, image):
+    run("truncate", "-s", len(PARTS) * system.size, image)
+    part = image.with_suffix(".part")
+    for i in range(len(PARTS)):
+        run("truncate", "-s", system.size, part)
+        run(*system.mkfs, part)
+        run("dd", f"if={part}", f"of={image}", "bs=1M", f"seek={i * system.size >> 20}", "conv=sparse,notrunc",
+            "status=none")
+        part.unlink()
+
+
+def record(build, folder, about):
+    """Run the job on a fresh file system over the recorder. Returns the Recording."""
+    base, disk, fuse, place = (folder / name for name in ("base.img", "disk.img", "fuse", "mnt"))
+    fuse.mkdir()
+    place.mkdir()
+    make_systems(SYSTEMS[about["fs"]], base)
+    copy(base, disk)
+    recorder = subprocess.Popen(
+        [build / "tests/power/power_recorder", disk, folder / "writes.log", folder / "position", fuse])
+    try:
+        wait_for(recorder, fuse / "disk")
+        with Mounted(about["fs"], fuse / "disk", place):
+            run(build / "tests/power/power_life", "write", place, about["seed"], about["engine"], about["rounds"],
+                folder / "notes", folder / "position", stdout=subprocess.DEVNULL)
+    finally:
+        again("fusermount3", "-u", fuse)
+        recorder.wait(timeout=30)
+    if recorder.returncode != 0:
+        sys.exit("power_cut: the recorder failed")
+    disk.unlink()
+    (folder / "about.json").write_text(json.dumps(about))
+    return Recording(folder)
+
+
+class Cut:
+    """One cut of a recording: where, and what survives behind the last flush. Follows from the seed."""
+
+    def __init__(self, recording, number):
+        about = recording.about
+        self.number = number
+        self.rng = random.Random(f"{about['seed']} {about['fs']} {about['engine']} {number}")
+        first = recording.notes[0].position
+        last = recording.notes[-1].position
+        # A promise that is not kept shows right behind it; most writes are open right before a flush.
+        kind = self.rng.choice(("promise", "promise", "end", "flush", "flush", "any"))
+        if kind == "promise":
+            self.position = self.rng.choice(recording.promises())
+        elif kind == "end":
+            self.position = self.rng.choice(recording.ends())
+        elif kind == "flush":
+            self.position = self.rng.choices(recording.full, recording.weights)[0]
+        else:
+            self.position = self.rng.randint(first, last)
+        self.position = min(max(self.position, first), last)
+        self.chance = self.rng.choice((0.0, 0.0, 0.1, 0.5, 0.9, 1.0))
+        self.torn = self.rng.choice((0.0, 0.3, 1.0))
+
+    def survivors(self, pending):
+        """Yields (event, None) for a write that is whole, (event, sectors) for a torn one."""
+        for event in pending:
+            if self.rng.random() >= self.chance:
+                continue
+            if self.rng.random() >= self.torn:
+                yield event, None
+            else:
+                yield event, [i for i in range(event.size // SECTOR) if self.rng.random() < 0.5]
+
+
+class Disks:
+    """The disks of cuts that come by rising position."""
+
+    def __init__(self, recording, folder):
+        self.recording = recording
+        self.stable = folder / "stable.img"
+        self.applied = 0
+        self.tally = collections.Counter()
+        copy(recording.folder / "base.img", self.stable)
+
+    def apply(self, image, event, sectors=None):
+        data = self.recording.bytes_of(event)
+        if sectors is None:
+            os.pwrite(image, data, event.off)
+            return
+        for i in sectors:
+            os.pwrite(image, data[i * SECTOR:(i + 1) * SECTOR], event.off + i * SECTOR)
+
+    def make(self, cut, to):
+        events = self.recording.events
+        idx = bisect.bisect_left(self.recording.flushes, cut.position) - 1
+        flushed = self.recording.flushes[idx] + 1 if idx >= 0 else 0
+        image = os.open(self.stable, os.O_RDWR)
+        for event in events[self.applied:flushed]:
+            if event.kind == WRITE:
+                self.apply(image, event)
+        os.close(image)
+        self.applied = max(self.applied, flushed)
+        copy(self.stable, to)
+        pending = events[flushed:cut.position]
+        image = os.open(to, os.O_RDWR)
+        kept = 0
+        for event, sectors in cut.survivors(pending):
+            self.apply(image, event, sectors)
+            self.tally["torn" if sectors is not None else "kept"] += 1
+            kept += 1
+        os.close(image)
+        self.tally["lost"] += len(pending) - kept
+        self.tally["cuts"] += 1
+
+
+def check(build, recording, cut, image, place):
+    """Mount the disk of a cut and look. Returns (what is wrong or "", checkpoints found that nobody was told)."""
+    about = recording.about
+    try:
+        with Mounted(about["fs"], image, place):
+            done = subprocess.run(
+                [build / "tests/power/power_life", "check", place, str(about["seed"] + cut.number), about["engine"],
+                 str(cut.position), recording.folder / "notes"],
+                check=False, capture_output=True, text=True, errors="replace", timeout=CHECK_S)
+    except subprocess.TimeoutExpired:
+        return f"no end within {CHECK_S} s", 0
+    except subprocess.CalledProcessError as failed:
+        return f"it cannot be mounted: {failed}", 0
+    newer = 0
+    for line in done.stdout.splitlines() + done.stderr.splitlines():
+        if ": found checkpoint" in line:
+            words = line.replace(",", "").split()
+            newer += int(words[words.index("checkpoint") + 1]) > int(words[words.index("acknowledged") + 1])
+    return "" if done.returncode == 0 else (done.stdout + done.stderr).strip(), newer
+
+
+def cut_all(build, recording, numbers, folder):
+    """Returns the numbers of the cuts that failed."""
+    about = recording.about
+    place = folder / "mnt"
+    place.mkdir(exist_ok=True)
+    cuts = sorted((Cut(recording, number) for number in numbers), key=lambda cut: cut.position)
+    disks = Disks(recording, folder)
+    failed = []
+    newer = 0
+    for cut in cuts:
+        image = folder / "cut.img"
+        disks.make(cut, image)
+        wrong, found = check(build, recording, cut, image, place)
+        image.unlink()
+        newer += found
+        if wrong:
+            failed.append(cut.number)
+            print(f"{about['fs']} {about['engine']}: seed {about['seed']}, cut {cut.number} behind {cut.position} "
+                  f"events, chance {cut.chance}, torn {cut.torn}:\n{wrong}", flush=True)
+            if len(failed) == FAILURE_CNT_MAX:
+                break
+    disks.stable.unlink()
+    tally = disks.tally
+    print(f"{about['fs']} {about['engine']}: seed {about['seed']}, {len(recording.events)} events, "
+          f"{len(recording.flushes)} flushes, {len(recording.promises())} promises; {tally['cuts']} cuts; behind the "
+          f"last flush {tally['lost']} writes lost, {tally['torn']} torn, {tally['kept']} kept; {newer} checkpoints "
+          f"found that nobody had been told of; {len(failed)} wrong", flush=True)
+    return failed
+
+
+def keep(recording, failed):
+    about = recording.about
+    to = ROOT / f"build/power-cut/{about['fs']}-{about['engine']}-{about['seed']}"
+    shutil.rmtree(to, ignore_errors=True)
+    to.mkdir(parents=True)
+    for name in ("base.img", "writes.log", "notes", "about.json"):
+        copy(recording.folder / name, to / name)
+    for number in failed:
+        print(f"again: scripts/power-cut --replay {to.relative_to(ROOT)} --cut {number}")
+
+
+def whole(least):
+    def parse(text):
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"at least {least}")
+        return number
+    return parse
+
+
+def options():
+    parser = argparse.ArgumentParser(prog="scripts/power-cut", description=__doc__.split("\n\n", 1)[1],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--cuts", type=whole(1), default=300, help="of each file system (300)")
+    parser.add_argument("--fs", choices=SYSTEMS, help="only this one")
+    parser.add_argument("--engine", choices=ENGINES, help="only this one")
+    parser.add_argument("--rounds", type=whole(1), default=12, help="jobs in a recording (12)")
+    parser.add_argument("--seed", type=whole(0), help="of the job and of the cuts; another each time without")
+    parser.add_argument("--replay", type=pathlib.Path, metavar="DIR", help="cut this recording again")
+    parser.add_argument("--cut", type=whole(0), help="with --replay: only this cut")
+    return parser.parse_args()
+
+
+def main():
+    args = options()
+    scratch = os.environ.get("WEIR_POWER_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
+    cut_cnt = failed_cnt = 0
+    with tempfile.TemporaryDirectory(prefix="weir-power-", dir=scratch) as name:
+        folder = pathlib.Path(name)
+        if args.replay:
+            numbers = range(args.cuts) if args.cut is None else [args.cut]
+            failed = cut_all(args.build, Recording(args.replay), numbers, folder)
+            return 1 if failed else 0
+        seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
+        engines = [args.engine] if args.engine else ENGINES
+        for system in [args.fs] if args.fs else SYSTEMS:
+            for i, engine in enumerate(engines):
+                about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds}
+                own = folder / f"{system}-{engine}"
+                own.mkdir()
+                recording = record(args.build, own, about)
+                count = args.cuts // len(engines) + (1 if i < args.cuts % len(engines) else 0)
+                failed = cut_all(args.build, recording, range(count), own)
+                if failed:
+                    keep(recording, failed)
+                cut_cnt += count
+                failed_cnt += len(failed)
+                shutil.rmtree(own)
+    print(f"power-cut: seed {seed}, {cut_cnt} cuts, {failed_cnt} wrong")
+    return 1 if failed_cnt else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
