@@ -163,7 +163,7 @@ class CheckpointRun(rig.Rig):
 
     def start_on_small_disk(self, sets=()):
         self.dir.mkdir()
-        process = self.start_endless(sets, before=(*SMALL_DISK, self.dir))
+        process = self.start_endless({**WIDE, **dict(sets)}, {"query": "q0"}, (*SMALL_DISK, self.dir))
         self.status_when(process, lambda s: s["checkpoints"]["completed"] > 1)
         self.assertIn("checkpoints there end with the host's power", self.log())
         inside = pathlib.Path(f"/proc/{process.pid}/root{self.dir}")
@@ -186,6 +186,11 @@ class CheckpointRun(rig.Rig):
         (inside / "filler").unlink()
         done = after["checkpoints"]["completed"]
         self.status_when(process, lambda s: s["checkpoints"]["completed"] > done + 2)
+
+        def oldest():
+            return min(int(path.name.split("-")[0]) for path in inside.glob("*/data/*"))
+        # Nothing is left of those that some tasks had written and others had not.
+        self.status_when(process, lambda s: oldest() >= s["checkpoints"]["last"]["id"])
         self.assertEqual(self.weir("stop", process.name).returncode, 0)
         report = self.end(process)
         self.assertEqual(report["state"], "stopped")

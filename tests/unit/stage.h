@@ -49,6 +49,8 @@ struct stage {
     int64_t source_at;
     bool source_ends;
     bool refuses; /* begin_fn */
+    enum weir_task_hold hold; /* what hold_fn says */
+    uint32_t hold_cnt; /* how often it was asked */
     size_t parts_cap;
     size_t parts_bytes; /* of the last snapshot */
     struct weir_task_report last; /* snapshot */
@@ -236,6 +238,16 @@ on_begin(void *arg, struct weir_task *task, const struct weir_mark *mark, void *
     return 0;
 }
 
+static inline enum weir_task_hold
+on_hold(void *arg, struct weir_task *task, int64_t now_ns)
+{
+    struct stage *s = arg;
+    (void)task;
+    (void)now_ns;
+    s->hold_cnt++;
+    return s->hold;
+}
+
 static inline void
 on_report(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
@@ -326,6 +338,7 @@ stage_open(const struct stage_conf *conf)
     s->checkpoints.waits_final = conf->waits_final;
     s->checkpoints.begin_fn = on_begin;
     s->checkpoints.report_fn = on_report;
+    s->checkpoints.hold_fn = on_hold;
     s->checkpoints.restore = conf->restore;
     const struct weir_task_conf task = {.name = "task (1/1)",
         .chain = {.nodes = nodes, .node_cnt = 3, .batch_rows = 16, .buf_bytes = 4096},

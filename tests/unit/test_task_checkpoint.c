@@ -283,6 +283,65 @@ t_an_abort_ends_the_alignment(void **state)
     stage_close(s);
 }
 
+/* ---- a snapshot that cannot keep up with the writes ---- */
+
+static void
+t_a_held_task_takes_letters_and_no_rows(void **state)
+{
+    (void)state;
+    struct stage *s = stage_run(true);
+    s->hold = WEIR_TASK_HOLD_WAIT;
+    s->source_next = 2;
+    settle(s);
+    assert_int_equal(s->hold_cnt, 0); /* none has begun */
+    assert_out(s, "0 1");
+    post(s, WEIR_TASK_TRIGGER, 1);
+    (void)weir_task_poll(s->task, 8, 0);
+    s->source_next = 4;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    }
+    assert_int_equal(s->hold_cnt, 3);
+    assert_out(s, "B1");
+    post(s, WEIR_TASK_NOTIFY, 1);
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    assert_log(s, WHOLE("1") "committed b 1\ncommitted a 1\nCOMMITTED 1\n");
+    /* It is asked as long as the snapshot lives, and never afterwards. */
+    s->hold = WEIR_TASK_HOLD_NOT;
+    settle(s);
+    assert_out(s, "2 3");
+    s->hold = WEIR_TASK_HOLD_NEVER;
+    settle(s);
+    uint32_t asked_cnt = s->hold_cnt;
+    s->hold = WEIR_TASK_HOLD_WAIT;
+    s->source_next = 5;
+    settle(s);
+    assert_int_equal(s->hold_cnt, asked_cnt);
+    assert_out(s, "4");
+    stage_close(s);
+}
+
+/* The barrier of a next checkpoint waits with the rows: what it would freeze is not to be touched
+ * yet. */
+static void
+t_a_held_task_begins_no_other_snapshot(void **state)
+{
+    (void)state;
+    struct stage *s = stage_run(true);
+    s->hold = WEIR_TASK_HOLD_NOT;
+    post(s, WEIR_TASK_TRIGGER, 1);
+    settle(s);
+    assert_log(s, WHOLE("1"));
+    s->hold = WEIR_TASK_HOLD_WAIT;
+    post(s, WEIR_TASK_TRIGGER, 2);
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    assert_log(s, "");
+    s->hold = WEIR_TASK_HOLD_NEVER;
+    settle(s);
+    assert_log(s, WHOLE("2"));
+    stage_close(s);
+}
+
 int
 main(void)
 {
@@ -301,6 +360,8 @@ main(void)
         cmocka_unit_test(t_T289_aborted_before_its_barrier_it_is_skipped),
         cmocka_unit_test(t_T289_the_oldest_aborted_are_forgotten),
         cmocka_unit_test(t_an_abort_ends_the_alignment),
+        cmocka_unit_test(t_a_held_task_takes_letters_and_no_rows),
+        cmocka_unit_test(t_a_held_task_begins_no_other_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
