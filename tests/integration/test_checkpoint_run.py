@@ -47,7 +47,7 @@ class CheckpointRun(rig.Rig):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return json.loads(done.stdout)["checkpoints"]
 
-    def assert_clean(self, query, report, least):
+    def assert_clean(self, query, report, least, retained=1):
         """The answer is that of the oracle, checkpoints were taken, and what is left of them is whole."""
         self.assertEqual(self.rows_differ(expected_of(query), self.folder / "out.csv"), "")
         self.assertFalse((self.folder / "out.csv.parts").exists())
@@ -55,12 +55,10 @@ class CheckpointRun(rig.Rig):
         self.assertGreaterEqual(len(taken), least)
         ids = [row["id"] for row in taken]
         self.assertEqual(ids, sorted(set(ids)))
-        kept, = self.checkpoint("verify")
-        self.assertTrue(kept["good"])
-        self.assertEqual(kept["checkpoint"], ids[-1])
-        named = {row["name"] for row in json.loads(subprocess.run(
-            [self.weir_path, "checkpoint", "show", self.dir, "--json"], check=True, capture_output=True,
-            text=True).stdout)["file"]}
+        kept = [row["checkpoint"] for row in self.checkpoint("verify")]
+        self.assertEqual(kept, ids[-retained:])
+        named = {row["name"] for checkpoint in kept
+                 for row in json.loads(self.weir("checkpoint", "show", self.dir, checkpoint, "--json").stdout)["file"]}
         left = {path.name for path in self.dir.glob("*/data/*")}
         self.assertEqual(named, left)
 
@@ -72,6 +70,27 @@ class CheckpointRun(rig.Rig):
                     self.dir = self.folder / f"checkpoints-{self.fresh_name()}"
                     _, report = self.run_query(query, {"poller": poller, **sets})
                     self.assert_clean(query, report, 2 if sets else least)
+
+    def test_answers_are_the_same_with_other_settings(self):
+        for query, sets, least, retained in (
+                ("q0", {"checkpoints.mode": "at-least-once", **WIDE}, 2, 1),
+                ("q7", {"checkpoints.mode": "at-least-once", **WIDE}, 2, 1),
+                ("q0", {"checkpoints.max_concurrent": 4, "checkpoints.interval": "5ms", **WIDE}, 4, 1),
+                ("q5", {"checkpoints.max_concurrent": 4, "checkpoints.interval": "5ms"}, 4, 1),
+                ("q3", {"io.engine": "posix", **WIDE}, 2, 1),
+                ("q3", {"checkpoints.retained": 3}, 3, 3),
+                ("q8", {"checkpoints.interval": "none"}, 1, 1)):
+            with self.subTest(query=query, **sets):
+                self.dir = self.folder / f"checkpoints-{self.fresh_name()}"
+                _, report = self.run_query(query, sets)
+                self.assert_clean(query, report, least, retained)
+                if least == 1:
+                    self.assertEqual(len(report["checkpoints"]), 1)  # the final one
+
+    def test_a_stream_is_written_where_rows_may_come_twice(self):
+        result, report = self.run_query("q0", {"checkpoints.sink": "at-least-once"}, {"output": "-"})
+        (self.folder / "out.csv").write_bytes(result.stdout)
+        self.assert_clean("q0", report, 2)
 
     # --- while it runs ---
 
