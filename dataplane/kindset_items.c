@@ -322,10 +322,11 @@ weir_map_remove(struct weir_keyed_state *s, struct weir_slice key)
 {
     check_is(s, WEIR_KIND_TYPE_MAP);
     uint32_t ref = key.ptr != NULL ? weir_kind_map_find(s, key) : 0;
+    bool was = ref != 0 && kind_life_of(s, kind_item_at(s, ref)->time) != KIND_GONE;
     if (ref != 0) {
         map_drop(s, ref);
     }
-    return ref != 0;
+    return was;
 }
 
 bool

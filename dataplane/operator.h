@@ -32,6 +32,7 @@ struct weir_region_table;
 struct weir_mark;
 struct weir_parts_reader;
 struct weir_parts_writer;
+struct weir_spill_conf;
 struct weir_state_mover;
 struct weir_state_part;
 struct weir_state_values;
@@ -67,6 +68,7 @@ struct weir_operator_env {
     uint32_t max_parallelism;
     struct weir_io *io; /* the core's; NULL where the job does no I/O */
     struct weir_arena *arena; /* state pages of this stage */
+    const struct weir_spill_conf *spill; /* where state goes that does not fit; NULL: nowhere */
     struct weir_region_table *regions; /* to register mapped files */
     int64_t utc_off_ns; /* UTC minus now_ns, as it was at the start */
     uint64_t seed; /* of this subtask, for random partitioners and sources */

@@ -422,6 +422,13 @@ weir_conf_check(const struct weir_conf *conf)
         return weir_err_push(WEIR_ECONFIG, "%s is %s (%s), and checkpoints.dir is not set",
             interval->path, interval->text, interval->origin);
     }
+    const struct weir_conf_value *backend = weir_conf_value(conf, WEIR_CONF_STATE_BACKEND);
+    if (backend->number != 0 && weir_conf_text(conf, WEIR_CONF_STATE_DIR)[0] == '\0' &&
+        weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] == '\0') {
+        return weir_err_push(WEIR_ECONFIG,
+            "%s is %s (%s), and neither state.dir nor checkpoints.dir is set", backend->path,
+            backend->text, backend->origin);
+    }
     return 0;
 }
 

@@ -86,6 +86,11 @@ enum weir_conf_syntax {
     X(MEMORY_TOUCH, "memory.touch", BOOL, ANY, PLAIN, "", 0, 1, "false", "",                       \
         "have the host back all memory of the run before it starts, so that no page is "           \
         "faulted in while rows flow; takes memory.budget at once")                                 \
+    X(STATE_BACKEND, "state.backend", CHOICE, ANY, PLAIN, "", 0, 0, "mem", "mem rocksdb",          \
+        "where process functions keep their state: in memory, or on disk with what is wanted of "  \
+        "late in memory")                                                                          \
+    X(STATE_DIR, "state.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                             \
+        "directory of state on disk and of its share of checkpoints; by default checkpoints.dir")  \
     X(WATERMARK_INTERVAL, "watermark.interval", DURATION, ANY, PLAIN, "", 0,                       \
         INT64_C(3600000000000), "0ms", "",                                                         \
         "least time between two watermarks of a source; 0ms: one after every batch")               \

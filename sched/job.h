@@ -76,6 +76,7 @@ struct weir_job_options {
     uint64_t seed;
     uint32_t batch_rows;
     uint32_t max_parallelism; /* 0: derived */
+    const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */
     uint32_t io_kind; /* enum weir_io_kind */
     bool strict;

@@ -67,6 +67,10 @@ struct weir_job {
     struct weir_job_restored restored;
 };
 
+/* weir_job_spill - where state of a stage goes that does not fit, as the options say; NULL:
+ * nowhere.
+ */
+const struct weir_spill_conf *weir_job_spill(struct weir_job *job, uint32_t stage);
 /* weir_job_wake - core `from` has published something for core `to`. */
 void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 /* weir_job_wake_all - a request was left for the tasks: no core may sleep over it. */

@@ -132,6 +132,7 @@ struct build {
     uint32_t idx;
     struct weir_chain_node_conf *nodes;
     uint32_t node_cnt;
+    const struct weir_spill_conf *spill;
 };
 
 static uint32_t
@@ -166,6 +167,7 @@ fill_env(
     env->max_parallelism = job->max_parallelism;
     env->io = job->core[b->planned->core].io;
     env->arena = b->stage->has_arena ? &b->stage->arena : NULL;
+    env->spill = b->spill;
     env->regions = &job->regions;
     env->utc_off_ns = utc_off_ns(job);
     env->seed = weir_rng_at(job->options.seed, b->idx);
@@ -439,6 +441,7 @@ build_stage(struct weir_job *job, uint32_t idx)
     uint32_t edge_cnt = job->env->link_cnt;
     b.nodes = job_alloc(job, (b.planned->operator_cnt + edge_cnt) * sizeof *b.nodes);
     stage->gates = job_alloc(job, (edge_cnt + 1) * sizeof *stage->gates);
+    b.spill = weir_job_spill(job, idx);
     int rc = add_arena(&b);
     if (rc != 0) {
         return weir_err_push(rc, "state of stage %s", b.planned->name);

@@ -382,6 +382,17 @@ take_checkpoints(const struct weir_conf *conf, struct weir_job_checkpoint_option
     weir_checkpoint_conf_coordinator(conf, &ret_options->coordinator);
 }
 
+/* NULL: all state is in memory. */
+static const char *
+state_dir(const struct weir_conf *conf)
+{
+    const char *dir = weir_conf_text(conf, WEIR_CONF_STATE_DIR);
+    if (weir_conf_i64(conf, WEIR_CONF_STATE_BACKEND) == 0) {
+        return NULL;
+    }
+    return dir[0] != '\0' ? dir : weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR);
+}
+
 int
 weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
 {
@@ -401,6 +412,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .small_pages = strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
         .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1,
     };
+    options.state_dir = state_dir(conf);
     take_checkpoints(conf, &options.checkpoints);
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
 }

@@ -16,7 +16,7 @@ import sys
 FLOORS = ["base", "io", "dataplane", "sched", "apps"]
 
 # Doors of io that dataplane may see; sched sees all.
-DATAPLANE_IO = {"io/io.h", "io/buf.h", "io/frame.h", "io/relay.h", "io/unpack.h"}
+DATAPLANE_IO = {"io/io.h", "io/buf.h", "io/frame.h", "io/relay.h", "io/unpack.h", "io/kv.h"}
 
 # Dataplane has no threads, no system calls, no clock and no configuration.
 DATAPLANE_NEVER = {
@@ -54,6 +54,7 @@ LIBRARIES = [
     ("libfyaml.h", ["sched/yaml.c"]),
     ("simdjson.h", ["apps/*/json_simd.cc", "dataplane/operators/json_simd.cc"]),
     ("zstd.h", ["io/unpack.c"]),
+    ("rocksdb/c.h", ["io/kv_rocksdb.c"]),
     ("jansson.h", ["apps/weir/*", "sched/*_json.c", "sched/report.c"]),
     ("sanitizer/*.h", ["base/region*", "io/buf*"]),
 ]

@@ -8,6 +8,9 @@
  * of state of their own; one is removed when its body is done, so a body that ran out of room meets
  * it again.
  *
+ * State on disk (kindset_spill.h): the keys of a batch, or of a timer, are asked for first; the
+ * batch waits for them as a whole. Timers are always in memory.
+ *
  * Declared states (kind.h) have tables of their own. What has expired of them goes bit by bit, in
  * each call.
  *
@@ -23,6 +26,7 @@
 #include "base/check.h"
 #include "dataplane/keyed.h"
 #include "dataplane/kindset.h"
+#include "dataplane/kindset_spill.h"
 #include "dataplane/state.h"
 #include "dataplane/timer.h"
 
@@ -42,6 +46,9 @@ struct self {
     uint32_t cleared[WEIR_KEYED_ROW_CNT_MAX]; /* rows of the block whose state was cleared */
     uint32_t cleared_cnt;
     struct weir_kindset kinds;
+    struct weir_spill spill;
+    bool spills; /* state that does not fit goes to disk */
+    bool waits; /* a timer's key is not here yet */
     /* while timers fire */
     int64_t up_to;
     struct weir_timer timer;
@@ -108,6 +115,10 @@ process_open(struct weir_operator *op)
     if (err == 0) {
         err = weir_kindset_open(
             &self->kinds, op, &self->keyed, conf->function->kinds, conf->function->kind_cnt);
+    }
+    if (err == 0 && op->env->spill != NULL) {
+        self->spills = true;
+        err = weir_spill_open(&self->spill, &self->kinds, op, self->table, "state");
     }
     return err == 0 && self->has_timers ? open_timers(op) : err;
 }
@@ -252,6 +263,89 @@ block_process(struct self *self, const struct weir_view *in, uint32_t at)
     return (int)done;
 }
 
+/* ---- state on disk ---- */
+
+/* The keys of rows [at, in->cnt) are asked for, all of them at once. Returns up to which row they
+ * are
+ * here: `at` itself where they have to be waited for. */
+static int64_t
+rows_fetch(struct self *self, const struct weir_view *in, uint32_t at)
+{
+    struct weir_spill *spill = &self->spill;
+    int step = weir_spill_poll(spill);
+    if (step < 0 || (step == WEIR_WAIT && !spill->has_checkpoint)) {
+        return step < 0 ? step : (int64_t)at;
+    }
+    uint32_t end = at;
+    weir_spill_turn(spill);
+    while (end < in->cnt) {
+        uint32_t cnt = weir_min_u32(in->cnt - end, WEIR_KEYED_ROW_CNT_MAX);
+        int loaded = weir_keyed_load(&self->keyed, in, end, cnt, &self->rows);
+        if (loaded > 0 && step == WEIR_WAIT && !weir_spill_has(spill, &self->rows.rows)) {
+            return end; /* a checkpoint is being made: those before go on */
+        }
+        int err = loaded < 0          ? loaded
+                  : step == WEIR_DONE ? weir_spill_want(spill, &self->rows.rows)
+                                      : 0;
+        if (err < 0) {
+            return err;
+        }
+        end += (uint32_t)loaded;
+    }
+    if (step == WEIR_DONE) {
+        int err = weir_spill_go(spill);
+        err = err < 0 ? err : weir_spill_poll(spill);
+        return err < 0 ? err : err == WEIR_WAIT ? (int64_t)at : (int64_t)end;
+    }
+    return end;
+}
+
+/* The same for the key of a timer, which is loaded: WEIR_DONE, WEIR_WAIT or an error. */
+static int
+timer_fetch(struct self *self)
+{
+    struct weir_spill *spill = &self->spill;
+    int step = weir_spill_poll(spill);
+    weir_spill_turn(spill);
+    if (step == WEIR_WAIT && spill->has_checkpoint && weir_spill_has(spill, &self->rows.rows)) {
+        return WEIR_DONE;
+    }
+    if (step != WEIR_DONE) {
+        return step;
+    }
+    int err = weir_spill_want(spill, &self->rows.rows);
+    err = err < 0 ? err : weir_spill_go(spill);
+    return err < 0 ? err : weir_spill_poll(spill);
+}
+
+static int
+process_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    (void)out;
+    (void)now_ns;
+    return self->spills ? weir_spill_barrier(&self->spill, id) : WEIR_DONE;
+}
+
+static int
+process_precommit(struct weir_operator *op, uint64_t id)
+{
+    struct self *self = op->self;
+    return self->spills ? weir_spill_precommit(&self->spill, id) : WEIR_DONE;
+}
+
+static int
+process_aborted(struct weir_operator *op, uint64_t id)
+{
+    struct self *self = op->self;
+    if (self->spills) {
+        weir_spill_aborted(&self->spill, id);
+    }
+    return 0;
+}
+
+/* ---- rows and timers ---- */
+
 static int64_t
 process_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -263,8 +357,16 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
     self->process.side = &out[1];
     self->process.watermark = in->watermark;
     uint32_t at = cursor;
-    while (at < in->cnt) {
-        uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
+    uint32_t end = in->cnt;
+    if (self->spills) {
+        int64_t fetched = rows_fetch(self, in, at);
+        if (fetched < 0) {
+            return fetched;
+        }
+        end = (uint32_t)fetched;
+    }
+    while (at < end) {
+        uint32_t cnt = weir_min_u32(end - at, WEIR_KEYED_ROW_CNT_MAX);
         int loaded = weir_keyed_load(&self->keyed, in, at, cnt, &self->rows);
         if (loaded < 0) {
             return loaded;
@@ -301,6 +403,11 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
         &self->keyed, self->timers.table, self->timer.stored, 1, &self->rows);
     if (loaded < 0) {
         return loaded;
+    }
+    int here = self->spills ? timer_fetch(self) : WEIR_DONE;
+    if (here != WEIR_DONE) {
+        self->waits = here == WEIR_WAIT;
+        return here < 0 ? here : WEIR_PROCESS_SLICE;
     }
     int found = weir_keyed_resolve(&self->keyed, self->table, &self->rows, 0);
     if (found < 0) {
@@ -340,9 +447,10 @@ process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
     self->process.watermark = watermark;
     self->up_to = watermark;
     self->fired_cnt = 0;
+    self->waits = false;
     int step = self->function->timers(&self->process);
     drop_cleared(self);
-    return step;
+    return step == WEIR_AGAIN && self->waits ? (int)WEIR_WAIT : step;
 }
 
 static int
@@ -352,6 +460,7 @@ process_close(struct weir_operator *op, bool clean)
     (void)clean;
     weir_keyed_rows_fini(&self->rows);
     weir_kindset_close(&self->kinds);
+    weir_spill_close(&self->spill);
     return 0;
 }
 
@@ -359,10 +468,12 @@ process_close(struct weir_operator *op, bool clean)
 static int
 process_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
-    const struct self *self = op->self;
-    (void)id;
+    struct self *self = op->self;
     if (self->kinds.cnt > 0) {
         weir_kindset_snapshot(&self->kinds, parts);
+    }
+    if (self->spills) {
+        weir_spill_snapshot(&self->spill, id, parts);
     }
     return 0;
 }
@@ -371,7 +482,11 @@ static int
 process_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
     struct self *self = op->self;
-    return self->kinds.cnt > 0 ? weir_kindset_restore(&self->kinds, op, parts, parts_cnt) : 0;
+    int err = self->spills ? weir_spill_restore(&self->spill, parts, parts_cnt)
+                           : weir_spill_refuse(op, parts, parts_cnt);
+    return err == 0 && self->kinds.cnt > 0
+               ? weir_kindset_restore(&self->kinds, op, parts, parts_cnt)
+               : err;
 }
 
 /* The tables of declared states, by number. */
@@ -426,8 +541,8 @@ timers_describe(const struct weir_operator *op, const struct weir_state_desc *de
 
 static const struct weir_state_values state_values = {.describe = state_describe};
 static const struct weir_state_values timer_values = {.describe = timers_describe};
-static const struct weir_state_desc states[] = {
-    {"state", NULL, &state_values}, {"timers", NULL, &timer_values}};
+static const struct weir_state_desc states[] = {{"state", NULL, &state_values},
+    {"timers", NULL, &timer_values}, {WEIR_SPILL_STATE, NULL, &weir_spill_values}};
 static const struct weir_state_part state_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
 
 const struct weir_operator_type weir_process_type = {
@@ -439,6 +554,9 @@ const struct weir_operator_type weir_process_type = {
     .process = process_process,
     .watermark = process_watermark,
     .close = process_close,
+    .barrier = process_barrier,
+    .precommit = process_precommit,
+    .aborted = process_aborted,
     .snapshot = process_snapshot,
     .restore = process_restore,
     .conf_state = process_conf_state,

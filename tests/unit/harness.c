@@ -232,6 +232,7 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].env.subtask_cnt = h->conf.subtask_cnt;
     nodes[0].env.max_parallelism = h->conf.max_parallelism;
     nodes[0].env.arena = &h->arena;
+    nodes[0].env.spill = h->conf.spill;
     nodes[0].env.seed = h->conf.seed;
     for (uint32_t i = 0; i < type->output_cnt; i++) {
         const struct weir_schema *schema = h->conf.out_schema[i];
@@ -420,7 +421,7 @@ run_chain(struct harness *h)
     uint32_t waits = 0;
     for (;;) {
         uint32_t steps = h->steps_max != 0 ? h->steps_max : STEPS_MAX;
-        int rc = weir_chain_run(h->chain, steps, 0);
+        int rc = weir_chain_run(h->chain, steps, h->now_ns);
         h->step_cnt++;
         if (h->after_step != NULL) {
             h->after_step(h);

@@ -70,6 +70,7 @@ struct harness_conf {
     uint64_t seed;
     uint32_t subtask_idx;
     uint32_t subtask_cnt; /* 0: 1; the arena has the subtask's key groups */
+    const struct weir_spill_conf *spill; /* state that goes to disk; NULL: all in memory */
     void (*before_open)(struct harness *h, void *arg); /* the chain is made; NULL: none */
     void *before_open_arg;
 };
@@ -86,6 +87,7 @@ struct harness {
     char *before; /* its pages before a run that is watched: see harness_run */
     uint64_t run_cnt;
     uint64_t watched_cnt;
+    int64_t now_ns; /* as the chain is told */
     char *columns; /* where pushed rows are turned into columns */
     size_t columns_bytes;
     uint32_t steps_max; /* per run of the chain; 0: many */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kinds_rig.h: subtasks of an operator with declared states, each with an arena of its key groups;
- * their snapshots, and what comes of them with as many subtasks or others. */
+ * their snapshots, and what comes of them with as many subtasks or others. With a store, a few keys
+ * are in memory, and all others on disk. */
 #ifndef WEIR_TESTS_UNIT_KINDS_RIG_H
 #define WEIR_TESTS_UNIT_KINDS_RIG_H
 
@@ -10,7 +11,9 @@
 #include "dataplane/capture.h"
 #include "dataplane/kindset.h"
 #include "dataplane/restore.h"
+#include "dataplane/kindset_spill.h"
 #include "tests/unit/kinds_ref.h"
+#include "tests/unit/kv_place.h"
 #include "tests/unit/savepoint_stream.h"
 #include "tests/unit/seed.h"
 
@@ -36,16 +39,21 @@ struct rig_task {
     struct weir_operator op;
     struct weir_keyed keyed;
     struct weir_kindset *set;
+    struct weir_spill spill; /* of a rig with a store */
     void *mem;
     void *capture_mem;
     char *file; /* records of its snapshots */
     uint64_t file_bytes;
     char parts[RIG_PARTS_BYTES] __attribute__((aligned(8)));
     size_t parts_bytes;
-    uint64_t snapshot_cnt;
+    uint64_t snapshot_cnt; /* of the capture */
+    bool is_precommitted;
 };
 
 struct rig {
+    const struct weir_spill_conf *store; /* NULL: all is in memory */
+    uint64_t snapshot_id;
+    uint64_t wait_cnt; /* times that a key was waited for */
     const struct weir_kind *kinds;
     uint32_t kind_cnt;
     uint32_t key_kind;
@@ -78,7 +86,8 @@ rig_state(const void *conf, uint32_t idx)
             }
         }
     }
-    return NULL;
+    static const struct weir_state_desc here = {WEIR_SPILL_STATE, NULL, &weir_spill_values};
+    return idx == 0 ? &here : NULL;
 }
 
 static const struct weir_state_part rig_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
@@ -126,9 +135,31 @@ rig_owner(const struct rig *rig, const struct rig_key *key)
     return rig->task[weir_keygroup_owner(group, rig->cnt, RIG_GROUP_CNT)];
 }
 
+/* What a batch of this one row does. */
+static WEIR_UNUSED void
+rig_fetch(struct rig *rig, struct rig_task *task, const struct weir_table_rows *rows)
+{
+    int step = weir_spill_poll(&task->spill);
+    weir_spill_turn(&task->spill);
+    while (step == WEIR_WAIT && !weir_spill_has(&task->spill, rows)) {
+        step = weir_spill_poll(&task->spill);
+    }
+    if (step == WEIR_WAIT) {
+        return; /* a checkpoint is under way, and the key is here */
+    }
+    assert_int_equal(step, WEIR_DONE);
+    assert_int_equal(weir_spill_want(&task->spill, rows), 0);
+    assert_int_equal(weir_spill_go(&task->spill), 0);
+    while ((step = weir_spill_poll(&task->spill)) == WEIR_WAIT) {
+        rig->wait_cnt++;
+    }
+    assert_int_equal(step, WEIR_DONE);
+    assert_true(weir_spill_has(&task->spill, rows));
+}
+
 /* The task has this key as the current one; the key's text is borrowed. */
 static WEIR_UNUSED struct rig_task *
-rig_set_key(const struct rig *rig, const struct rig_key *key)
+rig_set_key(struct rig *rig, const struct rig_key *key)
 {
     struct rig_task *task = rig_owner(rig, key);
     const struct weir_table_rows rows = {.hash = &key->hash,
@@ -137,6 +168,9 @@ rig_set_key(const struct rig *rig, const struct rig_key *key)
         .key_stride = task->keyed.stride,
         .cnt = 1};
     task->set->now_ms = rig->now;
+    if (rig->store != NULL) {
+        rig_fetch(rig, task, &rows);
+    }
     weir_kindset_key(task->set, &rows, 0);
     return task;
 }
@@ -159,6 +193,8 @@ rig_task_new(const struct rig *rig, uint32_t idx, uint32_t cnt)
     struct rig_conf *conf = calloc(1, sizeof *conf);
     *conf = (struct rig_conf){rig->kinds, rig->kind_cnt};
     t->env.arena = &t->arena;
+    t->env.spill = rig->store;
+    t->env.seed = rig->snapshot_id * 7 + idx;
     t->env.subtask_idx = idx;
     t->env.subtask_cnt = cnt;
     t->env.max_parallelism = RIG_GROUP_CNT;
@@ -179,13 +215,16 @@ rig_task_new(const struct rig *rig, uint32_t idx, uint32_t cnt)
 static WEIR_UNUSED int
 rig_task_open(const struct rig *rig, struct rig_task *t)
 {
-    return weir_kindset_open(t->set, &t->op, &t->keyed, rig->kinds, rig->kind_cnt);
+    int err = weir_kindset_open(t->set, &t->op, &t->keyed, rig->kinds, rig->kind_cnt);
+    return err == 0 && rig->store != NULL ? weir_spill_open(&t->spill, t->set, &t->op, NULL, "none")
+                                          : err;
 }
 
 static WEIR_UNUSED void
 rig_task_free(struct rig_task *t)
 {
     weir_kindset_close(t->set);
+    weir_spill_close(&t->spill);
     free(t->set);
     free((void *)(uintptr_t)t->op.conf);
     free(t->mem);
@@ -219,25 +258,44 @@ rig_close(struct rig *rig)
 static WEIR_UNUSED void
 rig_snapshot_begin(struct rig *rig)
 {
+    rig->snapshot_id++;
     for (uint32_t i = 0; i < rig->cnt; i++) {
         struct rig_task *t = rig->task[i];
         struct weir_parts_writer writer;
+        int step = WEIR_WAIT;
+        while (rig->store != NULL && step == WEIR_WAIT) {
+            step = weir_spill_barrier(&t->spill, rig->snapshot_id);
+        }
+        assert_true(rig->store == NULL || step == WEIR_DONE);
         t->set->now_ms = rig->now;
         weir_parts_writer_init(&writer, t->parts, sizeof t->parts);
         weir_parts_writer_of(&writer, t->op.uid);
         weir_kindset_snapshot(t->set, &writer);
+        if (rig->store != NULL) {
+            weir_spill_snapshot(&t->spill, rig->snapshot_id, &writer);
+        }
         assert_int_equal(weir_parts_finish(&writer, &t->parts_bytes), 0);
         assert_int_equal(weir_arena_snapshot_begin(&t->arena), WEIR_DONE);
         t->snapshot_cnt++;
+        t->is_precommitted = false;
         assert_int_equal(
             weir_capture_begin(&t->capture, t->snapshot_cnt, t->snapshot_cnt == 1), WEIR_DONE);
     }
 }
 
-/* A bit of what the storage core does for one task; true: its snapshot is whole. */
+/* A bit of what the storage core does for one task; true: its snapshot is whole, that of its store
+ * included. */
 static WEIR_UNUSED bool
-rig_snapshot_step(struct rig_task *t)
+rig_snapshot_step(struct rig *rig, struct rig_task *t)
 {
+    int step = rig->store != NULL && !t->is_precommitted
+                   ? weir_spill_precommit(&t->spill, rig->snapshot_id)
+                   : WEIR_DONE;
+    if (step == WEIR_WAIT) {
+        return false;
+    }
+    assert_int_equal(step, WEIR_DONE);
+    t->is_precommitted = true;
     uint64_t room = weir_min_u64(RIG_FILE_BYTES - t->file_bytes, 30000);
     int64_t got = weir_capture_fill(&t->capture, t->file + t->file_bytes, room);
     assert_true(got >= 0);
@@ -317,6 +375,7 @@ rig_restore(struct rig *rig, uint32_t cnt, bool moves)
         struct rig_task *t = rig->task[i];
         assert_int_equal(weir_parts_reader_init(&readers[i], t->parts, t->parts_bytes), 0);
         weir_parts_reader_of(&readers[i], t->op.uid);
+        weir_spill_close(&t->spill); /* another one of its place comes */
     }
     for (uint32_t i = 0; i < cnt; i++) {
         bool one = cnt == rig->cnt && !moves;
@@ -324,6 +383,9 @@ rig_restore(struct rig *rig, uint32_t cnt, bool moves)
         assert_int_equal(
             rig_task_restore(rig, now[i], one ? &rig->task[i] : rig->task, one ? 1 : rig->cnt), 0);
         assert_int_equal(weir_kindset_restore(now[i]->set, &now[i]->op, readers, rig->cnt), 0);
+        assert_int_equal(rig->store != NULL ? weir_spill_restore(&now[i]->spill, readers, rig->cnt)
+                                            : weir_spill_refuse(&now[i]->op, readers, rig->cnt),
+            0);
     }
     for (uint32_t i = 0; i < rig->cnt; i++) {
         rig_task_free(rig->task[i]);

@@ -31,7 +31,7 @@ restart_leave(struct harness *h, struct restart_left *left)
     memset(left, 0, sizeof *left);
     do {
         rc = op->type->barrier != NULL ? op->type->barrier(op, 1, NULL, 0) : WEIR_DONE;
-    } while (rc == WEIR_AGAIN);
+    } while (rc == WEIR_AGAIN || rc == WEIR_WAIT);
     assert_int_equal(rc, WEIR_DONE);
     left->parts = new_bytes(RESTART_PARTS_BYTES);
     weir_parts_writer_init(&writer, left->parts, RESTART_PARTS_BYTES);
@@ -40,6 +40,10 @@ restart_leave(struct harness *h, struct restart_left *left)
         assert_int_equal(op->type->snapshot(op, 1, &writer), 0);
     }
     assert_int_equal(weir_parts_finish(&writer, &left->parts_bytes), 0);
+    do {
+        rc = op->type->precommit != NULL ? op->type->precommit(op, 1) : WEIR_DONE;
+    } while (rc == WEIR_WAIT);
+    assert_int_equal(rc, WEIR_DONE);
     left->page_cnt = arena->page_fresh;
     left->pages = new_bytes((size_t)left->page_cnt * WEIR_PAGE_BYTES);
     memcpy(left->pages, arena->base, (size_t)left->page_cnt * WEIR_PAGE_BYTES);

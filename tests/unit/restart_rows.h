@@ -140,7 +140,7 @@ check_restarts(struct restart_play *play, uint64_t seed, uint32_t trial_cnt, boo
             cnt[i] = (uint32_t)weir_rng_between(&rng, 1, 3);
         }
         play->always_moves = rescales || weir_rng_chance(&rng, 1, 2);
-        play->by_savepoint = t % 2 == 1;
+        play->by_savepoint = play->conf.spill == NULL && t % 2 == 1;
         char *is = restart_run(play, cut, cnt, cut_cnt);
         if (is == NULL) {
             continue;

@@ -279,7 +279,7 @@ t_T301_another_kind_is_refused_by_name(void **unused)
         stand_key(&s, 1);
         assert_int_equal(weir_list_add(at(&s, 0), WEIR_BYTES(&word)), 0);
         rig_snapshot_begin(&s.rig);
-        while (!rig_snapshot_step(s.task)) {
+        while (!rig_snapshot_step(&s.rig, s.task)) {
         }
         s.rig.kinds = now[i];
         struct rig_task *t = rig_task_new(&s.rig, 0, 1);
@@ -381,7 +381,7 @@ t_what_had_expired_is_not_restored(void **unused)
     assert_int_equal(weir_value_set(at(&s, SHOWN), WEIR_BYTES(&word)), 0);
     wait_ms(&s, TTL_MS - 1);
     rig_snapshot_begin(&s.rig);
-    while (!rig_snapshot_step(s.task)) {
+    while (!rig_snapshot_step(&s.rig, s.task)) {
     }
     wait_ms(&s, 10);
     rig_restore(&s.rig, 1, false);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random operations on states of all kinds, with times to live under a simulated clock, snapshots
  * taken meanwhile, and restores with as many subtasks or others: every answer is that of plain
- * arrays (kinds_ref.h). */
+ * arrays (kinds_ref.h). All in memory; and with a store on disk, a quarter of the keys in
+ * memory. */
 #include "tests/unit/kinds_rig.h"
 
 #define KEY_CNT 40
+#define KEY_CNT_HERE 3 /* of each subtask, with a store */
 #define NS_CNT 4
 #define STEP_CNT 30000
+#define STORE_STEP_CNT 4000
 #define ROUND_CNT 9
 #define TTL_MS 300
 
@@ -27,7 +30,7 @@ enum {
     {                                   \
         TTL_MS, on_read, true, keeps, 0 \
     }
-static const struct weir_kind kinds[] = {
+static struct weir_kind kinds[] = {
     WEIR_KIND_VALUE("plain", struct sum, WEIR_NO_TTL),
     WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_VALUE, 0, 700, false, WEIR_TTL_READ(TTL_MS),
@@ -229,7 +232,7 @@ step_sum(struct world *w)
     if (what == 0) {
         weir_state_clear(w->at);
         ref_clear(cell_of(w));
-    } else if (what == 1 && is_mean) {
+    } else if (what == 1 && kinds[w->state].has_ns) {
         merge_sums(w);
     } else if (what < 4) {
         look_at_value(w);
@@ -424,7 +427,7 @@ snapshot(struct world *w)
     int64_t at = w->rig.now;
     rig_snapshot_begin(&w->rig);
     for (uint32_t i = 0; i < w->rig.cnt;) {
-        i += rig_snapshot_step(w->rig.task[i]);
+        i += rig_snapshot_step(&w->rig, w->rig.task[i]);
         step(w);
     }
     ref_free(&w->saved);
@@ -498,27 +501,46 @@ check_clean(struct world *w)
     }
 }
 
+/* Namespaces are kept in memory only. */
 static void
-run(uint64_t seed, uint32_t key_kind)
+set_namespaces(bool on)
+{
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(kinds); i++) {
+        bool has = strcmp(kinds[i].desc[0].name, "kept") == 0 ||
+                   strcmp(kinds[i].desc[0].name, "aggregating") == 0;
+        kinds[i].has_ns = on && has;
+    }
+}
+
+/* Returns how often it was restored. */
+static uint32_t
+run(uint64_t seed, uint32_t key_kind, const struct weir_spill_conf *store, uint64_t step_cnt)
 {
     struct world *w = calloc(1, sizeof *w);
-    w->rig = (struct rig){.kinds = kinds, .kind_cnt = WEIR_ARRAY_CNT(kinds), .key_kind = key_kind};
-    w->rig.now = 1000;
+    set_namespaces(store == NULL);
+    w->rig = (struct rig){.store = store,
+        .kinds = kinds,
+        .kind_cnt = WEIR_ARRAY_CNT(kinds),
+        .key_kind = key_kind,
+        .now = 1000};
     w->ref.kinds = kinds;
     weir_rng_init(&w->rng, seed);
     rig_open(&w->rig, 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX));
-    while (w->step < STEP_CNT) {
+    uint32_t restore_cnt = 0;
+    while (w->step < step_cnt) {
         step(w);
         if (weir_rng_chance(&w->rng, 1, 400)) {
             snapshot(w);
         }
         if (w->has_saved && weir_rng_chance(&w->rng, 1, 600)) {
             restore(w);
+            restore_cnt++;
         }
-        if (weir_rng_chance(&w->rng, 1, 1500)) {
+        if (store == NULL && weir_rng_chance(&w->rng, 1, 1500)) {
             savepoint(w);
         }
     }
+    assert_true(store == NULL || w->rig.wait_cnt > 0);
     w->ref.now = w->rig.now;
     check_all(w);
     check_clean(w);
@@ -526,6 +548,7 @@ run(uint64_t seed, uint32_t key_kind)
     ref_free(&w->ref);
     ref_free(&w->saved);
     free(w);
+    return restore_cnt;
 }
 
 static void
@@ -533,9 +556,28 @@ t_T300_T304_every_kind_is_as_plain_arrays(void **unused)
 {
     (void)unused;
     uint64_t seed = seed_of_run();
+    uint32_t restore_cnt = 0;
     for (uint32_t i = 0; i < ROUND_CNT; i++) {
-        run(seed + i, i % WEIR_KEY_KIND_CNT);
+        restore_cnt += run(seed + i, i % WEIR_KEY_KIND_CNT, NULL, STEP_CNT);
     }
+    assert_true(restore_cnt > ROUND_CNT);
+}
+
+/* By the helper's thread, and inline as under the seeded poller. */
+static void
+t_T300_T304_so_it_is_with_a_store(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of_run();
+    uint32_t restore_cnt = 0;
+    for (uint32_t i = 0; i < 2 * WEIR_KEY_KIND_CNT; i++) {
+        const struct weir_spill_conf store = {.dir = kv_place,
+            .kept_cnt = 1,
+            .key_max = KEY_CNT_HERE,
+            .is_inline = i < WEIR_KEY_KIND_CNT};
+        restore_cnt += run(seed + i, i % WEIR_KEY_KIND_CNT, &store, STORE_STEP_CNT);
+    }
+    assert_true(restore_cnt > 2);
 }
 
 int
@@ -543,6 +585,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T300_T304_every_kind_is_as_plain_arrays),
+        cmocka_unit_test(t_T300_T304_so_it_is_with_a_store),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_make();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_remove();
+    return failed;
 }

@@ -7,7 +7,9 @@
 #include "dataplane/operators/reduce.h"
 #include "dataplane/operators/top.h"
 #include "dataplane/operators/watermark.h"
+#include "dataplane/kindset_spill.h"
 #include "dataplane/state.h"
+#include "tests/unit/kv_place.h"
 #include "tests/unit/restart_rows.h"
 
 #define SEED_CNT 12
@@ -663,10 +665,14 @@ WEIR_PROCESS_KINDS(ledger, fact, struct nothing, told, ledger_kinds)
     return WEIR_DONE;
 }
 
+/* A restart with a store on disk takes some 20 ms. */
+#define DISK_TRIAL_CNT 3
+
+/* With spill, most keys are on disk: rows of a batch are waited for as a whole. */
 static void
-t_declared_states_go_on(void **unused)
+ledger_trials(const struct weir_spill_conf *spill, uint32_t seed_cnt)
 {
-    (void)unused;
+    uint32_t trial_cnt = spill != NULL ? DISK_TRIAL_CNT : TRIAL_CNT;
     uint64_t seed = seed_of_run();
     const struct facts_opts opts = {.step_cnt = 40,
         .channel_cnt = 1,
@@ -675,13 +681,58 @@ t_declared_states_go_on(void **unused)
         .spread_ms = 50,
         .name_bytes = 200};
     const struct weir_process_conf conf = {WEIR_KEY(fact, key), &ledger_process};
-    for (uint32_t s = 0; s < SEED_CNT; s++) {
+    for (uint32_t s = 0; s < seed_cnt; s++) {
+        struct facts facts = facts_make(seed + s, &opts);
+        struct restart_play play = play_of(&weir_process_type, &conf, &facts);
+        play.conf.spill = spill;
+        play.conf.out_schema[0] = told_schema();
+        play.conf.out_schema[1] = told_schema();
+        check_restarts(&play, seed + s, trial_cnt, false);
+        check_restarts(&play, seed + s, trial_cnt, true);
+        facts_free(&facts);
+    }
+}
+
+static void
+t_declared_states_go_on(void **unused)
+{
+    (void)unused;
+    ledger_trials(NULL, SEED_CNT);
+}
+
+static void
+t_states_on_disk_go_on(void **unused)
+{
+    (void)unused;
+    const struct weir_spill_conf spill = {
+        .dir = kv_place, .kept_cnt = 1, .key_max = 5, .is_inline = true};
+    ledger_trials(&spill, 2);
+}
+
+/* Timers find the state of their keys, wherever it is. */
+static void
+t_sessions_on_disk_go_on(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of_run();
+    const struct facts_opts opts = {.step_cnt = 40,
+        .channel_cnt = 1,
+        .rows_max = 40,
+        .keys = 80,
+        .spread_ms = 50,
+        .lag_ms = 40,
+        .watermark_every = 3};
+    const struct weir_process_conf conf = {WEIR_KEY(fact, key), &session_process};
+    const struct weir_spill_conf spill = {
+        .dir = kv_place, .kept_cnt = 1, .key_max = 5, .is_inline = true};
+    for (uint32_t s = 0; s < 2; s++) {
         struct facts facts = facts_make(seed + s, &opts);
         struct restart_play play = play_of(&weir_process_type, &conf, &facts);
         play.conf.out_schema[0] = told_schema();
         play.conf.out_schema[1] = told_schema();
-        check_restarts(&play, seed + s, TRIAL_CNT, false);
-        check_restarts(&play, seed + s, TRIAL_CNT, true);
+        play.conf.spill = &spill;
+        check_restarts(&play, seed + s, DISK_TRIAL_CNT, false);
+        check_restarts(&play, seed + s, DISK_TRIAL_CNT, true);
         facts_free(&facts);
     }
 }
@@ -691,6 +742,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T309_a_broadcast_list_is_read_once),
+        cmocka_unit_test(t_states_on_disk_go_on),
+        cmocka_unit_test(t_sessions_on_disk_go_on),
         cmocka_unit_test(t_declared_states_go_on),
         cmocka_unit_test(t_reduce_goes_on),
         cmocka_unit_test(t_process_goes_on),

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kv_priv.h: an exchange, and the store that it is done with. */
+#ifndef WEIR_IO_KV_PRIV_H
+#define WEIR_IO_KV_PRIV_H
+
+#include "io/kv.h"
+
+#define WEIR_KV_WHY_BYTES 512
+
+/* Bytes put one behind the other; places are offsets, since it grows. */
+struct kv_heap {
+    char *mem;
+    size_t bytes;
+    size_t cap;
+};
+
+struct kv_place {
+    size_t off;
+    size_t bytes; /* SIZE_MAX: there is none */
+};
+
+struct kv_write {
+    struct kv_place key;
+    struct kv_place val; /* none: a delete */
+};
+
+struct kv_exchange {
+    struct kv_heap heap;
+    struct kv_heap results;
+    struct kv_write *write;
+    uint32_t write_cnt;
+    uint32_t write_cap;
+    struct kv_place *get;
+    struct kv_place *result; /* [get_cnt] */
+    uint32_t get_cnt;
+    uint32_t get_cap;
+    char *checkpoint; /* directory, NULL: none */
+    int checkpoint_rc;
+    struct kv_place *drop; /* paths, with their ends */
+    uint32_t drop_cnt;
+    uint32_t drop_cap;
+    int rc; /* of all but the checkpoint; the text is of the first that failed */
+    char why[WEIR_KV_WHY_BYTES];
+};
+
+static inline char *
+kv_at(const struct kv_heap *heap, struct kv_place place)
+{
+    return heap->mem + place.off;
+}
+/* A copy in the heap; false: no memory. data NULL: room only. */
+bool
+weir_kv_heap_put(struct kv_heap *heap, const void *data, size_t bytes, struct kv_place *ret_place);
+
+/* The store. All calls block; errors are pushed. */
+struct kv_store;
+WEIR_MUST_USE int weir_kv_store_open(const struct weir_kv_conf *conf, struct kv_store **ret_store);
+void weir_kv_store_close(struct kv_store *store);
+WEIR_MUST_USE int weir_kv_store_run(struct kv_store *store, struct kv_exchange *exchange);
+
+/* Directories. Those above `dir` are made, durably; and dir's own name is made durable. */
+WEIR_MUST_USE int weir_kv_dir_make_above(const char *dir);
+WEIR_MUST_USE int weir_kv_dir_sync_above(const char *dir);
+/* Make dir with what `from` holds: tables by hard links, the rest as copies. */
+WEIR_MUST_USE int weir_kv_dir_link(const char *from, const char *dir);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the state of a stage's operators goes that does not fit into its pages. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/operators/process.h"
+#include "dataplane/kindset_spill.h"
+#include "sched/graph_node.h"
+#include "sched/job_part.h"
+
+/* Behind the job's name: the stores of its operators, and their parts of checkpoints. */
+#define STATE_DIR ".state"
+#define NOTE_BYTES 256
+
+/* A stage whose core is to be woken. */
+struct spill_stage {
+    struct weir_spill_conf conf;
+    struct weir_job *job;
+    uint32_t stage;
+};
+
+static void
+wake_stage(void *arg)
+{
+    const struct spill_stage *stage = arg;
+    weir_job_wake_stage(stage->job, stage->stage);
+}
+
+/* Operators that keep state in memory only are named: it is not what was asked for. */
+static void
+note_others(struct weir_job *job)
+{
+    for (uint32_t i = 0; i < job->env->node_cnt; i++) {
+        const struct weir_graph_node *node = &job->env->node[i];
+        if (!node->keeps_state || node->type == &weir_process_type ||
+            job->fallback_cnt == JOB_FALLBACK_CNT_MAX) {
+            continue;
+        }
+        char *text = weir_env_alloc(job->env, NOTE_BYTES);
+        snprintf(text, NOTE_BYTES,
+            "state of operator %s: on disk wanted, in memory got, because only process functions "
+            "can keep it there (state.backend)",
+            node->name);
+        job->fallback[job->fallback_cnt++] = text;
+    }
+}
+
+const struct weir_spill_conf *
+weir_job_spill(struct weir_job *job, uint32_t stage)
+{
+    const struct weir_job_options *options = &job->options;
+    if (options->state_dir == NULL) {
+        return NULL;
+    }
+    if (stage == 0) {
+        note_others(job);
+    }
+    size_t bytes = strlen(options->state_dir) + strlen(job->env->job_name) + sizeof STATE_DIR + 1;
+    struct spill_stage *made = weir_env_alloc(job->env, sizeof *made);
+    char *dir = weir_env_alloc(job->env, bytes);
+    snprintf(dir, bytes, "%s/%s" STATE_DIR, options->state_dir, job->env->job_name);
+    made->job = job;
+    made->stage = stage;
+    made->conf.dir = dir;
+    made->conf.kept_cnt =
+        options->checkpoints.retained + options->checkpoints.coordinator.concurrent_max;
+    made->conf.is_inline = options->poller == WEIR_JOB_SEEDED;
+    made->conf.wake = wake_stage;
+    made->conf.wake_arg = made;
+    return &made->conf;
+}

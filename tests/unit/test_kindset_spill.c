@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State on disk, one expectation at a time; with all kinds and restores: test_kinds_model.c. */
+#include "dataplane/kindset_spill_priv.h"
+#include "tests/unit/kinds_rig.h"
+
+static const struct weir_kind one_kind[] = {WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL)};
+
+struct stand {
+    struct rig rig;
+    struct rig_key key;
+    struct rig_task *task;
+};
+
+static void
+stand_key(struct stand *s, uint32_t number)
+{
+    s->key = rig_key(&s->rig, number);
+    s->task = rig_set_key(&s->rig, &s->key);
+}
+
+static struct weir_keyed_state *
+at(struct stand *s, uint32_t idx)
+{
+    return &s->task->set->state[idx];
+}
+
+static int64_t
+word_of(const void *val)
+{
+    int64_t word;
+    assert_non_null(val);
+    memcpy(&word, val, sizeof word);
+    return word;
+}
+
+/* State in memory goes on on disk, but not the other way round; and a savepoint, which is made of
+ * pages alone, is refused. */
+static void
+t_state_on_disk_is_not_left_behind(void **unused)
+{
+    (void)unused;
+    const struct weir_spill_conf store = {
+        .dir = kv_place, .kept_cnt = 1, .key_max = 5, .is_inline = true};
+    struct stand s;
+    struct weir_parts_reader reader;
+    struct weir_state_fields fields;
+    memset(&s, 0, sizeof s);
+    s.rig = (struct rig){.kinds = one_kind, .kind_cnt = 1, .now = 1000};
+    rig_open(&s.rig, 1);
+    for (int64_t i = 0; i < 100; i++) {
+        stand_key(&s, (uint32_t)i);
+        assert_int_equal(weir_value_set(at(&s, 0), WEIR_BYTES(&i)), 0);
+    }
+    rig_snapshot_begin(&s.rig);
+    while (!rig_snapshot_step(&s.rig, s.task)) {
+    }
+    s.rig.store = &store;
+    rig_restore(&s.rig, 1, false);
+    for (int64_t i = 0; i < 100; i++) {
+        stand_key(&s, (uint32_t)i);
+        assert_int_equal(word_of(weir_value_get(at(&s, 0), NULL)), i);
+        stand_key(&s, 1000 + (uint32_t)i);
+    }
+    assert_in_range(s.task->spill.here->entry_cnt, 1, 10);
+    rig_snapshot_begin(&s.rig);
+    while (!rig_snapshot_step(&s.rig, s.task)) {
+    }
+    assert_int_equal(weir_parts_reader_init(&reader, s.task->parts, s.task->parts_bytes), 0);
+    weir_parts_reader_of(&reader, "rig");
+    assert_int_equal(weir_spill_refuse(&s.task->op, &reader, 1), WEIR_ESTATE);
+    const struct weir_state_owner owner = {"rig", s.task->op.type, s.task->op.conf};
+    const struct weir_state_desc *desc =
+        weir_state_desc_of(&owner, weir_state_id("rig", WEIR_SPILL_STATE));
+    assert_int_equal(weir_state_describe(&s.task->op, desc, 8, &fields), WEIR_ESTATE);
+    weir_err_clear();
+    rig_close(&s.rig);
+}
+
+/* A state with namespaces is in memory only. */
+static void
+t_namespaces_do_not_go_to_disk(void **unused)
+{
+    (void)unused;
+    const struct weir_spill_conf store = {.dir = kv_place, .is_inline = true};
+    static const struct weir_kind spaced[] = {{.type = WEIR_KIND_TYPE_LIST,
+        .has_ns = true,
+        .desc = {{"list", weir_kind_move_items, &weir_kind_item_values}}}};
+    struct rig rig = {.store = &store, .kinds = spaced, .kind_cnt = 1};
+    struct rig_task *t = rig_task_new(&rig, 0, 1);
+    assert_int_equal(rig_task_open(&rig, t), WEIR_EGRAPH);
+    weir_err_clear();
+    rig_task_free(t);
+}
+
+/* Records that nobody can have written are refused, wherever they are cut off or changed. */
+static void
+t_broken_records_are_refused(void **unused)
+{
+    (void)unused;
+    static const struct weir_kind some[] = {WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL),
+        WEIR_KIND_LIST("list", 0, WEIR_NO_TTL), WEIR_KIND_MAP("map", 8, 0, WEIR_NO_TTL)};
+    const struct weir_spill_conf store = {.dir = kv_place, .is_inline = true};
+    struct stand s;
+    int64_t word = 3;
+    memset(&s, 0, sizeof s);
+    s.rig = (struct rig){.store = &store, .kinds = some, .kind_cnt = 3, .now = 1000};
+    rig_open(&s.rig, 1);
+    stand_key(&s, 1);
+    assert_int_equal(weir_value_set(at(&s, 0), WEIR_BYTES(&word)), 0);
+    assert_int_equal(weir_list_add(at(&s, 1), weir_bytes("some text", 9)), 0);
+    assert_int_equal(weir_map_put(at(&s, 2), WEIR_BYTES(&word), weir_bytes("more", 4)), 0);
+    struct weir_spill *spill = &s.task->spill;
+    assert_int_equal(weir_spill_record_make(spill), 0);
+    uint32_t all = (uint32_t)spill->buf_bytes;
+    uint32_t good_cnt = 0;
+    for (uint32_t i = 0; i < 2 * all; i++) {
+        uint32_t bytes = i < all ? i : all;
+        char *copy = malloc(bytes + 1); /* of its own, so that a read beyond it is seen */
+        memcpy(copy, spill->buf, bytes);
+        copy[i - (i < all ? 0 : all)] ^= (char)(i < all ? 0 : 0x40);
+        weir_spill_record_drop(spill);
+        int err = weir_spill_record_take(spill, (struct weir_kv_bytes){copy, bytes});
+        good_cnt += err == 0;
+        weir_err_clear();
+        free(copy);
+    }
+    assert_in_range(good_cnt, 1, all - 1); /* values, and cuts between two states */
+    weir_spill_record_drop(spill);
+    rig_close(&s.rig);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_state_on_disk_is_not_left_behind),
+        cmocka_unit_test(t_namespaces_do_not_go_to_disk),
+        cmocka_unit_test(t_broken_records_are_refused),
+    };
+    kv_place_make();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_remove();
+    return failed;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store of keys and values, by its helper thread and inline: what is written is read, a
+ * checkpoint is what the store was, and stores begin with the keys that are theirs. */
+#include "base/rng.h"
+#include "tests/unit/kv_place.h"
+#include "tests/unit/seed.h"
+
+#define KEY_CNT 500
+#define VAL_BYTES_MAX 2000
+
+struct key {
+    uint64_t prefix; /* as big-endian: orders as its number does */
+    uint64_t number;
+};
+
+static struct key
+key_of(uint64_t number)
+{
+    struct key key = {__builtin_bswap64(number * (UINT64_MAX / KEY_CNT)), number};
+    return key;
+}
+
+static struct weir_kv *
+open_store(const char *name, bool is_inline, const char *const *from, uint32_t from_cnt)
+{
+    char path[KV_PATH_BYTES];
+    const struct weir_kv_conf conf = {.dir = kv_path(path, name, 0),
+        .from = from,
+        .from_cnt = from_cnt,
+        .last = UINT64_MAX,
+        .write_bytes = 65536,
+        .is_inline = is_inline,
+        .seed = 1};
+    struct weir_kv *kv;
+    assert_int_equal(weir_kv_open(&conf, &kv), 0);
+    assert_int_equal(kv_settle(kv), 0);
+    return kv;
+}
+
+/* Each key's value, by length and first byte; length 0: absent. */
+struct model {
+    uint32_t bytes[KEY_CNT];
+    char first[KEY_CNT];
+};
+
+static void
+random_exchange(struct weir_kv *kv, struct model *m, struct weir_rng *rng)
+{
+    static char val[VAL_BYTES_MAX];
+    uint64_t got[40];
+    uint32_t got_cnt = (uint32_t)weir_rng_below(rng, WEIR_ARRAY_CNT(got));
+    for (uint64_t i = weir_rng_below(rng, 40); i > 0; i--) {
+        uint64_t number = weir_rng_below(rng, KEY_CNT);
+        struct key key = key_of(number);
+        m->bytes[number] =
+            weir_rng_chance(rng, 1, 4) ? 0 : 1 + (uint32_t)weir_rng_below(rng, VAL_BYTES_MAX - 1);
+        m->first[number] = (char)weir_rng_u64(rng);
+        val[0] = m->first[number];
+        if (m->bytes[number] == 0) {
+            weir_kv_delete(kv, (struct weir_kv_bytes){&key, sizeof key});
+        } else {
+            weir_kv_put(kv, (struct weir_kv_bytes){&key, sizeof key},
+                (struct weir_kv_bytes){val, m->bytes[number]});
+        }
+    }
+    for (uint32_t i = 0; i < got_cnt; i++) {
+        got[i] = weir_rng_below(rng, KEY_CNT);
+        struct key key = key_of(got[i]);
+        weir_kv_get(kv, (struct weir_kv_bytes){&key, sizeof key});
+    }
+    weir_kv_go(kv);
+    assert_int_equal(kv_settle(kv), 0);
+    assert_int_equal(weir_kv_get_cnt(kv), got_cnt);
+    for (uint32_t i = 0; i < got_cnt; i++) {
+        struct weir_kv_bytes is = weir_kv_result(kv, i);
+        struct weir_kv_bytes key = weir_kv_key(kv, i);
+        assert_memory_equal(&((const struct key *)key.ptr)->number, &got[i], sizeof got[i]);
+        assert_int_equal(is.bytes, m->bytes[got[i]]);
+        assert_true((is.ptr == NULL) == (m->bytes[got[i]] == 0));
+        assert_true(is.ptr == NULL || *(const char *)is.ptr == m->first[got[i]]);
+    }
+}
+
+/* All keys that the store has are these, of [first, last]. */
+static void
+check_all(struct weir_kv *kv, const struct model *m, uint64_t first, uint64_t last)
+{
+    for (uint64_t i = 0; i < KEY_CNT; i++) {
+        struct key key = key_of(i);
+        weir_kv_get(kv, (struct weir_kv_bytes){&key, sizeof key});
+    }
+    weir_kv_go(kv);
+    assert_int_equal(kv_settle(kv), 0);
+    for (uint32_t i = 0; i < KEY_CNT; i++) {
+        uint64_t prefix = __builtin_bswap64(key_of(i).prefix);
+        bool ours = prefix >= first && prefix <= last;
+        struct weir_kv_bytes is = weir_kv_result(kv, i);
+        assert_int_equal(is.bytes, ours ? m->bytes[i] : 0);
+        assert_true(is.bytes == 0 || *(const char *)is.ptr == m->first[i]);
+    }
+}
+
+static void
+take_checkpoint(struct weir_kv *kv, const char *dir)
+{
+    weir_kv_checkpoint(kv, dir);
+    assert_true(weir_kv_wants(kv));
+    weir_kv_go(kv);
+    assert_int_equal(kv_settle(kv), 0);
+    assert_false(weir_kv_wants(kv));
+}
+
+/* Random exchanges; checkpoints stay what they were, and a store begins with any of them. */
+static void
+t_what_is_written_is_read(void **unused)
+{
+    (void)unused;
+    uint64_t seed = seed_of_run();
+    for (uint32_t is_inline = 0; is_inline < 2; is_inline++) {
+        struct model m = {{0}, {0}};
+        struct model then[3];
+        struct weir_rng rng;
+        char path[3][KV_PATH_BYTES];
+        weir_rng_init(&rng, seed);
+        struct weir_kv *kv = open_store("store", is_inline, NULL, 0);
+        for (uint32_t c = 0; c < 3; c++) {
+            for (uint32_t i = 0; i < 60; i++) {
+                random_exchange(kv, &m, &rng);
+            }
+            take_checkpoint(kv, kv_path(path[c], is_inline ? "inline" : "chk", c));
+            then[c] = m;
+        }
+        random_exchange(kv, &m, &rng);
+        check_all(kv, &m, 0, UINT64_MAX);
+        assert_int_equal(weir_kv_remove(path[1]), 0); /* the others have their files still */
+        weir_kv_close(kv);
+        for (uint32_t c = 0; c < 3; c += 2) {
+            const char *const from[] = {path[c]};
+            kv = open_store("again", is_inline, from, 1);
+            check_all(kv, &then[c], 0, UINT64_MAX);
+            random_exchange(kv, &then[c], &rng);
+            weir_kv_close(kv);
+        }
+    }
+}
+
+/* A checkpoint costs the files that are new: the others are those of the one before. One file is
+ * written for each, too few to be put together in between. */
+static void
+t_checkpoints_share_files(void **unused)
+{
+    (void)unused;
+    struct model m = {{0}, {0}};
+    struct weir_rng rng;
+    char path[2][KV_PATH_BYTES];
+    uint32_t shared_cnt = 0;
+    struct weir_kv *kv;
+    const struct weir_kv_conf conf = {.dir = kv_path(path[0], "store", 0), .last = UINT64_MAX};
+    weir_rng_init(&rng, 3);
+    assert_int_equal(weir_kv_open(&conf, &kv), 0);
+    assert_int_equal(kv_settle(kv), 0);
+    for (uint32_t i = 0; i < 20; i++) {
+        random_exchange(kv, &m, &rng);
+    }
+    take_checkpoint(kv, kv_path(path[0], "share", 0));
+    random_exchange(kv, &m, &rng);
+    take_checkpoint(kv, kv_path(path[1], "share", 1));
+    DIR *dir = opendir(path[0]);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        char other[KV_PATH_BYTES + 256];
+        struct stat st;
+        struct stat st2;
+        size_t bytes = strlen(entry->d_name);
+        if (bytes > 4 && strcmp(entry->d_name + bytes - 4, ".sst") == 0) {
+            assert_int_equal(fstatat(dirfd(dir), entry->d_name, &st, 0), 0);
+            snprintf(other, sizeof other, "%s/%s", path[1], entry->d_name);
+            shared_cnt += stat(other, &st2) == 0 && st2.st_ino == st.st_ino;
+        }
+    }
+    closedir(dir);
+    assert_true(shared_cnt > 0);
+    weir_kv_close(kv);
+}
+
+/* From one into two, and from two into one: each has its own keys, and those only. */
+static void
+t_a_store_begins_with_its_own_keys(void **unused)
+{
+    (void)unused;
+    struct model m = {{0}, {0}};
+    struct weir_rng rng;
+    char path[3][KV_PATH_BYTES];
+    char dir[KV_PATH_BYTES];
+    struct weir_kv *kv = open_store("store", false, NULL, 0);
+    weir_rng_init(&rng, 4);
+    for (uint32_t i = 0; i < 60; i++) {
+        random_exchange(kv, &m, &rng);
+    }
+    take_checkpoint(kv, kv_path(path[0], "from", 0));
+    weir_kv_close(kv);
+    uint64_t cut = UINT64_MAX / 3;
+    const char *from[2] = {path[0], NULL};
+    for (uint32_t half = 0; half < 2; half++) {
+        struct weir_kv_conf conf = {.dir = kv_path(dir, "half", 0), .from = from, .from_cnt = 1};
+        conf.first = half == 0 ? 0 : cut + 1;
+        conf.last = half == 0 ? cut : UINT64_MAX;
+        assert_int_equal(weir_kv_open(&conf, &kv), 0);
+        assert_int_equal(kv_settle(kv), 0);
+        check_all(kv, &m, conf.first, conf.last);
+        take_checkpoint(kv, kv_path(path[1 + half], "of-half", half));
+        weir_kv_close(kv);
+    }
+    from[0] = path[1];
+    from[1] = path[2];
+    kv = open_store("whole", true, from, 2);
+    check_all(kv, &m, 0, UINT64_MAX);
+    weir_kv_close(kv);
+    struct weir_kv_conf middle = {.dir = kv_path(dir, "middle", 0),
+        .from = from,
+        .from_cnt = 2,
+        .first = cut / 2,
+        .last = 2 * cut};
+    assert_int_equal(weir_kv_open(&middle, &kv), 0);
+    assert_int_equal(kv_settle(kv), 0);
+    check_all(kv, &m, cut / 2, 2 * cut);
+    weir_kv_close(kv);
+}
+
+/* The first error stays, with its text; and closing is all that is left. */
+static void
+t_an_error_stays(void **unused)
+{
+    (void)unused;
+    char path[KV_PATH_BYTES];
+    const char *const from[] = {"/dev/null/none"};
+    const struct weir_kv_conf conf = {
+        .dir = kv_path(path, "bad", 0), .from = from, .from_cnt = 1, .last = UINT64_MAX};
+    struct weir_kv *kv;
+    assert_int_equal(weir_kv_open(&conf, &kv), 0);
+    assert_true(kv_settle(kv) < 0);
+    weir_kv_get(kv, (struct weir_kv_bytes){"x", 1});
+    weir_kv_go(kv);
+    assert_true(weir_kv_poll(kv) < 0);
+    assert_non_null(strstr(weir_err_at(0), "/dev/null/none"));
+    weir_err_clear();
+    weir_kv_close(kv);
+
+    kv = open_store("store", false, NULL, 0);
+    take_checkpoint(kv, kv_path(path, "twice", 0));
+    weir_kv_checkpoint(kv, path);
+    weir_kv_go(kv);
+    assert_int_equal(kv_settle(kv), 0);
+    assert_int_equal(weir_kv_checkpoint_error(kv), WEIR_EIO); /* it is there already */
+    weir_err_clear();
+    weir_kv_drop(kv, path);
+    assert_true(weir_kv_wants(kv));
+    weir_kv_go(kv);
+    assert_int_equal(kv_settle(kv), 0);
+    take_checkpoint(kv, path);
+    assert_int_equal(weir_kv_checkpoint_error(kv), 0);
+    weir_kv_close(kv);
+    assert_int_equal(weir_kv_remove("/dev/null/none") < 0, true);
+    weir_err_clear();
+}
+
+/* Closed with an exchange under way: it ends first. */
+static void
+t_closing_waits(void **unused)
+{
+    (void)unused;
+    struct weir_kv *kv = open_store("store", false, NULL, 0);
+    weir_kv_put(kv, (struct weir_kv_bytes){"somewhere", 9}, (struct weir_kv_bytes){"v", 1});
+    weir_kv_go(kv);
+    weir_kv_close(kv);
+    weir_kv_close(NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_what_is_written_is_read),
+        cmocka_unit_test(t_checkpoints_share_files),
+        cmocka_unit_test(t_a_store_begins_with_its_own_keys),
+        cmocka_unit_test(t_an_error_stays),
+        cmocka_unit_test(t_closing_waits),
+    };
+    kv_place_make();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_remove();
+    return failed;
+}
