@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "dataplane/channel.h"
 #include "dataplane/savepoint_priv.h"
 
 /* Part "chain" (valve.h): watermark, idle, channels, watermark put out, idle; then two words a
@@ -109,7 +110,11 @@ static bool
 is_passing(const struct weir_part *part, const struct weir_operator *op)
 {
     const uint32_t gate_bytes = sizeof WEIR_STATE_PART_GATE - 1;
-    return part->uid_bytes == 0 || (op != NULL && op->type->send != NULL) ||
+    const uint32_t ledger_bytes = sizeof WEIR_LEDGER_PART_OUT - 1;
+    return part->uid_bytes == 0 ||
+           (part->name_bytes == ledger_bytes &&
+               memcmp(part->name, WEIR_LEDGER_PART_OUT, ledger_bytes) == 0) ||
+           (op != NULL && op->type->send != NULL) ||
            (part->name_bytes > gate_bytes &&
                memcmp(part->name, WEIR_STATE_PART_GATE, gate_bytes) == 0);
 }

@@ -625,10 +625,12 @@ parts_build(const struct weir_savepoint *savepoint, const char *uid, char *mem,
                 if (err < 0) {
                     return err;
                 }
-                weir_parts_reader_of(reader, op->uid);
+                char *name = mem + ret_size->bytes + room; /* as long as the reader is used */
+                memcpy(name, op->uid, strlen(op->uid) + 1);
+                weir_parts_reader_of(reader, name);
             }
             ret_size->rows++;
-            ret_size->bytes += room;
+            ret_size->bytes += room + weir_align_up(strlen(op->uid) + 1, sizeof(uint64_t));
         }
     }
     return 0;

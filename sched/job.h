@@ -95,6 +95,15 @@ WEIR_API void weir_job_delete(struct weir_job *job);
 /* weir_job_run - until all tasks have ended. 0, or the first cause's error with its context. */
 WEIR_API WEIR_MUST_USE int weir_job_run(struct weir_job *job);
 WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request request);
+/* weir_job_save - instead of a run: what the job would start from, as a savepoint below root
+ * (savepoint_store.h). Its directory of checkpoints gets a new epoch, as at a start.
+ *
+ * Errors:  WEIR_ECONFIG: it takes no checkpoints, would start from nothing or from a savepoint, or
+ *          one of its sources had ended; those of a restore and of weir_savepoint_store().
+ */
+struct weir_savepoint_made;
+WEIR_API WEIR_MUST_USE int
+weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made);
 
 /* ---- looking ---- */
 

@@ -117,6 +117,21 @@ weir_job_checkpoint_end(struct weir_job_checkpoint *cp)
     cp->store = NULL;
 }
 
+int
+weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made)
+{
+    struct weir_job_checkpoint *cp = job->checkpoint;
+    if (cp == NULL) {
+        return weir_err_push(WEIR_ECONFIG,
+            "job %s takes no checkpoints: say where they are by --set checkpoints.dir=DIR",
+            job->env->job_name);
+    }
+    int rc = weir_job_checkpoint_begin(cp, 0);
+    rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, root, ret_made);
+    weir_job_checkpoint_end(cp);
+    return rc;
+}
+
 /* ---- the thread ---- */
 
 static bool

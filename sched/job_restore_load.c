@@ -41,8 +41,8 @@ struct load {
 
 /* ---- reading ---- */
 
-static void
-tell(struct weir_job_restore *restore, bool is_end)
+void
+weir_job_restore_tell(struct weir_job_restore *restore, bool is_end)
 {
     int64_t now_ns = weir_io_clock_ns(restore->io);
     if (restore->conf->how.progress_fn != NULL &&
@@ -63,8 +63,8 @@ blame(const struct weir_job_restore *restore, int err, const char *what)
         restore->manifest->checkpoint, what);
 }
 
-static int
-read_file(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask)
+int
+weir_job_restore_read(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask)
 {
     int err;
     weir_snapshot_read(restore->reader, ask);
@@ -72,13 +72,13 @@ read_file(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask)
         if (weir_io_poll(restore->io, weir_io_clock_ns(restore->io)) == 0) {
             weir_io_wait(restore->io, WAIT_NS, -1);
         }
-        tell(restore, false);
+        weir_job_restore_tell(restore, false);
     }
     return err;
 }
 
-static int
-blame_reader(const struct weir_job_restore *restore, int err)
+int
+weir_job_restore_blame(const struct weir_job_restore *restore, int err)
 {
     char what[WEIR_SNAPSHOT_FAULT_BYTES + 8];
     (void)snprintf(what, sizeof what, "data/%s", weir_snapshot_read_fault(restore->reader)->text);
@@ -138,9 +138,9 @@ read_parts(struct weir_job_restore *restore, uint32_t idx)
         .file = old->files[old->file_cnt - 1],
         .sink = parts_sink,
         .arg = old};
-    int err = read_file(restore, &ask);
+    int err = weir_job_restore_read(restore, &ask);
     if (err != 0 && !(err == WEIR_ECANCELED && old->is_whole)) {
-        return blame_reader(restore, err);
+        return weir_job_restore_blame(restore, err);
     }
     if (old->head.capture_version == 0) {
         restore->progress.bytes_done += ask.file->file_bytes;
@@ -568,8 +568,8 @@ load_task(struct load *load, uint32_t idx)
     for (uint32_t i = 0; i < old->file_cnt && is_wanted && err == 0; i++) {
         const struct weir_snapshot_ask ask = {
             .dir = restore->data_dir, .file = old->files[i], .sink = pages_sink, .arg = load};
-        err = read_file(restore, &ask);
-        err = err != 0 ? blame_reader(restore, err) : 0;
+        err = weir_job_restore_read(restore, &ask);
+        err = err != 0 ? weir_job_restore_blame(restore, err) : 0;
     }
     for (uint32_t t = 0; t < load->target_cnt && err == 0; t++) {
         struct target *target = &load->targets[t];
@@ -636,7 +636,7 @@ load_manifest(struct weir_job_restore *restore)
     weir_snapshot_reader_close(restore->reader);
     restore->reader = NULL;
     if (err == 0) {
-        tell(restore, true);
+        weir_job_restore_tell(restore, true);
         restore->job->restored = (struct weir_job_restored){.checkpoint = manifest->checkpoint,
             .epoch = manifest->epoch,
             .file_cnt = manifest->file_cnt,
@@ -651,14 +651,15 @@ weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job)
 {
     restore->job = job;
     if (restore->manifest != NULL) {
-        int err = load_manifest(restore);
+        bool is_savepoint = restore->manifest->kind == WEIR_MANIFEST_KIND_SAVEPOINT;
+        int err = is_savepoint ? weir_job_restore_savepoint(restore) : load_manifest(restore);
         if (err != 0) {
             return err;
         }
         job->restore.is_on = true;
-        job->restore.is_same = is_same_job(restore);
+        job->restore.is_same = !is_savepoint && is_same_job(restore);
         job->restore.parts = restore->parts;
-        job->restore.parts_cnt = restore->old_cnt;
+        job->restore.parts_cnt = is_savepoint ? restore->parts_cnt : restore->old_cnt;
         job->restore.ended = restore->ended;
         job->restore.ended_cnt = restore->ended_cnt;
     }

@@ -32,7 +32,8 @@ struct weir_job_restore {
     const struct weir_snapshot_ack **files; /* by subtask, task, then age */
     struct job_old_task *old;
     uint32_t old_cnt;
-    struct weir_parts_reader *parts; /* [old_cnt] */
+    struct weir_parts_reader *parts; /* [old_cnt]; of a savepoint [parts_cnt] */
+    uint32_t parts_cnt;
     const char **ended;
     uint32_t ended_cnt;
     bool lacks_subtasks; /* some operator's: they had ended */
@@ -41,6 +42,13 @@ struct weir_job_restore {
     int64_t told_ns;
 };
 
+/* weir_job_restore_read - a file, to its end. weir_job_restore_blame - its error as one of the
+ * restore. weir_job_restore_tell - progress. */
+int weir_job_restore_read(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask);
+int weir_job_restore_blame(const struct weir_job_restore *restore, int err);
+void weir_job_restore_tell(struct weir_job_restore *restore, bool is_end);
+/* weir_job_restore_savepoint - load, where the manifest is a savepoint's. */
+int weir_job_restore_savepoint(struct weir_job_restore *restore);
 /* weir_job_restore_free - what load has made. */
 void weir_job_restore_free(struct weir_job_restore *restore);
 

@@ -383,10 +383,10 @@ weir_look_at(const struct weir_look *look, uint32_t idx)
 }
 
 static int
-verify_file(struct weir_look *look, int32_t data, struct weir_look_checkpoint *entry, uint32_t idx)
+verify_file(
+    struct weir_look *look, struct weir_look_checkpoint *entry, struct weir_snapshot_ask *ask)
 {
-    struct weir_snapshot_ask ask = {.dir = data, .file = &entry->manifest.files[idx]};
-    weir_snapshot_read(look->reader, &ask);
+    weir_snapshot_read(look->reader, ask);
     int err;
     while ((err = weir_snapshot_read_poll(look->reader)) == WEIR_RELAY_BUSY) {
         if (weir_io_poll(look->io, weir_io_clock_ns(look->io)) == 0) {
@@ -404,6 +404,13 @@ verify_file(struct weir_look *look, int32_t data, struct weir_look_checkpoint *e
 int
 weir_look_verify(struct weir_look *look, uint32_t idx)
 {
+    return weir_look_read(look, idx, NULL, NULL);
+}
+
+int
+weir_look_read(struct weir_look *look, uint32_t idx,
+    int (*sink)(void *arg, const void *payload, uint64_t bytes, uint64_t off), void *arg)
+{
     struct weir_look_checkpoint *entry = &look->entries[idx];
     char path[WEIR_LOOK_JOB_BYTES + 8];
     int32_t data = -1;
@@ -417,7 +424,9 @@ weir_look_verify(struct weir_look *look, uint32_t idx)
         return entry->err;
     }
     for (uint32_t i = 0; i < entry->manifest.file_cnt && err == 0; i++) {
-        err = verify_file(look, data, entry, i);
+        struct weir_snapshot_ask ask = {
+            .dir = data, .file = &entry->manifest.files[i], .sink = sink, .arg = arg};
+        err = verify_file(look, entry, &ask);
     }
     close_at(look, data);
     return err;

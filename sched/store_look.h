@@ -48,6 +48,12 @@ weir_look_at(const struct weir_look *look, uint32_t idx);
  * Returns: 0; WEIR_ECHECKPOINT for damage, with `wrong` of the checkpoint set; or an error of io.
  */
 WEIR_API int weir_look_verify(struct weir_look *look, uint32_t idx) WEIR_MUST_USE;
+/* weir_look_read - the same, and what the files hold is told to sink, file by file in the order of
+ * the manifest (as struct weir_snapshot_ask has it). An error of sink ends it, and is returned as
+ * it is where it is none of damage. */
+WEIR_API int weir_look_read(struct weir_look *look, uint32_t idx,
+    int (*sink)(void *arg, const void *payload, uint64_t bytes, uint64_t off),
+    void *arg) WEIR_MUST_USE;
 
 WEIR_C_END
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run.c: `weir run`: plan a job, run it to its end, and say what it did; with --supervise, below a
  * process that starts it again. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "sched/checkpoint_conf.h"
+#include "sched/savepoint_store.h"
 
 #define WHY_BYTES 2048
 
@@ -97,6 +100,22 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
     return err;
 }
 
+/* What the job would start from, as a savepoint; it does not run. */
+static int
+save_job(const struct weir_args *args, struct weir_job *job)
+{
+    const char *root = weir_cli_value(args, "savepoint");
+    struct weir_savepoint_made made;
+    int err = weir_job_save(job, root, &made);
+    if (err == 0) {
+        (void)printf("savepoint %" PRIu64 " in %s: %" PRIu64 " entries and %" PRIu64
+                     " rows in %" PRIu64 " key groups, %" PRIu64 " bytes\n",
+            made.savepoint, root, made.totals.entries, made.totals.rows, made.totals.key_groups,
+            made.file_bytes);
+    }
+    return err;
+}
+
 /* The run itself; supervised: by whom, NULL: nobody. The caller closes arg. */
 static int
 run_engine(const struct weir_args *args, struct weir_job_arg *arg,
@@ -128,7 +147,8 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     }
     if (err == 0) {
         log_departures(arg->launch, job);
-        err = run_job(args, arg, job, supervised);
+        err = weir_cli_has(args, "savepoint") ? save_job(args, job)
+                                              : run_job(args, arg, job, supervised);
     }
     (void)weir_watch_hand_over();
     weir_job_delete(job);
@@ -181,6 +201,8 @@ static const struct weir_flag run_flags[] = {
         "start from a checkpoint: latest (nothing where there is none), a path to one, or none"},
     {"allow-non-restored-state", 0, NULL,
         "leave state behind whose operator the job does not have any more"},
+    {"savepoint", 0, "DIR",
+        "do not run: write what --restore names as a savepoint below DIR, and end"},
     {"supervise", 0, NULL, "run in a child process, and start it again after a crash (restart.*)"},
 };
 

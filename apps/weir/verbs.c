@@ -6,6 +6,7 @@
 
 const struct weir_verb *const weir_verbs[] = {
     &weir_verb_run,
+    &weir_verb_savepoint_show,
     &weir_verb_plan,
     &weir_verb_validate,
     &weir_verb_status,

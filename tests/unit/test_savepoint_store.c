@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Savepoints as files: written, looked at, moved elsewhere, read back, and damaged. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sched/savepoint_store.h"
+#include "tests/unit/savepoint_fake_check.h"
+
+#define ENTRY_CNT 400
+#define SEED 11
+#define PATH_BYTES 512
+
+struct place {
+    char root[64];
+    struct weir_io *io;
+};
+
+static void
+place_open(struct place *place)
+{
+    struct weir_io_config config = {.kind = WEIR_IO_AUTO};
+    (void)snprintf(place->root, sizeof place->root, "/tmp/weir-savepoint-XXXXXX");
+    assert_non_null(mkdtemp(place->root));
+    assert_int_equal(weir_io_open(&config, &place->io), 0);
+    assert_int_equal(weir_io_start(place->io), 0);
+}
+
+static void
+place_close(struct place *place)
+{
+    char command[128];
+    weir_io_close(place->io);
+    (void)snprintf(command, sizeof command, "rm -r %s", place->root);
+    assert_int_equal(system(command), 0);
+}
+
+static void
+no_progress(void *arg, const struct weir_savepoint_totals *totals)
+{
+    uint64_t *bytes = arg;
+    assert_true(totals->bytes >= *bytes);
+    *bytes = totals->bytes;
+}
+
+static int
+store(const struct place *place, const struct fake_job *job, uint64_t parent,
+    struct weir_savepoint_made *ret_made)
+{
+    uint64_t bytes = 0;
+    const struct weir_savepoint_spec spec = fake_spec(job);
+    const struct weir_savepoint_conf conf = {.io = place->io,
+        .root = place->root,
+        .parent_checkpoint = parent,
+        .parent_epoch = 3,
+        .progress_fn = no_progress,
+        .arg = &bytes};
+    int err = weir_savepoint_store(&conf, &spec, ret_made);
+    assert_true(err != 0 || bytes == ret_made->totals.bytes);
+    return err;
+}
+
+/* Into a job, from the current savepoint below root. */
+static int
+load_from(const char *root, struct fake_job *job)
+{
+    struct weir_look *look;
+    int err = weir_look_open(root, &look);
+    assert_int_equal(err, 0);
+    uint32_t idx = weir_look_cnt(look) - 1;
+    assert_true(weir_look_at(look, idx)->is_current);
+    const uint32_t max[2] = {FAKE_GROUP_CNT, FAKE_GROUP_CNT};
+    struct stream_load to = {
+        .arena = &job->stage[0].arena, .ops = {job->stage[0].ops, max, 2, false}};
+    const struct weir_savepoint_events events = {stream_load_begin, stream_load_row, &to};
+    struct weir_savepoint_reader *reader;
+    err = weir_savepoint_look(look, idx, &events, &reader);
+    weir_savepoint_load_close(to.load);
+    weir_savepoint_reader_close(reader);
+    weir_look_close(look);
+    return err;
+}
+
+static void
+t_comes_back_from_files_that_were_moved(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made;
+    char path[PATH_BYTES];
+    place_open(&place);
+    fake_open(&job, 2, true);
+    fake_fill(&job, SEED, ENTRY_CNT);
+    assert_int_equal(store(&place, &job, 7, &made), 0);
+    assert_int_equal(made.savepoint, 7);
+    assert_true(made.epoch > 3);
+    assert_true(made.totals.entries > 100 && made.file_bytes > made.totals.bytes);
+    fake_close(&job);
+    (void)snprintf(path, sizeof path, "%s/elsewhere", place.root);
+    assert_int_equal(mkdir(path, 0700), 0);
+    char from[PATH_BYTES];
+    (void)snprintf(from, sizeof from, "%s/fake", place.root);
+    (void)snprintf(path, sizeof path, "%s/elsewhere/fake", place.root);
+    assert_int_equal(rename(from, path), 0);
+    (void)snprintf(path, sizeof path, "%s/elsewhere", place.root);
+    fake_open(&job, 1, false);
+    assert_int_equal(load_from(path, &job), 0);
+    fake_check(&job, SEED, ENTRY_CNT);
+    fake_close(&job);
+    place_close(&place);
+}
+
+/* A second one stands beside the first; both are whole. */
+static void
+t_savepoints_stand_side_by_side(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made;
+    struct weir_look *look;
+    place_open(&place);
+    fake_open(&job, 1, false);
+    assert_int_equal(store(&place, &job, 7, &made), 0);
+    fake_fill(&job, SEED, ENTRY_CNT);
+    assert_error(store(&place, &job, 7, &made), WEIR_ECONFIG,
+        "holds savepoint 7 of job fake, and 7 is to be written");
+    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_true(weir_look_at(look, 0)->is_current); /* as it was before */
+    weir_look_close(look);
+    assert_int_equal(store(&place, &job, 9, &made), 0);
+    fake_close(&job);
+    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_int_equal(weir_look_cnt(look), 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct weir_savepoint_events none = {NULL, NULL, NULL};
+        struct weir_savepoint_reader *reader;
+        const struct weir_manifest *manifest = &weir_look_at(look, i)->manifest;
+        assert_int_equal(manifest->kind, WEIR_MANIFEST_KIND_SAVEPOINT);
+        assert_int_equal(manifest->parent_checkpoint, i == 0 ? 7 : 9);
+        assert_int_equal(manifest->checkpoint, i == 0 ? 7 : 9);
+        assert_int_equal(weir_look_verify(look, i), 0);
+        assert_int_equal(weir_savepoint_look(look, i, &none, &reader), 0);
+        assert_int_equal(
+            weir_savepoint_reader_totals(reader)->entries, manifest->counters[0].value);
+        assert_int_equal(
+            weir_savepoint_reader_catalogue(reader)->operator_cnt, manifest->operator_cnt);
+        weir_savepoint_reader_close(reader);
+    }
+    weir_look_close(look);
+    fake_open(&job, 1, false);
+    assert_int_equal(load_from(place.root, &job), 0);
+    fake_check(&job, SEED, ENTRY_CNT);
+    fake_close(&job);
+    place_close(&place);
+}
+
+/* Every block of the file is under a checksum: the place is named. */
+static void
+t_damage_is_named(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made;
+    char command[PATH_BYTES];
+    place_open(&place);
+    fake_open(&job, 1, false);
+    fake_fill(&job, SEED, ENTRY_CNT);
+    assert_int_equal(store(&place, &job, 0, &made), 0);
+    fake_close(&job);
+    (void)snprintf(command, sizeof command,
+        "chmod 600 %s/fake/data/*.snap; printf 'x' | dd of=$(echo %s/fake/data/*.snap) bs=1 "
+        "seek=5000 conv=notrunc status=none",
+        place.root, place.root);
+    assert_int_equal(system(command), 0);
+    fake_open(&job, 1, false);
+    assert_error(load_from(place.root, &job), WEIR_ECHECKPOINT, "block 0");
+    fake_close(&job);
+    place_close(&place);
+}
+
+/* A state that cannot be written leaves nothing that counts; a checkpoint is no savepoint. */
+static void
+t_what_fails_leaves_nothing(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct fake_entry entry;
+    struct fake_stage *stage;
+    struct weir_table *table;
+    struct weir_savepoint_made made;
+    struct weir_look *look;
+    place_open(&place);
+    fake_open(&job, 1, false);
+    fake_put(&job, FAKE_VALUES, 1);
+    fake_entry_make(&job, FAKE_VALUES, 1, &entry);
+    assert_int_equal(weir_state_find(fake_owner(&job, &entry, &stage), entry.name, &entry.spec,
+                         entry.ns, &table),
+        0);
+    ((struct fake_value *)weir_table_find(table, entry.hash, entry.key, NULL))->word.bytes = 99;
+    assert_error(store(&place, &job, 0, &made), WEIR_ESTATE, "field word: a string of 99 bytes");
+    fake_close(&job);
+    int err = weir_look_open(place.root, &look);
+    assert_true(err == 0 ? weir_look_cnt(look) == 0 : err == WEIR_ENOINPUT);
+    weir_err_clear();
+    if (err == 0) {
+        weir_look_close(look);
+    }
+    struct weir_savepoint_reader *reader;
+    const struct weir_savepoint_events none = {NULL, NULL, NULL};
+    assert_int_equal(weir_look_open(WEIR_TEST_DATA "/store", &look), 0);
+    assert_error(weir_savepoint_look(look, 0, &none, &reader), WEIR_ENOINPUT,
+        "is a checkpoint, no savepoint");
+    weir_look_close(look);
+    place_close(&place);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_comes_back_from_files_that_were_moved),
+        cmocka_unit_test(t_savepoints_stand_side_by_side),
+        cmocka_unit_test(t_damage_is_named),
+        cmocka_unit_test(t_what_fails_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
