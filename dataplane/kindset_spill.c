@@ -39,22 +39,23 @@ const struct weir_state_values weir_spill_values = {.describe = refuse_savepoint
 
 /* ---- open and close ---- */
 
-static bool
-path_of(const struct weir_spill *spill, const char *what, char path[PATH_BYTES])
+static void
+run_path(const struct weir_spill *spill, char path[PATH_BYTES])
 {
-    int bytes = snprintf(path, PATH_BYTES, "%s.%s", spill->root, what);
-    return bytes > 0 && bytes < PATH_BYTES;
+    int bytes = snprintf(path, PATH_BYTES, "%s" WEIR_SPILL_RUN, spill->root);
+    WEIR_CHECK(bytes > 0 && bytes < PATH_BYTES, "%s is too long", spill->root);
 }
 
 static void
 checkpoint_path(const struct weir_spill *spill, uint64_t id, char path[PATH_BYTES])
 {
-    char number[24];
-    snprintf(number, sizeof number, "%llu", (unsigned long long)id);
-    WEIR_CHECK(path_of(spill, number, path), "%s is too long", spill->root);
+    int bytes = snprintf(path, PATH_BYTES, "%s.%llu-%llx", spill->root, (unsigned long long)id,
+        (unsigned long long)spill->op->env->spill->tag);
+    WEIR_CHECK(bytes > 0 && bytes < PATH_BYTES, "%s is too long", spill->root);
 }
 
-/* <dir>/<operator>.<subtask>: what stands behind it is the store (run) or a checkpoint's number. */
+/* <dir>/<operator>.<subtask>: what stands behind it says whether it is the store or a
+ * checkpoint. */
 static int
 make_root(struct weir_spill *spill)
 {
@@ -62,7 +63,7 @@ make_root(struct weir_spill *spill)
     const char *dir = op->env->spill->dir;
     size_t bytes = strlen(dir) + 40;
     spill->root = malloc(bytes);
-    if (spill->root == NULL || bytes > PATH_BYTES - 40) {
+    if (spill->root == NULL || bytes > PATH_BYTES - 48) {
         return weir_err_push(WEIR_ENOMEM, "the directory %s of a state store", dir);
     }
     snprintf(spill->root, bytes, "%s/%08x.%u", dir, weir_state_id(op->uid, WEIR_SPILL_STATE),
@@ -154,6 +155,8 @@ weir_spill_close(struct weir_spill *spill)
     weir_kv_close(spill->kv);
     free(spill->root);
     free(spill->buf);
+    free(spill->restored_path);
+    spill->restored_path = NULL;
     spill->kv = NULL;
     spill->root = NULL;
     spill->buf = NULL;
@@ -166,7 +169,7 @@ begin(struct weir_spill *spill, const char *const *from, uint32_t from_cnt)
     const struct weir_arena_spec *spec = &spill->set->arena->spec;
     const struct weir_spill_conf *env = spill->op->env->spill;
     char path[PATH_BYTES];
-    WEIR_CHECK(path_of(spill, "run", path), "%s is too long", spill->root);
+    run_path(spill, path);
     /* Hashes of the key groups: their upper halves begin at first * 2^32 / max_parallelism. */
     uint64_t first = ((uint64_t)spec->groups.first << 32) + spec->max_parallelism - 1;
     uint64_t end =
@@ -439,6 +442,9 @@ drop(struct weir_spill *spill, uint64_t id)
 {
     char path[PATH_BYTES];
     checkpoint_path(spill, id, path);
+    if (spill->restored_path != NULL && spill->restored_id == id) {
+        snprintf(path, sizeof path, "%s", spill->restored_path);
+    }
     if (spill->kv != NULL && !spill->is_waiting) {
         weir_kv_drop(spill->kv, path);
     } else if (weir_kv_remove(path) < 0) {
@@ -542,6 +548,8 @@ weir_spill_restore(
         from[from_cnt] = paths[from_cnt];
         from_cnt++;
         if (err == 0 && parts_cnt == subtask_cnt) {
+            spill->restored_id = id;
+            spill->restored_path = strdup(paths[from_cnt - 1]);
             keep(spill, id);
         }
     }

@@ -44,12 +44,17 @@ WEIR_C_BEGIN
  * what the operator has. */
 extern WEIR_API const struct weir_state_values weir_spill_values;
 
+/* Names of stores end so, those of their checkpoints do not: what a start finds of them is of no
+ * use. */
+#define WEIR_SPILL_RUN ".run"
+
 /* What the operators of a job are given. */
 struct weir_spill_conf {
     const char *dir; /* of the job's stores and their checkpoints */
     /* Checkpoints that stay: those that are retained, and those that may be under way at once. */
     uint32_t kept_cnt;
     uint32_t key_max; /* keys of an operator in memory; 0: as the pages have room */
+    uint64_t tag; /* of this start, in the names of its checkpoints: another start has another */
     bool is_inline; /* as struct weir_kv_conf */
     void (*wake)(void *arg);
     void *wake_arg;
@@ -74,6 +79,8 @@ struct weir_spill {
     char *root; /* directory of the operator's stores and checkpoints */
     uint64_t kept[WEIR_SPILL_KEPT_CNT_MAX]; /* checkpoints that were not aborted, oldest first */
     uint32_t kept_cnt;
+    uint64_t restored_id; /* the one that the store began with, if it was one */
+    char *restored_path;
     uint64_t in_cnt; /* keys that came, and went */
     uint64_t out_cnt;
 };

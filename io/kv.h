@@ -92,6 +92,9 @@ WEIR_API struct weir_kv_bytes weir_kv_result(const struct weir_kv *kv, uint32_t 
  * stay. Blocks. 0 also where there is none. */
 WEIR_API WEIR_MUST_USE int weir_kv_remove(const char *dir);
 
+/* weir_kv_remove_all - weir_kv_remove() of what lies in dir under names that end in `suffix`. */
+WEIR_API WEIR_MUST_USE int weir_kv_remove_all(const char *dir, const char *suffix);
+
 WEIR_C_END
 
 #endif

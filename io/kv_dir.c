@@ -46,6 +46,29 @@ weir_kv_remove(const char *dir)
     return err;
 }
 
+int
+weir_kv_remove_all(const char *dir, const char *suffix)
+{
+    DIR *open_dir = opendir(dir);
+    if (open_dir == NULL) {
+        return errno == ENOENT ? 0 : weir_err_errno(errno, "open %s", dir);
+    }
+    const struct dirent *entry;
+    int err = 0;
+    while (err == 0 && (entry = readdir(open_dir)) != NULL) {
+        size_t bytes = strlen(entry->d_name);
+        size_t end = strlen(suffix);
+        char path[PATH_MAX];
+        int len = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        if (bytes > end && strcmp(entry->d_name + bytes - end, suffix) == 0 && len > 0 &&
+            (size_t)len < sizeof path) {
+            err = weir_kv_remove(path);
+        }
+    }
+    (void)closedir(open_dir); /* only read */
+    return err;
+}
+
 /* The directory above the first `bytes` bytes of a path; it holds a name. */
 static int
 sync_above(const char *path, size_t bytes)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/kindset_spill.h"
 #include "sched/graph_node.h"
@@ -52,13 +53,19 @@ weir_job_spill(struct weir_job *job, uint32_t stage)
     if (options->state_dir == NULL) {
         return NULL;
     }
-    if (stage == 0) {
-        note_others(job);
-    }
     size_t bytes = strlen(options->state_dir) + strlen(job->env->job_name) + sizeof STATE_DIR + 1;
     struct spill_stage *made = weir_env_alloc(job->env, sizeof *made);
     char *dir = weir_env_alloc(job->env, bytes);
     snprintf(dir, bytes, "%s/%s" STATE_DIR, options->state_dir, job->env->job_name);
+    if (stage == 0) {
+        note_others(job);
+        if (weir_kv_remove_all(dir, WEIR_SPILL_RUN) < 0) {
+            weir_err_clear(); /* of a start that was killed; it costs room, and nothing else */
+        }
+    }
+    struct weir_clock os;
+    weir_clock_init_os(&os);
+    made->conf.tag = (uint64_t)weir_clock_utc_ns(&os);
     made->job = job;
     made->stage = stage;
     made->conf.dir = dir;

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_state WEIR JOBS: declared states of a process function, in memory and on disk, by threads and
-by the seeded poller, with checkpoints and without: the same rows, those of a plain loop."""
+"""test_state.py WEIR JOBS: declared states of a process function, in memory and on disk, by threads and by the seeded
+poller, with checkpoints and without, killed and started again: the same rows, those of a plain loop."""
 import collections
 import pathlib
 import random
 import re
 import subprocess
 import sys
-import tempfile
-import unittest
+import time
 
-WEIR = sys.argv[1]
-JOB = pathlib.Path(sys.argv[2]) / "declared.so"
+import rig
+
+JOB = pathlib.Path(sys.argv[2]).resolve() / "declared.so"
 SEED = 7
+WAIT_S = 60
 
 
 def text_of(words, lines):
@@ -36,65 +37,97 @@ def expected(lines):
     return sorted(rows)
 
 
-class State(unittest.TestCase):
+class State(rig.Rig):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.dir = pathlib.Path(self.folder.name)
+        super().setUp()
+        self.disk = {"state.backend": "rocksdb", "state.dir": self.folder / "state"}
 
-    def tearDown(self):
-        self.folder.cleanup()
+    def params(self, lines):
+        return {"input": self.write("text", "\n".join(lines) + "\n"), "output": "out.csv"}
 
-    def run_job(self, lines, *settings):
-        source = self.dir / "text"
-        output = self.dir / "out.csv"
-        source.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        command = [WEIR, "run", str(JOB), "-p", f"input={source}", "-p", f"output={output}"]
-        for setting in settings:
-            command += ["--set", setting]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
+    def rows(self):
+        output = self.folder / "out.csv"
         rows = output.read_text(encoding="utf-8").splitlines()
         output.unlink()
-        return sorted(rows[1:]), done.stderr
+        return sorted(rows[1:])
 
     def test_all_ways_give_the_same_rows(self):
         lines = text_of(3000, 4000)
         want = expected(lines)
-        disk = ["state.backend=rocksdb", f"state.dir={self.dir}/state"]
-        ways = [[], disk, disk + ["placement.vertices.declared.parallelism=3"], disk + ["poller=seed:3"],
-                disk + [f"checkpoints.dir={self.dir}/chk", "checkpoints.interval=5ms"]]
-        for way in ways:
-            rows, _ = self.run_job(lines, *way)
-            self.assertEqual(rows, want, way)
+        checkpoints = {"checkpoints.dir": self.folder / "checkpoints", "checkpoints.interval": "5ms"}
+        for sets in ({}, self.disk, {**self.disk, "placement.vertices.declared.parallelism": 3},
+                     {**self.disk, "poller": "seed:3"}, {**self.disk, **checkpoints},
+                     {**checkpoints, "state.backend": "rocksdb", "poller": "seed:3"}):
+            with self.subTest(**sets):
+                self.run_job(JOB, self.params(lines), sets)
+                self.assertEqual(self.rows(), want)
 
     def test_what_does_not_fit_goes_to_disk(self):
         """The same job in the same memory: without a disk it does not end well."""
         lines = text_of(40000, 40000)
-        small = ["memory.budget=40MiB", "buffers.size=4KiB"]
-        with self.assertRaisesRegex(AssertionError, "WEIR-1204"):
-            self.run_job(lines, *small)
-        rows, _ = self.run_job(lines, *small, "state.backend=rocksdb",
-                               f"state.dir={self.dir}/state")
-        self.assertEqual(rows, expected(lines))
+        small = {"memory.budget": "40MiB", "buffers.size": "4KiB"}
+        result = self.run_job(JOB, self.params(lines), small, code=1)
+        self.assertIn("WEIR-1204", result.text)
+        self.run_job(JOB, self.params(lines), {**small, **self.disk})
+        self.assertEqual(self.rows(), expected(lines))
+
+    def manifests(self, name):
+        found = (self.folder / "checkpoints" / name / "manifest").glob("M-*")
+        return sorted(int(path.name.split("-")[1]) for path in found)
+
+    def kill_behind_a_checkpoint(self, line, name):
+        """Behind the second one of this start, or a later one."""
+        newest = max(self.manifests(name), default=0)
+        for _ in range(rig.NO_CORE_TRIES):
+            process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            until = time.monotonic() + WAIT_S
+            while process.poll() is None and max(self.manifests(name), default=0) < newest + 2:
+                self.assertLess(time.monotonic(), until, "no checkpoint came")
+                time.sleep(0.002)
+            done = process.poll()
+            process.kill()
+            process.wait()
+            if done != 78:  # no core was free
+                break
+            time.sleep(0.25)
+
+    def test_a_killed_job_goes_on_from_both(self):
+        lines = text_of(20000, 60000)
+        want = expected(lines)
+        name = self.fresh_name()
+        params = self.params(lines)
+        sets = {**self.disk, "checkpoints.dir": self.folder / "checkpoints", "checkpoints.interval": "20ms",
+                "memory.budget": "64MiB", "buffers.size": "4KiB"}
+        for parallelism in (1, 2, 1, 3):
+            sets["placement.vertices.declared.parallelism"] = parallelism
+            line = self.command(JOB, params, sets, ["--restore=latest"])
+            line[line.index("--name") + 1] = name
+            self.kill_behind_a_checkpoint(line, name)
+        self.assertTrue(list((self.folder / "state").rglob("*.sst")))
+        for _ in range(rig.NO_CORE_TRIES):
+            done = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False,
+                                  stdin=subprocess.DEVNULL, timeout=rig.TIMEOUT_S)
+            if done.returncode != 78 or rig.NO_CORE not in done.stderr:
+                break
+            time.sleep(0.25)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("restored checkpoint", done.stderr)
+        self.assertEqual(list((self.folder / "state").rglob("*.run")), [])
+        self.assertEqual(self.rows(), want)
 
     def test_nothing_is_left_behind(self):
-        self.run_job(text_of(100, 100), "state.backend=rocksdb", f"state.dir={self.dir}/state")
-        self.assertEqual(list((self.dir / "state" / "declared.state").iterdir()), [])
+        self.run_job(JOB, self.params(text_of(100, 100)), self.disk)
+        left = [path for path in (self.folder / "state").rglob("*") if not path.name.endswith(".state")]
+        self.assertEqual(left, [])
 
     def test_a_directory_is_needed(self):
-        done = subprocess.run([WEIR, "run", str(JOB), "--set", "state.backend=rocksdb"],
-                              check=False, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 78)
-        self.assertIn("neither state.dir nor checkpoints.dir is set", done.stderr)
+        result = self.run_job(JOB, self.params(["a"]), {"state.backend": "rocksdb"}, code=78)
+        self.assertIn("neither state.dir nor checkpoints.dir is set", result.text)
 
     def test_state_that_stays_in_memory_is_named(self):
-        done = subprocess.run(
-            [WEIR, "run", "nexmark", "-p", "query=q5", "-p", "events=gen:1000", "-p", "output=-",
-             "--set", "state.backend=rocksdb", "--set", f"state.dir={self.dir}/state"],
-            check=False, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(re.sub(r"\s+", " ", done.stderr), "state of operator .* in memory got")
+        result = self.run_job("nexmark", {"query": "q5", "events": "gen:1000", "output": "-"}, self.disk)
+        self.assertRegex(re.sub(r"\s+", " ", result.text), "state of operator .* in memory got")
 
 
-if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+rig.main(2)

@@ -263,6 +263,26 @@ t_an_error_stays(void **unused)
     weir_err_clear();
 }
 
+static void
+t_stores_are_removed_by_their_names(void **unused)
+{
+    (void)unused;
+    char path[KV_PATH_BYTES];
+    char dir[KV_PATH_BYTES];
+    struct stat st;
+    kv_path(dir, "several", 0);
+    assert_int_equal(weir_kv_remove_all(dir, ".run"), 0); /* there is none */
+    assert_int_equal(mkdir(dir, 0777), 0);
+    snprintf(path, sizeof path, "%.100s/a.run", dir);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%.100s/a.5-0", dir);
+    assert_int_equal(mkdir(path, 0777), 0);
+    assert_int_equal(weir_kv_remove_all(dir, ".run"), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* Closed with an exchange under way: it ends first. */
 static void
 t_closing_waits(void **unused)
@@ -283,6 +303,7 @@ main(void)
         cmocka_unit_test(t_checkpoints_share_files),
         cmocka_unit_test(t_a_store_begins_with_its_own_keys),
         cmocka_unit_test(t_an_error_stays),
+        cmocka_unit_test(t_stores_are_removed_by_their_names),
         cmocka_unit_test(t_closing_waits),
     };
     kv_place_make();
