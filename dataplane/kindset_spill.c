@@ -347,6 +347,22 @@ take_answers(struct weir_spill *spill)
     return err;
 }
 
+/* Remove a checkpoint, by the next exchange or now. */
+static void
+drop(struct weir_spill *spill, uint64_t id)
+{
+    char path[PATH_BYTES];
+    checkpoint_path(spill, id, path);
+    if (spill->restored_path != NULL && spill->restored_id == id) {
+        snprintf(path, sizeof path, "%s", spill->restored_path);
+    }
+    if (spill->kv != NULL && !spill->is_waiting) {
+        weir_kv_drop(spill->kv, path);
+    } else if (weir_kv_remove(path) < 0) {
+        weir_err_clear(); /* it costs room, and nothing else */
+    }
+}
+
 int
 weir_spill_poll(struct weir_spill *spill)
 {
@@ -363,7 +379,12 @@ weir_spill_poll(struct weir_spill *spill)
         spill->has_checkpoint = false;
         spill->checkpoint_error = weir_kv_checkpoint_error(spill->kv);
     }
-    return err < 0 ? err : take_answers(spill);
+    err = err < 0 ? err : take_answers(spill);
+    if (err == 0 && spill->is_aborted) { /* behind the answers: wants are forgotten by new ones */
+        spill->is_aborted = false;
+        drop(spill, spill->making_id);
+    }
+    return err;
 }
 
 bool
@@ -430,26 +451,11 @@ weir_spill_barrier(struct weir_spill *spill, uint64_t id)
     weir_kv_drop(spill->kv, path); /* of an attempt that is lost */
     weir_kv_checkpoint(spill->kv, path);
     spill->has_checkpoint = true;
+    spill->making_id = id;
     spill->checkpoint_error = 0;
     weir_kv_go(spill->kv);
     spill->is_waiting = true;
     return WEIR_DONE;
-}
-
-/* Remove a checkpoint, by the next exchange or now. */
-static void
-drop(struct weir_spill *spill, uint64_t id)
-{
-    char path[PATH_BYTES];
-    checkpoint_path(spill, id, path);
-    if (spill->restored_path != NULL && spill->restored_id == id) {
-        snprintf(path, sizeof path, "%s", spill->restored_path);
-    }
-    if (spill->kv != NULL && !spill->is_waiting) {
-        weir_kv_drop(spill->kv, path);
-    } else if (weir_kv_remove(path) < 0) {
-        weir_err_clear(); /* it costs room, and nothing else */
-    }
 }
 
 /* Of those before it, as many stay as are retained, and some that may be aborted yet: it is not
@@ -493,7 +499,9 @@ weir_spill_aborted(struct weir_spill *spill, uint64_t id)
                 (spill->kept_cnt - i) * sizeof spill->kept[0]);
         }
     }
-    if (!spill->has_checkpoint) { /* one that is being made goes with the next of its number */
+    if (spill->has_checkpoint && spill->making_id == id) {
+        spill->is_aborted = true; /* it goes when it is made */
+    } else {
         drop(spill, id);
     }
 }

@@ -70,7 +70,9 @@ struct weir_spill {
     uint64_t key_max; /* that may be here */
     uint32_t turn; /* of the newest fetch */
     bool is_waiting; /* an exchange is under way */
-    bool has_checkpoint; /* it has a checkpoint */
+    bool has_checkpoint; /* it has a checkpoint, making_id */
+    bool is_aborted; /* that was aborted meanwhile */
+    uint64_t making_id;
     int checkpoint_error;
     char *buf; /* of records */
     uint64_t buf_bytes;

@@ -129,6 +129,97 @@ t_broken_records_are_refused(void **unused)
     rig_close(&s.rig);
 }
 
+/* Directories in the test's place whose name has `part` in it. */
+static uint32_t
+dirs_of(const char *part)
+{
+    DIR *dir = opendir(kv_place);
+    const struct dirent *entry;
+    uint32_t cnt = 0;
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        cnt += strstr(entry->d_name, part) != NULL;
+    }
+    closedir(dir);
+    return cnt;
+}
+
+static void
+snapshot_all(struct stand *s)
+{
+    rig_snapshot_begin(&s->rig);
+    while (!rig_snapshot_step(&s->rig, s->task)) {
+    }
+}
+
+/* A checkpoint that is given up while the store makes its share goes; the state can be used, and
+ * the next checkpoint is right. */
+static void
+t_T303_an_aborted_checkpoint_is_no_harm(void **unused)
+{
+    (void)unused;
+    for (uint32_t is_inline = 0; is_inline < 2; is_inline++) {
+        const struct weir_spill_conf store = {
+            .dir = kv_place, .kept_cnt = 1, .key_max = 3, .is_inline = is_inline, .tag = 0xabc};
+        struct stand s;
+        memset(&s, 0, sizeof s);
+        s.rig = (struct rig){.store = &store, .kinds = one_kind, .kind_cnt = 1, .now = 1000};
+        rig_open(&s.rig, 1);
+        for (int64_t i = 0; i < 50; i++) {
+            stand_key(&s, (uint32_t)i);
+            assert_int_equal(weir_value_set(at(&s, 0), WEIR_BYTES(&i)), 0);
+        }
+        int step;
+        while ((step = weir_spill_barrier(&s.task->spill, 77)) == WEIR_WAIT) {
+        }
+        assert_int_equal(step, WEIR_DONE);
+        weir_spill_aborted(&s.task->spill, 77);
+        for (int64_t i = 0; i < 50; i++) {
+            stand_key(&s, (uint32_t)i);
+            assert_int_equal(word_of(weir_value_get(at(&s, 0), NULL)), i);
+            int64_t word = i + 1000;
+            assert_int_equal(weir_value_set(at(&s, 0), WEIR_BYTES(&word)), 0);
+        }
+        s.rig.snapshot_id = 100;
+        snapshot_all(&s);
+        assert_int_equal(dirs_of(".77-abc"), 0);
+        assert_int_equal(dirs_of(".101-abc"), 1);
+        rig_restore(&s.rig, 1, true);
+        for (int64_t i = 0; i < 50; i++) {
+            stand_key(&s, (uint32_t)i);
+            assert_int_equal(word_of(weir_value_get(at(&s, 0), NULL)), i + 1000);
+        }
+        rig_close(&s.rig);
+    }
+}
+
+/* Of many checkpoints the retained ones stay, and a few that might yet be aborted; also the one
+ * that a start began with goes in its turn. */
+static void
+t_old_checkpoints_go(void **unused)
+{
+    (void)unused;
+    struct weir_spill_conf store = {.dir = kv_place, .kept_cnt = 2, .is_inline = true, .tag = 1};
+    struct stand s;
+    memset(&s, 0, sizeof s);
+    s.rig = (struct rig){.store = &store, .kinds = one_kind, .kind_cnt = 1, .snapshot_id = 1000};
+    rig_open(&s.rig, 1);
+    stand_key(&s, 1);
+    for (uint32_t i = 0; i < 12; i++) {
+        snapshot_all(&s);
+        assert_in_range(dirs_of("-1"), 1, 5);
+    }
+    store.tag = 2;
+    rig_restore(&s.rig, 1, false);
+    stand_key(&s, 1);
+    assert_int_equal(dirs_of(".1012-1"), 1);
+    for (uint32_t i = 0; i < 8; i++) {
+        snapshot_all(&s);
+    }
+    assert_int_equal(dirs_of(".1012-1"), 0);
+    rig_close(&s.rig);
+}
+
 int
 main(void)
 {
@@ -136,6 +227,8 @@ main(void)
         cmocka_unit_test(t_state_on_disk_is_not_left_behind),
         cmocka_unit_test(t_namespaces_do_not_go_to_disk),
         cmocka_unit_test(t_broken_records_are_refused),
+        cmocka_unit_test(t_T303_an_aborted_checkpoint_is_no_harm),
+        cmocka_unit_test(t_old_checkpoints_go),
     };
     kv_place_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/operators/process.h"
+#include "dataplane/state.h"
 #include "tests/unit/harness.h"
 #include "tests/unit/test.h"
 
@@ -87,6 +88,33 @@ WEIR_PROCESS(to_three, click, struct seen, visit)
     if (state->cnt == 3) {
         weir_process_clear(p, state);
     }
+    return WEIR_DONE;
+}
+
+/* How often a user came within a second of each other, whatever the events' own times are. */
+struct nothing {
+    int64_t unused;
+};
+static const struct weir_kind recent_kinds[] = {
+    WEIR_KIND_VALUE("recent", struct seen, WEIR_TTL(1000)),
+};
+WEIR_PROCESS_KINDS(recent, click, struct nothing, visit, recent_kinds)
+{
+    void *seen;
+    bool made;
+    (void)state;
+    if (!weir_out_room(p->out, 1, 0)) {
+        return WEIR_AGAIN;
+    }
+    int err = weir_value_open(weir_process_state(p, 0), &seen, &made);
+    if (err < 0) {
+        return err;
+    }
+    struct visit *out = visit_emit(p->out);
+    out->user = in->user;
+    out->clicks = ++((struct seen *)seen)->cnt;
+    out->page = weir_str_inline(made ? "new" : "", made ? 3 : 0);
+    out->at = p->time;
     return WEIR_DONE;
 }
 
@@ -296,10 +324,35 @@ t_what_does_not_go_together_is_refused(void **state)
     weir_err_clear();
 }
 
+/* Time to live goes by the host's clock, as the core tells it. */
+static void
+t_declared_state_lives_for_its_time(void **state)
+{
+    (void)state;
+    struct weir_process_conf conf = conf_of(&recent_process, WEIR_KEY(click, user));
+    struct harness *h = open_process(&conf, 0);
+    static const int64_t at_ms[] = {5000, 5999, 6998, 7998, 7998};
+    static const int64_t want[] = {1, 2, 3, 1, 2};
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(at_ms); i++) {
+        h->now_ns = at_ms[i] * WEIR_MS;
+        click_at(h, 1, 10);
+        expect_visit(h, i, 1, want[i], 10);
+    }
+    h->now_ns = 60000 * WEIR_MS;
+    click_at(h, 2, 10); /* what nobody asks for any more goes by itself */
+    expect_visit(h, 5, 2, 1, 10);
+    uint32_t idx = 0;
+    const struct weir_table *table =
+        weir_state_next(&h->arena, weir_state_id(harness_operator(h)->uid, "recent"), &idx);
+    assert_int_equal(table->entry_cnt, 1);
+    harness_free(h);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_declared_state_lives_for_its_time),
         cmocka_unit_test(t_a_session_ends_when_its_timer_fires),
         cmocka_unit_test(t_many_timers_due_at_once_stop_where_the_output_is_full),
         cmocka_unit_test(t_state_is_kept_by_text_and_rows_may_go_aside),
