@@ -31,6 +31,7 @@ struct weir_control {
     int64_t now_ns; /* of the call that serves */
     enum weir_task_request asked;
     int asker_pid;
+    char savepoint[WEIR_CONTROL_PATH_BYTES]; /* where to, after a stop; "": nowhere */
 };
 
 /* ---- answers ---- */
@@ -90,10 +91,36 @@ ended(struct weir_control *control, enum weir_task_request request, const char *
         "pid", (int)getpid(), "state", weir_control_state_name(control->conf.job, control->asked));
 }
 
+/* NULL: the job can be saved to `path` when it has ended, and will be; or why not. */
+static json_t *
+take_savepoint(struct weir_control *control, const json_t *path)
+{
+    struct weir_job_checkpoint_view view;
+    const char *text = json_string_value(path);
+    weir_job_checkpoints(control->conf.job, &view);
+    if (text == NULL || text[0] != '/' || strlen(text) >= sizeof control->savepoint) {
+        return refuse(WEIR_EUSAGE, "savepoint is an absolute path of less than %zu bytes",
+            sizeof control->savepoint);
+    }
+    if (view.epoch == 0) {
+        return refuse(WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
+    }
+    if (control->conf.supervised != NULL) {
+        return refuse(WEIR_EREFUSED, "the job runs below a supervisor: stop it, then save it by "
+                                     "weir run --restore=latest --savepoint=DIR");
+    }
+    if (control->savepoint[0] != '\0' && strcmp(control->savepoint, text) != 0) {
+        return refuse(WEIR_EREFUSED, "the job will be saved to %.200s already", control->savepoint);
+    }
+    (void)snprintf(control->savepoint, sizeof control->savepoint, "%s", text);
+    return NULL;
+}
+
 static json_t *
 answer_stop(struct weir_control *control, const json_t *request)
 {
     const json_t *drain = json_object_get(request, "drain");
+    const json_t *savepoint = json_object_get(request, "savepoint");
     if (drain != NULL && !json_is_boolean(drain)) {
         return refuse(WEIR_EUSAGE, "drain is true or false");
     }
@@ -108,9 +135,14 @@ answer_stop(struct weir_control *control, const json_t *request)
                 ? "the job stops already without draining: its sources have ended"
                 : "the job drains already: its windows fire");
     }
+    json_t *refusal = savepoint != NULL ? take_savepoint(control, savepoint) : NULL;
+    if (refusal != NULL) {
+        return refusal;
+    }
     json_t *doc = ended(control, wanted, json_is_true(drain) ? "stop --drain" : "stop");
     if (doc != NULL) {
-        (void)json_object_set_new(doc, "savepoint", json_null());
+        (void)json_object_set_new(doc, "savepoint",
+            control->savepoint[0] != '\0' ? json_string(control->savepoint) : json_null());
     }
     return doc;
 }
@@ -126,12 +158,12 @@ answer_cancel(struct weir_control *control, const json_t *request)
 
 static const struct row {
     const char *verb;
-    const char *option; /* beside version and verb; NULL: none */
+    const char *option[2]; /* beside version and verb; NULL: none */
     json_t *(*answer)(struct weir_control *control, const json_t *request);
 } rows[] = {
-    {"status", NULL, answer_status},
-    {"stop", "drain", answer_stop},
-    {"cancel", NULL, answer_cancel},
+    {"status", {NULL, NULL}, answer_status},
+    {"stop", {"drain", "savepoint"}, answer_stop},
+    {"cancel", {NULL, NULL}, answer_cancel},
 };
 
 static const struct row *
@@ -153,8 +185,10 @@ stranger(json_t *request, const struct row *row)
     json_t *value;
     json_object_foreach(request, key, value)
     {
-        bool known = strcmp(key, "version") == 0 || strcmp(key, "verb") == 0 ||
-                     (row->option != NULL && strcmp(key, row->option) == 0);
+        bool known = strcmp(key, "version") == 0 || strcmp(key, "verb") == 0;
+        for (size_t i = 0; i < WEIR_ARRAY_CNT(row->option); i++) {
+            known = known || (row->option[i] != NULL && strcmp(key, row->option[i]) == 0);
+        }
         if (!known) {
             return key;
         }
@@ -227,6 +261,12 @@ weir_control_end(struct weir_control *control, enum weir_task_request request)
         weir_supervised_ends(control->conf.supervised);
     }
     weir_job_request(control->conf.job, request);
+}
+
+const char *
+weir_control_savepoint(const struct weir_control *control)
+{
+    return control->savepoint;
 }
 
 enum weir_task_request

@@ -45,6 +45,10 @@ int64_t weir_control_wait_ns(const struct weir_control *control, int64_t now_ns)
 
 /* weir_control_end - end the job: STOP, DRAIN or CANCEL. */
 void weir_control_end(struct weir_control *control, enum weir_task_request request);
+/* What a stop may save the job to. */
+#define WEIR_CONTROL_PATH_BYTES 1024
+/* weir_control_savepoint - where the job is to be saved once it has ended; "": nowhere. */
+const char *weir_control_savepoint(const struct weir_control *control);
 /* weir_control_asked - the strongest of these so far; NONE. */
 enum weir_task_request weir_control_asked(const struct weir_control *control);
 

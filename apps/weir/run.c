@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run.c: `weir run`: plan a job, run it to its end, and say what it did; with --supervise, below a
  * process that starts it again. */
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +21,11 @@
 #include "sched/savepoint_store.h"
 
 #define WHY_BYTES 2048
+/* Of a command line that is used again. */
+#define COMMAND_BYTES (1 << 17)
+#define COMMAND_WORD_CNT 1024
+
+static char restore_latest[] = "--restore=latest";
 
 /* What the host did not give: said once, at the start. */
 static void
@@ -61,7 +68,7 @@ start_log(const struct weir_job_arg *arg)
  * report. */
 static int
 run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct weir_job *job,
-    const struct weir_supervised *supervised)
+    const struct weir_supervised *supervised, char ret_savepoint[WEIR_CONTROL_PATH_BYTES])
 {
     struct weir_launch *launch = arg->launch;
     int64_t progress = weir_conf_i64(arg->conf, WEIR_CONF_LOG_PROGRESS);
@@ -82,6 +89,7 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
     result.wall_ns = weir_job_wall_ns(job);
     struct weir_watch_end end = weir_watch_stop(watch);
     result.asked = end.asked;
+    (void)snprintf(ret_savepoint, WEIR_CONTROL_PATH_BYTES, "%s", end.savepoint);
     weir_err_save(why, sizeof why);
     log_bad_lines(launch);
     err = result.err;
@@ -119,7 +127,7 @@ save_job(const struct weir_args *args, struct weir_job *job)
 /* The run itself; supervised: by whom, NULL: nobody. The caller closes arg. */
 static int
 run_engine(const struct weir_args *args, struct weir_job_arg *arg,
-    const struct weir_supervised *supervised)
+    const struct weir_supervised *supervised, char ret_savepoint[WEIR_CONTROL_PATH_BYTES])
 {
     struct weir_job *job = NULL;
     struct weir_job_restore_options restore;
@@ -148,7 +156,7 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     if (err == 0) {
         log_departures(arg->launch, job);
         err = weir_cli_has(args, "savepoint") ? save_job(args, job)
-                                              : run_job(args, arg, job, supervised);
+                                              : run_job(args, arg, job, supervised, ret_savepoint);
     }
     (void)weir_watch_hand_over();
     weir_job_delete(job);
@@ -181,17 +189,54 @@ run_supervised(const struct weir_args *args, struct weir_job_arg *arg)
         return err;
     }
     err = weir_supervise(&conf, &self);
-    return self.supervisor_pid != 0 ? run_engine(args, arg, &self) : err;
+    char none[WEIR_CONTROL_PATH_BYTES] = ""; /* a supervised job refuses to be saved */
+    return self.supervisor_pid != 0 ? run_engine(args, arg, &self, none) : err;
+}
+
+/* The job has ended with a checkpoint. The same command line once more makes a job of the same
+ * shape, which does not run but is saved: the process begins anew, and keeps its number for who
+ * waits. */
+static int
+save_again(const char *savepoint)
+{
+    char flag[WEIR_CONTROL_PATH_BYTES + 16];
+    static char line[COMMAND_BYTES];
+    static char *words[COMMAND_WORD_CNT + 3];
+    size_t word_cnt = 0;
+    sigset_t none;
+    FILE *file = fopen("/proc/self/cmdline", "re");
+    size_t bytes = file != NULL ? fread(line, 1, sizeof line - 1, file) : 0;
+    bool is_whole = file != NULL && feof(file) != 0;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    for (size_t at = 0; at < bytes && word_cnt < COMMAND_WORD_CNT; at += strlen(line + at) + 1) {
+        words[word_cnt++] = line + at;
+    }
+    if (!is_whole || word_cnt == 0 || word_cnt == COMMAND_WORD_CNT) {
+        return weir_err_push(WEIR_ESYS, "the command line of this process is too long to be used "
+                                        "again: save the job by --restore=latest --savepoint=DIR");
+    }
+    (void)snprintf(flag, sizeof flag, "--savepoint=%s", savepoint);
+    words[word_cnt++] = restore_latest;
+    words[word_cnt++] = flag;
+    words[word_cnt] = NULL;
+    (void)fflush(NULL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execv("/proc/self/exe", words);
+    return weir_err_errno(errno, "begin anew to save the job");
 }
 
 static int
 run_run(const struct weir_args *args)
 {
     struct weir_job_arg arg = {.conf = NULL};
-    int err =
-        weir_cli_has(args, "supervise") ? run_supervised(args, &arg) : run_engine(args, &arg, NULL);
+    char savepoint[WEIR_CONTROL_PATH_BYTES] = "";
+    int err = weir_cli_has(args, "supervise") ? run_supervised(args, &arg)
+                                              : run_engine(args, &arg, NULL, savepoint);
     weir_job_arg_close(&arg);
-    return err;
+    return err == 0 && savepoint[0] != '\0' ? save_again(savepoint) : err;
 }
 
 static const struct weir_flag run_flags[] = {

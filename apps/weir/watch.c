@@ -297,6 +297,8 @@ weir_watch_stop(struct weir_watch *watch)
     }
     end.interrupt_cnt = watch->interrupt_cnt;
     end.asked = weir_control_asked(watch->control);
+    (void)snprintf(
+        end.savepoint, sizeof end.savepoint, "%s", weir_control_savepoint(watch->control));
     close_watch(watch);
     return end;
 }

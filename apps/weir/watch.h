@@ -10,6 +10,7 @@
 #define WEIR_APPS_WEIR_WATCH_H
 
 #include "apps/weir/supervise.h"
+#include "apps/weir/control.h"
 #include "sched/job.h"
 #include "sched/launch.h"
 
@@ -26,6 +27,7 @@ struct weir_watch_conf {
 struct weir_watch_end {
     uint32_t interrupt_cnt; /* TERM and INT */
     enum weir_task_request asked; /* the strongest, by signals and by control; NONE */
+    char savepoint[WEIR_CONTROL_PATH_BYTES]; /* where to save the job now; "": nowhere */
 };
 
 /* Rows that sources have emitted and sinks have taken. */

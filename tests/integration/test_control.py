@@ -397,6 +397,8 @@ class Control(Running):
                 (b'{"version":1,"verb":"halt"}\n', 1101, "there is no verb halt"),
                 (b'{"version":1,"verb":7}\n', 1101, "there is no verb"),
                 (b'{"version":1,"verb":"cancel","drain":true}\n', 1101, "takes no option drain"),
+                (b'{"version":1,"verb":"stop","savepoint":"here"}\n', 1101, "savepoint is an absolute path"),
+                (b'{"version":1,"verb":"stop","savepoint":"/tmp"}\n', 1803, "takes no checkpoints"),
                 (b'{"version":1,"verb":"stop","drain":1}\n', 1101, "drain is true or false"),
                 (b'{"version":1,"verb":"stop","verb":"cancel"}\n', 1101, "not JSON"),
                 (b'{"version":1,"verb":"stop"}{}\n', 1101, "not JSON"),

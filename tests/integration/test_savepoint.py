@@ -51,11 +51,12 @@ class Savepoint(rig.Rig):
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
 
-    def killed(self, query, sets):
-        """A run that is killed when it has stored two checkpoints."""
-        line = self.line(query, sets | {"checkpoints.dir": "ckpt", "checkpoints.interval": "20ms"}, rate=20000)
-        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+    def started(self, query, sets, *flags):
+        """A run that has stored two checkpoints."""
+        sets = sets | {"checkpoints.dir": "ckpt", "checkpoints.interval": "20ms"}
+        process = subprocess.Popen(self.line(query, sets, flags, rate=20000), cwd=self.folder, env=self.env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         until = time.monotonic() + WAIT_S
@@ -64,8 +65,18 @@ class Savepoint(rig.Rig):
             self.assertIsNone(process.poll(), "it ended before")
             self.assertLess(time.monotonic(), until, "it never came")
             time.sleep(0.002)
+        return process
+
+    def killed(self, query, sets):
+        process = self.started(query, sets)
         process.kill()
         process.wait()
+
+    def stop(self, *flags, code=0):
+        result = subprocess.run([str(self.weir_path), "stop", self.name, *flags], cwd=self.folder, env=self.env,
+                                capture_output=True, check=False, text=True, timeout=rig.TIMEOUT_S)
+        self.assertEqual(result.returncode, code, result.stderr)
+        return result.stdout if code == 0 else result.stderr
 
     def save(self, query, sets, code=0):
         return self.run_it(query, sets | {"checkpoints.dir": "ckpt"}, "--restore=latest", f"--savepoint={self.saved}",
@@ -80,6 +91,34 @@ class Savepoint(rig.Rig):
                 self.run_it(query, after | {"checkpoints.dir": f"next-{query}"}, f"--restore={self.saved / self.name}")
                 self.assertEqual(
                     self.rows_differ(NEXMARK / "expected" / f"{query}.csv", self.folder / f"{query}.csv"), "")
+
+    def test_a_stop_saves_the_job_behind_its_end(self):
+        process = self.started("q5", {"parallelism": 2})
+        text = self.stop("--savepoint", "saved", "--wait")
+        self.assertIn(f"it is saved to {self.folder / 'saved'} when it has ended", text)
+        self.assertEqual(process.wait(), 0)
+        self.assertRegex(process.stdout.read().decode(), r"savepoint \d+ in .*/saved: \d+ entries")
+        self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
+        self.assertEqual(self.rows_differ(NEXMARK / "expected" / "q5.csv", self.folder / "q5.csv"), "")
+
+    def test_what_cannot_be_saved_stops_nothing(self):
+        process = self.started("q5", {"parallelism": 1}, "--supervise")
+        self.assertIn("below a supervisor", self.stop("--savepoint=saved", code=1))
+        self.stop("--wait")
+        self.assertEqual(process.wait(), 0)
+        params = {"query": "q5", "events": EVENTS, "rate": 1000, "output": "o.csv"}
+        line = [*self.command("nexmark", params, {"parallelism": 1}), "--name", self.name]
+        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        refusal = ""
+        until = time.monotonic() + WAIT_S
+        while "takes no checkpoints" not in refusal:  # it begins to listen at some time
+            self.assertLess(time.monotonic(), until, refusal)
+            refusal = subprocess.run([str(self.weir_path), "stop", self.name, "--savepoint=saved"], env=self.env,
+                                     cwd=self.folder, capture_output=True, check=False, text=True).stderr
+        self.assertIsNone(process.poll())
 
     def test_show_says_what_is_in_it(self):
         self.killed("q3", {"parallelism": 2})
