@@ -4,9 +4,11 @@
 
 A job (power_life write) takes checkpoints and commits output on fresh file systems whose disk is a recorder:
 every write and flush is known in order, and for every promise that the job made how much had been recorded
-by then. A cut is a position in that stream, and a disk that holds all before the last flush and, of what was
-written behind it, anything: all, nothing, some writes without those before them, some sectors of a write.
-It is mounted (the journal is replayed), and power_life check looks:
+by then. Now and then a write of the job's own bytes fails, once: the kernel then takes the page for clean,
+the first fsync says so, a second one would not. A cut is a position in that stream, and a disk that holds
+all before the last flush and, of what was written behind it, anything: all, nothing, some writes without
+those before them, some sectors of a write. It is mounted (the journal is replayed), and power_life check
+looks:
 
   - what is visible of the output belongs to checkpoints that were acknowledged, each row once;
   - an output that was said to be whole is whole;
@@ -30,6 +32,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -51,7 +54,11 @@ SYSTEMS = {
 # Outputs and checkpoints, each a file system of its own: any fsync makes all durable that was changed before in
 # its file system, so that a missing one of the sink would hide behind the next one of the store.
 PARTS = ("out", "ckpt")
+# Where cuts are, and how many of ten: right behind a promise, where it shows that it is not kept; behind a commit
+# that came after a failed write; right before a flush, where most writes are open; anywhere.
+PLACES = {"ack": 3, "end": 1, "fault": 2, "flush": 3, "any": 1}
 FAILURE_CNT_MAX = 5
+HARD_CUT_CNT = 50
 CHECK_S = 120
 
 Event = collections.namedtuple("Event", "kind off size at")  # at: of its bytes in the log
@@ -83,7 +90,6 @@ class Mounted:
         self.command = ["mount", "-t", system]
         self.image = image
         self.folders = [folder / name for name in PARTS]
-        self.done = []
 
     def __enter__(self):
         try:
@@ -91,14 +97,14 @@ class Mounted:
                 folder.mkdir(exist_ok=True)
                 where = f"loop,offset={i * self.system.size},sizelimit={self.system.size},{self.system.options}"
                 run(*self.command, "-o", where, self.image, folder)
-                self.done.append(folder)
-        except subprocess.CalledProcessError:
+        except BaseException:  # also where it is interrupted
             self.__exit__()
             raise
 
     def __exit__(self, *_):
-        for folder in reversed(self.done):
-            again("umount", folder)
+        for folder in self.folders:
+            if folder.is_mount():
+                again("umount", folder)
 
 
 class Recording:
@@ -129,11 +135,11 @@ class Recording:
         self.log.seek(event.at)
         return self.log.read(event.size)
 
-    def promises(self):
-        return [note.position for note in self.notes if note.kind in ("ack", "end")]
+    def positions(self, *kinds):
+        return [note.position for note in self.notes if note.kind in kinds]
 
-    def ends(self):
-        return [note.position for note in self.notes if note.kind == "end"]
+    def promises(self):
+        return self.positions("ack", "end")
 
 
 def wait_for(process, path):
@@ -165,17 +171,20 @@ def record(build, folder, about):
     make_systems(SYSTEMS[about["fs"]], base)
     copy(base, disk)
     recorder = subprocess.Popen(
-        [build / "tests/power/power_recorder", disk, folder / "writes.log", folder / "position", fuse])
+        [build / "tests/power/power_recorder", disk, folder / "writes.log", folder / "page", fuse])
     try:
         wait_for(recorder, fuse / "disk")
-        with Mounted(about["fs"], fuse / "disk", place):
-            run(build / "tests/power/power_life", "write", place, about["seed"], about["engine"], about["rounds"],
-                folder / "notes", folder / "position", stdout=subprocess.DEVNULL)
+        with Mounted(about["fs"], fuse / "disk", place), open(folder / "life.log", "w", encoding="utf-8") as log:
+            life = subprocess.run(
+                [build / "tests/power/power_life", "write", place, str(about["seed"]), about["engine"],
+                 str(about["rounds"]), folder / "notes", folder / "page"], stdout=log, stderr=log, check=False)
     finally:
         again("fusermount3", "-u", fuse)
         recorder.wait(timeout=30)
-    if recorder.returncode != 0:
-        sys.exit("power_cut: the recorder failed")
+    said = (folder / "life.log").read_text(errors="replace")
+    if recorder.returncode != 0 or life.returncode != 0:
+        sys.exit(f"{said}\npower_cut: {about}: the job that is to be recorded fails, or the recorder")
+    about["said"] = " ".join(line for line in said.splitlines() if line.startswith("failed writes"))
     disk.unlink()
     (folder / "about.json").write_text(json.dumps(about))
     return Recording(folder)
@@ -190,12 +199,9 @@ class Cut:
         self.rng = random.Random(f"{about['seed']} {about['fs']} {about['engine']} {number}")
         first = recording.notes[0].position
         last = recording.notes[-1].position
-        # A promise that is not kept shows right behind it; most writes are open right before a flush.
-        kind = self.rng.choice(("promise", "promise", "end", "flush", "flush", "any"))
-        if kind == "promise":
-            self.position = self.rng.choice(recording.promises())
-        elif kind == "end":
-            self.position = self.rng.choice(recording.ends())
+        kind = about["at"] or self.rng.choices(list(PLACES), list(PLACES.values()))[0]
+        if kind in ("ack", "end", "fault"):
+            self.position = self.rng.choice(recording.positions(kind) or recording.promises())
         elif kind == "flush":
             self.position = self.rng.choices(recording.full, recording.weights)[0]
         else:
@@ -301,9 +307,13 @@ def cut_all(build, recording, numbers, folder):
     disks.stable.unlink()
     tally = disks.tally
     print(f"{about['fs']} {about['engine']}: seed {about['seed']}, {len(recording.events)} events, "
-          f"{len(recording.flushes)} flushes, {len(recording.promises())} promises; {tally['cuts']} cuts; behind the "
-          f"last flush {tally['lost']} writes lost, {tally['torn']} torn, {tally['kept']} kept; {newer} checkpoints "
-          f"found that nobody had been told of; {len(failed)} wrong", flush=True)
+          f"{len(recording.flushes)} flushes, {len(recording.promises())} promises; {about['said']}; {tally['cuts']} "
+          f"cuts; behind the last flush {tally['lost']} writes lost, {tally['torn']} torn, {tally['kept']} kept; "
+          f"{newer} checkpoints found that nobody had been told of; {len(failed)} wrong", flush=True)
+    # Where all is well it must have been hard enough.
+    if not failed and len(cuts) >= HARD_CUT_CNT and not about["at"] and 0 in (
+            tally["lost"], tally["torn"], tally["kept"], len(recording.positions("fault"))):
+        sys.exit("power_cut: that was too easy: no write lost, torn or kept, or none that failed")
     return failed
 
 
@@ -335,6 +345,7 @@ def options():
     parser.add_argument("--fs", choices=SYSTEMS, help="only this one")
     parser.add_argument("--engine", choices=ENGINES, help="only this one")
     parser.add_argument("--rounds", type=whole(1), default=12, help="jobs in a recording (12)")
+    parser.add_argument("--at", choices=PLACES, help="only cuts behind an ack, an end, a fault; before a flush; any")
     parser.add_argument("--seed", type=whole(0), help="of the job and of the cuts; another each time without")
     parser.add_argument("--replay", type=pathlib.Path, metavar="DIR", help="cut this recording again")
     parser.add_argument("--cut", type=whole(0), help="with --replay: only this cut")
@@ -343,6 +354,7 @@ def options():
 
 def main():
     args = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("power_cut: terminated"))  # what is mounted is unmounted
     scratch = os.environ.get("WEIR_POWER_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
     cut_cnt = failed_cnt = 0
     with tempfile.TemporaryDirectory(prefix="weir-power-", dir=scratch) as name:
@@ -355,7 +367,7 @@ def main():
         engines = [args.engine] if args.engine else ENGINES
         for system in [args.fs] if args.fs else SYSTEMS:
             for i, engine in enumerate(engines):
-                about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds}
+                about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds, "at": args.at}
                 own = folder / f"{system}-{engine}"
                 own.mkdir()
                 recording = record(args.build, own, about)

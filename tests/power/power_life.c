@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A job of a source, a two-phase file sink and the checkpoint store, on a disk whose power is cut.
  *
- *   power_life write PLACE SEED ENGINE ROUNDS NOTES POSITION
+ *   power_life write PLACE SEED ENGINE ROUNDS NOTES PAGE
  *   power_life check PLACE SEED ENGINE CUT NOTES
  *
  * PLACE holds two file systems: out for outputs, ckpt for checkpoints.
@@ -35,6 +35,10 @@ struct job {
     struct life life;
     struct script script;
     uint32_t round;
+    uint64_t failed_cnt; /* of writes, when this life began */
+    bool has_noted_fault;
+    uint32_t declined_cnt;
+    uint32_t faulty_cnt; /* lives that ended by a failed write */
     char path[32];
     struct saved saved[SUBTASK_CNT_MAX];
 };
@@ -122,6 +126,50 @@ close_checkpoints(struct job *job)
     job->checkpoints = NULL;
 }
 
+/* A write of this life has failed, as it was to: an error is then the right answer. */
+static bool
+has_fault(const struct job *job)
+{
+    const struct notes *notes = job->notes;
+    return notes->page != NULL &&
+           weir_load_acq(&notes->page->failed_cnt) > job->failed_cnt; /* P6: see P5 */
+}
+
+/* The store did not take what the coordinator held for complete: nobody hears of it. */
+static void
+decline(struct job *job)
+{
+    struct life *life = &job->life;
+    uint64_t id = job->store.id;
+    for (uint32_t s = 0; s < job->script.cnt; s++) {
+        struct subtask *sub = &life->subs[s];
+        life->notify_id[s] = 0;
+        sub->final_id = sub->final_id == id ? 0 : sub->final_id;
+        assert_int_equal(sub->sink->type->aborted(sub->sink, id), 0);
+    }
+}
+
+/* What the coordinator holds for complete is made so. 0: go on; 1: killed; an error. */
+static int
+complete_or_decline(struct job *job)
+{
+    int rc = commit(job);
+    if (has_fault(job) && !job->has_noted_fault) {
+        job->has_noted_fault = true;
+        note(job, NOTE_FAULT, job->store.id);
+    }
+    if (rc == POWER_CUT) {
+        return 1;
+    }
+    if (rc != 0 && has_fault(job) && !power_store_is_ended(job->checkpoints)) {
+        job->declined_cnt++;
+        weir_err_clear();
+        decline(job);
+        return 0;
+    }
+    return rc;
+}
+
 /* Until the job has ended. 0: ended; 1: killed; an error. */
 static int
 run_life(struct job *job)
@@ -139,8 +187,8 @@ run_life(struct job *job)
             rc = counts(life) ? 0 : 1;
         }
         if (job->store.id != before) {
-            int committed = commit(job);
-            rc = committed == POWER_CUT ? 1 : committed != 0 ? committed : rc;
+            int committed = complete_or_decline(job);
+            rc = committed != 0 ? committed : rc;
         }
         assert_true(life->step < 100000);
     }
@@ -185,11 +233,22 @@ write_life(struct job *job, struct weir_rng *rng, bool is_last)
     job->script.gives_all = weir_rng_chance(rng, 1, 2);
     uint64_t kill_step = 1 + weir_rng_below(rng, 400);
     uint64_t polls = 1 + weir_rng_below(rng, 2000);
-    if (!is_last && weir_rng_chance(rng, 1, 2)) {
+    uint64_t fail_in = 1 + weir_rng_below(rng, 30);
+    switch (is_last ? 3 : weir_rng_below(rng, 3)) {
+    case 0:
         job->script.kill_step = kill_step;
-    } else if (!is_last) {
+        break;
+    case 1:
         power_store_grant(job->checkpoints, polls);
+        break;
+    case 2:
+        weir_store_rel(&job->notes->page->fail_in, fail_in); /* P7: nothing flies yet; see P3 */
+        break;
+    default:
+        break;
     }
+    job->has_noted_fault = false;
+    job->failed_cnt = weir_load_acq(&job->notes->page->failed_cnt); /* P6 */
     note(job, NOTE_BEGIN, 0);
     int rc = take_up(job);
     if (rc == 0) {
@@ -197,6 +256,12 @@ write_life(struct job *job, struct weir_rng *rng, bool is_last)
         rc = run_life(job);
     }
     rc = rc == POWER_CUT ? 1 : rc;
+    weir_store_rel(&job->notes->page->fail_in, 0); /* P7: its files are closed */
+    if (rc < 0 && has_fault(job)) {
+        job->faulty_cnt++;
+        weir_err_clear();
+        rc = 1; /* the next life goes on */
+    }
     if (rc == 0) {
         note(job, NOTE_END, job->store.id);
     } else if (rc != 1) {
@@ -211,6 +276,8 @@ write_rounds(struct place *place, struct notes *notes, uint64_t seed_value, uint
 {
     static struct job job;
     struct weir_rng rng;
+    uint32_t declined_cnt = 0;
+    uint32_t faulty_cnt = 0;
     weir_rng_init(&rng, seed_value);
     for (uint32_t round = 0; round < round_cnt; round++) {
         int rc = 1;
@@ -221,7 +288,11 @@ write_rounds(struct place *place, struct notes *notes, uint64_t seed_value, uint
         if (rc != 0) {
             return rc;
         }
+        declined_cnt += job.declined_cnt;
+        faulty_cnt += job.faulty_cnt;
     }
+    print_message("failed writes: %" PRIu64 "; %u checkpoints declined, %u lives ended by one\n",
+        weir_load_acq(&notes->page->failed_cnt), declined_cnt, faulty_cnt);
     return 0;
 }
 
@@ -255,8 +326,10 @@ promise_of(const struct notes *notes, uint32_t round, uint64_t cut)
             promise.acked = weir_max_u64(promise.acked, n->checkpoint);
             memcpy(promise.pos, n->pos, sizeof promise.pos);
             break;
-        default:
+        case NOTE_END:
             promise.has_ended = true;
+            break;
+        default:
             break;
         }
     }
@@ -406,7 +479,7 @@ main(int argc, char **argv)
     told.args = argv;
     if ((!writes && !checks) || strlen(argv[2]) >= sizeof((struct place *)NULL)->dir ||
         !(writes ? notes_open(&told.notes, argv[6], argv[7]) : notes_read(&told.notes, argv[6]))) {
-        (void)fprintf(stderr, "usage: power_life write PLACE SEED ENGINE ROUNDS NOTES POSITION\n"
+        (void)fprintf(stderr, "usage: power_life write PLACE SEED ENGINE ROUNDS NOTES PAGE\n"
                               "       power_life check PLACE SEED ENGINE CUT NOTES\n");
         return 2;
     }

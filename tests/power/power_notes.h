@@ -7,14 +7,11 @@
 #ifndef WEIR_TESTS_POWER_POWER_NOTES_H
 #define WEIR_TESTS_POWER_POWER_NOTES_H
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "base/atomic.h"
-#include "base/base.h"
+#include "tests/power/power_page.h"
 
 #define NOTE_CNT_MAX 20000
 
@@ -23,10 +20,11 @@ enum note_kind {
     NOTE_TRY, /* a commit begins */
     NOTE_ACK, /* it is durable; only behind this is anybody told */
     NOTE_END, /* the output is said to be whole */
+    NOTE_FAULT, /* the commit that has just ended came behind a write of this life that failed */
     NOTE_KIND_CNT
 };
 
-static const char *const note_kinds[NOTE_KIND_CNT] = {"begin", "try", "ack", "end"};
+static const char *const note_kinds[NOTE_KIND_CNT] = {"begin", "try", "ack", "end", "fault"};
 
 struct note {
     uint64_t position;
@@ -38,20 +36,18 @@ struct note {
 
 struct notes {
     FILE *file; /* NULL: nothing is noted, for nothing is recorded */
-    const WEIR_ATOMIC(uint64_t) * position;
+    struct power_page *page;
     struct note *kept; /* read back */
     uint32_t cnt;
 };
 
 /* Fails by returning false. */
 static WEIR_UNUSED bool
-notes_open(struct notes *notes, const char *path, const char *position)
+notes_open(struct notes *notes, const char *path, const char *page)
 {
-    int fd = open(position, O_RDONLY | O_CLOEXEC);
-    void *mapped = mmap(NULL, sizeof(uint64_t), PROT_READ, MAP_SHARED, fd, 0);
     notes->file = fopen(path, "we");
-    notes->position = mapped;
-    return fd >= 0 && mapped != MAP_FAILED && notes->file != NULL;
+    notes->page = power_page_open(page);
+    return notes->file != NULL && notes->page != NULL;
 }
 
 static WEIR_UNUSED void
@@ -60,7 +56,8 @@ notes_put(struct notes *notes, struct note note)
     if (notes->file == NULL) {
         return;
     }
-    note.position = weir_load_acq(notes->position); /* P2: all that was answered is counted; P1 */
+    note.position =
+        weir_load_acq(&notes->page->position); /* P2: all that was answered is counted; P1 */
     (void)fprintf(notes->file, "%" PRIu64 " %s %u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
         note.position, note_kinds[note.kind], note.round, note.checkpoint, note.pos[0],
         note.pos[1]);

@@ -219,6 +219,12 @@ power_store_tidy(struct power_store *store)
     return rig_tidy(&store->rig);
 }
 
+bool
+power_store_is_ended(const struct power_store *store)
+{
+    return weir_store_is_ended(store->rig.store);
+}
+
 const char *
 power_store_fault(const struct power_store *store)
 {

@@ -34,6 +34,8 @@ int power_store_load(struct power_store *store, uint32_t idx, void *buf, uint64_
 int power_store_commit(struct power_store *store, uint64_t checkpoint,
     const struct power_payload *payloads, uint32_t cnt);
 int power_store_tidy(struct power_store *store);
+/* It refuses all further work. */
+bool power_store_is_ended(const struct power_store *store);
 /* Of the last error. */
 const char *power_store_fault(const struct power_store *store);
 

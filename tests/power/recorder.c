@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* recorder IMAGE LOG POSITION MOUNTPOINT: a file `disk` over FUSE that notes what is done to it.
+/* recorder IMAGE LOG PAGE MOUNTPOINT: a file `disk` over FUSE that notes what is done to it.
  *
  * A loop device on top of it is a disk whose every write and flush is known, in order. Reads and
  * writes go to IMAGE. LOG has a head per event, little-endian, and behind a write's its bytes:
  *
  *   0 offset u64    8 bytes u32    12 kind u32 (1 write, 2 flush)
  *
- * POSITION is a u64 that others map: how many events are noted, raised before the one that asked
- * gets its answer. One thread, so the order of the log is the order of the answers. In the
- * foreground until it is unmounted. A failure of IMAGE or LOG ends it: what it recorded is no use.
+ * PAGE is a struct power_page: how many events are noted, and which write is to fail: it gets EIO,
+ * and neither the disk nor the log sees it. The kernel then forgets that its page was dirty: a
+ * first fsync says so, a second one would not. One thread, so the order of the log is the order of
+ * the answers. In the foreground until it is unmounted. A failure of IMAGE or LOG ends it: what it
+ * recorded is no use.
  */
 #define FUSE_USE_VERSION 31
 #include <errno.h>
@@ -17,12 +19,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
-#include "base/base.h"
+#include "tests/power/power_page.h"
 
 #define DISK "/disk"
 
@@ -37,7 +37,7 @@ struct event {
 static struct {
     int image;
     FILE *log;
-    WEIR_ATOMIC(uint64_t) * position;
+    struct power_page *page;
     off_t bytes;
 } recorder;
 
@@ -56,7 +56,7 @@ note(uint32_t kind, uint64_t off, const char *buf, size_t bytes)
         (bytes > 0 && fwrite(buf, bytes, 1, recorder.log) != 1)) {
         give_up("log");
     }
-    weir_fetch_add_acq_rel(recorder.position, 1); /* P1: pairs with position_now */
+    weir_fetch_add_acq_rel(&recorder.page->position, 1); /* P1: pairs with P2 of notes_put */
 }
 
 static int
@@ -95,6 +95,29 @@ disk_read(const char *path, char *buf, size_t bytes, off_t off, struct fuse_file
     return got < 0 ? -errno : (int)got;
 }
 
+/* Of the contents of a checkpoint or an output, not of the file system's own. */
+static bool
+is_ours(const char *buf, size_t bytes)
+{
+    return bytes >= 4 && (memcmp(buf, "WEIR", 4) == 0 || memcmp(buf, "n\n", 2) == 0);
+}
+
+static bool
+is_to_fail(const char *buf, size_t bytes)
+{
+    struct power_page *page = recorder.page;
+    uint64_t left = weir_load_acq(&page->fail_in); /* P3: as the job set it; it waits meanwhile */
+    if (left == 0 || !is_ours(buf, bytes)) {
+        return false;
+    }
+    weir_store_rel(&page->fail_in, left - 1); /* P4: the job may only put 0 here meanwhile */
+    if (left > 1) {
+        return false;
+    }
+    weir_fetch_add_acq_rel(&page->failed_cnt, 1); /* P5: read when the life is over */
+    return true;
+}
+
 static int
 disk_write(const char *path, const char *buf, size_t bytes, off_t off, struct fuse_file_info *file)
 {
@@ -102,6 +125,9 @@ disk_write(const char *path, const char *buf, size_t bytes, off_t off, struct fu
     (void)file;
     if (off < 0 || off > recorder.bytes || (off_t)bytes > recorder.bytes - off) {
         return -ENOSPC;
+    }
+    if (is_to_fail(buf, bytes)) {
+        return -EIO;
     }
     if (pwrite(recorder.image, buf, bytes, off) != (ssize_t)bytes) {
         give_up("image");
@@ -133,20 +159,15 @@ main(int argc, char **argv)
 {
     struct stat st;
     if (argc != 5) {
-        (void)fprintf(stderr, "usage: recorder IMAGE LOG POSITION MOUNTPOINT\n");
+        (void)fprintf(stderr, "usage: recorder IMAGE LOG PAGE MOUNTPOINT\n");
         return 2;
     }
     recorder.image = open(argv[1], O_RDWR | O_CLOEXEC);
     recorder.log = fopen(argv[2], "we");
-    int position = open(argv[3], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (recorder.image < 0 || recorder.log == NULL || position < 0 ||
-        ftruncate(position, sizeof *recorder.position) != 0 || fstat(recorder.image, &st) != 0) {
+    recorder.page = power_page_open(argv[3]);
+    if (recorder.image < 0 || recorder.log == NULL || recorder.page == NULL ||
+        fstat(recorder.image, &st) != 0) {
         give_up("open");
-    }
-    recorder.position =
-        mmap(NULL, sizeof *recorder.position, PROT_READ | PROT_WRITE, MAP_SHARED, position, 0);
-    if (recorder.position == MAP_FAILED) {
-        give_up("map");
     }
     recorder.bytes = st.st_size;
     char *args[] = {argv[0], "-f", "-s", "-o", "fsname=weir-recorder", argv[4], NULL};
