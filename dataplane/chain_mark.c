@@ -66,6 +66,9 @@ weir_chain_snapshot(
 {
     struct weir_chain_node *node = &chain->nodes[idx];
     WEIR_DCHECK(chain->work == 0, "a snapshot beside unfinished input");
+    if (node->had_ended) {
+        return 0;
+    }
     weir_parts_writer_of(parts, node->op.uid);
     if (!is_edge(node)) {
         weir_parts_begin(parts, NODE_PART, NODE_PART_VERSION);
@@ -100,6 +103,12 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
         node->idle = is_same && words[1] != 0;
     }
     return rc;
+}
+
+void
+weir_chain_restore_ended(struct weir_chain *chain, uint32_t idx)
+{
+    chain->nodes[idx].had_ended = true;
 }
 
 const struct weir_parts_reader *

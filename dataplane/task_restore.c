@@ -89,6 +89,7 @@ restore_node(struct weir_task *task, uint32_t node, struct weir_parts_reader *pa
     if (cnt == 0) {
         for (uint32_t s = 0; s < task->source_cnt && had_ended(from, uid); s++) {
             if (task->sources[s] == node) {
+                weir_chain_restore_ended(task->chain, node);
                 weir_task_end_source(task, s, true, now_ns);
             }
         }

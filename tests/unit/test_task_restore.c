@@ -173,6 +173,42 @@ t_R2_operators_without_parts(void **state)
     stage_close(old);
 }
 
+/* It has ended for good: where it stands beside others that go on, its parts would be those of a
+ * source that has not begun. */
+static void
+t_R2_a_source_that_had_ended_leaves_nothing(void **state)
+{
+    static const char *const ended[] = {"a"};
+    (void)state;
+    struct stage *old = stage_run(true);
+    old->source_next = 3;
+    settle(old);
+    post(old, WEIR_TASK_TRIGGER, 1);
+    settle(old);
+    leave_out(old, "a");
+    struct weir_parts_reader parts;
+    read_parts(old, &parts);
+    const struct weir_task_restore restore = {
+        .is_on = true, .parts = &parts, .parts_cnt = 1, .ended = ended, .ended_cnt = 1};
+    const struct stage_conf conf = {.restore = &restore, .has_source = true, .waits_final = true};
+    struct stage *s = stage_open(&conf);
+    settle(s);
+    assert_int_equal(weir_task_state(s->task), WEIR_TASK_RUNNING); /* until its sinks commit */
+    post(s, WEIR_TASK_TRIGGER, 2);
+    settle(s);
+    assert_non_null(strstr(s->log, "SNAPSHOT final 2\n"));
+    assert_counts(s, "b", 3, 3);
+    struct weir_parts_reader left;
+    struct weir_part part;
+    size_t offset = 0;
+    read_parts(s, &left);
+    while (weir_parts_next(&left, &offset, &part) == 1) {
+        assert_false(part.uid_bytes == 1 && part.uid[0] == 'a');
+    }
+    stage_close(s);
+    stage_close(old);
+}
+
 /* A damaged part fails the task, and is named. */
 static void
 t_R2_a_part_that_is_cut_off(void **state)
@@ -198,6 +234,7 @@ main(void)
         cmocka_unit_test(t_T300_one_task_from_two),
         cmocka_unit_test(t_B4_an_edge_that_was_fused),
         cmocka_unit_test(t_R2_operators_without_parts),
+        cmocka_unit_test(t_R2_a_source_that_had_ended_leaves_nothing),
         cmocka_unit_test(t_R2_a_part_that_is_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
