@@ -197,6 +197,10 @@ WEIR_API void weir_coordinator_start(struct weir_coordinator *coordinator, int64
 WEIR_API void weir_coordinator_suspend(struct weir_coordinator *coordinator, int64_t now_ns);
 WEIR_API bool weir_coordinator_is_settled(const struct weir_coordinator *coordinator);
 
+/* weir_coordinator_hold - while it is held none starts: what is due or asked for waits. */
+WEIR_API void
+weir_coordinator_hold(struct weir_coordinator *coordinator, bool is_held, int64_t now_ns);
+
 /* weir_coordinator_tick - time has passed: starts what is due, ends what is overdue. */
 WEIR_API void weir_coordinator_tick(struct weir_coordinator *coordinator, int64_t now_ns);
 /* weir_coordinator_request - a user's (is_periodic is not looked at). Its end is an ANSWER with its

@@ -44,6 +44,7 @@ struct weir_coordinator {
     uint64_t id_last;
     uint64_t notified_id; /* sinks commit nothing above it */
     int64_t periodic_ns; /* when the clock asks next */
+    bool is_held;
     bool has_done;
     int64_t done_ns;
     struct weir_checkpoint_queue queue;

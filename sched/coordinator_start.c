@@ -100,7 +100,7 @@ limits_of(const struct weir_coordinator *coordinator, int64_t now_ns)
     }
     /* What is pending may be notified too. */
     limits.is_held =
-        uncommitted_cnt >= WEIR_COORDINATOR_UNCOMMITTED_CNT_MAX ||
+        coordinator->is_held || uncommitted_cnt >= WEIR_COORDINATOR_UNCOMMITTED_CNT_MAX ||
         limits.pending_cnt >= coordinator->pending_max ||
         (coordinator->mode != COORDINATOR_ON && coordinator->mode != COORDINATOR_STOPPING);
     limits.is_forced = !coordinator->conf.is_savepoint_queued;
@@ -146,6 +146,15 @@ weir_coordinator_start(struct weir_coordinator *coordinator, int64_t now_ns)
         "started while a checkpoint of the last run is being stored");
     coordinator->mode = COORDINATOR_ON;
     coordinator->periodic_ns = now_ns + coordinator->conf.interval_ns;
+}
+
+void
+weir_coordinator_hold(struct weir_coordinator *coordinator, bool is_held, int64_t now_ns)
+{
+    if (weir_coordinator_enter(coordinator)) {
+        coordinator->is_held = is_held;
+        weir_coordinator_start_due(coordinator, now_ns);
+    }
 }
 
 void

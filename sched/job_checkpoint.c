@@ -44,6 +44,7 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
     WEIR_CHECK(flight != NULL, "more than %d checkpoints at once", CP_FLIGHT_CNT_MAX);
     flight->id = out->id;
     flight->triggered_ns = out->triggered_ns;
+    flight->wait_seq = cp->wait_seq;
     flight->record =
         (struct weir_job_checkpoint_record){.id = out->id, .utc_ns = weir_clock_utc_ns(&cp->clock)};
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
@@ -165,6 +166,7 @@ aborted(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
         weir_checkpoint_reason_text(out->reason));
     (void)pthread_mutex_lock(&cp->look_mutex);
     if (is_failure) {
+        weir_job_checkpoint_probe_failed(cp);
         cp->view.failed_cnt++;
         cp->view.failed_id = out->id;
         cp->view.failed_why = weir_checkpoint_reason_text(out->reason);
@@ -178,6 +180,10 @@ completed(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out
     struct cp_flight *flight = weir_job_checkpoint_flight(cp, out->id);
     struct weir_job_checkpoint_record *record = &flight->record;
     weir_job_checkpoint_completed(cp, flight);
+    weir_job_checkpoint_probe_passed(cp);
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        cp->stage[s].waits &= cp->stage[s].wait_seq > flight->wait_seq;
+    }
     record->duration_ns = cp->now_ns - flight->triggered_ns;
     (void)pthread_mutex_lock(&cp->look_mutex);
     cp->records[cp->view.completed_cnt % WEIR_JOB_CHECKPOINT_RECORD_CNT_MAX] = *record;
@@ -384,6 +390,7 @@ take_letters(struct weir_job_checkpoint *cp)
             break;
         case WEIR_TASK_WAITS:
             cp->stage[letter.from].waits = true;
+            cp->stage[letter.from].wait_seq = ++cp->wait_seq;
             break;
         case WEIR_TASK_COMMITTED:
             weir_coordinator_committed(cp->coordinator, letter.from, letter.args[0], cp->now_ns);
@@ -419,6 +426,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
         weir_job_checkpoint_drain(cp);
     }
     commit_finished(cp);
+    weir_job_checkpoint_probe_poll(cp);
     ask_due(cp);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (cp->stage[s].out_cnt > 0) {
@@ -434,6 +442,7 @@ weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
     int64_t due_ns = weir_coordinator_due_ns(cp->coordinator);
     bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || is_awaited(cp));
     due_ns = asks ? weir_min_i64(due_ns, cp->retry_ns) : due_ns;
+    due_ns = weir_min_i64(due_ns, weir_job_checkpoint_probe_due_ns(cp));
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (cp->stage[s].out_cnt > 0) {
             return cp->now_ns; /* its mailbox was full */
@@ -445,7 +454,8 @@ weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
 bool
 weir_job_checkpoint_is_over(const struct weir_job_checkpoint *cp)
 {
-    if (cp->ended_cnt < cp->stage_cnt || cp->store_job != STORE_IDLE || cp->storing_id != 0) {
+    if (cp->ended_cnt < cp->stage_cnt || cp->probe.is_running || cp->store_job != STORE_IDLE ||
+        cp->storing_id != 0) {
         return false;
     }
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {

@@ -100,6 +100,7 @@ struct cp_stage {
     enum weir_coordinator_task_state state;
     bool has_ended;
     bool waits;
+    uint64_t wait_seq; /* of its wait among all */
     struct weir_snapshot_ack *chain; /* files of the last complete checkpoint, the full one first */
     uint32_t chain_cnt;
     struct cp_out out[CP_OUT_CNT];
@@ -111,9 +112,24 @@ struct cp_stage {
 struct cp_flight {
     uint64_t id; /* 0: free */
     int64_t triggered_ns;
-    int64_t started_utc_ns;
+    uint64_t wait_seq; /* waits up to it end with this one */
     struct weir_job_checkpoint_record record;
     bool *is_finished; /* [stage] */
+};
+
+/* Whether storage takes checkpoints again: job_checkpoint_probe.c. */
+struct cp_probe {
+    struct weir_relay relay; /* first: a step gets a pointer to it */
+    bool is_held; /* none begins */
+    bool wants_hold;
+    bool is_running;
+    uint32_t fail_cnt; /* in a row */
+    int64_t at_ns; /* of the next try */
+    int32_t dir;
+    int32_t file;
+    int err;
+    uint64_t bytes;
+    char page[WEIR_PAGE_BYTES];
 };
 
 enum cp_store_job { STORE_IDLE, STORE_COMMITS, STORE_TIDIES };
@@ -146,7 +162,9 @@ struct weir_job_checkpoint {
     bool tidy_wanted;
     uint64_t notified_id; /* the last that tasks were told */
     uint64_t finished_id; /* up to which finished tasks count as having committed */
+    uint64_t wait_seq;
     int64_t retry_ns; /* when a checkpoint that somebody waits for is asked for again */
+    struct cp_probe probe;
     bool stop_wanted;
     bool stop_asked;
     int error;
@@ -187,6 +205,15 @@ void weir_job_checkpoint_slot_drop(struct cp_stage *stage, struct cp_slot *slot)
 void weir_job_checkpoint_slot_free(struct cp_slot *slot);
 /* weir_job_checkpoint_slot_of - of a checkpoint, or NULL. */
 struct cp_slot *weir_job_checkpoint_slot_of(const struct cp_stage *stage, uint64_t id);
+
+/* ---- job_checkpoint_probe.c ---- */
+
+/* weir_job_checkpoint_probe_failed, weir_job_checkpoint_probe_passed - how a checkpoint ended. */
+void weir_job_checkpoint_probe_failed(struct weir_job_checkpoint *checkpoint);
+void weir_job_checkpoint_probe_passed(struct weir_job_checkpoint *checkpoint);
+void weir_job_checkpoint_probe_poll(struct weir_job_checkpoint *checkpoint);
+int64_t weir_job_checkpoint_probe_due_ns(const struct weir_job_checkpoint *checkpoint);
+void weir_job_checkpoint_probe_end(struct weir_job_checkpoint *checkpoint);
 
 /* ---- job_checkpoint_store.c ---- */
 

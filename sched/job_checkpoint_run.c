@@ -112,6 +112,7 @@ weir_job_checkpoint_end(struct weir_job_checkpoint *cp)
     for (uint32_t s = 0; cp->store != NULL && s < cp->stage_cnt; s++) {
         weir_job_checkpoint_slots_close(&cp->stage[s]);
     }
+    weir_job_checkpoint_probe_end(cp);
     weir_job_restore_close(cp->restore); /* and the store */
     cp->restore = NULL;
     cp->store = NULL;

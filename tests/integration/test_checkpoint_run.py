@@ -196,10 +196,13 @@ class CheckpointRun(rig.Rig):
 
     def test_a_full_disk_declines_checkpoints_and_the_job_goes_on(self):
         process, inside = self.start_on_small_disk()
-        before = self.status_when(process, lambda s: s["checkpoints"]["failed"] > 2)
+        before = self.status_when(process, lambda s: s["checkpoints"]["failed"] > 3)
         self.assertRegex(self.log(), r"checkpoint \d+: .*No space left on device")
         after = self.status_when(process, lambda s: s["records_in"] > before["records_in"] + RATE // 10)
         self.assertEqual(after["checkpoints"]["last"], before["checkpoints"]["last"])
+        # Each that begins costs every sink a part, of which there may be so many: hardly one begins any more.
+        self.assertLessEqual(after["checkpoints"]["failed"], 8)
+        self.assertIn("4 checkpoints in a row have failed", self.log())
         self.assertIn(after["checkpoints"]["last_failed"]["why"],
                       ("its files could not be written", "its manifest could not be stored"))
         (inside / "filler").unlink()
@@ -253,8 +256,9 @@ class CheckpointRun(rig.Rig):
         result = self.run_job("wordcount", params, sets, input=lines)
         self.assertIn("cannot be read again", result.text)
         self.assertNotIn("cannot be read again", self.run_job("wordcount", params, input=lines).text)
-        result = self.run_job("wordcount", params, {**sets, "memory.huge_pages": "off"}, ("--strict",), code=71,
-                              input=lines)
+        # The seeded poller needs no core, which another test may hold.
+        sets.update({"memory.huge_pages": "off", "poller": "seed:1"})
+        result = self.run_job("wordcount", params, sets, ("--strict",), code=71, input=lines)
         self.assertIn("cannot be read again", result.text)
 
 

@@ -130,6 +130,52 @@ t_C2_a_ledger_that_does_not_add_up_aborts_and_fails(void **state)
     rig_end(&rig);
 }
 
+/* Where barriers hold nothing back, the sides of a channel differ by what lies between them. */
+static void
+t_counts_of_tracked_barriers_are_not_compared(void **state)
+{
+    (void)state;
+    rig_conf(&rig, 2);
+    rig.conf.has_no_counts = true;
+    rig_start(&rig);
+    rig_checkpoint(&rig);
+    struct weir_coordinator_ack ack = {.job = RIG_JOB, .epoch = RIG_EPOCH, .id = 1, .attempt = 1};
+    for (ack.task = 0; ack.task < 2; ack.task++) {
+        assert_int_equal(weir_coordinator_ack(rig.coordinator, &ack, 0), WEIR_COORDINATOR_TAKEN);
+        rig_take(&rig);
+    }
+    assert_non_null(rig_said(&rig, WEIR_COORDINATOR_STORE, 1));
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_FAIL), 0);
+    rig_end(&rig);
+}
+
+/* What is pending goes on; what is due or asked for waits, and goes when it is let go. */
+static void
+t_none_starts_while_it_is_held(void **state)
+{
+    (void)state;
+    rig_conf(&rig, 2);
+    rig.conf.interval_ns = 10;
+    rig_start(&rig);
+    rig_tick(&rig, 10);
+    weir_coordinator_hold(rig.coordinator, true, 11);
+    rig_take(&rig);
+    rig_complete(&rig, 1);
+    for (int64_t now_ns = 20; now_ns < 100; now_ns += 10) {
+        rig_tick(&rig, now_ns);
+    }
+    rig_request(&rig, WEIR_CHECKPOINT_KIND_CHECKPOINT, WEIR_CHECKPOINT_GO_ON, 7);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 1);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_ANSWER), 1);
+    assert_int_equal(weir_coordinator_queue_cnt(rig.coordinator), 2);
+    weir_coordinator_hold(rig.coordinator, false, 100);
+    rig_take(&rig);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 2);
+    rig_complete(&rig, 2);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 3);
+    rig_end(&rig);
+}
+
 /* What tasks said when they finished is compared in every later checkpoint. */
 static void
 t_C2_rows_that_were_lost_before_a_task_finished(void **state)
@@ -227,6 +273,8 @@ main(void)
         cmocka_unit_test(t_what_is_being_stored_outlives_time_and_suspension),
         cmocka_unit_test(t_C1_ids_go_on_above_the_last_and_old_attempts_are_refused),
         cmocka_unit_test(t_C2_a_ledger_that_does_not_add_up_aborts_and_fails),
+        cmocka_unit_test(t_counts_of_tracked_barriers_are_not_compared),
+        cmocka_unit_test(t_none_starts_while_it_is_held),
         cmocka_unit_test(t_C2_rows_that_were_lost_before_a_task_finished),
         cmocka_unit_test(t_C2_a_new_attempt_begins_its_own_totals),
         cmocka_unit_test(t_commits_are_said_in_order_and_many_open_ones_hold_the_next),
