@@ -153,6 +153,7 @@ class Cli(unittest.TestCase):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, self.folder / name)
         shutil.copytree(ROOT / "tests/data/store/job", self.folder / "ckpt/nexmark")
+        shutil.copytree(ROOT / "tests/data/savepoint/store", self.folder / "saved")
         self.write("weir.yaml", "version: 1\n")
         env = dict(self.env, PATH=f"{WEIR.parent}:{self.env['PATH']}", WEIR_JOB__NAME=self.name)
         listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]
@@ -166,7 +167,8 @@ class Cli(unittest.TestCase):
                 if "tcp://" in line:  # wants somebody who talks
                     continue
                 if words[:1] in (["status"], ["stop"], ["cancel"]) and (not asked or asked.poll() is not None):
-                    asked = self.start_endless(name="nexmark-q5")
+                    saves = ["--set", "checkpoints.dir=stopped"] if "--savepoint" in line else []
+                    asked = self.start_endless(*saves, name="nexmark-q5")
                 with self.subTest(line=line):
                     result = subprocess.run(["bash", "-c", line], cwd=self.folder, env=env, text=True,
                                             capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S)
