@@ -83,8 +83,9 @@ weir_kindset_key(struct weir_kindset *set, const struct weir_table_rows *rows, u
  * has expired. Between bodies; the current key is lost. Errors: WEIR_ENOMEM. */
 WEIR_API WEIR_MUST_USE int weir_kindset_clean(struct weir_kindset *set);
 
-/* weir_kindset_each - fn for every key that has something in the state, as it was at the call; fn
- * may change this state, and others, of any key of the set. The current key is lost. Allocates.
+/* weir_kindset_each - fn for every key that is in memory (all are, without kindset_spill.h) and has
+ * something in the state, as it was at the call; fn may change this state, and others, of any key
+ * of the set. The current key is lost. Allocates.
  *
  * Errors:  WEIR_ENOMEM; the first error of fn ends it. Source: Flink's applyToAllKeys.
  */
