@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """figures.py REPORT.json: a run's report as a few lines.
-figures.py --same-answer KERNEL.json TABLE.csv: does TABLE hold the rows that a kernel's checksum stands for."""
+figures.py --same-answer KERNEL.json TABLE.csv: does TABLE hold the rows that a kernel's checksum stands for.
+figures.py --checkpoints REPORT.json: what the checkpoints of a run took."""
 import csv
 import json
 import os
+import statistics
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/reference"))
@@ -39,6 +41,24 @@ def same_answer(kernel_path, table_path):
     return 0 if good else 1
 
 
+def print_checkpoints(path):
+    with open(path, encoding="utf-8") as file:
+        records = json.load(file)["checkpoints"]
+    if not records:
+        sys.exit("no checkpoint was completed")
+    stalls = [record["stall_ns"] / 1e3 for record in records]
+    durations = [record["duration_ns"] / 1e6 for record in records]
+    written = [record["written_bytes"] for record in records]
+    rates = [bytes_ / 1e3 / ms for bytes_, ms in zip(written, durations)]  # bytes / us: MB/s
+    print(f"   {len(records)} checkpoints: {statistics.median(written) / 1e3:,.0f} kB written"
+          f" (state {records[-1]['bytes'] / 1e3:,.0f} kB), durable in {statistics.median(durations):.1f} ms"
+          f" at {statistics.median(rates):,.0f} MB/s (medians)")
+    print(f"   stall of the core: median {statistics.median(stalls):.0f} us, longest {max(stalls):.0f} us")
+
+
+if sys.argv[1] == "--checkpoints":
+    print_checkpoints(sys.argv[2])
+    sys.exit(0)
 if sys.argv[1] == "--same-answer":
     sys.exit(same_answer(*sys.argv[2:]))
 print_report(sys.argv[1])
