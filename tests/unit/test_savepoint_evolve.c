@@ -469,7 +469,7 @@ parts_of(const struct fake_job *job, struct weir_parts_reader **ret_readers)
 }
 
 static const struct left_parts left[2] = {
-    {40, 3, {{9, 1}, {(uint64_t)-3, 5}, {4, 4}}}, {-2, 2, {{4, 4}, {1, 0}}}};
+    {-2, 3, {{9, 1}, {(uint64_t)-3, 5}, {4, 4}}}, {40, 2, {{4, 4}, {1, 0}}}};
 
 static void
 t_parts_become_those_of_one(void **unused)
