@@ -8,8 +8,8 @@
 #define KEY_CNT 40
 #define KEY_CNT_HERE 3 /* of each subtask, with a store */
 #define NS_CNT 4
-#define STEP_CNT 30000
-#define STORE_STEP_CNT 4000
+#define STEP_CNT 15000
+#define STORE_STEP_CNT 2000
 #define ROUND_CNT 9
 #define TTL_MS 300
 
