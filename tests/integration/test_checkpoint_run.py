@@ -185,24 +185,27 @@ class CheckpointRun(rig.Rig):
         process = self.start_endless({**WIDE, **dict(sets)}, {"query": "q0"}, (*SMALL_DISK, self.dir))
         self.status_when(process, lambda s: s["checkpoints"]["completed"] > 1)
         self.assertIn("checkpoints there end with the host's power", self.log())
-        inside = pathlib.Path(f"/proc/{process.pid}/root{self.dir}")
-        with open(inside / "filler", "wb", buffering=0) as filler:
-            try:
+        return process, pathlib.Path(f"/proc/{process.pid}/root{self.dir}")
+
+    def fill(self, inside):
+        """Takes all room that there is now: that of a checkpoint that goes is free again."""
+        try:
+            with open(inside / "filler", "ab", buffering=0) as filler:
                 while True:
-                    filler.write(bytes(65536))
-            except OSError:
-                pass
-        return process, inside
+                    filler.write(bytes(4096))
+        except OSError:
+            return True
 
     def test_a_full_disk_declines_checkpoints_and_the_job_goes_on(self):
         process, inside = self.start_on_small_disk()
-        before = self.status_when(process, lambda s: s["checkpoints"]["failed"] > 3)
+        # Each that begins costs every sink a part, of which there may be so many: after some none begins.
+        before = self.status_when(process, lambda s: self.fill(inside) and "in a row have failed" in self.log())
+        self.assertGreaterEqual(before["checkpoints"]["failed"], 4)
         self.assertRegex(self.log(), r"checkpoint \d+: .*No space left on device")
         after = self.status_when(process, lambda s: s["records_in"] > before["records_in"] + RATE // 10)
         self.assertEqual(after["checkpoints"]["last"], before["checkpoints"]["last"])
-        # Each that begins costs every sink a part, of which there may be so many: hardly one begins any more.
-        self.assertLessEqual(after["checkpoints"]["failed"], 8)
-        self.assertIn("4 checkpoints in a row have failed", self.log())
+        # One had begun already.
+        self.assertLessEqual(after["checkpoints"]["failed"], before["checkpoints"]["failed"] + 1)
         self.assertIn(after["checkpoints"]["last_failed"]["why"],
                       ("its files could not be written", "its manifest could not be stored"))
         (inside / "filler").unlink()
@@ -218,7 +221,9 @@ class CheckpointRun(rig.Rig):
         self.assertEqual(report["state"], "stopped")
 
     def test_failures_that_are_not_borne_fail_the_job(self):
-        process, _ = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})
+        process, inside = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})
+        while process.poll() is None and self.fill(inside):
+            time.sleep(0.05)
         report = self.end(process, 74)
         self.assertEqual(report["state"], "failed")
         self.assertIn("more than 1 in a row are not borne", report["error"])
