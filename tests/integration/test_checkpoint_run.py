@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 import time
 
 import rig
@@ -188,18 +189,30 @@ class CheckpointRun(rig.Rig):
         return process, pathlib.Path(f"/proc/{process.pid}/root{self.dir}")
 
     def fill(self, inside):
-        """Takes all room that there is now: that of a checkpoint that goes is free again."""
-        try:
+        """Takes all room until the event that comes back is set: that of a checkpoint that goes is free again."""
+        done = threading.Event()
+
+        def write():
             with open(inside / "filler", "ab", buffering=0) as filler:
-                while True:
-                    filler.write(bytes(4096))
-        except OSError:
-            return True
+                while not done.is_set():
+                    try:
+                        filler.write(bytes(4096))
+                    except OSError:
+                        done.wait(0.001)
+        thread = threading.Thread(target=write)
+
+        def stop():
+            done.set()
+            thread.join()
+        thread.start()
+        self.addCleanup(stop)
+        return stop
 
     def test_a_full_disk_declines_checkpoints_and_the_job_goes_on(self):
         process, inside = self.start_on_small_disk()
         # Each that begins costs every sink a part, of which there may be so many: after some none begins.
-        before = self.status_when(process, lambda s: self.fill(inside) and "in a row have failed" in self.log())
+        stop = self.fill(inside)
+        before = self.status_when(process, lambda s: "in a row have failed" in self.log())
         self.assertGreaterEqual(before["checkpoints"]["failed"], 4)
         self.assertRegex(self.log(), r"checkpoint \d+: .*No space left on device")
         after = self.status_when(process, lambda s: s["records_in"] > before["records_in"] + RATE // 10)
@@ -208,6 +221,7 @@ class CheckpointRun(rig.Rig):
         self.assertLessEqual(after["checkpoints"]["failed"], before["checkpoints"]["failed"] + 1)
         self.assertIn(after["checkpoints"]["last_failed"]["why"],
                       ("its files could not be written", "its manifest could not be stored"))
+        stop()
         (inside / "filler").unlink()
         done = after["checkpoints"]["completed"]
         self.status_when(process, lambda s: s["checkpoints"]["completed"] > done + 2)
@@ -222,8 +236,7 @@ class CheckpointRun(rig.Rig):
 
     def test_failures_that_are_not_borne_fail_the_job(self):
         process, inside = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})
-        while process.poll() is None and self.fill(inside):
-            time.sleep(0.05)
+        self.fill(inside)
         report = self.end(process, 74)
         self.assertEqual(report["state"], "failed")
         self.assertIn("more than 1 in a row are not borne", report["error"])
