@@ -212,8 +212,8 @@ class CheckpointRun(rig.Rig):
         process, inside = self.start_on_small_disk()
         # Each that begins costs every sink a part, of which there may be so many: after some none begins.
         stop = self.fill(inside)
-        before = self.status_when(process, lambda s: "in a row have failed" in self.log())
-        self.assertGreaterEqual(before["checkpoints"]["failed"], 4)
+        before = self.status_when(
+            process, lambda s: s["checkpoints"]["failed"] >= 4 and "in a row have failed" in self.log())
         self.assertRegex(self.log(), r"checkpoint \d+: .*No space left on device")
         after = self.status_when(process, lambda s: s["records_in"] > before["records_in"] + RATE // 10)
         self.assertEqual(after["checkpoints"]["last"], before["checkpoints"]["last"])
