@@ -16,6 +16,8 @@ looks:
   - a start finds a checkpoint no older than the last one acknowledged, with the state that was written;
   - the job, run on from there to its end, leaves each row once.
 
+After every tenth cut all that is recorded in turn, and cut, too: a power cut while a power cut is recovered from.
+
 Each recording is another (its order follows from the disk and the machine); the cuts of a recording follow
 from the seed. What failed is kept in build/power-cut, with the command that does it again.
 
@@ -59,6 +61,9 @@ PARTS = ("out", "ckpt")
 PLACES = {"ack": 3, "end": 1, "fault": 2, "flush": 3, "any": 1}
 FAILURE_CNT_MAX = 5
 HARD_CUT_CNT = 50
+# After every so many cuts the recovery is recorded, and cut so often.
+AGAIN_EVERY = 10
+AGAIN_CUT_CNT = 5
 CHECK_S = 120
 
 Event = collections.namedtuple("Event", "kind off size at")  # at: of its bytes in the log
@@ -136,7 +141,7 @@ class Recording:
         return self.log.read(event.size)
 
     def positions(self, *kinds):
-        return [note.position for note in self.notes if note.kind in kinds]
+        return [note.position for note in self.notes if note.kind in kinds and note.position > 0]
 
     def promises(self):
         return self.positions("ack", "end")
@@ -163,12 +168,12 @@ def make_systems(system, image):
         part.unlink()
 
 
-def record(build, folder, about):
-    """Run the job on a fresh file system over the recorder. Returns the Recording."""
-    base, disk, fuse, place = (folder / name for name in ("base.img", "disk.img", "fuse", "mnt"))
+def record(build, folder, about, base, task):
+    """Run power_life on the file systems of base over the recorder. task: its arguments before and after the place,
+    and the engine; it notes in new-notes. Returns what it said."""
+    disk, fuse, place = (folder / name for name in ("disk.img", "fuse", "mnt"))
     fuse.mkdir()
     place.mkdir()
-    make_systems(SYSTEMS[about["fs"]], base)
     copy(base, disk)
     recorder = subprocess.Popen(
         [build / "tests/power/power_recorder", disk, folder / "writes.log", folder / "page", fuse])
@@ -176,17 +181,38 @@ def record(build, folder, about):
         wait_for(recorder, fuse / "disk")
         with Mounted(about["fs"], fuse / "disk", place), open(folder / "life.log", "w", encoding="utf-8") as log:
             life = subprocess.run(
-                [build / "tests/power/power_life", "write", place, str(about["seed"]), about["engine"],
-                 str(about["rounds"]), folder / "notes", folder / "page"], stdout=log, stderr=log, check=False)
+                [build / "tests/power/power_life", task[0], place, str(about["seed"]), about["engine"], *task[1:],
+                 folder / "new-notes", folder / "page"], stdout=log, stderr=log, check=False)
     finally:
         again("fusermount3", "-u", fuse)
         recorder.wait(timeout=30)
     said = (folder / "life.log").read_text(errors="replace")
     if recorder.returncode != 0 or life.returncode != 0:
         sys.exit(f"{said}\npower_cut: {about}: the job that is to be recorded fails, or the recorder")
-    about["said"] = " ".join(line for line in said.splitlines() if line.startswith("failed writes"))
     disk.unlink()
+    about["said"] = " ".join(line for line in said.splitlines() if line.startswith("failed writes"))
     (folder / "about.json").write_text(json.dumps(about))
+
+
+def record_job(build, folder, about):
+    """Jobs on fresh file systems."""
+    make_systems(SYSTEMS[about["fs"]], folder / "base.img")
+    record(build, folder, about, folder / "base.img", ["write", str(about["rounds"])])
+    (folder / "new-notes").rename(folder / "notes")
+    return Recording(folder)
+
+
+def record_recovery(build, recording, cut, image, folder):
+    """What a cut has left is looked at and gone on with, and that is recorded in turn. What had been promised before
+    the cut is promised from the beginning."""
+    about = {**recording.about, "seed": recording.about["seed"] * 1000 + cut.number, "recovery": True}
+    folder.mkdir()
+    image.rename(folder / "base.img")
+    record(build, folder, about, folder / "base.img", ["check", str(cut.position), recording.folder / "notes"])
+    old = [line.split(None, 1) for line in (recording.folder / "notes").read_text().splitlines()]
+    (folder / "notes").write_text(
+        "".join(f"0 {rest}\n" for position, rest in old if int(position) <= cut.position) +
+        (folder / "new-notes").read_text())
     return Recording(folder)
 
 
@@ -201,7 +227,7 @@ class Cut:
         last = recording.notes[-1].position
         kind = about["at"] or self.rng.choices(list(PLACES), list(PLACES.values()))[0]
         if kind in ("ack", "end", "fault"):
-            self.position = self.rng.choice(recording.positions(kind) or recording.promises())
+            self.position = self.rng.choice(recording.positions(kind) or recording.promises() or [last])
         elif kind == "flush":
             self.position = self.rng.choices(recording.full, recording.weights)[0]
         else:
@@ -283,38 +309,62 @@ def check(build, recording, cut, image, place):
     return "" if done.returncode == 0 else (done.stdout + done.stderr).strip(), newer
 
 
+def cut_again(build, recording, cut, image, folder):
+    """Cut the recovery from a cut. Returns a tally."""
+    own = folder / "again"
+    tally = cut_all(build, record_recovery(build, recording, cut, image, own), range(AGAIN_CUT_CNT), own)
+    shutil.rmtree(own)
+    return tally
+
+
 def cut_all(build, recording, numbers, folder):
-    """Returns the numbers of the cuts that failed."""
+    """Returns a tally; what failed is said and kept."""
     about = recording.about
     place = folder / "mnt"
     place.mkdir(exist_ok=True)
     cuts = sorted((Cut(recording, number) for number in numbers), key=lambda cut: cut.position)
     disks = Disks(recording, folder)
+    tally = disks.tally
     failed = []
-    newer = 0
     for cut in cuts:
         image = folder / "cut.img"
         disks.make(cut, image)
+        goes_on = not about.get("recovery") and cut.number % AGAIN_EVERY == AGAIN_EVERY - 1
+        if goes_on:
+            copy(image, folder / "again.img")
         wrong, found = check(build, recording, cut, image, place)
         image.unlink()
-        newer += found
+        tally["newer"] += found
         if wrong:
             failed.append(cut.number)
             print(f"{about['fs']} {about['engine']}: seed {about['seed']}, cut {cut.number} behind {cut.position} "
                   f"events, chance {cut.chance}, torn {cut.torn}:\n{wrong}", flush=True)
             if len(failed) == FAILURE_CNT_MAX:
                 break
+        elif goes_on:
+            second = cut_again(build, recording, cut, folder / "again.img", folder)
+            tally["again"] += second["cuts"]
+            tally["wrong"] += second["wrong"]
     disks.stable.unlink()
-    tally = disks.tally
+    if failed:
+        keep(recording, failed)
+    tally["wrong"] += len(failed)
+    if not about.get("recovery"):
+        say(recording, tally)
+    return tally
+
+
+def say(recording, tally):
+    about = recording.about
     print(f"{about['fs']} {about['engine']}: seed {about['seed']}, {len(recording.events)} events, "
           f"{len(recording.flushes)} flushes, {len(recording.promises())} promises; {about['said']}; {tally['cuts']} "
-          f"cuts; behind the last flush {tally['lost']} writes lost, {tally['torn']} torn, {tally['kept']} kept; "
-          f"{newer} checkpoints found that nobody had been told of; {len(failed)} wrong", flush=True)
+          f"cuts, {tally['again']} of recoveries; behind the last flush {tally['lost']} writes lost, {tally['torn']} "
+          f"torn, {tally['kept']} kept; {tally['newer']} checkpoints found that nobody had been told of; "
+          f"{tally['wrong']} wrong", flush=True)
     # Where all is well it must have been hard enough.
-    if not failed and len(cuts) >= HARD_CUT_CNT and not about["at"] and 0 in (
-            tally["lost"], tally["torn"], tally["kept"], len(recording.positions("fault"))):
+    if tally["wrong"] == 0 and tally["cuts"] >= HARD_CUT_CNT and not about["at"] and 0 in (
+            tally["lost"], tally["torn"], tally["kept"], tally["again"], len(recording.positions("fault"))):
         sys.exit("power_cut: that was too easy: no write lost, torn or kept, or none that failed")
-    return failed
 
 
 def keep(recording, failed):
@@ -356,13 +406,13 @@ def main():
     args = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("power_cut: terminated"))  # what is mounted is unmounted
     scratch = os.environ.get("WEIR_POWER_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
-    cut_cnt = failed_cnt = 0
+    total = collections.Counter()
     with tempfile.TemporaryDirectory(prefix="weir-power-", dir=scratch) as name:
         folder = pathlib.Path(name)
         if args.replay:
             numbers = range(args.cuts) if args.cut is None else [args.cut]
-            failed = cut_all(args.build, Recording(args.replay), numbers, folder)
-            return 1 if failed else 0
+            tally = cut_all(args.build, Recording(args.replay), numbers, folder)
+            return 1 if tally["wrong"] else 0
         seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
         engines = [args.engine] if args.engine else ENGINES
         for system in [args.fs] if args.fs else SYSTEMS:
@@ -370,16 +420,11 @@ def main():
                 about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds, "at": args.at}
                 own = folder / f"{system}-{engine}"
                 own.mkdir()
-                recording = record(args.build, own, about)
                 count = args.cuts // len(engines) + (1 if i < args.cuts % len(engines) else 0)
-                failed = cut_all(args.build, recording, range(count), own)
-                if failed:
-                    keep(recording, failed)
-                cut_cnt += count
-                failed_cnt += len(failed)
+                total += cut_all(args.build, record_job(args.build, own, about), range(count), own)
                 shutil.rmtree(own)
-    print(f"power-cut: seed {seed}, {cut_cnt} cuts, {failed_cnt} wrong")
-    return 1 if failed_cnt else 0
+    print(f"power-cut: seed {seed}, {total['cuts']} cuts, {total['again']} of recoveries, {total['wrong']} wrong")
+    return 1 if total["wrong"] else 0
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 /* A job of a source, a two-phase file sink and the checkpoint store, on a disk whose power is cut.
  *
  *   power_life write PLACE SEED ENGINE ROUNDS NOTES PAGE
- *   power_life check PLACE SEED ENGINE CUT NOTES
+ *   power_life check PLACE SEED ENGINE CUT NOTES [NEW-NOTES PAGE]
  *
  * PLACE holds two file systems: out for outputs, ckpt for checkpoints.
  *
  * write runs job after job (a round each: its own directory of checkpoints, its own output), each
  * in several lives that end anywhere, and notes what was promised when. check looks at what a disk
  * holds whose power was cut behind CUT events, by the notes; then it goes on with the jobs to their
- * ends. Exits 0, or says what is wrong.
+ * ends, and where that is recorded in turn, it notes what it promises meanwhile. Exits 0, or says
+ * what is wrong.
  */
 #include "tests/power/power_notes.h"
 #include "tests/power/power_store.h"
@@ -374,9 +375,11 @@ check_manifests(struct job *job, uint64_t acked)
     weir_look_close(look);
 }
 
+/* With the state that was written under this id, by the last who did. */
 static void
-check_found(const struct job *job, const struct promise *promise)
+check_found(const struct job *job, const struct promise *promise, uint64_t cut)
 {
+    const struct note *written = NULL;
     uint64_t found = job->store.id;
     print_message("round %u: found checkpoint %" PRIu64 ", acknowledged %" PRIu64 ", tried %" PRIu64
                   "\n",
@@ -384,9 +387,14 @@ check_found(const struct job *job, const struct promise *promise)
     assert_in_range(found, promise->acked, promise->tried);
     for (uint32_t i = 0; found != 0 && i < job->notes->cnt; i++) {
         const struct note *n = &job->notes->kept[i];
-        if (n->kind == NOTE_TRY && n->round == job->round && n->checkpoint == found) {
-            assert_memory_equal(job->store.pos, n->pos, sizeof n->pos);
+        if (n->kind == NOTE_TRY && n->round == job->round && n->checkpoint == found &&
+            n->position <= cut) {
+            written = n;
         }
+    }
+    if (found != 0) {
+        assert_non_null(written);
+        assert_memory_equal(job->store.pos, written->pos, sizeof written->pos);
     }
 }
 
@@ -408,12 +416,14 @@ check_round(struct job *job, uint64_t seed_value, uint64_t cut, bool is_light)
     if (rc != 0) {
         fail_msg("a start fails: %d", blame(job, "start", rc));
     }
-    check_found(job, &promise);
+    check_found(job, &promise, cut);
+    note(job, NOTE_ACK, job->store.id);
     if (!promise.has_ended) {
         rc = run_life(job);
         if (rc != 0) {
             fail_msg("a life fails: %d", blame(job, "life", rc));
         }
+        note(job, NOTE_END, job->store.id);
         job->store.has_ended = true;
         check_output(job->place, &job->store, job->path);
     }
@@ -447,6 +457,7 @@ check(struct place *place, struct notes *notes, uint64_t seed_value, uint64_t cu
 /* Asserts want to be in a test. */
 static struct {
     char **args;
+    bool writes;
     struct notes notes;
 } told;
 
@@ -462,7 +473,7 @@ t_power_life(void **state)
     place.now_ns = weir_io_clock_ns(place.io);
     uint64_t seed_value = strtoull(args[3], NULL, 10);
     uint64_t number = strtoull(args[5], NULL, 10);
-    if (told.notes.file != NULL) {
+    if (told.writes) {
         assert_int_equal(write_rounds(&place, &told.notes, seed_value, (uint32_t)number), 0);
     } else {
         check(&place, &told.notes, seed_value, number);
@@ -470,17 +481,30 @@ t_power_life(void **state)
     weir_io_close(place.io);
 }
 
+static bool
+understand(int argc, char **argv)
+{
+    struct notes *notes = &told.notes;
+    told.args = argv;
+    if (argc < 7 || strlen(argv[2]) >= sizeof((struct place *)NULL)->dir) {
+        return false;
+    }
+    told.writes = strcmp(argv[1], "write") == 0;
+    if (told.writes) {
+        return argc == 8 && notes_open(notes, argv[6], argv[7]);
+    }
+    return strcmp(argv[1], "check") == 0 && notes_read(notes, argv[6]) &&
+           (argc == 7 || (argc == 9 && notes_open(notes, argv[7], argv[8])));
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(t_power_life)};
-    bool writes = argc == 8 && strcmp(argv[1], "write") == 0;
-    bool checks = argc == 7 && strcmp(argv[1], "check") == 0;
-    told.args = argv;
-    if ((!writes && !checks) || strlen(argv[2]) >= sizeof((struct place *)NULL)->dir ||
-        !(writes ? notes_open(&told.notes, argv[6], argv[7]) : notes_read(&told.notes, argv[6]))) {
-        (void)fprintf(stderr, "usage: power_life write PLACE SEED ENGINE ROUNDS NOTES PAGE\n"
-                              "       power_life check PLACE SEED ENGINE CUT NOTES\n");
+    if (!understand(argc, argv)) {
+        (void)fprintf(stderr,
+            "usage: power_life write PLACE SEED ENGINE ROUNDS NOTES PAGE\n"
+            "       power_life check PLACE SEED ENGINE CUT NOTES [NEW-NOTES PAGE]\n");
         return 2;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
