@@ -16,7 +16,7 @@ looks:
   - a start finds a checkpoint no older than the last one acknowledged, with the state that was written;
   - the job, run on from there to its end, leaves each row once.
 
-After every tenth cut all that is recorded in turn, and cut, too: a power cut while a power cut is recovered from.
+After some cuts all that is recorded in turn, and cut, too: a power cut while a power cut is recovered from.
 
 Each recording is another (its order follows from the disk and the machine); the cuts of a recording follow
 from the seed. What failed is kept in build/power-cut, with the command that does it again.
@@ -61,10 +61,9 @@ PARTS = ("out", "ckpt")
 PLACES = {"ack": 3, "end": 1, "fault": 2, "flush": 3, "any": 1}
 FAILURE_CNT_MAX = 5
 HARD_CUT_CNT = 50
-# After every so many cuts the recovery is recorded, and cut so often.
-AGAIN_EVERY = 10
-AGAIN_CUT_CNT = 5
+AGAIN_CUT_CNT = 5  # of a recovery
 CHECK_S = 120
+BUSY_TRY_CNT = 600  # of a tenth of a second: who looks through all mounts holds ours, too
 
 Event = collections.namedtuple("Event", "kind off size at")  # at: of its bytes in the log
 Note = collections.namedtuple("Note", "position kind")
@@ -80,7 +79,7 @@ def copy(source, to):
 
 def again(*command):
     """What may still be in use: until it succeeds."""
-    for _ in range(100):
+    for _ in range(BUSY_TRY_CNT):
         if subprocess.run([str(word) for word in command], check=False, capture_output=True).returncode == 0:
             return
         time.sleep(0.1)
@@ -205,7 +204,7 @@ def record_job(build, folder, about):
 def record_recovery(build, recording, cut, image, folder):
     """What a cut has left is looked at and gone on with, and that is recorded in turn. What had been promised before
     the cut is promised from the beginning."""
-    about = {**recording.about, "seed": recording.about["seed"] * 1000 + cut.number, "recovery": True}
+    about = {**recording.about, "seed": recording.about["seed"] * 1000 + cut.number, "again": 0}
     folder.mkdir()
     image.rename(folder / "base.img")
     record(build, folder, about, folder / "base.img", ["check", str(cut.position), recording.folder / "notes"])
@@ -312,12 +311,12 @@ def check(build, recording, cut, image, place):
 def cut_again(build, recording, cut, image, folder):
     """Cut the recovery from a cut. Returns a tally."""
     own = folder / "again"
-    tally = cut_all(build, record_recovery(build, recording, cut, image, own), range(AGAIN_CUT_CNT), own)
+    tally = cut_all(build, record_recovery(build, recording, cut, image, own), range(AGAIN_CUT_CNT), own, True)
     shutil.rmtree(own)
     return tally
 
 
-def cut_all(build, recording, numbers, folder):
+def cut_all(build, recording, numbers, folder, is_recovery=False):
     """Returns a tally; what failed is said and kept."""
     about = recording.about
     place = folder / "mnt"
@@ -329,7 +328,7 @@ def cut_all(build, recording, numbers, folder):
     for cut in cuts:
         image = folder / "cut.img"
         disks.make(cut, image)
-        goes_on = not about.get("recovery") and cut.number % AGAIN_EVERY == AGAIN_EVERY - 1
+        goes_on = about["again"] > 0 and cut.number % about["again"] == about["again"] - 1
         if goes_on:
             copy(image, folder / "again.img")
         wrong, found = check(build, recording, cut, image, place)
@@ -337,19 +336,19 @@ def cut_all(build, recording, numbers, folder):
         tally["newer"] += found
         if wrong:
             failed.append(cut.number)
+            tally["wrong"] += 1
             print(f"{about['fs']} {about['engine']}: seed {about['seed']}, cut {cut.number} behind {cut.position} "
                   f"events, chance {cut.chance}, torn {cut.torn}:\n{wrong}", flush=True)
-            if len(failed) == FAILURE_CNT_MAX:
-                break
         elif goes_on:
             second = cut_again(build, recording, cut, folder / "again.img", folder)
             tally["again"] += second["cuts"]
             tally["wrong"] += second["wrong"]
+        if tally["wrong"] >= FAILURE_CNT_MAX:
+            break
     disks.stable.unlink()
     if failed:
         keep(recording, failed)
-    tally["wrong"] += len(failed)
-    if not about.get("recovery"):
+    if not is_recovery:
         say(recording, tally)
     return tally
 
@@ -363,7 +362,7 @@ def say(recording, tally):
           f"{tally['wrong']} wrong", flush=True)
     # Where all is well it must have been hard enough.
     if tally["wrong"] == 0 and tally["cuts"] >= HARD_CUT_CNT and not about["at"] and 0 in (
-            tally["lost"], tally["torn"], tally["kept"], tally["again"], len(recording.positions("fault"))):
+            tally["lost"], tally["torn"], tally["kept"], len(recording.positions("fault"))):
         sys.exit("power_cut: that was too easy: no write lost, torn or kept, or none that failed")
 
 
@@ -396,6 +395,8 @@ def options():
     parser.add_argument("--engine", choices=ENGINES, help="only this one")
     parser.add_argument("--rounds", type=whole(1), default=12, help="jobs in a recording (12)")
     parser.add_argument("--at", choices=PLACES, help="only cuts behind an ack, an end, a fault; before a flush; any")
+    parser.add_argument("--again", type=whole(0), default=10, metavar="N",
+                        help="cut the recovery from every N-th cut again, five times (10; 0: none)")
     parser.add_argument("--seed", type=whole(0), help="of the job and of the cuts; another each time without")
     parser.add_argument("--replay", type=pathlib.Path, metavar="DIR", help="cut this recording again")
     parser.add_argument("--cut", type=whole(0), help="with --replay: only this cut")
@@ -417,7 +418,8 @@ def main():
         engines = [args.engine] if args.engine else ENGINES
         for system in [args.fs] if args.fs else SYSTEMS:
             for i, engine in enumerate(engines):
-                about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds, "at": args.at}
+                about = {"fs": system, "engine": engine, "seed": seed, "rounds": args.rounds, "at": args.at,
+                         "again": args.again}
                 own = folder / f"{system}-{engine}"
                 own.mkdir()
                 count = args.cuts // len(engines) + (1 if i < args.cuts % len(engines) else 0)
