@@ -91,6 +91,10 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
         false, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0
 
+/* gcc 12 takes a loop over columns of rows with texts for a pure function, though it stores through
+ * `to`, and drops the calls of it: the rows stay what they were. This says that it writes there. */
+#define WEIR_FUNCTION_WRITES(to) __asm__("" : : "r"(to) : "memory");
+
 #define WEIR_FILTER(name, in_type)                                                                 \
     static inline bool name##_row(const struct in_type *in, const char *heap);                     \
     /* The hot loop of the column layout: one byte a row, so that it vectorises. */                \
@@ -102,6 +106,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
             in_type##_load(base, cap, from + i, &row);                                             \
             mask[i] = name##_row(&row, heap);                                                      \
         }                                                                                          \
+        WEIR_FUNCTION_WRITES(mask)                                                                 \
     }                                                                                              \
     static int64_t name##_process(struct weir_operator *op, uint32_t input,                        \
         const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns)       \
@@ -194,6 +199,7 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
             name##_row(&row, heap, &made);                                                         \
             out_type##_store(to, to_cap, i, &made);                                                \
         }                                                                                          \
+        WEIR_FUNCTION_WRITES(to)                                                                   \
     }                                                                                              \
     static int64_t name##_process(struct weir_operator *op, uint32_t input,                        \
         const struct weir_view *view, uint32_t cursor, struct weir_out *out, int64_t now_ns)       \
