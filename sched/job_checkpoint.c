@@ -94,18 +94,57 @@ deliver(struct weir_job_checkpoint *cp, struct cp_stage *stage)
     }
 }
 
-static void
-post_members(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out,
-    enum weir_task_letter kind, uint8_t part)
+static struct weir_mark
+mark_of(const struct weir_coordinator_out *out)
 {
-    const struct weir_mark mark = {.id = out->id,
+    return (struct weir_mark){.id = out->id,
         .trigger_ns = out->triggered_ns,
         .kind = out->request.stop == WEIR_CHECKPOINT_SUSPEND          ? WEIR_MARK_STOP
                 : out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT ? WEIR_MARK_SAVEPOINT
                                                                       : WEIR_MARK_PERIODIC};
+}
+
+/* To all whose ack is needed. */
+static void
+post_members(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out,
+    enum weir_task_letter kind)
+{
+    const struct weir_mark mark = mark_of(out);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        if ((out->member[s].part & part) != 0) {
+        if ((out->member[s].part & WEIR_MEMBER_ACK) != 0) {
             post(cp, s, kind, &mark);
+        }
+    }
+}
+
+static bool
+has_source(const struct weir_job_checkpoint *cp, uint32_t s)
+{
+    const struct weir_plan_stage *stage = &cp->job->plan->stages[s];
+    for (uint32_t k = 0; k < stage->operator_cnt; k++) {
+        if (cp->job->plan->graph->operators[stage->operators[k]].kind == WEIR_PLAN_SOURCE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Beside tasks without running producers: those that have sources beside their inputs, for these
+ * get no barrier else; and, where some task waits for its last checkpoint, all, for its outputs
+ * have ended and bring none. */
+static void
+trigger_members(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
+{
+    const struct weir_mark mark = mark_of(out);
+    bool some_wait = false;
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        some_wait |= cp->stage[s].waits && !cp->stage[s].has_ended;
+    }
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        uint8_t part = out->member[s].part;
+        bool needs_ack = (part & WEIR_MEMBER_ACK) != 0;
+        if (needs_ack && ((part & WEIR_MEMBER_TRIGGER) != 0 || some_wait || has_source(cp, s))) {
+            post(cp, s, WEIR_TASK_TRIGGER, &mark);
         }
     }
 }
@@ -154,7 +193,7 @@ static void
 aborted(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
 {
     struct cp_flight *flight = weir_job_checkpoint_flight(cp, out->id);
-    post_members(cp, out, WEIR_TASK_ABORT, WEIR_MEMBER_ACK);
+    post_members(cp, out, WEIR_TASK_ABORT);
     drop_all(cp, out->id);
     if (flight != NULL) {
         flight->id = 0;
@@ -236,7 +275,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
         switch (out.kind) {
         case WEIR_COORDINATOR_TRIGGER:
             flight_begin(cp, &out);
-            post_members(cp, &out, WEIR_TASK_TRIGGER, WEIR_MEMBER_TRIGGER);
+            trigger_members(cp, &out);
             break;
         case WEIR_COORDINATOR_ABORT:
             aborted(cp, &out);
@@ -246,7 +285,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
             break;
         case WEIR_COORDINATOR_NOTIFY:
             cp->notified_id = out.id;
-            post_members(cp, &out, WEIR_TASK_NOTIFY, WEIR_MEMBER_ACK);
+            post_members(cp, &out, WEIR_TASK_NOTIFY);
             break;
         case WEIR_COORDINATOR_DROP:
             drop_all(cp, out.id);
@@ -616,7 +655,7 @@ has_pages(const struct weir_job *job)
 int
 weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_checkpoint)
 {
-    const struct weir_io_config io = {.kind = (enum weir_io_kind)job->options.io_kind};
+    const struct weir_io_config io = weir_job_io(job);
     struct weir_job_checkpoint *cp = calloc(1, sizeof *cp);
     if (cp == NULL) {
         return weir_err_push(WEIR_ENOMEM, "checkpoints of job %s", job->env->job_name);

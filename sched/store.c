@@ -258,10 +258,17 @@ weir_store_tidy(struct weir_store *store)
     weir_relay_start(&store->relay, store->config.io, first);
 }
 
+/* Whoever waits for io between two polls finds some under way: a file is asked for at once. */
 int
 weir_store_poll(struct weir_store *store)
 {
-    if (store->reads) {
+    for (;;) {
+        if (!store->reads) {
+            int status = weir_relay_poll(&store->relay);
+            if (!store->reads) {
+                return status;
+            }
+        }
         int err = weir_snapshot_read_poll(store->reader);
         if (err == WEIR_RELAY_BUSY) {
             return err;
@@ -270,8 +277,6 @@ weir_store_poll(struct weir_store *store)
         store->err = err;
         weir_relay_start(&store->relay, store->config.io, weir_store_checked_step);
     }
-    int status = weir_relay_poll(&store->relay);
-    return store->reads ? WEIR_RELAY_BUSY : status;
 }
 
 uint64_t

@@ -216,6 +216,28 @@ make_dir(struct sink *sink, const char *path)
     return 0;
 }
 
+/* The directory's own name is durable: a power cut would else take all that is in it. Done whoever
+ * made it, for who did may have died before this. A parent that may not be read is left alone. */
+static int
+sync_parent(struct sink *sink, const char *path)
+{
+    size_t bytes = strlen(path);
+    while (bytes > 0 && path[bytes - 1] == '/') {
+        bytes--;
+    }
+    while (bytes > 0 && path[bytes - 1] != '/') {
+        bytes--;
+    }
+    memcpy(sink->path, bytes > 0 ? path : ".", bytes > 0 ? bytes : 1);
+    sink->path[bytes > 0 ? bytes : 1] = '\0';
+    int rc = sync_dir(sink, sink->path);
+    if (rc != 0 && sink->op.verb == WEIR_IO_OPEN && sink->op.errnum == EACCES) {
+        weir_err_clear();
+        return 0;
+    }
+    return rc;
+}
+
 static int64_t
 unlink_at(struct sink *sink, int32_t dir, const char *name, uint32_t flags)
 {
@@ -464,6 +486,7 @@ weir_file_sink_txn_open(struct sink *sink)
     memcpy(txn->out, sink->dir, sizeof txn->out);
     weir_file_sink_txn_pending_dir(sink, txn->gen, sink->dir);
     int rc = make_dir(sink, txn->out);
+    rc = rc != 0 ? rc : sync_parent(sink, txn->out);
     if (rc == 0 && sink->env->subtask_idx == 0) {
         rc = weir_file_sink_lock(sink, txn->out, &txn->out_handle);
     } else if (rc == 0) {

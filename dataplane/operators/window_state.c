@@ -186,8 +186,10 @@ queue_add(struct window_panes *panes, uint32_t pane, bool is_front)
     return 0;
 }
 
+/* is_dealt: with another number of subtasks, a pane may have had all its keys elsewhere. */
 static int
-pane_restore(struct window_self *self, const struct weir_operator *op, const struct item *item)
+pane_restore(struct window_self *self, const struct weir_operator *op, const struct item *item,
+    bool is_dealt)
 {
     struct window_panes *panes = &self->panes;
     const struct weir_table_spec spec = weir_window_pane_spec(self);
@@ -202,7 +204,8 @@ pane_restore(struct window_self *self, const struct weir_operator *op, const str
     if (err != 0) {
         return err < 0 ? err : 0;
     }
-    err = weir_state_find(op, WINDOW_STATE_PANES, &spec, ns, &table);
+    err = is_dealt ? weir_state_take(op, WINDOW_STATE_PANES, &spec, ns, &table)
+                   : weir_state_find(op, WINDOW_STATE_PANES, &spec, ns, &table);
     if (err == 0 && table == NULL) {
         err = weir_err_push(WEIR_EDATA, "the state pages lack the pane of windows [%lld, %lld]",
             (long long)item->enter, (long long)item->leave);
@@ -233,7 +236,7 @@ panes_restore(struct weir_operator *op, const struct weir_parts_reader *parts, u
         struct item item;
         int err = weir_part_get(&part, &item, sizeof item);
         err = err < 0 ? err : weir_part_end(&part);
-        err = err < 0 ? err : pane_restore(op->self, op, &item);
+        err = err < 0 ? err : pane_restore(op->self, op, &item, list.is_union);
         if (err < 0) {
             return err;
         }
