@@ -43,49 +43,13 @@ is_net(const struct weir_io_op *op)
            op->verb == WEIR_IO_ACCEPT || op->verb == WEIR_IO_RECV || op->verb == WEIR_IO_SEND;
 }
 
-/* Returns the errno of the fault that is due for this verb, or 0. */
-static int
-draw_fault(struct weir_sim *world, uint32_t verb)
-{
-    for (uint32_t i = 0; i < SIM_FAULT_CNT_MAX; i++) {
-        struct sim_fault *fault = &world->faults[i];
-        if (fault->errnum == 0 || fault->verb != verb) {
-            continue;
-        }
-        if (fault->skip_cnt > 0) {
-            fault->skip_cnt--;
-            continue;
-        }
-        int errnum = fault->errnum;
-        fault->errnum = 0;
-        return errnum;
-    }
-    return 0;
-}
-
-static int64_t
-run(struct weir_sim *world, struct weir_io_op *op)
-{
-    int errnum = draw_fault(world, op->verb);
-    if (errnum != 0) {
-        return -errnum;
-    }
-    if (op->verb == WEIR_IO_CLOSE) {
-        struct sim_handle *handle = weir_sim_handle_of(world, op->file);
-        if (handle != NULL && handle->kind != SIM_FILE) {
-            weir_sim_net_close(world, op->file);
-            return 0;
-        }
-    }
-    return is_net(op) ? weir_sim_net(world, op) : weir_sim_disk(world, op);
-}
-
 static void
 sim_submit(struct weir_io *io, struct weir_io_op *op)
 {
     struct weir_sim *world = sim_of(io)->world;
     uint64_t latency_ns = 1 + weir_rng_below(&world->rng, (uint64_t)world->config.latency_ns_max);
-    op->priv[0] = (uint64_t)(weir_max_i64(world->now_ns, io->now_ns) + (int64_t)latency_ns);
+    int64_t now_ns = weir_max_i64(world->now_ns, io->now_ns);
+    op->priv[0] = (uint64_t)(now_ns + (int64_t)latency_ns + weir_sim_late_ns(world, op));
     op->priv[1] = weir_rng_u64(&world->rng);
 }
 
@@ -126,7 +90,7 @@ run_canceled(struct weir_sim *world, struct weir_io_op *op)
     if (waits || weir_rng_chance(&world->rng, 1, 2)) {
         return -ECANCELED;
     }
-    return run(world, op);
+    return weir_sim_do(world, op);
 }
 
 /* What is submitted from a done_fn is due later than now, so this ends. */
@@ -144,17 +108,23 @@ sim_poll(struct weir_io *io)
         bool is_dead = sim_of(io)->life != world->life;
         int64_t res = is_dead         ? -ECANCELED
                       : op->canceling ? run_canceled(world, op)
-                                      : run(world, op);
+                                      : weir_sim_do(world, op);
         weir_io_finish(io, op, res);
     }
 }
 
+/* Who waits has nothing else to do: time goes on to what happens next. */
 static void
 sim_wait(struct weir_io *io, int64_t timeout_ns, int event_fd)
 {
-    (void)io;
-    (void)timeout_ns;
+    int64_t due_ns;
+    struct weir_sim *world = sim_of(io)->world;
+    int64_t now_ns = weir_max_i64(world->now_ns, io->now_ns);
     (void)event_fd;
+    (void)first_due(io, &due_ns); /* the time is all that is asked */
+    int64_t end_ns = timeout_ns < 0 ? INT64_MAX : weir_add_sat(now_ns, timeout_ns);
+    int64_t to_ns = weir_min_i64(due_ns, end_ns);
+    world->now_ns = to_ns == INT64_MAX ? now_ns : weir_max_i64(now_ns, to_ns);
 }
 
 static void
@@ -268,6 +238,8 @@ weir_sim_open(const struct weir_sim_config *config, struct weir_sim **ret_world)
     world->files[0].is_linked = true;
     world->files[0].is_dir = true;
     world->files[0].is_durable = true;
+    weir_sim_set_path(&world->files[0], "");
+    world->file_end = 1;
     int err = make_std(world);
     if (err != 0) {
         weir_sim_close(world);
@@ -286,7 +258,10 @@ weir_sim_close(struct weir_sim *world)
     for (uint32_t i = 0; i < SIM_HANDLE_CNT_MAX; i++) {
         free(world->handles[i].inbox);
     }
-    for (uint32_t i = 0; i < SIM_FILE_CNT_MAX; i++) {
+    for (uint32_t i = 0; i < SIM_MEND_CNT_MAX; i++) {
+        free(world->mends[i].good);
+    }
+    for (uint32_t i = 0; i < world->file_end; i++) {
         if (world->files[i].base != NULL) {
             (void)munmap(world->files[i].base, SIM_FILE_BYTES_MAX); /* our own mapping */
         }
@@ -352,19 +327,6 @@ weir_sim_deny(struct weir_sim *world, const char *path)
     }
     WEIR_CHECK(file != NULL, "no simulated file %s", path);
     file->is_denied = true;
-}
-
-void
-weir_sim_fault(struct weir_sim *world, enum weir_io_verb verb, uint32_t skip_cnt, int errnum)
-{
-    for (uint32_t i = 0; i < SIM_FAULT_CNT_MAX; i++) {
-        if (world->faults[i].errnum == 0) {
-            world->faults[i] =
-                (struct sim_fault){.verb = verb, .skip_cnt = skip_cnt, .errnum = errnum};
-            return;
-        }
-    }
-    WEIR_CHECK(false, "over %d faults wait", SIM_FAULT_CNT_MAX);
 }
 
 struct sim_handle *

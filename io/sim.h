@@ -9,9 +9,11 @@
  * Paths are absolute or relative to "/"; handles 0 to 2 are the files /dev/stdin, /dev/stdout and
  * /dev/stderr. It has no symbolic links and no permissions but weir_sim_deny. What was written
  * counts as durable, unless config.cuts_power keeps apart what was synced: then weir_sim_cut_power
- * leaves the disk as a power cut may.
+ * leaves the disk as a power cut may. What else goes wrong is asked for, one by one:
+ * weir_sim_trouble.
  *
- * Limits: 256 files of up to 1 GiB (reserved, not taken), 256 handles, 64 KiB in flight per socket.
+ * Limits: 2048 files of up to 1 GiB (reserved, not taken), 1024 handles, 64 KiB in flight per
+ *         socket.
  */
 #ifndef WEIR_IO_SIM_H
 #define WEIR_IO_SIM_H
@@ -27,7 +29,9 @@ struct weir_sim_config {
     int64_t latency_ns_max; /* operations take [1, latency_ns_max]; 0 means 100 us */
     uint64_t disk_bytes; /* room for all files; 0 means no limit but the files' own */
     uint32_t short_ppm; /* reads, writes, receives, sends cut short, per million */
-    bool cuts_power; /* tell what is durable from what is not; directories are not renamed then */
+    /* Tell what is durable from what is not. Renaming a directory is durable at once then, as far
+     * as the directory was. */
+    bool cuts_power;
 };
 
 /* weir_sim_open - an empty world; allocates. weir_sim_close - after the last io on it was
@@ -50,6 +54,46 @@ WEIR_API void weir_sim_deny(struct weir_sim *world, const char *path);
  */
 WEIR_API void
 weir_sim_fault(struct weir_sim *world, enum weir_io_verb verb, uint32_t skip_cnt, int errnum);
+
+enum weir_sim_trouble_kind {
+    WEIR_SIM_ERROR, /* the operation fails with errnum and has no effect */
+    WEIR_SIM_LATE, /* it takes late_ns longer */
+    WEIR_SIM_SYNC_LOST, /* a sync fails, what was pending is lost, and later syncs succeed */
+    WEIR_SIM_LOST, /* a write says that it is done, and is not */
+    WEIR_SIM_ASTRAY, /* a write says that it is done, and has hit another place of the file */
+    WEIR_SIM_FLIP, /* a read returns a bit that is not there */
+    WEIR_SIM_KILL, /* the process dies with the operation, which may have taken effect */
+    WEIR_SIM_TROUBLE_KIND_CNT
+};
+
+struct weir_sim_trouble {
+    enum weir_sim_trouble_kind kind;
+    uint32_t verb; /* enum weir_io_verb; for what has one of its own: it stands in the kind */
+    uint32_t skip_cnt; /* operations like it that go well first */
+    int errnum;
+    int64_t late_ns;
+    const char *under; /* only files with this prefix; NULL: any. Copied */
+};
+
+/* weir_sim_trouble - it happens once, at the operation that it fits.
+ *
+ * Limits: 16 wait at a time, weir_sim_fault's among them; false: there is no room.
+ */
+WEIR_API bool weir_sim_trouble(struct weir_sim *world, const struct weir_sim_trouble *trouble);
+/* weir_sim_trouble_cnt - how many have happened. weir_sim_trouble_clear - none waits. */
+WEIR_API uint64_t weir_sim_trouble_cnt(const struct weir_sim *world);
+WEIR_API void weir_sim_trouble_clear(struct weir_sim *world);
+/* weir_sim_mend - put back what writes that were lost or went astray should have left, as from a
+ * mirror; returns how many. */
+WEIR_API uint32_t weir_sim_mend(struct weir_sim *world);
+/* weir_sim_life - how often all have died: an io is dead when it is of an earlier life. */
+WEIR_API uint32_t weir_sim_life(const struct weir_sim *world);
+/* weir_sim_now_ns - how far its clock is. */
+WEIR_API int64_t weir_sim_now_ns(const struct weir_sim *world);
+/* weir_sim_path_at - the name of file idx, NULL where there is none; idx below
+ * weir_sim_path_end. */
+WEIR_API const char *weir_sim_path_at(const struct weir_sim *world, uint32_t idx);
+WEIR_API uint32_t weir_sim_path_end(const struct weir_sim *world);
 
 /* weir_sim_cut_power - the host dies and starts again: under config.cuts_power the disk is left in
  * a state, drawn from seed, that a file system may leave.

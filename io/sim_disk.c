@@ -56,12 +56,31 @@ weir_sim_path(struct weir_sim *world, int32_t dir, const char *path, char *ret_p
     return 0;
 }
 
+static uint32_t
+hash_of(const char *path)
+{
+    uint32_t hash = 0;
+    for (; *path != '\0'; path++) {
+        hash = hash * 31 + (uint8_t)*path;
+    }
+    return hash;
+}
+
+void
+weir_sim_set_path(struct sim_file *file, const char *path)
+{
+    memmove(file->path, path, strlen(path) + 1);
+    file->name_hash = hash_of(file->path);
+}
+
 struct sim_file *
 weir_sim_file_find(struct weir_sim *world, const char *path)
 {
-    for (uint32_t i = 0; i < SIM_FILE_CNT_MAX; i++) {
+    uint32_t hash = hash_of(path);
+    for (uint32_t i = 0; i < world->file_end; i++) {
         struct sim_file *file = &world->files[i];
-        if (file->is_used && file->is_linked && strcmp(file->path, path) == 0) {
+        if (file->name_hash == hash && file->is_used && file->is_linked &&
+            strcmp(file->path, path) == 0) {
             return file;
         }
     }
@@ -110,13 +129,16 @@ weir_sim_file_make(
     if (base == MAP_FAILED || durable == MAP_FAILED) {
         return -ENOMEM;
     }
+    uint32_t idx = (uint32_t)(file - world->files);
+    world->file_end = idx < world->file_end ? world->file_end : idx + 1;
     *file = (struct sim_file){.is_used = true,
+        .serial = ++world->serial_next,
         .is_linked = true,
         .is_dir = is_dir,
         .base = base,
         .durable = durable,
         .mtime_ns = world->now_ns};
-    memcpy(file->path, path, strlen(path) + 1);
+    weir_sim_set_path(file, path);
     *ret_file = file;
     return 0;
 }
@@ -306,7 +328,7 @@ disk_list(struct weir_sim *world, struct weir_io_op *op, struct sim_handle *hand
     const char *dir = handle->file->path;
     size_t dir_bytes = strlen(dir);
     uint64_t used = 0;
-    for (; handle->pos < SIM_FILE_CNT_MAX; handle->pos++) {
+    for (; handle->pos < world->file_end; handle->pos++) {
         const struct sim_file *file = &world->files[handle->pos];
         const char *name = file->path + dir_bytes + 1;
         if (!file->is_used || !file->is_linked || strncmp(file->path, dir, dir_bytes) != 0 ||
@@ -329,7 +351,7 @@ static bool
 has_children(struct weir_sim *world, const struct sim_file *dir)
 {
     size_t bytes = strlen(dir->path);
-    for (uint32_t i = 0; i < SIM_FILE_CNT_MAX; i++) {
+    for (uint32_t i = 0; i < world->file_end; i++) {
         const struct sim_file *file = &world->files[i];
         if (file->is_used && file->is_linked && strncmp(file->path, dir->path, bytes) == 0 &&
             file->path[bytes] == '/') {
@@ -352,6 +374,19 @@ disk_unlink(struct weir_sim *world, struct weir_io_op *op, struct sim_file *file
     file->is_linked = false;
     weir_sim_file_drop(world, file);
     return 0;
+}
+
+/* Returns false where the two together are too long. */
+static bool
+put_behind(char *path, const char *head, const char *tail)
+{
+    size_t bytes = strlen(head);
+    if (bytes + strlen(tail) >= SIM_PATH_BYTES) {
+        return false;
+    }
+    memcpy(path, head, bytes);
+    memcpy(path + bytes, tail, strlen(tail) + 1);
+    return true;
 }
 
 /* Moves one file, or a directory with all that is below it. */
@@ -381,21 +416,24 @@ disk_rename(struct weir_sim *world, struct weir_io_op *op, struct sim_file *file
     char from[SIM_PATH_BYTES];
     memcpy(from, file->path, sizeof from);
     size_t from_bytes = strlen(from);
-    for (uint32_t i = 0; i < SIM_FILE_CNT_MAX; i++) {
+    bool is_dir = file->is_dir;
+    for (uint32_t i = 0; i < world->file_end; i++) {
         struct sim_file *moved = &world->files[i];
         bool is_below = strncmp(moved->path, from, from_bytes) == 0 &&
                         (moved->path[from_bytes] == '/' || moved->path[from_bytes] == '\0');
         if (!moved->is_used || !moved->is_linked || !is_below) {
             continue;
         }
-        char tail[SIM_PATH_BYTES];
-        weir_sim_power_moved(moved);
-        memcpy(tail, moved->path + from_bytes, strlen(moved->path + from_bytes) + 1);
-        if (strlen(to) + strlen(tail) >= SIM_PATH_BYTES) {
+        char path[SIM_PATH_BYTES];
+        if (!put_behind(path, to, moved->path + from_bytes)) {
             return -ENAMETOOLONG;
         }
-        memcpy(moved->path, to, strlen(to));
-        memcpy(moved->path + strlen(to), tail, strlen(tail) + 1);
+        if (is_dir) {
+            weir_sim_power_moved_dir(moved, from, to);
+        } else {
+            weir_sim_power_moved(moved);
+        }
+        weir_sim_set_path(moved, path);
     }
     return 0;
 }

@@ -14,7 +14,7 @@
 static void
 sync_contents(struct sim_file *file)
 {
-    if (file->durable == NULL) {
+    if (file->durable == NULL || file->is_unsyncable) {
         return;
     }
     if (file->durable_bytes > file->bytes) {
@@ -51,7 +51,7 @@ weir_sim_power_sync(struct weir_sim *world, struct sim_file *file)
         sync_contents(file);
         return;
     }
-    for (uint32_t i = 1; i < SIM_FILE_CNT_MAX; i++) {
+    for (uint32_t i = 1; i < world->file_end; i++) {
         struct sim_file *child = &world->files[i];
         bool was_in = child->is_durable && is_in(child->durable_path, file);
         if (child->is_used && (was_in || is_in(child->path, file))) {
@@ -73,6 +73,26 @@ void
 weir_sim_power_moved(struct sim_file *file)
 {
     memcpy(file->middle_path, file->path, sizeof file->path);
+}
+
+static void
+move_name(char path[SIM_PATH_BYTES], const char *from, const char *to)
+{
+    size_t bytes = strlen(from);
+    char tail[SIM_PATH_BYTES];
+    bool is_below = strncmp(path, from, bytes) == 0 && (path[bytes] == '/' || path[bytes] == '\0');
+    if (is_below && strlen(to) + strlen(path + bytes) < SIM_PATH_BYTES) {
+        memcpy(tail, path + bytes, strlen(path + bytes) + 1);
+        memcpy(path, to, strlen(to));
+        memcpy(path + strlen(to), tail, strlen(tail) + 1);
+    }
+}
+
+void
+weir_sim_power_moved_dir(struct sim_file *file, const char *from, const char *to)
+{
+    move_name(file->durable_path, from, to);
+    move_name(file->middle_path, from, to);
 }
 
 void
@@ -129,7 +149,7 @@ settle_name(struct weir_sim *world, struct sim_file *file, const char *name)
     file->is_linked = name != NULL && !is_taken(world, file, name);
     file->is_durable = file->is_linked;
     if (file->is_linked && name != file->path) {
-        memmove(file->path, name, SIM_PATH_BYTES);
+        weir_sim_set_path(file, name);
     }
     memcpy(file->durable_path, file->path, sizeof file->path);
     file->middle_path[0] = '\0';
@@ -157,6 +177,7 @@ settle_contents(struct sim_file *file, struct weir_rng *rng, uint64_t keep)
         memset(file->base + bytes, 0, longer - bytes);
     }
     file->bytes = bytes;
+    file->is_unsyncable = false;
     sync_contents(file);
 }
 
@@ -166,7 +187,7 @@ drop_orphans(struct weir_sim *world)
 {
     for (bool found = true; found;) {
         found = false;
-        for (uint32_t i = 1; i < SIM_FILE_CNT_MAX; i++) {
+        for (uint32_t i = 1; i < world->file_end; i++) {
             struct sim_file *file = &world->files[i];
             char parent[SIM_PATH_BYTES];
             if (!file->is_used || !file->is_linked) {
@@ -195,7 +216,7 @@ weir_sim_cut_power(struct weir_sim *world, uint64_t seed)
     /* Nothing, a quarter, half... of what was pending got through: the ends are drawn, too. */
     uint64_t keep_names = weir_rng_below(&rng, 5) * 25;
     uint64_t keep_sectors = weir_rng_below(&rng, 5) * 25;
-    for (uint32_t i = 1; i < SIM_FILE_CNT_MAX; i++) {
+    for (uint32_t i = 1; i < world->file_end; i++) {
         struct sim_file *file = &world->files[i];
         if (!file->is_used) {
             continue;
@@ -207,7 +228,7 @@ weir_sim_cut_power(struct weir_sim *world, uint64_t seed)
     }
     drop_orphans(world);
     world->used_bytes = 0;
-    for (uint32_t i = 1; i < SIM_FILE_CNT_MAX; i++) {
+    for (uint32_t i = 1; i < world->file_end; i++) {
         struct sim_file *file = &world->files[i];
         if (file->is_used && !file->is_linked && file->handle_cnt == 0) {
             file->bytes = 0;

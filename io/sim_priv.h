@@ -7,17 +7,21 @@
 #include "io/back.h"
 #include "io/sim.h"
 
-#define SIM_FILE_CNT_MAX 256
+#define SIM_FILE_CNT_MAX 2048
 #define SIM_FILE_BYTES_MAX WEIR_GIB
-#define SIM_HANDLE_CNT_MAX 256
+#define SIM_HANDLE_CNT_MAX 1024
 #define SIM_PATH_BYTES 256
 #define SIM_FAULT_CNT_MAX 16
+#define SIM_MEND_CNT_MAX 32
 #define SIM_BACKLOG_CNT_MAX 16
 #define SIM_INBOX_BYTES (64 * WEIR_KIB)
 
 struct sim_file {
     char path[SIM_PATH_BYTES]; /* absolute, without a trailing slash; "" is the root */
     bool is_used;
+    uint32_t name_hash; /* of path, so that few are compared */
+    uint64_t serial; /* no other file of the world ever had it */
+    bool is_unsyncable; /* a sync failed: what was pending is lost, though later ones succeed */
     bool is_linked; /* has its name: false once removed while open */
     bool is_dir;
     bool is_denied;
@@ -51,9 +55,18 @@ struct sim_handle {
 };
 
 struct sim_fault {
-    uint32_t verb;
-    uint32_t skip_cnt;
-    int errnum; /* 0: the place is free */
+    bool is_used;
+    struct weir_sim_trouble trouble;
+    char under[SIM_PATH_BYTES];
+};
+
+/* What stands where a write went astray or was lost, and what should. */
+struct sim_mend {
+    struct sim_file *file; /* NULL: the place is free */
+    uint64_t serial; /* of the file, whose place may be another's by now */
+    uint64_t off;
+    uint64_t bytes;
+    char *good;
 };
 
 struct weir_sim {
@@ -63,6 +76,10 @@ struct weir_sim {
     uint32_t port_next;
     uint32_t life; /* an io of an earlier life is dead */
     uint64_t used_bytes;
+    uint32_t file_end; /* files from here on were never used */
+    uint64_t serial_next;
+    uint64_t trouble_cnt; /* that happened */
+    struct sim_mend mends[SIM_MEND_CNT_MAX];
     struct sim_file files[SIM_FILE_CNT_MAX];
     struct sim_handle handles[SIM_HANDLE_CNT_MAX];
     struct sim_fault faults[SIM_FAULT_CNT_MAX];
@@ -87,7 +104,16 @@ void weir_sim_net_close(struct weir_sim *world, int32_t handle);
 void weir_sim_power_sync(struct weir_sim *world, struct sim_file *file);
 void weir_sim_power_harden(struct weir_sim *world, struct sim_file *file);
 void weir_sim_power_moved(struct sim_file *file);
+/* A directory above it, or it itself, has another name, durably as far as it was durable. */
+void weir_sim_power_moved_dir(struct sim_file *file, const char *from, const char *to);
 char *weir_sim_map_bytes(void);
+
+/* weir_sim_do - do op, with what is in store for it. weir_sim_late_ns - how much longer it
+ * takes. */
+int64_t weir_sim_do(struct weir_sim *world, struct weir_io_op *op);
+int64_t weir_sim_late_ns(struct weir_sim *world, const struct weir_io_op *op);
+/* weir_sim_set_path - the file has this name now. */
+void weir_sim_set_path(struct sim_file *file, const char *path);
 
 /* weir_sim_cut - how much of bytes moves this time: all, or fewer by the world's draw. */
 uint64_t weir_sim_cut(struct weir_sim *world, uint64_t bytes);

@@ -21,6 +21,7 @@
 #include "sched/core.h"
 #include "sched/graph.h"
 #include "sched/plan.h"
+#include "sched/poller.h"
 
 struct weir_io;
 struct weir_job;
@@ -69,7 +70,17 @@ struct weir_job_restore_options {
     void *progress_arg;
 };
 
+/* The world in memory that a job of the seeded poller may live in: its disk, its time, and who
+ * looks at it. */
+struct weir_job_world {
+    struct weir_sim *sim;
+    int64_t start_ns;
+    weir_poller_seen_fn *seen_fn; /* or NULL */
+    void *seen_arg;
+};
+
 struct weir_job_options {
+    const struct weir_job_world *world; /* NULL: the host's; borrowed until the job is deleted */
     struct weir_job_checkpoint_options checkpoints;
     struct weir_job_restore_options restore;
     enum weir_job_poller poller;

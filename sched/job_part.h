@@ -6,6 +6,7 @@
 #include "dataplane/arena.h"
 #include "dataplane/partition.h"
 #include "io/buf.h"
+#include "io/io.h"
 #include "sched/job.h"
 
 #define JOB_FALLBACK_CNT_MAX 32
@@ -77,6 +78,8 @@ void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 void weir_job_wake_all(struct weir_job *job);
 /* weir_job_wake_stage - a letter was left for the task of a stage. */
 void weir_job_wake_stage(struct weir_job *job, uint32_t stage);
+/* weir_job_io - what an io of the job is opened with. */
+struct weir_io_config weir_job_io(const struct weir_job *job);
 /* weir_job_clock - of the cores; NULL under the seeded poller. */
 const struct weir_clock *weir_job_clock(const struct weir_job *job);
 /* weir_job_pin_keeper - the calling thread keeps to the cores of what is no task. */

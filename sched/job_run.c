@@ -140,7 +140,8 @@ run_seeded(struct weir_job *job)
         .is_over_fn = checkpoints_are_over,
         .io = job->checkpoint != NULL ? weir_job_checkpoint_io(job->checkpoint) : NULL,
     };
-    const struct weir_poller_conf conf = {
+    const struct weir_job_world *world = job->options.world;
+    struct weir_poller_conf conf = {
         .seed = job->options.seed,
         .tasks = tasks,
         .task_cnt = job->plan->stage_cnt,
@@ -149,10 +150,15 @@ run_seeded(struct weir_job *job)
         .ended_fn = task_ended,
         .arg = job,
         .side = job->checkpoint != NULL ? &side : NULL,
+        .seen_fn = world != NULL ? world->seen_fn : NULL,
+        .seen_arg = world != NULL ? world->seen_arg : NULL,
     };
     int rc = weir_io_start(job->core[0].io);
     if (rc == 0 && job->checkpoint != NULL) {
-        rc = weir_job_checkpoint_begin(job->checkpoint, 0);
+        rc = weir_job_checkpoint_begin(job->checkpoint, world != NULL ? world->start_ns : 0);
+    }
+    if (rc == 0 && world != NULL) {
+        conf.start_ns = weir_max_i64(world->start_ns, weir_io_clock_ns(job->core[0].io));
     }
     if (rc == 0) {
         rc = weir_poller_run(&conf);

@@ -534,10 +534,20 @@ open_keygroups(struct weir_job *job)
     return 0;
 }
 
+struct weir_io_config
+weir_job_io(const struct weir_job *job)
+{
+    const struct weir_job_world *world = job->options.world;
+    return (struct weir_io_config){
+        .kind = world != NULL ? WEIR_IO_SIM : (enum weir_io_kind)job->options.io_kind,
+        .world = world != NULL ? world->sim : NULL,
+    };
+}
+
 static int
 open_cores(struct weir_job *job)
 {
-    const struct weir_io_config config = {.kind = (enum weir_io_kind)job->options.io_kind};
+    const struct weir_io_config config = weir_job_io(job);
     uint32_t cnt = job->options.poller == WEIR_JOB_SEEDED ? 1 : job->plan->core_cnt;
     job->core = job_alloc(job, job->plan->core_cnt * sizeof *job->core);
     for (uint32_t c = 0; c < cnt; c++) {

@@ -51,14 +51,21 @@ flies(const struct weir_io *io)
     return io != NULL && weir_io_flying_cnt(io) > 0;
 }
 
-/* The side's files are real: wait for them. False: none are under way. */
-static bool
-wait_for_side(const struct weir_poller_side *side)
+/* When the first operation that flies is done; INT64_MAX: none does, or it is real. */
+static int64_t
+flight_due_ns(const struct weir_io *io)
 {
-    if (side == NULL || !flies(side->io)) {
+    return flies(io) ? weir_io_due_ns(io) : INT64_MAX;
+}
+
+/* What flies is real: wait for it. False: nothing does. */
+static bool
+wait_for(struct weir_io *io)
+{
+    if (!flies(io)) {
         return false;
     }
-    weir_io_wait(side->io, WAIT_NS, -1);
+    weir_io_wait(io, WAIT_NS, -1);
     return true;
 }
 
@@ -66,27 +73,21 @@ wait_for_side(const struct weir_poller_side *side)
 static int
 pass_time(struct poller *poller)
 {
-    struct weir_io *io = poller->conf->io;
+    const struct weir_poller_side *side = poller->conf->side;
+    struct weir_io *side_io = side != NULL ? side->io : NULL;
     publish(poller);
     poller->idle_cnt = 0;
     poller->stuck_cnt++;
-    const struct weir_poller_side *side = poller->conf->side;
-    if (wait_for_side(side)) {
-        poller->stuck_cnt = 0;
-        return 0;
-    }
-    if (!flies(io)) {
+    int64_t due_ns = weir_min_i64(flight_due_ns(poller->conf->io), flight_due_ns(side_io));
+    int64_t side_ns = side != NULL ? side->due_fn(poller->conf->arg) : INT64_MAX;
+    if (due_ns != INT64_MAX) {
+        due_ns = side_ns > poller->now_ns ? weir_min_i64(due_ns, side_ns) : due_ns;
+        poller->now_ns = weir_max_i64(poller->now_ns, due_ns);
+    } else if (!wait_for(side_io) && !wait_for(poller->conf->io)) {
         /* A source may wait for a time that it alone knows: jump, further every time. */
         int64_t to_ns = poller->now_ns + (WAIT_NS << weir_min_u32(poller->stuck_cnt, JUMP_LG2_MAX));
-        int64_t side_ns = side != NULL ? side->due_fn(poller->conf->arg) : INT64_MAX;
         poller->now_ns = weir_max_i64(poller->now_ns, weir_min_i64(to_ns, side_ns));
         return poller->stuck_cnt > WEIR_POLLER_STUCK_ROUND_CNT ? say_stuck(poller) : 0;
-    }
-    int64_t due_ns = weir_io_due_ns(io);
-    if (due_ns != INT64_MAX) {
-        poller->now_ns = weir_max_i64(poller->now_ns, due_ns);
-    } else {
-        weir_io_wait(io, WAIT_NS, -1);
     }
     poller->stuck_cnt = 0;
     return 0;
@@ -99,22 +100,32 @@ note(struct poller *poller, bool worked)
     poller->stuck_cnt = worked ? 0 : poller->stuck_cnt;
 }
 
-static void
+/* Returns whether the world goes on. */
+static bool
+show(const struct poller *poller, uint32_t at, int did)
+{
+    const struct weir_poller_conf *conf = poller->conf;
+    const struct weir_poller_seen seen = {.now_ns = poller->now_ns, .at = at, .did = did};
+    return conf->seen_fn == NULL || conf->seen_fn(conf->seen_arg, &seen);
+}
+
+static bool
 poll_side(struct poller *poller)
 {
     poller->now_ns += (int64_t)weir_rng_below(&poller->rng, (uint64_t)POLL_NS_MAX);
-    note(poller, poller->conf->side->poll_fn(poller->conf->arg, poller->now_ns));
+    bool worked = poller->conf->side->poll_fn(poller->conf->arg, poller->now_ns);
+    note(poller, worked);
+    return show(poller, poller->open_cnt, worked);
 }
 
-static void
+static bool
 poll_one(struct poller *poller)
 {
     const struct weir_poller_conf *conf = poller->conf;
     uint32_t at =
         (uint32_t)weir_rng_below(&poller->rng, poller->open_cnt + (conf->side != NULL ? 1 : 0));
     if (at == poller->open_cnt) {
-        poll_side(poller);
-        return;
+        return poll_side(poller);
     }
     uint32_t step_cnt = 1 + (uint32_t)weir_rng_below(&poller->rng, conf->step_cnt_max);
     struct weir_task *task = poller->open[at];
@@ -130,6 +141,7 @@ poll_one(struct poller *poller)
             conf->ended_fn(conf->arg, task);
         }
     }
+    return show(poller, at, (int)did);
 }
 
 static bool
@@ -153,12 +165,14 @@ weir_poller_run(const struct weir_poller_conf *conf)
     weir_rng_init(&poller.rng, conf->seed);
     int err = 0;
     for (uint64_t poll = 1; err == 0 && is_open(&poller); poll++) {
-        poll_one(&poller);
+        if (!poll_one(&poller)) {
+            err = weir_err_push(WEIR_ECANCELED, "the world has ended");
+        }
         if (poll % PUBLISH_POLL_CNT == 0) {
             publish(&poller);
         }
         /* In 8 polls per task, a random order has asked each but a few in ten thousand. */
-        if (poller.idle_cnt > 8 * poller.open_cnt) {
+        if (err == 0 && poller.idle_cnt > 8 * poller.open_cnt) {
             err = pass_time(&poller);
         }
     }

@@ -25,6 +25,15 @@ struct weir_poller_side {
     struct weir_io *io; /* its own; it polls that itself */
 };
 
+/* A poll that has happened. */
+struct weir_poller_seen {
+    int64_t now_ns;
+    uint32_t at; /* its place among the open tasks; behind the last: the side */
+    int did; /* enum weir_task_poll; of the side: whether anything was done */
+};
+/* weir_poller_seen_fn - false: all ends here, as if the power were cut. */
+typedef bool(weir_poller_seen_fn)(void *arg, const struct weir_poller_seen *seen);
+
 struct weir_poller_conf {
     uint64_t seed;
     int64_t start_ns;
@@ -36,13 +45,16 @@ struct weir_poller_conf {
     void (*ended_fn)(void *arg, struct weir_task *task);
     void *arg;
     const struct weir_poller_side *side; /* or NULL; arg is its, too */
+    weir_poller_seen_fn *seen_fn; /* after every poll; or NULL */
+    void *seen_arg;
 };
 
 /* weir_poller_run - poll until all tasks have ended.
  *
- * Errors:  WEIR_EILLEGAL when no task can go on and nothing will happen by itself (a defect of the
- *          job or of ours: the names of the waiting tasks are in the context); WEIR_ENOMEM.
- *          What made tasks fail is theirs to tell.
+ * Errors:  WEIR_ECANCELED when seen_fn has ended it, and no task was told; WEIR_EILLEGAL when no
+ *          task can go on and nothing will happen by itself (a defect of the job or of ours: the
+ *          names of the waiting tasks are in the context); WEIR_ENOMEM. What made tasks fail is
+ *          theirs to tell.
  */
 WEIR_API WEIR_MUST_USE int weir_poller_run(const struct weir_poller_conf *conf);
 
