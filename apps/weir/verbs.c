@@ -16,6 +16,7 @@ const struct weir_verb *const weir_verbs[] = {
     &weir_verb_checkpoint_show,
     &weir_verb_checkpoint_verify,
     &weir_verb_topo,
+    &weir_verb_sim,
     &weir_verb_explain,
     &weir_verb_config_defaults,
     &weir_verb_config_show,

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/sim/build.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/sim/schema.h"
+#include "dataplane/operators/file_sink.h"
+#include "sched/weir.h"
+
+#define NAME_BYTES 32
+
+/* ---- what the nodes do ---- */
+
+static inline uint64_t
+mixed(const struct cell *in)
+{
+    return weir_rng_mix((uint64_t)(in->tag * 31 + in->value * 7 + in->key));
+}
+
+WEIR_MAP(change, cell, cell)
+{
+    *out = *in;
+    out->value = (in->value * 3 + 1) % 100003;
+}
+
+WEIR_MAP(rekey, cell, cell)
+{
+    *out = *in;
+    out->key = (int64_t)((uint64_t)(in->key * 31 + in->value) % 61);
+}
+
+WEIR_FILTER(most_of, cell)
+{
+    return (mixed(in) & 3) != 0;
+}
+
+WEIR_FILTER(thin, cell)
+{
+    return (mixed(in) >> 8 & 7) == 0;
+}
+
+struct copies {
+    int64_t done;
+};
+
+WEIR_FLATMAP(fan, cell, cell, struct copies)
+{
+    struct weir_slice text = weir_str_slice(&in->text, heap);
+    int64_t cnt = (int64_t)((uint64_t)in->value % 3);
+    for (; pos->done < cnt; pos->done++) {
+        if (!weir_out_room(out, 1, text.bytes)) {
+            return WEIR_AGAIN;
+        }
+        struct cell *row = cell_emit(out);
+        *row = *in;
+        row->value = in->value + pos->done;
+        row->tag = in->tag + pos->done;
+        weir_str_set_bytes(out, &row->text, text.ptr, text.bytes);
+    }
+    return WEIR_DONE;
+}
+
+#define SIM_COUNTED(F) F(i64, key) F(i64, score) F(ts, window_end) F(time, at)
+WEIR_SCHEMA(counted, SIM_COUNTED)
+
+WEIR_MAP(of_counted, counted, cell)
+{
+    memset(out, 0, sizeof *out);
+    out->key = in->key;
+    out->value = in->score;
+    out->tag = in->window_end;
+    out->at = in->at;
+}
+
+struct xored {
+    int64_t sum;
+    int64_t tags;
+};
+static inline void
+xored_init(struct xored *acc)
+{
+    *acc = (struct xored){0, 0};
+}
+static inline void
+xored_add(struct xored *acc, const struct cell *in, const char *heap)
+{
+    (void)heap;
+    acc->sum += in->value;
+    acc->tags ^= in->tag;
+}
+static inline void
+xored_merge(struct xored *acc, const struct xored *from)
+{
+    acc->sum += from->sum;
+    acc->tags ^= from->tags;
+}
+static inline void
+xored_subtract(struct xored *acc, const struct xored *from)
+{
+    acc->sum -= from->sum;
+    acc->tags ^= from->tags;
+}
+static inline void
+xored_result(const struct xored *acc, struct cell *out)
+{
+    out->value = acc->sum;
+    out->tag = acc->tags;
+    out->text = weir_str_inline("", 0);
+}
+WEIR_AGGREGATE_INVERTIBLE(xored, cell, struct xored, cell)
+
+struct extreme {
+    int64_t most;
+    int64_t least_tag;
+};
+static inline void
+extreme_init(struct extreme *acc)
+{
+    *acc = (struct extreme){INT64_MIN, INT64_MAX};
+}
+static inline void
+extreme_add(struct extreme *acc, const struct cell *in, const char *heap)
+{
+    (void)heap;
+    acc->most = weir_max_i64(acc->most, in->value);
+    acc->least_tag = weir_min_i64(acc->least_tag, in->tag);
+}
+static inline void
+extreme_merge(struct extreme *acc, const struct extreme *from)
+{
+    acc->most = weir_max_i64(acc->most, from->most);
+    acc->least_tag = weir_min_i64(acc->least_tag, from->least_tag);
+}
+static inline void
+extreme_result(const struct extreme *acc, struct cell *out)
+{
+    out->value = acc->most;
+    out->tag = acc->least_tag;
+    out->text = weir_str_inline("", 0);
+}
+WEIR_AGGREGATE(extreme, cell, struct extreme, cell)
+
+/* What depends on the order: the sum so far, and the last row's tag. */
+struct rolled {
+    int64_t sum;
+    int64_t tag;
+    int64_t at;
+};
+static inline void
+rolled_init(struct rolled *acc)
+{
+    *acc = (struct rolled){0, 0, 0};
+}
+static inline void
+rolled_add(struct rolled *acc, const struct cell *in, const char *heap)
+{
+    (void)heap;
+    acc->sum = (acc->sum * 5 + in->value) % 1000003;
+    acc->tag = in->tag;
+    acc->at = in->at;
+}
+static inline void
+rolled_merge(struct rolled *acc, const struct rolled *from)
+{
+    (void)from;
+    (void)acc;
+}
+static inline void
+rolled_result(const struct rolled *acc, struct cell *out)
+{
+    out->value = acc->sum;
+    out->tag = acc->tag;
+    out->at = acc->at;
+    out->text = weir_str_inline("", 0);
+}
+WEIR_AGGREGATE(rolled, cell, struct rolled, cell)
+
+struct third {
+    int64_t cnt;
+};
+
+WEIR_PROCESS(third, cell, struct third, cell)
+{
+    struct weir_slice text = weir_str_slice(&in->text, heap);
+    if (!weir_out_room(p->out, 1, text.bytes) || !weir_out_room(p->side, 1, text.bytes)) {
+        return WEIR_AGAIN;
+    }
+    state->cnt++;
+    if (state->cnt % 3 == 0) {
+        struct cell *row = cell_emit(p->out);
+        *row = *in;
+        row->value = state->cnt;
+        weir_str_set_bytes(p->out, &row->text, text.ptr, text.bytes);
+    }
+    if (in->value % 5 == 0) {
+        struct cell *row = cell_emit(p->side);
+        *row = *in;
+        weir_str_set_bytes(p->side, &row->text, text.ptr, text.bytes);
+    }
+    return WEIR_DONE;
+}
+
+static inline int64_t
+bucket_end(int64_t at)
+{
+    return at - at % SIM_BUCKET_MS + SIM_BUCKET_MS - 1;
+}
+
+struct rings {
+    int64_t set_cnt;
+};
+
+WEIR_PROCESS_TIMED(ring, cell, struct rings, cell)
+{
+    state->set_cnt++;
+    return weir_process_timer_set(p, bucket_end(in->at), 0);
+}
+WEIR_ON_TIMER(ring, struct rings)
+{
+    if (!weir_out_room(p->out, 1, 0)) {
+        return WEIR_AGAIN;
+    }
+    struct cell *row = cell_emit(p->out);
+    memset(row, 0, sizeof *row);
+    row->key = weir_process_key(p, 0);
+    row->value = time % 1000;
+    row->at = time;
+    return state->set_cnt > 0 ? WEIR_DONE
+                              : weir_err_push(WEIR_EBUG, "invariant T2: a timer of a "
+                                                         "key without state");
+}
+
+static const struct weir_kind bucket_kinds[] = {
+    WEIR_KIND_MAP("sums", sizeof(int64_t), sizeof(int64_t), WEIR_NO_TTL),
+};
+
+struct buckets {
+    int64_t cnt;
+};
+
+WEIR_PROCESS_TIMED_KINDS(bucket, cell, struct buckets, cell, bucket_kinds)
+{
+    struct weir_keyed_state *sums = weir_process_state(p, 0);
+    int64_t end = bucket_end(in->at);
+    uint32_t bytes;
+    const int64_t *old = (const int64_t *)weir_map_get(sums, WEIR_BYTES(&end), &bytes);
+    int64_t sum = in->value + (old != NULL ? *old : 0);
+    int err = weir_map_put(sums, WEIR_BYTES(&end), WEIR_BYTES(&sum));
+    state->cnt++;
+    return err != 0 ? err : weir_process_timer_set(p, end, 0);
+}
+WEIR_ON_TIMER(bucket, struct buckets)
+{
+    struct weir_keyed_state *sums = weir_process_state(p, 0);
+    uint32_t bytes;
+    if (!weir_out_room(p->out, 1, 0)) {
+        return WEIR_AGAIN;
+    }
+    const int64_t *sum = (const int64_t *)weir_map_get(sums, WEIR_BYTES(&time), &bytes);
+    if (sum == NULL || state->cnt == 0) {
+        return weir_err_push(WEIR_EBUG, "invariant T2: a timer without its state");
+    }
+    struct cell *row = cell_emit(p->out);
+    memset(row, 0, sizeof *row);
+    row->key = weir_process_key(p, 0);
+    row->value = *sum;
+    row->at = time;
+    (void)weir_map_remove(sums, WEIR_BYTES(&time));
+    return WEIR_DONE;
+}
+
+WEIR_JOIN(pair, cell, cell, cell)
+{
+    row->key = left->key;
+    row->value = (left->value * 31 + right->value) % 100003;
+    row->tag = left->tag ^ right->tag;
+    row->at = at->time;
+    weir_join_text(out, &row->text, &left->text, at->left_heap);
+    return (left->value + right->value) % 4 != 0;
+}
+
+WEIR_JOIN(alone, cell, cell, cell)
+{
+    row->key = left->key;
+    row->value = left->value;
+    row->tag = left->tag;
+    row->at = at->time;
+    weir_join_text(out, &row->text, &left->text, at->left_heap);
+    return true;
+}
+
+/* ---- the graph ---- */
+
+struct builder {
+    const struct sim_draw *draw;
+    const struct sim_sizes *sizes;
+    struct sim_gate *gate;
+    struct weir_env *env;
+    struct weir_stream *stream[SIM_STREAM_CNT_MAX];
+    uint32_t parallelism[SIM_STREAM_CNT_MAX];
+};
+
+void
+sim_sink_path(const struct sim_draw *draw, uint32_t node, char ret_path[SIM_PATH_BYTES_MAX])
+{
+    (void)snprintf(ret_path, SIM_PATH_BYTES_MAX, SIM_OUT_DIR "/%u%s", node,
+        draw->node[node].is_file ? ".csv" : "/");
+}
+
+static struct weir_stream *
+build_row_op(struct builder *b, const struct sim_node *node, const char *name)
+{
+    struct weir_stream *s = b->stream[node->in[0]];
+    if (node->partitioner != WEIR_PARTITION_FORWARD) {
+        s = weir_partition(s, node->partitioner);
+    }
+    switch (node->op) {
+    case SIM_MAP:
+        return weir_map(s, name, &change_op);
+    case SIM_REKEY:
+        return weir_map(s, name, &rekey_op);
+    case SIM_FILTER:
+        return weir_filter(s, name, &most_of_op);
+    case SIM_THIN:
+        return weir_filter(s, name, &thin_op);
+    default:
+        return weir_flatmap(s, name, &fan_op);
+    }
+}
+
+/* "n3-window_sum-top": the uid of what the node becomes, the same in every start. */
+static const char *
+name_of(struct builder *b, uint32_t node, const char *more)
+{
+    char *name = weir_env_alloc(b->env, NAME_BYTES);
+    (void)snprintf(name, NAME_BYTES, "n%u-%s%s", node, sim_op_name(b->draw->node[node].op), more);
+    return name;
+}
+
+/* The keyed stream of an input, and the node's own parallelism behind it. */
+static struct weir_stream *
+by_key(struct builder *b, const struct sim_node *node, uint32_t input)
+{
+    return weir_key_by(b->stream[node->in[input]], WEIR_KEY(cell, key));
+}
+
+static struct weir_stream *
+build_window(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    struct weir_window_conf conf = {.span = WEIR_SLIDE(node->size_ms, node->slide_ms)};
+    bool is_own = node->op == SIM_WINDOW_XOR || node->op == SIM_WINDOW_MOST;
+    conf.aggregate = node->op == SIM_WINDOW_XOR    ? xored_agg
+                     : node->op == SIM_WINDOW_MOST ? extreme_agg
+                     : node->op == SIM_WINDOW_SUM  ? weir_aggregate_sum("value")
+                                                   : weir_aggregate_count();
+    struct weir_stream *s = weir_window(
+        by_key(b, node, 0), name_of(b, idx, ""), &conf, is_own ? cell_schema() : counted_schema());
+    uint32_t parallelism = b->sizes->node_parallelism[idx];
+    parallelism = parallelism != 0 ? parallelism : b->sizes->parallelism;
+    s = weir_parallelism(s, parallelism);
+    if (node->out[1] != SIM_NO_STREAM) {
+        b->stream[node->out[1]] = weir_side(s, 1);
+        b->parallelism[node->out[1]] = parallelism;
+    }
+    if (node->op == SIM_TOP) {
+        const struct weir_top_conf top = {.by_field = "score", .cnt = node->top_cnt, .ties = true};
+        s = weir_top(s, name_of(b, idx, "-top"), &top);
+        parallelism = 1;
+    }
+    if (!is_own) {
+        s = weir_parallelism(weir_map(s, name_of(b, idx, "-cell"), &of_counted_op), parallelism);
+    }
+    b->parallelism[node->out[0]] = parallelism;
+    return s;
+}
+
+static struct weir_stream *
+build_join(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    struct weir_stream *left = by_key(b, node, 0);
+    struct weir_stream *right = by_key(b, node, 1);
+    const char *name = name_of(b, idx, "");
+    const struct weir_join_conf conf = {
+        .join = node->op == SIM_SEMI_JOIN ? &alone_join : &pair_join,
+        .span = WEIR_SLIDE(node->size_ms, node->slide_ms),
+        .semi = node->op == SIM_SEMI_JOIN,
+    };
+    return node->op == SIM_JOIN ? weir_join(left, right, name, &pair_join)
+                                : weir_window_join(left, right, name, &conf);
+}
+
+static struct weir_stream *
+build_keyed(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    const char *name = name_of(b, idx, "");
+    if (node->op == SIM_REDUCE) {
+        const struct weir_reduce_conf conf = {.aggregate = rolled_agg};
+        return weir_reduce(by_key(b, node, 0), name, &conf, cell_schema());
+    }
+    if (node->op >= SIM_JOIN) {
+        return build_join(b, idx);
+    }
+    const struct weir_process_function *function = node->op == SIM_PROCESS ? &third_process
+                                                   : node->op == SIM_TIMED ? &ring_process
+                                                                           : &bucket_process;
+    return weir_process(by_key(b, node, 0), name, function, NULL);
+}
+
+static void
+build_sink(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    char *path = weir_env_alloc(b->env, SIM_PATH_BYTES_MAX);
+    sim_sink_path(b->draw, idx, path);
+    const struct weir_file_sink_conf file = {
+        .path = path, .format = WEIR_FORMAT_CSV, .run_id = 1, .write_bytes = 64 * WEIR_KIB};
+    const struct weir_operator_conf conf = {
+        .name = name_of(b, idx, ""),
+        .type = &weir_file_sink_type,
+        .conf = &file,
+        .conf_bytes = sizeof file,
+        .parallelism = node->is_file ? 1 : 0,
+    };
+    (void)weir_operator(&b->stream[node->in[0]], 1, &conf);
+}
+
+static void
+build_node(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    uint32_t own = b->sizes->node_parallelism[idx];
+    struct weir_stream *s = NULL;
+    uint32_t parallelism = own != 0 ? own : b->sizes->parallelism;
+    if (node->op == SIM_SOURCE) {
+        const struct sim_source_conf conf = {&b->draw->source[node->source], b->gate};
+        s = weir_source(
+            b->env, name_of(b, idx, ""), cell_schema(), &sim_source_type, &conf, sizeof conf);
+        parallelism = b->sizes->parallelism;
+    } else if (node->op <= SIM_FLATMAP) {
+        s = build_row_op(b, node, name_of(b, idx, ""));
+        /* Nothing overtakes on the way forward, which needs as many subtasks as before. */
+        parallelism =
+            node->partitioner == WEIR_PARTITION_FORWARD ? b->parallelism[node->in[0]] : parallelism;
+    } else if (node->op == SIM_UNION) {
+        b->stream[node->out[0]] = weir_union(b->stream[node->in[0]], b->stream[node->in[1]]);
+        b->parallelism[node->out[0]] = b->parallelism[node->in[0]];
+        return;
+    } else if (node->op <= SIM_TOP) {
+        b->stream[node->out[0]] = build_window(b, idx);
+        return;
+    } else if (node->op == SIM_SINK) {
+        build_sink(b, idx);
+        return;
+    } else {
+        s = build_keyed(b, idx);
+    }
+    s = weir_parallelism(s, parallelism);
+    b->stream[node->out[0]] = s;
+    b->parallelism[node->out[0]] = parallelism;
+    if (node->out[1] != SIM_NO_STREAM) {
+        b->stream[node->out[1]] = weir_side(s, 1);
+        b->parallelism[node->out[1]] = parallelism;
+    }
+}
+
+int
+sim_build(const struct sim_draw *draw, const struct sim_sizes *sizes, struct sim_gate *gate,
+    struct weir_env *env)
+{
+    struct builder b = {.draw = draw, .sizes = sizes, .gate = gate, .env = env};
+    weir_env_set_parallelism(env, sizes->parallelism);
+    for (uint32_t i = 0; i < draw->node_cnt; i++) {
+        build_node(&b, i);
+    }
+    return weir_env_check(env);
+}

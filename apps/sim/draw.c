@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/sim/draw.h"
+
+#include <string.h>
+
+/* Pairs that a join may make, about. */
+#define PAIR_CNT_MAX 20000.0
+/* Rows that all sinks may get, about. */
+#define SINK_ROW_CNT_MAX 60000.0
+
+const char *
+sim_op_name(enum sim_op op)
+{
+    static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "flatmap",
+        "union", "window_sum", "window_count", "window_xor", "window_most", "top", "reduce",
+        "process", "timed", "bucket", "join", "window_join", "semi_join", "sink"};
+    WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_OP_CNT, "a name for each");
+    return names[op];
+}
+
+struct pen {
+    struct sim_draw *draw;
+    struct weir_rng rng;
+};
+
+static uint64_t
+below(struct pen *pen, uint64_t n)
+{
+    return weir_rng_below(&pen->rng, n);
+}
+
+static bool
+chance(struct pen *pen, uint64_t percent)
+{
+    return weir_rng_chance(&pen->rng, percent, 100);
+}
+
+static struct sim_node *
+add_node(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
+{
+    struct sim_node *node = &pen->draw->node[pen->draw->node_cnt++];
+    *node = (struct sim_node){.op = op, .in = {left, right}, .out = {SIM_NO_STREAM, SIM_NO_STREAM}};
+    for (uint32_t i = 0; i < 2; i++) {
+        if (node->in[i] != SIM_NO_STREAM) {
+            pen->draw->stream[node->in[i]].is_used = true;
+        }
+    }
+    return node;
+}
+
+static uint32_t
+add_stream(struct pen *pen, struct sim_node *node, uint32_t output, const struct sim_stream *like)
+{
+    uint32_t idx = pen->draw->stream_cnt++;
+    pen->draw->stream[idx] = *like;
+    pen->draw->stream[idx].is_used = false;
+    node->out[output] = idx;
+    return idx;
+}
+
+/* Windows that go well into the whole span, and are not too many. */
+static void
+draw_span(struct pen *pen, struct sim_node *node)
+{
+    static const int64_t slides[] = {1000, 1024, 2000, 4096, 5000};
+    node->slide_ms = slides[below(pen, WEIR_ARRAY_CNT(slides))];
+    node->size_ms = node->slide_ms * (int64_t)(chance(pen, 50) ? 1 : 1 + below(pen, 3));
+}
+
+static double
+window_cnt(const struct sim_node *node)
+{
+    return (double)SIM_SPAN_MS / (double)node->slide_ms;
+}
+
+/* ---- sources ---- */
+
+static void
+draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
+{
+    static const int64_t jitters[] = {0, 10, 100, 700};
+    struct sim_source *source = &pen->draw->source[idx];
+    source->idx = idx;
+    source->seed = weir_rng_u64(&pen->rng);
+    source->split_cnt = 1 + (uint32_t)below(pen, SIM_SPLIT_CNT_MAX);
+    source->row_cnt = (row_cnt + source->split_cnt - 1) / source->split_cnt;
+    source->key_cnt = 1 + (uint32_t)below(pen, 40);
+    source->is_skewed = chance(pen, 20);
+    source->step_ms = SIM_SPAN_MS / (int64_t)source->row_cnt;
+    source->step_ms = source->step_ms < 1 ? 1 : source->step_ms;
+    source->jitter_ms = jitters[below(pen, WEIR_ARRAY_CNT(jitters))];
+    /* More than the longest windows and the jitter. */
+    source->late_ms = chance(pen, 25) ? SIM_SPAN_MS / 3 : 0;
+    source->gap_ns = pen->draw->run_ns / (int64_t)source->row_cnt;
+    source->ends_early = chance(pen, 50);
+    pen->draw->row_cnt += source->row_cnt * source->split_cnt;
+    uint32_t key_cnt = source->key_cnt * source->split_cnt;
+    const struct sim_stream stream = {
+        .is_ordered = true,
+        .is_late = source->late_ms > 0,
+        .key_cnt = key_cnt,
+        .row_cnt = (double)(source->row_cnt * source->split_cnt),
+        .heat = 1.0 / key_cnt + (source->is_skewed ? 0.25 / source->split_cnt : 0),
+    };
+    struct sim_node *node = add_node(pen, SIM_SOURCE, SIM_NO_STREAM, SIM_NO_STREAM);
+    node->source = idx;
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+/* ---- nodes ---- */
+
+static uint32_t
+draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
+{
+    struct sim_stream stream = pen->draw->stream[in];
+    struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    if (deals && !stream.is_late && chance(pen, 40)) {
+        static const enum weir_partitioner choices[] = {WEIR_PARTITION_REBALANCE,
+            WEIR_PARTITION_RESCALE, WEIR_PARTITION_SHUFFLE, WEIR_PARTITION_GLOBAL};
+        node->partitioner = choices[below(pen, WEIR_ARRAY_CNT(choices))];
+        stream.is_ordered = false;
+    }
+    if (op == SIM_REKEY) {
+        stream.is_ordered = false;
+        stream.key_cnt = 61;
+        stream.heat = 1.0 / 61;
+    }
+    stream.row_cnt *= op == SIM_FILTER ? 0.75 : op == SIM_THIN ? 0.125 : 1.0;
+    return add_stream(pen, node, 0, &stream);
+}
+
+static void
+draw_window(struct pen *pen, enum sim_op op, uint32_t in)
+{
+    struct sim_stream from = pen->draw->stream[in];
+    struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    draw_span(pen, node);
+    node->top_cnt = 1 + (uint32_t)below(pen, 5);
+    struct sim_stream stream = {
+        .is_ordered = op != SIM_TOP,
+        .key_cnt = from.key_cnt,
+        .row_cnt = window_cnt(node) * (op == SIM_TOP ? 2.0 * node->top_cnt : from.key_cnt),
+        .heat = op == SIM_TOP ? from.heat : 1.0 / from.key_cnt,
+    };
+    (void)add_stream(pen, node, 0, &stream);
+    if (from.is_late && op != SIM_TOP) {
+        stream = from;
+        stream.is_stale = true;
+        stream.row_cnt /= 64;
+        (void)add_stream(pen, node, 1, &stream);
+    }
+}
+
+static void
+draw_ordered(struct pen *pen, enum sim_op op, uint32_t in)
+{
+    struct sim_stream stream = pen->draw->stream[in];
+    struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    stream.is_stale = stream.is_late;
+    struct sim_stream main = stream;
+    main.row_cnt /= op == SIM_PROCESS ? 3 : 1;
+    (void)add_stream(pen, node, 0, &main);
+    if (op == SIM_PROCESS) {
+        stream.row_cnt /= 5;
+        (void)add_stream(pen, node, 1, &stream);
+    }
+}
+
+static void
+draw_timed(struct pen *pen, enum sim_op op, uint32_t in)
+{
+    struct sim_stream stream = pen->draw->stream[in];
+    struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    double most = (double)stream.key_cnt * SIM_SPAN_MS / SIM_BUCKET_MS;
+    stream.row_cnt = stream.row_cnt < most ? stream.row_cnt : most;
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+/* One of eight rows as often as the join needs it. */
+static void
+draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
+{
+    struct sim_node span = {0};
+    draw_span(pen, &span);
+    for (;;) {
+        const struct sim_stream *l = &pen->draw->stream[left];
+        const struct sim_stream *r = &pen->draw->stream[right];
+        double heat = l->heat > r->heat ? l->heat : r->heat;
+        double pairs = l->row_cnt * r->row_cnt * heat;
+        pairs /=
+            op == SIM_JOIN ? 1.0 : window_cnt(&span) * (double)span.slide_ms / (double)span.size_ms;
+        if (pairs < PAIR_CNT_MAX || pen->draw->node_cnt > SIM_NODE_CNT_MAX - 16) {
+            break;
+        }
+        bool is_left = l->row_cnt > r->row_cnt;
+        uint32_t *thinned = is_left ? &left : &right;
+        *thinned = draw_row_op(pen, SIM_THIN, *thinned, false);
+    }
+    const struct sim_stream *l = &pen->draw->stream[left];
+    const struct sim_stream *r = &pen->draw->stream[right];
+    double heat = l->heat > r->heat ? l->heat : r->heat;
+    struct sim_stream stream = {
+        .key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt,
+        .row_cnt = op == SIM_SEMI_JOIN ? l->row_cnt * 2 : l->row_cnt * r->row_cnt * heat * 3 / 4,
+        .heat = heat,
+    };
+    struct sim_node *node = add_node(pen, op, left, right);
+    node->size_ms = span.size_ms;
+    node->slide_ms = span.slide_ms;
+    stream.row_cnt = stream.row_cnt < PAIR_CNT_MAX ? stream.row_cnt : PAIR_CNT_MAX;
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+static void
+draw_union(struct pen *pen, uint32_t left, uint32_t right)
+{
+    const struct sim_stream *l = &pen->draw->stream[left];
+    const struct sim_stream *r = &pen->draw->stream[right];
+    const struct sim_stream stream = {
+        .key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt,
+        .row_cnt = l->row_cnt + r->row_cnt,
+        .heat = l->heat > r->heat ? l->heat : r->heat,
+    };
+    struct sim_node *node = add_node(pen, SIM_UNION, left, right);
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+/* A stream for op to read: rather one that nobody reads yet. SIM_NO_STREAM: none will do. */
+static uint32_t
+choose(struct pen *pen, enum sim_op op, uint32_t but)
+{
+    bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
+    bool is_window = op >= SIM_WINDOW_SUM && op <= SIM_WINDOW_MOST;
+    bool on_time = op > SIM_FLATMAP && !ordered && !is_window;
+    const struct sim_draw *draw = pen->draw;
+    uint32_t found = SIM_NO_STREAM;
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < draw->stream_cnt; i++) {
+        const struct sim_stream *stream = &draw->stream[i];
+        uint64_t rank = 1 + below(pen, 1000) + (stream->is_used ? 0 : 700);
+        bool fits = (!ordered || stream->is_ordered) && (!on_time || !stream->is_late) &&
+                    (!is_window || !stream->is_stale) && i != but &&
+                    stream->row_cnt < SINK_ROW_CNT_MAX;
+        if (fits && rank > best) {
+            found = i;
+            best = rank;
+        }
+    }
+    return found;
+}
+
+static void
+draw_node(struct pen *pen)
+{
+    enum sim_op op = SIM_MAP + (enum sim_op)below(pen, SIM_SINK - SIM_MAP);
+    bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
+    bool has_two = op == SIM_UNION || op >= SIM_JOIN;
+    uint32_t left = choose(pen, op, SIM_NO_STREAM);
+    uint32_t right = has_two && left != SIM_NO_STREAM ? choose(pen, op, left) : left;
+    if (left == SIM_NO_STREAM || right == SIM_NO_STREAM) {
+        return;
+    }
+    if (op == SIM_UNION) {
+        draw_union(pen, left, right);
+    } else if (op >= SIM_JOIN) {
+        draw_join(pen, op, left, right);
+    } else if (op <= SIM_FLATMAP) {
+        (void)draw_row_op(pen, op, left, true);
+    } else if (op <= SIM_TOP) {
+        draw_window(pen, op, left);
+    } else if (ordered) {
+        draw_ordered(pen, op, left);
+    } else {
+        draw_timed(pen, op, left);
+    }
+}
+
+static void
+draw_sinks(struct pen *pen)
+{
+    struct sim_draw *draw = pen->draw;
+    for (uint32_t i = 0; i < draw->stream_cnt; i++) {
+        uint32_t in = i;
+        if (draw->stream[i].is_used) {
+            continue;
+        }
+        while (draw->stream[in].row_cnt > SINK_ROW_CNT_MAX / 3 &&
+               draw->node_cnt < SIM_NODE_CNT_MAX - 8) {
+            in = draw_row_op(pen, SIM_THIN, in, false);
+        }
+        struct sim_node *node = add_node(pen, SIM_SINK, in, SIM_NO_STREAM);
+        node->is_file = chance(pen, 30);
+        draw->sink_cnt++;
+    }
+}
+
+/* Not yet: with another parallelism than before, panes of windows that old subtasks do not agree
+ * about are refused, and timers behind timers were seen to fire twice. */
+static bool
+keeps_from_rescaling(enum sim_op op)
+{
+    return (op >= SIM_WINDOW_SUM && op <= SIM_TOP) || op == SIM_TIMED || op == SIM_BUCKET ||
+           op == SIM_WINDOW_JOIN || op == SIM_SEMI_JOIN;
+}
+
+void
+sim_draw(uint64_t seed, uint64_t row_cnt, bool with_known, struct sim_draw *ret_draw)
+{
+    struct pen pen = {.draw = ret_draw};
+    memset(ret_draw, 0, sizeof *ret_draw);
+    weir_rng_init(&pen.rng, seed);
+    ret_draw->seed = seed;
+    ret_draw->run_ns = (int64_t)(40 + below(&pen, 80)) * WEIR_MS;
+    ret_draw->rescales = chance(&pen, 60);
+    ret_draw->max_parallelism = SIM_PARALLELISM_MAX + (uint32_t)below(&pen, 124);
+    ret_draw->source_cnt = 1 + (uint32_t)below(&pen, SIM_SOURCE_CNT_MAX);
+    for (uint32_t i = 0; i < ret_draw->source_cnt; i++) {
+        draw_source(&pen, i, row_cnt / ret_draw->source_cnt + 1);
+    }
+    for (uint64_t left = 2 + below(&pen, 6); left > 0; left--) {
+        draw_node(&pen);
+    }
+    draw_sinks(&pen);
+    for (uint32_t i = 0; i < ret_draw->node_cnt && !with_known; i++) {
+        ret_draw->rescales = ret_draw->rescales && !keeps_from_rescaling(ret_draw->node[i].op);
+    }
+}
+
+void
+sim_draw_sizes(const struct sim_draw *draw, struct weir_rng *rng, struct sim_sizes *ret_sizes)
+{
+    static const uint32_t batches[] = {64, 128, 1024, 4096};
+    static const uint32_t slots[] = {8, 16, 64};
+    static const uint32_t buffers[] = {4096, 8192, 32768};
+    static const uint32_t exclusives[] = {1, 2, 4};
+    static const uint32_t floating[] = {1, 8};
+    memset(ret_sizes, 0, sizeof *ret_sizes);
+    ret_sizes->parallelism = 1 + (uint32_t)weir_rng_below(rng, SIM_PARALLELISM_MAX);
+    ret_sizes->cuts_all = weir_rng_chance(rng, 1, 2);
+    ret_sizes->batch_rows = batches[weir_rng_below(rng, WEIR_ARRAY_CNT(batches))];
+    ret_sizes->ring_slot_cnt = slots[weir_rng_below(rng, WEIR_ARRAY_CNT(slots))];
+    ret_sizes->buffer_bytes = buffers[weir_rng_below(rng, WEIR_ARRAY_CNT(buffers))];
+    ret_sizes->exclusive_cnt = exclusives[weir_rng_below(rng, WEIR_ARRAY_CNT(exclusives))];
+    ret_sizes->floating_cnt = floating[weir_rng_below(rng, WEIR_ARRAY_CNT(floating))];
+    for (uint32_t i = 0; i < draw->node_cnt; i++) {
+        const struct sim_node *node = &draw->node[i];
+        bool may = node->partitioner != WEIR_PARTITION_FORWARD || node->op >= SIM_WINDOW_SUM;
+        uint32_t own = 1 + (uint32_t)weir_rng_below(rng, SIM_PARALLELISM_MAX);
+        if (may && node->op != SIM_SINK && weir_rng_chance(rng, 1, 4)) {
+            ret_sizes->node_parallelism[i] = own;
+        }
+    }
+}

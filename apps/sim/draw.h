@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* draw.h: what a seed draws before anything runs: a job, its sizes, and the rows that it reads.
+ *
+ * A job is a list of nodes, each after those that it reads; streams have numbers. Rows have one
+ * shape everywhere (row.h), so that any stream may feed any node. What would make the answer depend
+ * on the order in which tasks are polled is not drawn:
+ *
+ *     ordered   rows of a key come in one order whatever happens: from one split, by ways on which
+ *               nothing overtakes. Only there does a node look at the order.
+ *     late      holds rows that are late on purpose, by far more than any window is long. No
+ *               exchange lies before it, so that the watermark that they are late for comes with
+ *               them.
+ *     all else  is on time: a source's watermark is never ahead of what it has yet to read.
+ */
+#ifndef WEIR_APPS_SIM_DRAW_H
+#define WEIR_APPS_SIM_DRAW_H
+
+#include "apps/sim/row.h"
+#include "base/rng.h"
+#include "dataplane/partitioner.h"
+
+#define SIM_SOURCE_CNT_MAX 3
+#define SIM_NODE_CNT_MAX 48
+#define SIM_STREAM_CNT_MAX 64
+#define SIM_PARALLELISM_MAX 5
+/* Event time that every source goes through. */
+#define SIM_SPAN_MS 65536
+/* Of timers and the buckets they end. */
+#define SIM_BUCKET_MS 512
+
+enum sim_op {
+    SIM_SOURCE,
+    SIM_MAP,
+    SIM_REKEY,
+    SIM_FILTER, /* three of four rows */
+    SIM_THIN, /* one of eight */
+    SIM_FLATMAP,
+    SIM_UNION,
+    SIM_WINDOW_SUM, /* built in */
+    SIM_WINDOW_COUNT,
+    SIM_WINDOW_XOR, /* of its own, with an inverse */
+    SIM_WINDOW_MOST, /* of its own, without */
+    SIM_TOP, /* behind a counting window */
+    SIM_REDUCE,
+    SIM_PROCESS, /* every third row of a key; output 1: some rows as they came */
+    SIM_TIMED, /* once per key and bucket */
+    SIM_BUCKET, /* sums by key and bucket, in a map */
+    SIM_JOIN,
+    SIM_WINDOW_JOIN,
+    SIM_SEMI_JOIN,
+    SIM_SINK,
+    SIM_OP_CNT
+};
+
+struct sim_node {
+    enum sim_op op;
+    uint32_t in[2]; /* streams */
+    uint32_t out[2]; /* main, and of what has one the side output; SIM_NO_STREAM */
+    enum weir_partitioner partitioner; /* before a map, filter or flat map */
+    int64_t size_ms; /* of windows */
+    int64_t slide_ms;
+    uint32_t top_cnt;
+    uint32_t source; /* which */
+    bool is_file; /* a sink: F, not F/ */
+};
+#define SIM_NO_STREAM UINT32_MAX
+
+struct sim_stream {
+    bool is_ordered;
+    bool is_late;
+    bool is_stale; /* late rows have crossed an exchange: whether they are late is open there */
+    bool is_used;
+    uint32_t key_cnt;
+    double row_cnt; /* about */
+    double heat; /* the chance that two rows have the same key */
+};
+
+/* What a start of the job draws anew, for it may stop with other parallelisms than it began. */
+struct sim_sizes {
+    uint32_t parallelism; /* of the job */
+    uint32_t node_parallelism[SIM_NODE_CNT_MAX]; /* 0: the job's */
+    bool cuts_all;
+    uint32_t batch_rows;
+    uint32_t ring_slot_cnt;
+    uint32_t buffer_bytes;
+    uint32_t exclusive_cnt;
+    uint32_t floating_cnt;
+};
+
+struct sim_draw {
+    uint64_t seed;
+    uint32_t source_cnt;
+    struct sim_source source[SIM_SOURCE_CNT_MAX];
+    uint32_t node_cnt;
+    struct sim_node node[SIM_NODE_CNT_MAX];
+    uint32_t stream_cnt;
+    struct sim_stream stream[SIM_STREAM_CNT_MAX];
+    uint32_t sink_cnt;
+    uint64_t row_cnt; /* of all sources */
+    uint32_t max_parallelism;
+    int64_t run_ns; /* how long the sources take, if nothing holds them up */
+    bool rescales;
+};
+
+/* sim_draw - the job of a seed. row_cnt: rows that its sources have at least, all together.
+ * with_known: also draw what is known to go wrong (see keeps_from_rescaling). */
+void sim_draw(uint64_t seed, uint64_t row_cnt, bool with_known, struct sim_draw *ret_draw);
+/* sim_draw_sizes - of a start. */
+void sim_draw_sizes(const struct sim_draw *draw, struct weir_rng *rng, struct sim_sizes *ret_sizes);
+const char *sim_op_name(enum sim_op op);
+
+#endif

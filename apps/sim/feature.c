@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* feature.c: names of what may be in a trial. */
+#include "apps/sim/trial.h"
+
+const char *
+sim_fault_name(enum sim_fault_kind kind)
+{
+    static const char *const names[] = {"kill", "power_cut", "kill_in_io", "eio", "enospc",
+        "failed_sync", "late_io", "lost_write", "stray_write", "flipped_bit"};
+    WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_FAULT_KIND_CNT, "a name for each");
+    return names[kind];
+}
+
+const char *
+sim_feature_name(uint32_t feature)
+{
+    static const char *const parallelisms[] = {
+        "parallelism_1", "parallelism_2", "parallelism_3", "parallelism_4", "parallelism_5"};
+    static const char *const others[] = {"cut_all", "cut_none", "rescaled", "late_rows", "skew",
+        "early_end", "file", "parts", "side_output", "short_io"};
+    if (feature < SIM_FEATURE_PARTITIONER) {
+        return sim_op_name((enum sim_op)feature);
+    }
+    if (feature < SIM_FEATURE_FAULT) {
+        return weir_partitioner_name((enum weir_partitioner)(feature - SIM_FEATURE_PARTITIONER));
+    }
+    if (feature < SIM_FEATURE_PARALLELISM) {
+        return sim_fault_name((enum sim_fault_kind)(feature - SIM_FEATURE_FAULT));
+    }
+    if (feature < SIM_FEATURE_CUT) {
+        return parallelisms[feature - SIM_FEATURE_PARALLELISM];
+    }
+    return others[feature - SIM_FEATURE_CUT];
+}
+
+bool
+sim_feature_is_drawn(uint32_t feature)
+{
+    return feature < SIM_FEATURE_PARTITIONER || feature >= SIM_FEATURE_FAULT ||
+           (feature != SIM_FEATURE_PARTITIONER + WEIR_PARTITION_BROADCAST &&
+               feature <= SIM_FEATURE_PARTITIONER + WEIR_PARTITION_GLOBAL);
+}

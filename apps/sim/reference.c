@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/sim/reference.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim_row *
+add(struct sim_rows *rows, const struct sim_row *row)
+{
+    if (rows->cnt == rows->cap) {
+        rows->cap = rows->cap == 0 ? 1024 : rows->cap * 2;
+        rows->row = realloc(rows->row, rows->cap * sizeof *rows->row);
+        if (rows->row == NULL) {
+            (void)fputs("sim: no memory for the reference\n", stderr);
+            abort();
+        }
+    }
+    rows->row[rows->cnt] = *row;
+    rows->cnt++;
+    return &rows->row[rows->cnt - 1];
+}
+
+void
+sim_rows_free(struct sim_rows *rows)
+{
+    free(rows->row);
+    *rows = (struct sim_rows){NULL, 0, 0};
+}
+
+/* ---- rows one by one ---- */
+
+static uint64_t
+mixed(const struct sim_row *row)
+{
+    uint64_t x = (uint64_t)(row->tag * 31 + row->value * 7 + row->key);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static void
+one_by_one(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
+{
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        struct sim_row row = in->row[i];
+        uint64_t copies = 1;
+        if (op == SIM_MAP) {
+            row.value = (3 * row.value + 1) % 100003;
+        } else if (op == SIM_REKEY) {
+            row.key = (int64_t)((uint64_t)(31 * row.key + row.value) % 61);
+        } else if (op == SIM_FILTER) {
+            copies = mixed(&row) % 4 != 0;
+        } else if (op == SIM_THIN) {
+            copies = (mixed(&row) / 256) % 8 == 0;
+        } else {
+            copies = (uint64_t)row.value % 3;
+        }
+        for (uint64_t c = 0; c < copies; c++) {
+            struct sim_row *copy = add(out, &row);
+            copy->value += (int64_t)c;
+            copy->tag += (int64_t)c;
+        }
+    }
+}
+
+/* ---- windows: one entry per row and window, sorted ---- */
+
+struct entry {
+    int64_t start;
+    int64_t key;
+    uint64_t side; /* of joins: 0 left, 1 right */
+    const struct sim_row *row;
+};
+
+struct entries {
+    struct entry *entry;
+    uint64_t cnt;
+    uint64_t cap;
+};
+
+static int
+by_window(const void *a, const void *b)
+{
+    const struct entry *l = a;
+    const struct entry *r = b;
+    if (l->start != r->start) {
+        return l->start < r->start ? -1 : 1;
+    }
+    if (l->key != r->key) {
+        return l->key < r->key ? -1 : 1;
+    }
+    return l->side != r->side ? (l->side < r->side ? -1 : 1) : 0;
+}
+
+static void
+put(struct entries *entries, int64_t start, uint64_t side, const struct sim_row *row)
+{
+    if (entries->cnt == entries->cap) {
+        entries->cap = entries->cap == 0 ? 4096 : entries->cap * 2;
+        entries->entry = realloc(entries->entry, entries->cap * sizeof *entries->entry);
+        if (entries->entry == NULL) {
+            (void)fputs("sim: no memory for the reference\n", stderr);
+            abort();
+        }
+    }
+    entries->entry[entries->cnt] = (struct entry){start, row->key, side, row};
+    entries->cnt++;
+}
+
+/* Each row into the windows that hold its time. Times are not negative, starts may be. */
+static void
+spread(struct entries *entries, const struct sim_node *node, uint64_t side,
+    const struct sim_rows *in, struct sim_rows *late)
+{
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        const struct sim_row *row = &in->row[i];
+        if (row->is_late) {
+            if (late != NULL) {
+                (void)add(late, row);
+            }
+            continue;
+        }
+        int64_t last = row->at_ms - row->at_ms % node->slide_ms;
+        for (int64_t start = last; start > row->at_ms - node->size_ms; start -= node->slide_ms) {
+            put(entries, start, side, row);
+        }
+    }
+}
+
+static void
+sort(struct entries *entries)
+{
+    if (entries->cnt > 0) {
+        qsort(entries->entry, entries->cnt, sizeof *entries->entry, by_window);
+    }
+}
+
+/* The end of the entries of one key and window that begin at `from`. */
+static uint64_t
+group_end(const struct entries *entries, uint64_t from)
+{
+    uint64_t to = from + 1;
+    while (to < entries->cnt && entries->entry[to].start == entries->entry[from].start &&
+           entries->entry[to].key == entries->entry[from].key) {
+        to++;
+    }
+    return to;
+}
+
+static void
+fold(const struct sim_node *node, const struct entry *group, uint64_t cnt, struct sim_row *ret_row)
+{
+    int64_t end = group[0].start + node->size_ms;
+    struct sim_row row = {.key = group[0].key, .at_ms = end - 1, .tag = end};
+    if (node->op == SIM_WINDOW_XOR) {
+        row.tag = 0;
+    } else if (node->op == SIM_WINDOW_MOST) {
+        row.tag = group[0].row->tag;
+        row.value = group[0].row->value;
+    }
+    for (uint64_t i = 0; i < cnt; i++) {
+        const struct sim_row *one = group[i].row;
+        if (node->op == SIM_WINDOW_SUM) {
+            row.value += one->value;
+        } else if (node->op == SIM_WINDOW_XOR) {
+            row.value += one->value;
+            row.tag ^= one->tag;
+        } else if (node->op == SIM_WINDOW_MOST) {
+            row.value = one->value > row.value ? one->value : row.value;
+            row.tag = one->tag < row.tag ? one->tag : row.tag;
+        } else {
+            row.value++;
+        }
+    }
+    *ret_row = row;
+}
+
+static int
+highest_first(const void *a, const void *b)
+{
+    const struct sim_row *l = a;
+    const struct sim_row *r = b;
+    return l->value != r->value ? (l->value > r->value ? -1 : 1) : 0;
+}
+
+/* Of the rows of one window, the highest and all that equal the last of them. */
+static void
+keep_top(struct sim_rows *rows, uint64_t from, uint32_t top_cnt)
+{
+    uint64_t cnt = rows->cnt - from;
+    if (cnt <= top_cnt) {
+        return;
+    }
+    qsort(&rows->row[from], cnt, sizeof *rows->row, highest_first);
+    uint64_t keep = top_cnt;
+    while (keep < cnt && rows->row[from + keep].value == rows->row[from + top_cnt - 1].value) {
+        keep++;
+    }
+    rows->cnt = from + keep;
+}
+
+static void
+window(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out,
+    struct sim_rows *late)
+{
+    struct entries entries = {NULL, 0, 0};
+    uint64_t first_of_window = out->cnt;
+    spread(&entries, node, 0, in, late);
+    sort(&entries);
+    for (uint64_t i = 0; i < entries.cnt;) {
+        struct sim_row row;
+        uint64_t end = group_end(&entries, i);
+        fold(node, &entries.entry[i], end - i, &row);
+        (void)add(out, &row);
+        if (node->op == SIM_TOP &&
+            (end == entries.cnt || entries.entry[end].start != entries.entry[i].start)) {
+            keep_top(out, first_of_window, node->top_cnt);
+            first_of_window = out->cnt;
+        }
+        i = end;
+    }
+    free(entries.entry);
+}
+
+/* ---- joins ---- */
+
+static void
+pair(const struct sim_row *left, const struct sim_row *right, int64_t at_ms, struct sim_rows *out)
+{
+    if ((left->value + right->value) % 4 == 0) {
+        return;
+    }
+    struct sim_row *row = add(out, left);
+    row->value = (left->value * 31 + right->value) % 100003;
+    row->tag = left->tag ^ right->tag;
+    row->at_ms = at_ms;
+}
+
+static void
+window_join(const struct sim_node *node, const struct sim_rows *left, const struct sim_rows *right,
+    struct sim_rows *out)
+{
+    struct entries entries = {NULL, 0, 0};
+    spread(&entries, node, 0, left, NULL);
+    spread(&entries, node, 1, right, NULL);
+    sort(&entries);
+    for (uint64_t i = 0; i < entries.cnt;) {
+        uint64_t end = group_end(&entries, i);
+        int64_t at_ms = entries.entry[i].start + node->size_ms - 1;
+        uint64_t middle = i;
+        while (middle < end && entries.entry[middle].side == 0) {
+            middle++;
+        }
+        for (uint64_t l = i; l < middle && middle < end; l++) {
+            if (node->op == SIM_SEMI_JOIN) {
+                add(out, entries.entry[l].row)->at_ms = at_ms;
+                continue;
+            }
+            for (uint64_t r = middle; r < end; r++) {
+                pair(entries.entry[l].row, entries.entry[r].row, at_ms, out);
+            }
+        }
+        i = end;
+    }
+    free(entries.entry);
+}
+
+static void
+join(const struct sim_rows *left, const struct sim_rows *right, struct sim_rows *out)
+{
+    struct entries entries = {NULL, 0, 0};
+    for (uint64_t i = 0; i < left->cnt; i++) {
+        put(&entries, 0, 0, &left->row[i]);
+    }
+    for (uint64_t i = 0; i < right->cnt; i++) {
+        put(&entries, 0, 1, &right->row[i]);
+    }
+    sort(&entries);
+    for (uint64_t i = 0; i < entries.cnt;) {
+        uint64_t end = group_end(&entries, i);
+        uint64_t middle = i;
+        while (middle < end && entries.entry[middle].side == 0) {
+            middle++;
+        }
+        for (uint64_t l = i; l < middle; l++) {
+            for (uint64_t r = middle; r < end; r++) {
+                const struct sim_row *a = entries.entry[l].row;
+                const struct sim_row *b = entries.entry[r].row;
+                pair(a, b, a->at_ms > b->at_ms ? a->at_ms : b->at_ms, out);
+            }
+        }
+        i = end;
+    }
+    free(entries.entry);
+}
+
+/* ---- by key ---- */
+
+/* What is kept for each key; keys are small. */
+struct kept {
+    int64_t cnt;
+    int64_t sum;
+};
+#define KEY_CNT_MAX 512
+
+static void
+in_order(enum sim_op op, const struct sim_rows *in, struct sim_rows *out, struct sim_rows *side)
+{
+    struct kept kept[KEY_CNT_MAX] = {{0, 0}};
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        const struct sim_row *row = &in->row[i];
+        struct kept *key = &kept[row->key];
+        key->cnt++;
+        if (op == SIM_REDUCE) {
+            key->sum = (key->sum * 5 + row->value) % 1000003;
+            struct sim_row *made = add(out, row);
+            made->value = key->sum;
+            made->text = 0;
+            continue;
+        }
+        if (key->cnt % 3 == 0) {
+            add(out, row)->value = key->cnt;
+        }
+        if (row->value % 5 == 0) {
+            (void)add(side, row);
+        }
+    }
+}
+
+static void
+timed(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
+{
+    struct entries entries = {NULL, 0, 0};
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        const struct sim_row *row = &in->row[i];
+        put(&entries, row->at_ms / SIM_BUCKET_MS, 0, row);
+    }
+    sort(&entries);
+    for (uint64_t i = 0; i < entries.cnt;) {
+        uint64_t end = group_end(&entries, i);
+        int64_t at_ms = (entries.entry[i].start + 1) * SIM_BUCKET_MS - 1;
+        struct sim_row row = {.key = entries.entry[i].key, .at_ms = at_ms, .value = at_ms % 1000};
+        if (op == SIM_BUCKET) {
+            row.value = 0;
+            for (uint64_t k = i; k < end; k++) {
+                row.value += entries.entry[k].row->value;
+            }
+        }
+        (void)add(out, &row);
+        i = end;
+    }
+    free(entries.entry);
+}
+
+/* ---- all of it ---- */
+
+static void
+read_source(const struct sim_source *source, struct sim_rows *out)
+{
+    for (uint32_t split = 0; split < source->split_cnt; split++) {
+        for (uint64_t i = 0; i < source->row_cnt; i++) {
+            struct sim_row row;
+            sim_row_at(source, split, i, &row);
+            (void)add(out, &row);
+        }
+    }
+}
+
+static void
+run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_rows *rows)
+{
+    const struct sim_rows *in = node->in[0] != SIM_NO_STREAM ? &rows[node->in[0]] : NULL;
+    const struct sim_rows *right = node->in[1] != SIM_NO_STREAM ? &rows[node->in[1]] : NULL;
+    struct sim_rows *out = node->out[0] != SIM_NO_STREAM ? &rows[node->out[0]] : NULL;
+    struct sim_rows *side = node->out[1] != SIM_NO_STREAM ? &rows[node->out[1]] : NULL;
+    if (node->op == SIM_SOURCE) {
+        read_source(&draw->source[node->source], out);
+    } else if (node->op <= SIM_FLATMAP) {
+        one_by_one(node->op, in, out);
+    } else if (node->op == SIM_UNION) {
+        for (uint64_t i = 0; i < in->cnt + right->cnt; i++) {
+            (void)add(out, i < in->cnt ? &in->row[i] : &right->row[i - in->cnt]);
+        }
+    } else if (node->op <= SIM_TOP) {
+        window(node, in, out, side);
+    } else if (node->op <= SIM_PROCESS) {
+        in_order(node->op, in, out, side);
+    } else if (node->op <= SIM_BUCKET) {
+        timed(node->op, in, out);
+    } else if (node->op == SIM_JOIN) {
+        join(in, right, out);
+    } else if (node->op < SIM_SINK) {
+        window_join(node, in, right, out);
+    }
+}
+
+void
+sim_reference(const struct sim_draw *draw, struct sim_rows *ret_rows)
+{
+    memset(ret_rows, 0, SIM_STREAM_CNT_MAX * sizeof *ret_rows);
+    for (uint32_t i = 0; i < draw->node_cnt; i++) {
+        run_node(draw, &draw->node[i], ret_rows);
+    }
+}

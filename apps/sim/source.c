@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/sim/source.h"
+
+#include <inttypes.h>
+
+#include "apps/sim/schema.h"
+#include "base/rng.h"
+#include "dataplane/state.h"
+
+#define SPLITS_VERSION 1
+/* Rows of a poll at most, beside what an output takes. */
+#define SLICE_CNT_MAX 200
+/* The last rows, which wait until the gate is open: one of so many. */
+#define HELD_ONE_IN 10
+
+/* Also an item of the part. */
+struct split {
+    uint64_t idx;
+    uint64_t at;
+};
+
+struct source {
+    uint32_t split_cnt;
+    struct split split[SIM_SPLIT_CNT_MAX];
+    int64_t told_ms;
+};
+
+static const struct sim_source_conf *
+conf_of(const struct weir_operator *op)
+{
+    return (const struct sim_source_conf *)op->conf;
+}
+
+static bool
+is_mine(const struct weir_operator *op, uint64_t split)
+{
+    return split % op->env->subtask_cnt == op->env->subtask_idx;
+}
+
+static int
+source_open(struct weir_operator *op)
+{
+    struct source *self = (struct source *)op->self;
+    self->told_ms = WEIR_TIME_MIN;
+    for (uint32_t i = 0; i < conf_of(op)->source->split_cnt; i++) {
+        if (is_mine(op, i)) {
+            self->split[self->split_cnt++] = (struct split){.idx = i};
+        }
+    }
+    return 0;
+}
+
+/* The split that is least far, and has rows; NULL: all are at their end. */
+static struct split *
+least(struct source *self, const struct sim_source *source)
+{
+    struct split *found = NULL;
+    for (uint32_t i = 0; i < self->split_cnt; i++) {
+        struct split *split = &self->split[i];
+        if (split->at < source->row_cnt && (found == NULL || split->at < found->at)) {
+            found = split;
+        }
+    }
+    return found;
+}
+
+/* Up to where rows may go now. */
+static uint64_t
+limit(const struct weir_operator *op, int64_t now_ns)
+{
+    const struct sim_source *source = conf_of(op)->source;
+    const struct sim_gate *gate = conf_of(op)->gate;
+    uint64_t end =
+        gate->is_open ? source->row_cnt : source->row_cnt - source->row_cnt / HELD_ONE_IN - 1;
+    uint64_t due =
+        gate->is_unpaced || source->gap_ns == 0 ? end : (uint64_t)(now_ns / source->gap_ns) + 1;
+    return weir_min_u64(end, due);
+}
+
+static bool
+emit(struct weir_out *out, const struct sim_source *source, uint32_t split, uint64_t at)
+{
+    struct sim_row row;
+    char text[SIM_TEXT_BYTES_MAX];
+    if (!weir_out_room(out, 1, SIM_TEXT_BYTES_MAX)) {
+        return false;
+    }
+    sim_row_at(source, split, at, &row);
+    struct cell *cell = cell_emit(out);
+    cell->key = row.key;
+    cell->value = row.value;
+    cell->tag = row.tag;
+    cell->at = row.at_ms;
+    weir_str_set_bytes(out, &cell->text, text, sim_text(row.text, text));
+    return true;
+}
+
+static void
+tell_watermark(struct source *self, const struct sim_source *source, struct weir_out *out)
+{
+    const struct split *split = least(self, source);
+    int64_t watermark_ms = split == NULL ? self->told_ms : (int64_t)split->at * source->step_ms - 1;
+    if (watermark_ms > self->told_ms) {
+        self->told_ms = watermark_ms;
+        weir_out_watermark(out, watermark_ms);
+    }
+}
+
+/* A subtask that has no split: nothing will come from it. */
+static int
+poll_nothing(struct weir_operator *op, struct weir_out *out)
+{
+    struct source *self = (struct source *)op->self;
+    if (conf_of(op)->source->ends_early || conf_of(op)->gate->is_open) {
+        return WEIR_DONE;
+    }
+    if (self->told_ms == WEIR_TIME_MIN) {
+        self->told_ms = 0;
+        out->status = WEIR_SLOT_IDLE;
+        return WEIR_AGAIN;
+    }
+    return WEIR_WAIT;
+}
+
+static int
+source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct source *self = (struct source *)op->self;
+    const struct sim_source *source = conf_of(op)->source;
+    struct split *split = least(self, source);
+    if (split == NULL) {
+        return self->split_cnt > 0 ? WEIR_DONE : poll_nothing(op, out);
+    }
+    uint64_t first = split->at;
+    uint64_t slice = 1 + weir_rng_below(&(struct weir_rng){{op->env->seed, first, split->idx, 1}},
+                             SLICE_CNT_MAX);
+    uint64_t end = weir_min_u64(limit(op, now_ns), first + slice);
+    if (end <= first) {
+        return WEIR_WAIT;
+    }
+    bool told = self->told_ms >= (int64_t)first * source->step_ms - 1;
+    for (; split->at < end; split->at++) {
+        /* A row that is late on purpose comes behind the watermark that it is late for. */
+        bool is_late = sim_row_is_late(source, (uint32_t)split->idx, split->at);
+        if ((is_late && (split->at > first || !told)) ||
+            !emit(out, source, (uint32_t)split->idx, split->at)) {
+            break;
+        }
+    }
+    conf_of(op)->gate->emitted_cnt += split->at - first;
+    tell_watermark(self, source, out);
+    return WEIR_AGAIN;
+}
+
+static int
+source_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct source *self = (const struct source *)op->self;
+    (void)id;
+    weir_state_list_begin(parts, "splits", SPLITS_VERSION, self->split_cnt);
+    for (uint32_t i = 0; i < self->split_cnt; i++) {
+        weir_state_item(parts, sizeof self->split[i]);
+        weir_parts_put_u64(parts, self->split[i].idx);
+        weir_parts_put_u64(parts, self->split[i].at);
+    }
+    weir_state_list_end(parts);
+    return 0;
+}
+
+/* Splits that nobody has left were at their end. */
+static int
+source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct source *self = (struct source *)op->self;
+    struct weir_state_list list;
+    struct weir_part item;
+    uint64_t seen = 0;
+    int got;
+    weir_state_list_init(&list, op, parts, parts_cnt);
+    list.name = "splits";
+    list.version_max = SPLITS_VERSION;
+    list.is_union = true;
+    self->split_cnt = 0;
+    while ((got = weir_state_list_next(&list, &item)) > 0) {
+        struct split split = {0, 0};
+        int err = weir_part_get_u64(&item, &split.idx);
+        err = err != 0 ? err : weir_part_get_u64(&item, &split.at);
+        if (err != 0) {
+            return err;
+        }
+        if (split.idx >= SIM_SPLIT_CNT_MAX || (seen >> split.idx & 1) != 0) {
+            return weir_err_push(
+                WEIR_EBUG, "invariant O2: split %" PRIu64 " has two owners", split.idx);
+        }
+        seen |= UINT64_C(1) << split.idx;
+        if (is_mine(op, split.idx)) {
+            split.at -= conf_of(op)->gate->defect == 1 && split.at > 0 ? 1 : 0;
+            self->split[self->split_cnt++] = split;
+        }
+    }
+    return got;
+}
+
+static bool
+source_replays(const void *conf)
+{
+    (void)conf;
+    return true;
+}
+
+const struct weir_operator_type sim_source_type = {
+    .name = "sim_source",
+    .self_bytes = sizeof(struct source),
+    .output_cnt = 1,
+    .sets_watermarks = true,
+    .open = source_open,
+    .poll = source_poll,
+    .snapshot = source_snapshot,
+    .restore = source_restore,
+    .replays = source_replays,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source.h: a source that replays, and looks at what it is given back.
+ *
+ * Splits are dealt to its subtasks by number. It reads the one that is least far, so that its
+ * watermark is behind all that it has yet to read, and keeps positions as a union list: after a
+ * restart with another parallelism each subtask takes its own.
+ */
+#ifndef WEIR_APPS_SIM_SOURCE_H
+#define WEIR_APPS_SIM_SOURCE_H
+
+#include "apps/sim/row.h"
+#include "dataplane/operator.h"
+
+/* What whoever runs the job tells its sources while it runs. */
+struct sim_gate {
+    bool is_open; /* else the last rows stay where they are */
+    bool is_unpaced; /* rows are due at once */
+    uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
+    /* Planted defects of the source itself: 0 none, 1 a position is not restored. */
+    uint32_t defect;
+};
+
+struct sim_source_conf {
+    const struct sim_source *source;
+    struct sim_gate *gate;
+};
+
+extern const struct weir_operator_type sim_source_type;
+
+#endif

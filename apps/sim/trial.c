@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/sim/trial.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/sim/compare.h"
+#include "apps/sim/trial_priv.h"
+#include "base/topo.h"
+#include "io/io.h"
+#include "io/sim.h"
+#include "sched/job.h"
+
+/* A trial that needs more does not converge. */
+#define START_CNT_MAX 200
+/* The host of every trial: what it runs on must not matter. */
+#define HOST "core:16 pu:1"
+#define UTC_NS (INT64_C(1700000000) * WEIR_SEC_NS)
+
+void
+trial_fail(struct trial *trial, const char *fmt, ...)
+{
+    va_list args;
+    if (trial->result->failure[0] == '\0') {
+        va_start(args, fmt);
+        (void)vsnprintf(trial->result->failure, SIM_FAILURE_BYTES, fmt, args);
+        va_end(args);
+    }
+}
+
+void
+trial_note(const struct trial *trial, const char *fmt, ...)
+{
+    va_list args;
+    if (trial->conf->is_loud) {
+        va_start(args, fmt);
+        (void)vfprintf(stderr, fmt, args);
+        (void)fputc('\n', stderr);
+        va_end(args);
+    }
+}
+
+void
+trial_set(struct trial *trial, uint32_t feature)
+{
+    trial->result->has[feature] = true;
+}
+
+/* ---- what goes wrong ---- */
+
+static enum sim_fault_kind
+draw_kind(struct trial *trial)
+{
+    static const uint8_t weights[SIM_FAULT_KIND_CNT] = {
+        [SIM_FAULT_KILL] = 5,
+        [SIM_FAULT_POWER] = 5,
+        [SIM_FAULT_KILL_IN_IO] = 4,
+        [SIM_FAULT_EIO] = 4,
+        [SIM_FAULT_ENOSPC] = 3,
+        [SIM_FAULT_SYNC] = 2,
+        [SIM_FAULT_LATE] = 3,
+        [SIM_FAULT_LOST] = 2,
+        [SIM_FAULT_ASTRAY] = 2,
+        [SIM_FAULT_FLIP] = 3,
+    };
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < SIM_FAULT_KIND_CNT; i++) {
+        sum += weights[i];
+    }
+    uint32_t at = (uint32_t)weir_rng_below(&trial->rng, sum);
+    uint32_t kind = 0;
+    while (at >= weights[kind]) {
+        at -= weights[kind];
+        kind++;
+    }
+    return (enum sim_fault_kind)kind;
+}
+
+static uint32_t
+draw_verb(struct trial *trial)
+{
+    static const uint8_t verbs[] = {WEIR_IO_OPEN, WEIR_IO_WRITE, WEIR_IO_WRITE, WEIR_IO_SYNC,
+        WEIR_IO_SYNC, WEIR_IO_RENAME, WEIR_IO_ALLOCATE, WEIR_IO_UNLINK, WEIR_IO_LIST, WEIR_IO_READ,
+        WEIR_IO_STAT, WEIR_IO_MKDIR};
+    return verbs[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(verbs))];
+}
+
+/* Ask the world for it. What strikes the checkpoints' bytes strikes nothing else: of a sink's file
+ * nobody would know. */
+static void
+ask(struct trial *trial, enum sim_fault_kind kind)
+{
+    static const uint8_t of_sim[SIM_FAULT_KIND_CNT] = {
+        [SIM_FAULT_KILL_IN_IO] = WEIR_SIM_KILL,
+        [SIM_FAULT_EIO] = WEIR_SIM_ERROR,
+        [SIM_FAULT_ENOSPC] = WEIR_SIM_ERROR,
+        [SIM_FAULT_SYNC] = WEIR_SIM_SYNC_LOST,
+        [SIM_FAULT_LATE] = WEIR_SIM_LATE,
+        [SIM_FAULT_LOST] = WEIR_SIM_LOST,
+        [SIM_FAULT_ASTRAY] = WEIR_SIM_ASTRAY,
+        [SIM_FAULT_FLIP] = WEIR_SIM_FLIP,
+    };
+    bool is_silent = kind >= SIM_FAULT_LOST;
+    bool is_sink = !is_silent && weir_rng_chance(&trial->rng, 1, 3);
+    const struct weir_sim_trouble trouble = {
+        .kind = (enum weir_sim_trouble_kind)of_sim[kind],
+        .verb = kind == SIM_FAULT_ENOSPC && weir_rng_chance(&trial->rng, 1, 2)
+                    ? (uint32_t)WEIR_IO_WRITE
+                    : draw_verb(trial),
+        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, 12),
+        .errnum = kind == SIM_FAULT_ENOSPC ? ENOSPC : EIO,
+        .late_ns = weir_rng_between(&trial->rng, 1, 80) * WEIR_MS,
+        .under = is_sink ? SIM_OUT_DIR : SIM_CHECKPOINT_DIR,
+    };
+    if (weir_sim_trouble(trial->sim, &trouble)) {
+        trial->result->fault_cnt_of[kind]++;
+        trial_set(trial, SIM_FEATURE_FAULT + kind);
+        trial_note(trial, "  at %.3f ms: %s under %s, verb %" PRIu32 ", after %" PRIu32,
+            (double)trial->now_ns / 1e6, sim_fault_name(kind), trouble.under, trouble.verb,
+            trouble.skip_cnt);
+    }
+}
+
+/* Rarer with each, so that a trial gets on between them in the end. */
+void
+trial_plan_fault(struct trial *trial)
+{
+    int64_t most_ns = trial->draw.run_ns / 6 * (1 + trial->result->fault_cnt / 3);
+    trial->next_fault_ns = trial->now_ns + weir_rng_between(&trial->rng, 0, most_ns);
+}
+
+bool
+trial_fault(struct trial *trial)
+{
+    enum sim_fault_kind kind = draw_kind(trial);
+    trial_plan_fault(trial);
+    if (kind != SIM_FAULT_KILL && kind != SIM_FAULT_POWER) {
+        ask(trial, kind);
+        return true;
+    }
+    trial->is_power = kind == SIM_FAULT_POWER;
+    trial->result->fault_cnt++;
+    trial->result->fault_cnt_of[kind]++;
+    trial_set(trial, SIM_FEATURE_FAULT + kind);
+    return false;
+}
+
+/* ---- what holds ---- */
+
+static bool
+check_restored(struct trial *trial, const struct weir_job_checkpoint_view *view)
+{
+    if (trial->has_restored) {
+        return true;
+    }
+    trial->has_restored = true;
+    uint64_t id = view->restored.checkpoint;
+    trial->result->restore_cnt += id != 0;
+    if (id < trial->id_max) {
+        trial_fail(trial,
+            "invariant C4: checkpoint %" PRIu64 " is restored, and %" PRIu64 " was complete", id,
+            trial->id_max);
+        return false;
+    }
+    if (view->epoch <= trial->epoch_max) {
+        trial_fail(
+            trial, "invariant C5: epoch %" PRIu64 " after %" PRIu64, view->epoch, trial->epoch_max);
+        return false;
+    }
+    trial->epoch_max = view->epoch;
+    trial_note(trial, "  restored %" PRIu64, id);
+    return true;
+}
+
+bool
+trial_look(struct trial *trial)
+{
+    struct sim_result *result = trial->result;
+    struct weir_job_checkpoint_view view;
+    weir_job_checkpoints(trial->job, &view);
+    if (view.epoch != 0 && !check_restored(trial, &view)) {
+        return false;
+    }
+    if (view.completed_cnt > trial->completed_cnt) {
+        result->checkpoint_cnt += (uint32_t)(view.completed_cnt - trial->completed_cnt);
+        trial->completed_cnt = view.completed_cnt;
+        if (view.last.id <= trial->id_max) {
+            trial_fail(trial, "invariant C1: checkpoint %" PRIu64 " after %" PRIu64, view.last.id,
+                trial->id_max);
+            return false;
+        }
+        trial->id_max = view.last.id;
+    }
+    uint64_t trouble_cnt = weir_sim_trouble_cnt(trial->sim);
+    result->fault_cnt += (uint32_t)(trouble_cnt - trial->seen_trouble_cnt);
+    trial->seen_trouble_cnt = trouble_cnt;
+    if (!trial->is_calm && result->fault_cnt >= trial->fault_cnt_wanted &&
+        result->checkpoint_cnt >= SIM_CHECKPOINT_CNT_MIN &&
+        result->restore_cnt >= SIM_RESTORE_CNT_MIN) {
+        trial->is_calm = true;
+        trial->gate.is_open = true;
+        weir_sim_trouble_clear(trial->sim);
+        trial_note(trial, "  at %.3f ms: calm", (double)trial->now_ns / 1e6);
+    }
+    return true;
+}
+
+/* ---- a trial ---- */
+
+static void
+note_draw(struct trial *trial)
+{
+    const struct sim_draw *draw = &trial->draw;
+    for (uint32_t i = 0; i < draw->node_cnt; i++) {
+        const struct sim_node *node = &draw->node[i];
+        trial_set(trial, SIM_FEATURE_OP + node->op);
+        if (node->op >= SIM_MAP && node->op <= SIM_FLATMAP) {
+            trial_set(trial, SIM_FEATURE_PARTITIONER + node->partitioner);
+        }
+        if (node->op == SIM_SINK) {
+            trial_set(trial, node->is_file ? SIM_FEATURE_FILE : SIM_FEATURE_PARTS);
+        }
+        if (node->out[1] != SIM_NO_STREAM) {
+            trial_set(trial, SIM_FEATURE_SIDE);
+        }
+        trial_note(trial, "n%" PRIu32 " %s (%d, %d) -> (%d, %d)", i, sim_op_name(node->op),
+            (int)node->in[0], (int)node->in[1], (int)node->out[0], (int)node->out[1]);
+    }
+    for (uint32_t i = 0; i < draw->source_cnt; i++) {
+        const struct sim_source *source = &draw->source[i];
+        if (source->late_ms > 0) {
+            trial_set(trial, SIM_FEATURE_LATE_ROWS);
+        }
+        if (source->is_skewed) {
+            trial_set(trial, SIM_FEATURE_SKEW);
+        }
+        if (source->ends_early) {
+            trial_set(trial, SIM_FEATURE_EARLY_END);
+        }
+    }
+    if (draw->rescales) {
+        trial_set(trial, SIM_FEATURE_RESCALED);
+    }
+}
+
+static int
+open_world(struct trial *trial)
+{
+    bool is_short = weir_rng_chance(&trial->rng, 1, 3);
+    const struct weir_sim_config config = {
+        .seed = weir_rng_u64(&trial->rng),
+        .utc_ns = UTC_NS,
+        .latency_ns_max = weir_rng_between(&trial->rng, 10, 200) * WEIR_US,
+        .short_ppm = is_short ? 20000 : 0,
+        .cuts_power = true,
+    };
+    if (is_short) {
+        trial_set(trial, SIM_FEATURE_SHORT_IO);
+    }
+    int err = weir_sim_open(&config, &trial->sim);
+    /* Directories that the user has made. */
+    err = err != 0 ? err : weir_sim_put(trial->sim, SIM_OUT_DIR "/.made", "", 0);
+    return err != 0 ? err : weir_topo_open_synthetic(HOST, &trial->topo);
+}
+
+static void
+run_starts(struct trial *trial)
+{
+    int step = 1;
+    while (step == 1) {
+        if (trial->result->start_cnt == START_CNT_MAX) {
+            trial_fail(trial, "it does not converge: %d starts", START_CNT_MAX);
+            return;
+        }
+        step = trial_start(trial);
+        trial->now_ns += weir_rng_between(&trial->rng, 0, WEIR_MS);
+    }
+}
+
+static void
+check_quotas(struct trial *trial)
+{
+    const struct sim_result *result = trial->result;
+    if (result->checkpoint_cnt < SIM_CHECKPOINT_CNT_MIN || result->fault_cnt < SIM_FAULT_CNT_MIN ||
+        result->restore_cnt < SIM_RESTORE_CNT_MIN) {
+        trial_fail(trial,
+            "too little was seen: %" PRIu32 " checkpoints, %" PRIu32 " faults, %" PRIu32
+            " restores",
+            result->checkpoint_cnt, result->fault_cnt, result->restore_cnt);
+    }
+}
+
+bool
+sim_trial(const struct sim_trial_conf *conf, struct sim_result *ret_result)
+{
+    struct trial trial = {.conf = conf, .result = ret_result};
+    struct sim_answer answer = {.hash = 0};
+    memset(ret_result, 0, sizeof *ret_result);
+    weir_rng_init(&trial.rng, weir_rng_mix(conf->seed));
+    sim_draw(conf->seed, conf->row_cnt, conf->with_known, &trial.draw);
+    note_draw(&trial);
+    ret_result->row_cnt = trial.draw.row_cnt;
+    trial.gate.defect = conf->defect;
+    trial.fault_cnt_wanted = SIM_FAULT_CNT_MIN + (uint32_t)weir_rng_below(&trial.rng, 4);
+    if (open_world(&trial) != 0) {
+        char text[SIM_FAILURE_BYTES];
+        weir_err_save(text, sizeof text);
+        weir_err_clear();
+        trial_fail(&trial, "no world: %s", text);
+    } else {
+        run_starts(&trial);
+    }
+    if (ret_result->failure[0] == '\0') {
+        check_quotas(&trial);
+    }
+    if (ret_result->failure[0] == '\0') {
+        if (!sim_compare(&trial.draw, trial.sim, &answer)) {
+            trial_fail(&trial, "%s", answer.text);
+        }
+    }
+    ret_result->out_cnt = answer.cnt;
+    ret_result->trace = weir_rng_mix(ret_result->trace ^ answer.hash);
+    weir_topo_close(trial.topo);
+    weir_sim_close(trial.sim);
+    return ret_result->failure[0] == '\0';
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trial_start.c: one process of a trial: its job on the world's disk, until it ends or is ended. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/sim/trial_priv.h"
+#include "base/topo.h"
+#include "io/sim.h"
+#include "sched/checkpoint_failure.h"
+#include "sched/checkpoint_request.h"
+#include "sched/job.h"
+#include "sched/weir.h"
+
+#define BUDGET_BYTES (512 * WEIR_MIB)
+#define STATE_BYTES (8 * WEIR_MIB)
+/* Looking at the job costs more than a poll of it. */
+#define LOOK_POLL_CNT 32
+/* A start takes some 10^5. */
+#define POLL_CNT_MAX (UINT64_C(4) << 20)
+#define TEXT_BYTES 1024
+
+static void
+say_endless(struct trial *trial)
+{
+    char text[TEXT_BYTES] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < weir_job_task_cnt(trial->job) && used < sizeof text; i++) {
+        const struct weir_task *task = weir_job_task(trial->job, i);
+        int got = snprintf(text + used, sizeof text - used, ", %s %s", weir_task_name(task),
+            weir_task_state_name(weir_task_state(task)));
+        used += got > 0 ? (size_t)got : 0;
+    }
+    trial_fail(trial, "start %" PRIu32 " does not come to its end, at %.3f ms%s",
+        trial->result->start_cnt, (double)trial->now_ns / 1e6, text);
+}
+
+static bool
+seen(void *arg, const struct weir_poller_seen *poll)
+{
+    struct trial *trial = (struct trial *)arg;
+    struct sim_result *result = trial->result;
+    uint64_t what = (uint64_t)poll->now_ns << 16 ^ (uint64_t)poll->at << 4 ^ (uint64_t)poll->did;
+    result->trace = weir_rng_mix(result->trace ^ what);
+    result->poll_cnt++;
+    trial->now_ns = poll->now_ns;
+    if (!trial->has_polled) {
+        trial->has_polled = true;
+        trial_plan_fault(trial);
+    }
+    if (weir_sim_life(trial->sim) != trial->life) {
+        trial->is_dead = true;
+        return false;
+    }
+    if (result->poll_cnt % LOOK_POLL_CNT == 0 && !trial_look(trial)) {
+        return false;
+    }
+    trial->poll_cnt++;
+    if (trial->poll_cnt > POLL_CNT_MAX) {
+        say_endless(trial);
+        return false;
+    }
+    if (!trial->is_calm && poll->now_ns >= trial->next_fault_ns && !trial_fault(trial)) {
+        trial->is_dead = true;
+        return false;
+    }
+    return true;
+}
+
+/* Times of checkpoints go with how long the sources take. */
+static struct weir_job_checkpoint_options
+draw_checkpoints(struct trial *trial)
+{
+    struct weir_job_checkpoint_options options = {
+        .dir = SIM_CHECKPOINT_DIR,
+        .retained = 1 + (uint32_t)weir_rng_below(&trial->rng, 3),
+        .throttle_max_ns = 100 * WEIR_MS,
+    };
+    options.coordinator = (struct weir_coordinator_conf){
+        .interval_ns = trial->draw.run_ns / weir_rng_between(&trial->rng, 12, 40),
+        .pause_ns = weir_rng_between(&trial->rng, 0, 1) * WEIR_MS,
+        .timeout_ns = weir_rng_between(&trial->rng, 10, 60) * WEIR_MS,
+        .tolerable = WEIR_CHECKPOINT_TOLERABLE_UNLIMITED,
+        .concurrent_max = 1 + (uint32_t)weir_rng_below(&trial->rng, 2),
+        .queue_max = WEIR_CHECKPOINT_QUEUE_CNT_MAX,
+        .is_after_finish = true,
+    };
+    return options;
+}
+
+static void
+note_sizes(struct trial *trial, const struct sim_sizes *sizes)
+{
+    trial_set(trial, SIM_FEATURE_PARALLELISM + sizes->parallelism - 1);
+    trial_set(trial, SIM_FEATURE_CUT + (sizes->cuts_all ? 0 : 1));
+    trial_note(trial,
+        "start %" PRIu32 " at %.3f ms: parallelism %" PRIu32 ", %s, batches of %" PRIu32
+        ", rings of %" PRIu32 ", buffers of %" PRIu32,
+        trial->result->start_cnt, (double)trial->now_ns / 1e6, sizes->parallelism,
+        sizes->cuts_all ? "cut" : "fused", sizes->batch_rows, sizes->ring_slot_cnt,
+        sizes->buffer_bytes);
+}
+
+static int
+make_plan(struct trial *trial, const struct sim_sizes *sizes, struct weir_env *env,
+    struct weir_plan **ret_plan)
+{
+    const struct weir_plan_host host = {
+        .topo = trial->topo, .effective = trial->topo->cpus, .budget_bytes = BUDGET_BYTES};
+    const struct weir_plan_options options = {
+        .cut = sizes->cuts_all ? WEIR_PLAN_CUT_ALL : WEIR_PLAN_CUT_NONE,
+        .buffer_bytes = sizes->buffer_bytes,
+        .ring_slot_cnt = sizes->ring_slot_cnt,
+        .exclusive_cnt = sizes->exclusive_cnt,
+        .floating_cnt = sizes->floating_cnt,
+    };
+    return weir_plan_make(weir_job_plan_graph(env), &host, &options, ret_plan);
+}
+
+static void
+note_operators(const struct trial *trial)
+{
+    for (uint32_t i = 0; trial->conf->is_loud && i < weir_job_operator_cnt(trial->job); i++) {
+        struct weir_job_operator_sum sum;
+        weir_job_operator(trial->job, i, &sum);
+        trial_note(trial,
+            "  %s: %" PRIu64 " rows in, %" PRIu64 " out, %" PRIu64 " late, watermark %" PRId64,
+            sum.name, sum.rows_in, sum.rows_out, sum.rows_late, sum.watermark);
+    }
+}
+
+static int
+run_job(struct trial *trial, const struct sim_sizes *sizes, struct weir_env *env,
+    const struct weir_plan *plan)
+{
+    const struct weir_job_world world = {
+        .sim = trial->sim, .start_ns = trial->now_ns, .seen_fn = seen, .seen_arg = trial};
+    const struct weir_job_options options = {
+        .world = &world,
+        .checkpoints = draw_checkpoints(trial),
+        .restore = {.from = WEIR_JOB_RESTORE_LATEST},
+        .poller = WEIR_JOB_SEEDED,
+        .seed = weir_rng_u64(&trial->rng),
+        .batch_rows = sizes->batch_rows,
+        .max_parallelism = trial->draw.max_parallelism,
+        .state_bytes = STATE_BYTES,
+        .small_pages = true,
+    };
+    int err = weir_job_new(env, plan, &options, &trial->job);
+    if (err != 0) {
+        return err;
+    }
+    err = weir_job_run(trial->job);
+    trial->is_dead = trial->is_dead || weir_sim_life(trial->sim) != trial->life;
+    trial->now_ns = weir_max_i64(trial->now_ns, weir_sim_now_ns(trial->sim));
+    if (!trial->is_dead && trial->result->failure[0] == '\0') {
+        (void)trial_look(trial);
+    }
+    note_operators(trial);
+    /* The process is gone: what its end would still write has no effect. */
+    if (trial->is_power) {
+        weir_sim_cut_power(trial->sim, weir_rng_u64(&trial->rng));
+    } else {
+        weir_sim_kill(trial->sim);
+    }
+    weir_job_delete(trial->job);
+    trial->job = NULL;
+    return err;
+}
+
+/* Whether a start may end with this error: only after what was done to it. */
+static bool
+may_fail(struct trial *trial, int err)
+{
+    bool had_trouble = weir_sim_trouble_cnt(trial->sim) > trial->trouble_cnt_before;
+    uint32_t mended_cnt = err == WEIR_ECHECKPOINT ? weir_sim_mend(trial->sim) : 0;
+    if (mended_cnt > 0) {
+        trial_note(trial, "refused, as it should be; %" PRIu32 " writes are mended", mended_cnt);
+        return true;
+    }
+    return had_trouble && (err == WEIR_EIO || err == WEIR_EOUTCOME || err == WEIR_ECHECKPOINT ||
+                              err == WEIR_EDATA || err == WEIR_EFORMAT);
+}
+
+static int
+judge(struct trial *trial, int err)
+{
+    char text[TEXT_BYTES];
+    weir_err_save(text, sizeof text);
+    weir_err_clear();
+    if (trial->result->failure[0] != '\0') {
+        return -1;
+    }
+    if (err == 0) {
+        return 0;
+    }
+    if (trial->is_dead || may_fail(trial, err)) {
+        trial_note(trial, "ended at %.3f ms%s: %s", (double)trial->now_ns / 1e6,
+            trial->is_dead ? " dead" : "", text);
+        return 1;
+    }
+    trial_fail(trial, "start %" PRIu32 " failed: %s", trial->result->start_cnt, text);
+    return -1;
+}
+
+int
+trial_start(struct trial *trial)
+{
+    struct sim_sizes sizes;
+    struct weir_env *env = NULL;
+    struct weir_plan *plan = NULL;
+    struct weir_rng rng;
+    trial->result->start_cnt++;
+    trial->poll_cnt = 0;
+    trial->is_dead = false;
+    trial->is_power = false;
+    trial->has_polled = false;
+    trial->has_restored = false;
+    trial->completed_cnt = 0;
+    trial->life = weir_sim_life(trial->sim);
+    trial->trouble_cnt_before = weir_sim_trouble_cnt(trial->sim);
+    weir_rng_init(&rng, trial->draw.seed + (trial->draw.rescales ? trial->result->start_cnt : 1));
+    sim_draw_sizes(&trial->draw, &rng, &sizes);
+    note_sizes(trial, &sizes);
+    int err = weir_env_new("sim", &env);
+    err = err != 0 ? err : sim_build(&trial->draw, &sizes, &trial->gate, env);
+    err = err != 0 ? err : make_plan(trial, &sizes, env, &plan);
+    err = err != 0 ? err : run_job(trial, &sizes, env, plan);
+    weir_plan_close(plan);
+    weir_env_delete(env);
+    return judge(trial, err);
+}
