@@ -42,16 +42,17 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SECTOR = 512
 WRITE, FLUSH = 1, 2
 EVENT = struct.Struct("<QII")
 ENGINES = ("io_uring", "posix")
 # Small, for a disk is copied for every cut; xfs is not made smaller than this.
-System = collections.namedtuple("System", "size mkfs options")
+System = collections.namedtuple("System", "size tear mkfs options")
+# Writes are torn by sectors, but of xfs by blocks: of 75 cuts of a recovery, which fall into the replay of its log,
+# up to four left a disk torn by sectors that xfs did not mount. With blocks the same cuts can all be mounted.
 SYSTEMS = {
-    "ext4": System(64 << 20, ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"],
+    "ext4": System(64 << 20, 512, ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"],
                    "noatime"),
-    "xfs": System(300 << 20, ["mkfs.xfs", "-q", "-K", "-f"], "noatime,nouuid"),
+    "xfs": System(300 << 20, 4096, ["mkfs.xfs", "-q", "-K", "-f"], "noatime,nouuid"),
 }
 # Outputs and checkpoints, each a file system of its own: any fsync makes all durable that was changed before in
 # its file system, so that a missing one of the sink would hide behind the next one of the store.
@@ -221,6 +222,7 @@ class Cut:
     def __init__(self, recording, number):
         about = recording.about
         self.number = number
+        self.tear = SYSTEMS[about["fs"]].tear
         self.rng = random.Random(f"{about['seed']} {about['fs']} {about['engine']} {number}")
         first = recording.notes[0].position
         last = recording.notes[-1].position
@@ -236,14 +238,14 @@ class Cut:
         self.torn = self.rng.choice((0.0, 0.3, 1.0))
 
     def survivors(self, pending):
-        """Yields (event, None) for a write that is whole, (event, sectors) for a torn one."""
+        """Yields (event, None) for a write that is whole, (event, its pieces) for a torn one."""
         for event in pending:
             if self.rng.random() >= self.chance:
                 continue
             if self.rng.random() >= self.torn:
                 yield event, None
             else:
-                yield event, [i for i in range(event.size // SECTOR) if self.rng.random() < 0.5]
+                yield event, [i for i in range(-(-event.size // self.tear)) if self.rng.random() < 0.5]
 
 
 class Disks:
@@ -256,13 +258,14 @@ class Disks:
         self.tally = collections.Counter()
         copy(recording.folder / "base.img", self.stable)
 
-    def apply(self, image, event, sectors=None):
+    def apply(self, image, event, pieces=None):
         data = self.recording.bytes_of(event)
-        if sectors is None:
+        if pieces is None:
             os.pwrite(image, data, event.off)
             return
-        for i in sectors:
-            os.pwrite(image, data[i * SECTOR:(i + 1) * SECTOR], event.off + i * SECTOR)
+        tear = SYSTEMS[self.recording.about["fs"]].tear
+        for i in pieces:
+            os.pwrite(image, data[i * tear:(i + 1) * tear], event.off + i * tear)
 
     def make(self, cut, to):
         events = self.recording.events
@@ -278,9 +281,9 @@ class Disks:
         pending = events[flushed:cut.position]
         image = os.open(to, os.O_RDWR)
         kept = 0
-        for event, sectors in cut.survivors(pending):
-            self.apply(image, event, sectors)
-            self.tally["torn" if sectors is not None else "kept"] += 1
+        for event, pieces in cut.survivors(pending):
+            self.apply(image, event, pieces)
+            self.tally["torn" if pieces is not None else "kept"] += 1
             kept += 1
         os.close(image)
         self.tally["lost"] += len(pending) - kept
