@@ -264,6 +264,23 @@ pass_over(struct weir_part *part, uint64_t channel_cnt)
     return rc;
 }
 
+/* Other channels than there were: none of them brings a row that is at or before the output, and
+ * all of them hold it back. One that were left at its first watermark would not: others would go
+ * on without it, and its rows be late. */
+static void
+level(struct weir_valve *valve)
+{
+    valve->idle = false;
+    valve->active_cnt = valve->channel_cnt;
+    valve->heap_cnt = 0;
+    for (uint32_t i = 0; i < valve->channel_cnt; i++) {
+        valve->channels[i].watermark = valve->output;
+        valve->channels[i].idle = false;
+        valve->channels[i].heap_idx = NOT_ALIGNED;
+        align(valve, i);
+    }
+}
+
 int
 weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *ret_channel_cnt)
 {
@@ -275,6 +292,7 @@ weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *r
     valve->output = (int64_t)head.output;
     *ret_channel_cnt = (uint32_t)head.channel_cnt;
     if (head.channel_cnt != valve->channel_cnt) {
+        level(valve);
         return pass_over(part, head.channel_cnt);
     }
     valve->idle = head.idle == 1;
@@ -299,6 +317,7 @@ weir_valve_restore_least(
     valve->output = is_first ? output : weir_min_i64(valve->output, output);
     *ret_channel_cnt = (uint32_t)head.channel_cnt;
     if (head.channel_cnt != valve->channel_cnt) {
+        level(valve);
         return pass_over(part, head.channel_cnt);
     }
     valve->heap_cnt = 0;

@@ -466,6 +466,26 @@ t_B4_restored_into_other_channels_it_never_goes_back(void **state)
     assert_string_equal(restored.out, "51");
 }
 
+/* A channel that goes idle and comes back before it has said anything holds back as the others do:
+ * what it brings is behind what had come out, and not behind what the others say. */
+static void
+t_B4_restored_into_other_channels_all_hold_back(void **state)
+{
+    (void)state;
+    static struct rig old;
+    static struct rig restored;
+    rig_init(&old, 1);
+    (void)weir_valve_watermark(&old.valve, 0, 50);
+    rig_init(&restored, 3);
+    carry_over(&old, &restored);
+    (void)weir_valve_status(&restored.valve, 1, true);
+    (void)weir_valve_status(&restored.valve, 1, false);
+    assert_false(weir_valve_watermark(&restored.valve, 0, 90).watermark_set);
+    assert_false(weir_valve_watermark(&restored.valve, 2, 91).watermark_set);
+    note(&restored, weir_valve_watermark(&restored.valve, 1, 60));
+    assert_string_equal(restored.out, "60");
+}
+
 int
 main(void)
 {
@@ -486,6 +506,7 @@ main(void)
         cmocka_unit_test(t_T017_random_operations_agree_with_the_model),
         cmocka_unit_test(t_B4_a_restored_valve_goes_on_as_the_old_one),
         cmocka_unit_test(t_B4_restored_into_other_channels_it_never_goes_back),
+        cmocka_unit_test(t_B4_restored_into_other_channels_all_hold_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
