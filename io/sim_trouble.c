@@ -282,10 +282,12 @@ weir_sim_mend(struct weir_sim *world)
         struct sim_mend *mend = &world->mends[i];
         struct sim_file *file = mend->file;
         if (file != NULL && file->is_used && file->serial == mend->serial &&
-            mend->off + mend->bytes <= file->bytes) {
-            memcpy(file->base + mend->off, mend->good, mend->bytes);
-            if (file->durable != NULL && mend->off + mend->bytes <= file->durable_bytes) {
-                memcpy(file->durable + mend->off, mend->good, mend->bytes);
+            mend->off < file->bytes) {
+            /* It may have been cut shorter since. */
+            uint64_t bytes = weir_min_u64(mend->bytes, file->bytes - mend->off);
+            memcpy(file->base + mend->off, mend->good, bytes);
+            if (file->durable != NULL && mend->off + bytes <= file->durable_bytes) {
+                memcpy(file->durable + mend->off, mend->good, bytes);
             }
             cnt++;
         }

@@ -211,8 +211,24 @@ struct rings {
     int64_t set_cnt;
 };
 
+/* No row that comes here is late on purpose. */
+static inline int
+check_on_time(const struct weir_process *p, const struct cell *in)
+{
+    return in->at > p->watermark
+               ? 0
+               : weir_err_push(WEIR_EBUG,
+                     "invariant T1: a row of key %lld at %lld ms, and the watermark of its channel "
+                     "is %lld",
+                     (long long)in->key, (long long)in->at, (long long)p->watermark);
+}
+
 WEIR_PROCESS_TIMED(ring, cell, struct rings, cell)
 {
+    int err = check_on_time(p, in);
+    if (err != 0) {
+        return err;
+    }
     state->set_cnt++;
     return weir_process_timer_set(p, bucket_end(in->at), 0);
 }
@@ -243,6 +259,10 @@ WEIR_PROCESS_TIMED_KINDS(bucket, cell, struct buckets, cell, bucket_kinds)
 {
     struct weir_keyed_state *sums = weir_process_state(p, 0);
     int64_t end = bucket_end(in->at);
+    int late = check_on_time(p, in);
+    if (late != 0) {
+        return late;
+    }
     uint32_t bytes;
     const int64_t *old = (const int64_t *)weir_map_get(sums, WEIR_BYTES(&end), &bytes);
     int64_t sum = in->value + (old != NULL ? *old : 0);
