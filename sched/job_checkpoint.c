@@ -299,7 +299,11 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
         case WEIR_COORDINATOR_ANSWER:
             answered(cp, &out);
             break;
-        default: /* FAIL, HALT */
+        case WEIR_COORDINATOR_HALT:
+            cp->is_halted = true;
+            fail_job(cp, &out);
+            break;
+        default: /* FAIL */
             fail_job(cp, &out);
             break;
         }
@@ -490,6 +494,14 @@ weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
     return due_ns;
 }
 
+/* Nothing more will become of it by itself. */
+static bool
+is_slot_over(const struct weir_job_checkpoint *cp, const struct cp_slot *slot)
+{
+    bool is_left = cp->is_halted && slot->state == SLOT_DURABLE; /* recovery decides */
+    return slot->state == SLOT_FREE || is_left;
+}
+
 bool
 weir_job_checkpoint_is_over(const struct weir_job_checkpoint *cp)
 {
@@ -499,7 +511,7 @@ weir_job_checkpoint_is_over(const struct weir_job_checkpoint *cp)
     }
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         for (uint32_t i = 0; i < cp->slot_cnt; i++) {
-            if (cp->stage[s].slot[i].state != SLOT_FREE) {
+            if (!is_slot_over(cp, &cp->stage[s].slot[i])) {
                 return false;
             }
         }

@@ -156,6 +156,7 @@ struct weir_job_checkpoint {
     bool begun;
     bool worked; /* in this poll */
     bool is_suspended;
+    bool is_halted; /* the coordinator says nothing more, and the files stay */
     uint32_t ended_cnt;
     enum cp_store_job store_job;
     uint64_t storing_id; /* to be stored, or being it; 0: none */
