@@ -11,15 +11,6 @@
 #include "sched/store_priv.h"
 
 static void
-end_fenced(struct weir_store *store)
-{
-    store->is_ended = true;
-    weir_relay_end(&store->relay,
-        weir_store_blame(store, WEIR_EFENCED, "%s/%s: another start took an epoch above %" PRIu64,
-            store->root, store->job_name, store->epoch));
-}
-
-static void
 end_unknown(struct weir_store *store)
 {
     char cause[WEIR_STORE_TEXT_BYTES];
@@ -39,7 +30,7 @@ looked_again(struct weir_relay *relay)
         return;
     }
     if (weir_store_is_fenced(store)) {
-        end_fenced(store);
+        weir_store_end_fenced(store);
         return;
     }
     struct weir_manifest own = {.checkpoint = store->commit_checkpoint, .epoch = store->epoch};
@@ -98,7 +89,7 @@ looked_first(struct weir_relay *relay)
         return;
     }
     if (weir_store_is_fenced(store)) {
-        end_fenced(store);
+        weir_store_end_fenced(store);
         return;
     }
     store->commit_try_cnt++;

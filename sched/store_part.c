@@ -26,6 +26,15 @@ weir_store_blame(struct weir_store *store, int err, const char *fmt, ...)
     return err;
 }
 
+void
+weir_store_end_fenced(struct weir_store *store)
+{
+    store->is_ended = true;
+    weir_relay_end(&store->relay,
+        weir_store_blame(store, WEIR_EFENCED, "%s/%s: another start took an epoch above %" PRIu64,
+            store->root, store->job_name, store->epoch));
+}
+
 int
 weir_store_blame_op(struct weir_store *store, const char *what, const char *name)
 {

@@ -141,6 +141,8 @@ store_of(struct weir_relay *relay)
 /* The sentence of an error; blame returns err. blame_op names the relay's operation. */
 int weir_store_blame(struct weir_store *store, int err, const char *fmt, ...) WEIR_PRINTF(3, 4);
 int weir_store_blame_op(struct weir_store *store, const char *what, const char *name);
+/* Another start has taken over: the end of the job and of the store. */
+void weir_store_end_fenced(struct weir_store *store);
 
 /* Parts: each ends by a jump to `back`, with store->err. On an error the fault has its sentence.
  * scan: every entry of dir to store->entry. put: bytes of store->buf as a new file of the manifest

@@ -48,15 +48,6 @@ fail_part(struct weir_store *store)
     weir_relay_end(&store->relay, store->err == WEIR_ENOINPUT ? WEIR_EIO : store->err);
 }
 
-static void
-end_fenced(struct weir_store *store)
-{
-    store->is_ended = true;
-    weir_relay_end(&store->relay,
-        weir_store_blame(store, WEIR_EFENCED, "%s/%s: another start took an epoch above %" PRIu64,
-            store->root, store->job_name, store->epoch));
-}
-
 /* Direct I/O, by trying: the last of a start, and no reason to fail. */
 static void
 probe_is_gone(struct weir_relay *relay)
@@ -107,7 +98,7 @@ looked_after_base(struct weir_relay *relay)
         return;
     }
     if (weir_store_is_fenced(store)) {
-        end_fenced(store);
+        weir_store_end_fenced(store);
         return;
     }
     store->is_direct = false;

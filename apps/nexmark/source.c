@@ -160,12 +160,38 @@ deliver(struct weir_operator *op, struct weir_watermarker *marker, const struct 
     return rows;
 }
 
+/* ---- what both keep across a restart ---- */
+
+/* Of the self of either: where it is, and its watermark. */
+struct progress {
+    struct gen_feed feed;
+    struct weir_watermarker marker;
+};
+
+static int
+progress_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    const struct progress *progress = op->self;
+    (void)id;
+    gen_feed_snapshot(&progress->feed, parts);
+    weir_watermarker_snapshot(&progress->marker, parts);
+    return 0;
+}
+
+static int
+progress_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct progress *progress = op->self;
+    int err = gen_feed_restore(&progress->feed, op, parts, parts_cnt);
+    return err < 0 ? err : weir_watermarker_restore(&progress->marker, op, parts, parts_cnt);
+}
+
 /* ---- generated ---- */
 
 struct gen_self {
+    struct progress progress; /* first */
     struct nexmark_gen gen;
-    struct gen_feed feed;
-    struct weir_watermarker marker;
 };
 
 static int
@@ -173,8 +199,8 @@ gen_open(struct weir_operator *op)
 {
     struct gen_self *self = op->self;
     const struct nexmark_source_conf *conf = op->conf;
-    gen_feed_init(&self->feed, op, conf->gen.event_cnt, conf->rate);
-    weir_watermarker_init(&self->marker, op->env);
+    gen_feed_init(&self->progress.feed, op, conf->gen.event_cnt, conf->rate);
+    weir_watermarker_init(&self->progress.marker, op->env);
     return nexmark_gen_init(&self->gen, &conf->gen);
 }
 
@@ -208,41 +234,23 @@ gen_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct gen_self *self = op->self;
     const struct nexmark_source_conf *conf = op->conf;
     uint64_t first;
-    uint32_t cnt = gen_feed_next(&self->feed, out->row_cap, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->progress.feed, out->row_cap, now_ns, &first);
     struct nexmark_event *rows = (struct nexmark_event *)(void *)out->view.rows;
     nexmark_gen_fill(&self->gen, first, cnt, rows);
     if (conf->want.payload_kinds != 0) {
         cnt = gen_payloads(self, conf->want.payload_kinds, rows, cnt, first, out);
     }
     if (cnt == 0) {
-        return gen_feed_status(&self->feed, 0);
+        return gen_feed_status(&self->progress.feed, 0);
     }
     struct look look = look_none;
     look_at(op, &out->view, cnt, out->sel_buf, &look);
-    cnt = deliver(op, &self->marker, &look, &out->view, out);
-    out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
-    gen_feed_advance(&self->feed, cnt);
+    cnt = deliver(op, &self->progress.marker, &look, &out->view, out);
+    out->view.intended_ns = gen_feed_intended_ns(&self->progress.feed, first);
+    gen_feed_advance(&self->progress.feed, cnt);
     op->work_done = first + cnt;
-    op->work_all = self->feed.event_cnt;
-    return gen_feed_status(&self->feed, cnt);
-}
-
-static int
-gen_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
-{
-    const struct gen_self *self = op->self;
-    (void)id;
-    gen_feed_snapshot(&self->feed, parts);
-    weir_watermarker_snapshot(&self->marker, parts);
-    return 0;
-}
-
-static int
-gen_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
-{
-    struct gen_self *self = op->self;
-    int err = gen_feed_restore(&self->feed, op, parts, parts_cnt);
-    return err < 0 ? err : weir_watermarker_restore(&self->marker, op, parts, parts_cnt);
+    op->work_all = self->progress.feed.event_cnt;
+    return gen_feed_status(&self->progress.feed, cnt);
 }
 
 static int
@@ -250,7 +258,7 @@ gen_close(struct weir_operator *op, bool clean)
 {
     struct gen_self *self = op->self;
     (void)clean;
-    gen_feed_fini(&self->feed);
+    gen_feed_fini(&self->progress.feed);
     return 0;
 }
 
@@ -271,8 +279,8 @@ const struct weir_operator_type nexmark_gen_type = {
     .open = gen_open,
     .poll = gen_poll,
     .close = gen_close,
-    .snapshot = gen_snapshot,
-    .restore = gen_restore,
+    .snapshot = progress_snapshot,
+    .restore = progress_restore,
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
@@ -281,10 +289,9 @@ const struct weir_operator_type nexmark_gen_type = {
 /* ---- from a mapped log ---- */
 
 struct log_self {
+    struct progress progress; /* first */
     struct nexmark_log log;
     struct weir_io_map map;
-    struct gen_feed feed;
-    struct weir_watermarker marker;
     uint32_t look_most; /* events of a poll: few while late ones cut batches short */
     uint16_t record_id; /* region ids of the two sections */
     uint16_t payload_id;
@@ -311,9 +318,9 @@ log_open(struct weir_operator *op)
     if (rc != 0) {
         return weir_err_push(rc, "%s", conf->path);
     }
-    gen_feed_init(&self->feed, op, self->log.record_cnt, conf->rate);
+    gen_feed_init(&self->progress.feed, op, self->log.record_cnt, conf->rate);
     self->look_most = NEXMARK_LOG_POLL_EVENTS;
-    weir_watermarker_init(&self->marker, op->env);
+    weir_watermarker_init(&self->progress.marker, op->env);
     if (self->log.record_cnt == 0) {
         return 0;
     }
@@ -384,10 +391,10 @@ log_advance(struct weir_operator *op, const struct look *look, uint64_t first, u
     self->look_most = rows < look->rows
                           ? weir_min_u32(rows + look_step(out), self->look_most)
                           : weir_min_u32(2 * self->look_most, NEXMARK_LOG_POLL_EVENTS);
-    gen_feed_advance(&self->feed, rows);
+    gen_feed_advance(&self->progress.feed, rows);
     op->work_done = first + rows;
-    op->work_all = self->feed.event_cnt;
-    return gen_feed_status(&self->feed, rows);
+    op->work_all = self->progress.feed.event_cnt;
+    return gen_feed_status(&self->progress.feed, rows);
 }
 
 static int
@@ -396,17 +403,17 @@ log_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct log_self *self = op->self;
     struct look look = look_none;
     uint64_t first;
-    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->progress.feed, self->look_most, now_ns, &first);
     if (cnt == 0) {
-        return gen_feed_status(&self->feed, 0);
+        return gen_feed_status(&self->progress.feed, 0);
     }
     log_view(self, first, &out->view);
-    out->view.intended_ns = gen_feed_intended_ns(&self->feed, first);
+    out->view.intended_ns = gen_feed_intended_ns(&self->progress.feed, first);
     int err = log_look(op, &out->view, cnt, out, &look);
     if (err < 0) {
         return err;
     }
-    cnt = deliver(op, &self->marker, &look, &out->view, out);
+    cnt = deliver(op, &self->progress.marker, &look, &out->view, out);
     return log_advance(op, &look, first, cnt, out);
 }
 
@@ -453,7 +460,7 @@ log_tally(
     const struct nexmark_source_conf *conf = op->conf;
     struct weir_tally *tally = out->tally;
     if (tally == NULL || tally->key_off != offsetof(struct nexmark_brief, id) ||
-        !tally->begin(tally->op, self->marker.told_ms)) {
+        !tally->begin(tally->op, self->progress.marker.told_ms)) {
         return 0;
     }
     int err = log_count(self->log.records + first, cnt, conf->want.kinds, tally, look);
@@ -461,10 +468,10 @@ log_tally(
     if (err < 0 || look->rows == 0) {
         return err;
     }
-    weir_watermarker_tell(&self->marker, &watermark_conf, look->time_max, out);
+    weir_watermarker_tell(&self->progress.marker, &watermark_conf, look->time_max, out);
     op->rows_in += look->rows - look->wanted;
     tally->row_cnt = look->wanted;
-    tally->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    tally->intended_ns = gen_feed_intended_ns(&self->progress.feed, first);
     return (int)look->rows;
 }
 
@@ -478,9 +485,9 @@ log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct weir_view records = {.stride = NEXMARK_EVENT_BYTES, .time_stride = NEXMARK_EVENT_BYTES};
     struct look look = look_none;
     uint64_t first;
-    uint32_t cnt = gen_feed_next(&self->feed, self->look_most, now_ns, &first);
+    uint32_t cnt = gen_feed_next(&self->progress.feed, self->look_most, now_ns, &first);
     if (cnt == 0) {
-        return gen_feed_status(&self->feed, 0);
+        return gen_feed_status(&self->progress.feed, 0);
     }
     int counted = log_tally(op, first, cnt, out, &look);
     if (counted != 0) {
@@ -493,33 +500,15 @@ log_poll_brief(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     if (err < 0) {
         return err;
     }
-    cnt = deliver(op, &self->marker, &look, &records, out);
+    cnt = deliver(op, &self->progress.marker, &look, &records, out);
     view->row_cnt = records.cnt;
     view->cnt = records.cnt;
     view->watermark = records.watermark;
     view->time_min = records.time_min;
     view->time_max = records.time_max;
     view->flags |= records.flags & (WEIR_BATCH_TIME_BOUNDED | WEIR_BATCH_TIME_EXACT);
-    view->intended_ns = gen_feed_intended_ns(&self->feed, first);
+    view->intended_ns = gen_feed_intended_ns(&self->progress.feed, first);
     return log_advance(op, &look, first, cnt, out);
-}
-
-static int
-log_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
-{
-    const struct log_self *self = op->self;
-    (void)id;
-    gen_feed_snapshot(&self->feed, parts);
-    weir_watermarker_snapshot(&self->marker, parts);
-    return 0;
-}
-
-static int
-log_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
-{
-    struct log_self *self = op->self;
-    int err = gen_feed_restore(&self->feed, op, parts, parts_cnt);
-    return err < 0 ? err : weir_watermarker_restore(&self->marker, op, parts, parts_cnt);
 }
 
 static int
@@ -527,7 +516,7 @@ log_close(struct weir_operator *op, bool clean)
 {
     struct log_self *self = op->self;
     (void)clean;
-    gen_feed_fini(&self->feed);
+    gen_feed_fini(&self->progress.feed);
     if (self->registered) {
         weir_region_table_remove(
             op->env->regions, self->record_id, self->log.record_cnt * NEXMARK_EVENT_BYTES);
@@ -546,8 +535,8 @@ const struct weir_operator_type nexmark_log_type = {
     .open = log_open,
     .poll = log_poll,
     .close = log_close,
-    .snapshot = log_snapshot,
-    .restore = log_restore,
+    .snapshot = progress_snapshot,
+    .restore = progress_restore,
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
@@ -562,8 +551,8 @@ const struct weir_operator_type nexmark_log_brief_type = {
     .open = log_open,
     .poll = log_poll_brief,
     .close = log_close,
-    .snapshot = log_snapshot,
-    .restore = log_restore,
+    .snapshot = progress_snapshot,
+    .restore = progress_restore,
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
     .replays = always_replays,
