@@ -62,8 +62,8 @@ weir_job_checkpoint_task(struct weir_job_checkpoint *checkpoint, uint32_t stage)
 /* ---- running ---- */
 
 /* weir_job_checkpoint_start - a thread of its own, ready when this returns.
- * weir_job_checkpoint_join
- * - wait for its end, after that of all tasks; or end it where none of them was started. */
+ * weir_job_checkpoint_join - wait for its end, after that of all tasks; or end it where none of
+ * them was started. */
 WEIR_MUST_USE int weir_job_checkpoint_start(struct weir_job_checkpoint *checkpoint);
 void weir_job_checkpoint_join(struct weir_job_checkpoint *checkpoint);
 
