@@ -66,6 +66,9 @@ assert_same_answer(struct harness *a, struct harness *b)
     for (uint32_t o = 0; o < 2; o++) {
         size_t bytes = a->out[o].schema->row_bytes;
         assert_int_equal(a->out[o].row_cnt, b->out[o].row_cnt);
+        if (a->out[o].row_cnt == 0) {
+            continue; /* no row is late: nothing to sort */
+        }
         qsort(a->out[o].rows, a->out[o].row_cnt, bytes, order[o]);
         qsort(b->out[o].rows, b->out[o].row_cnt, bytes, order[o]);
         assert_memory_equal(a->out[o].rows, b->out[o].rows, a->out[o].row_cnt * bytes);
