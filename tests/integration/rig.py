@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """rig: the built `weir` under test, run in a folder of the test's own."""
+import json
 import os
 import pathlib
 import signal
@@ -67,9 +68,22 @@ class Rig(unittest.TestCase):
         """A job that goes on; it is killed at the end of the test if it still runs."""
         line = self.command(job, params, sets, flags)
         process = subprocess.Popen(line, cwd=self.folder, env=self.env, stderr=subprocess.PIPE, **kwargs)
+        process.name = line[line.index("--name") + 1]
         self.addCleanup(process.kill)
         self.addCleanup(process.stderr.close)
         return process
+
+    def status_when(self, process, fits):
+        """The first status that fits; a job that ends before fails the test."""
+        deadline = time.monotonic() + TIMEOUT_S
+        result = None
+        while time.monotonic() < deadline and process.poll() is None:
+            result = subprocess.run([str(self.weir_path), "status", process.name, "--json"], text=True,
+                                    capture_output=True, timeout=TIMEOUT_S, env=self.env, check=False)
+            if result.returncode == 0 and fits(json.loads(result.stdout)):
+                return json.loads(result.stdout)
+            self.assertIn(result.returncode, (0, 69), result.stderr)
+        self.fail(f"{process.poll()}: {process.stderr.read().decode()} {result}")
 
     def rows_differ(self, expected, actual):
         """'' where both tables hold the same rows, else what differs first."""

@@ -69,7 +69,6 @@ class Running(rig.Rig):
 
     def start(self, job, params=(), sets=(), flags=(), **kwargs):
         process = self.start_job(job, params, sets, flags, **kwargs)
-        process.name = process.args[process.args.index("--name") + 1]
         process.socket = run_dir() / f"{process.name}.sock"
         return process
 
@@ -80,18 +79,6 @@ class Running(rig.Rig):
                                 check=False, **kwargs)
         self.assertEqual(result.returncode, code, f"{args}: {result.stdout}{result.stderr}")
         return result
-
-    def status_when(self, process, fits):
-        """The first status that fits; a job that ends before fails the test."""
-        deadline = time.monotonic() + rig.TIMEOUT_S
-        result = None
-        while time.monotonic() < deadline and process.poll() is None:
-            result = subprocess.run([str(self.weir_path), "status", process.name, "--json"], text=True,
-                                    capture_output=True, timeout=rig.TIMEOUT_S, env=self.env, check=False)
-            if result.returncode == 0 and fits(json.loads(result.stdout)):
-                return json.loads(result.stdout)
-            self.assertIn(result.returncode, (0, 69), result.stderr)
-        self.fail(f"{process.poll()}: {process.stderr.read().decode()} {result}")
 
     def running(self, process):
         return self.status_when(process, lambda s: s["state"] == "running")

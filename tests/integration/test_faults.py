@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
 import rig
 
@@ -270,8 +269,7 @@ class Faults(rig.Rig):
     def test_event_log_that_is_cut_during_the_run_is_74(self):
         self.run_job("nexmark-log", {"events": "gen:2000000,seed=4", "output": "e.log"})
         process = self.start_job("nexmark", {"events": "e.log", "query": "q2", "rate": "200000", "output": "o.csv"})
-        while not (self.folder / "o.csv.parts").exists() and process.poll() is None:
-            time.sleep(0.01)
+        self.status_when(process, lambda s: s["records_in"] > 0)
         os.truncate(self.folder / "e.log", 4096)
         text = process.communicate(timeout=60)[1].decode()
         self.assertEqual(process.returncode, 74, text)
