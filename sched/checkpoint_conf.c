@@ -40,12 +40,6 @@ weir_checkpoint_conf_coordinator(
     ret_conf->is_after_finish = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_AFTER_FINISH) != 0;
 }
 
-void
-weir_checkpoint_conf_retention(const struct weir_conf *conf, struct weir_retention_conf *ret_conf)
-{
-    ret_conf->retained = (uint32_t)weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_RETAINED);
-}
-
 int
 weir_checkpoint_conf_restart(const struct weir_conf *conf, struct weir_restart_conf *ret_conf)
 {

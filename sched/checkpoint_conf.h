@@ -9,16 +9,11 @@
 #include "sched/conf.h"
 #include "sched/coordinator.h"
 #include "sched/restart.h"
-#include "sched/retention.h"
 
 /* weir_checkpoint_conf_coordinator - sets what keys say (times, limits, is_after_finish); the job's
  * own, its tasks and channels are left as they are. Without checkpoints.dir there is no clock. */
 void weir_checkpoint_conf_coordinator(
     const struct weir_conf *conf, struct weir_coordinator_conf *ret_conf);
-
-/* weir_checkpoint_conf_retention - sets `retained`. */
-void
-weir_checkpoint_conf_retention(const struct weir_conf *conf, struct weir_retention_conf *ret_conf);
 
 /* weir_checkpoint_conf_restart - auto is exponential-delay where checkpoints.dir is set, else none:
  * a supervisor, who was asked to start the job again, reads it otherwise.

@@ -144,10 +144,10 @@ enum weir_coordinator_out_kind {
                              * weir_coordinator_stored() or weir_coordinator_store_failed() */
     WEIR_COORDINATOR_NOTIFY, /* to the members with WEIR_MEMBER_ACK: commit what is <= id */
     WEIR_COORDINATOR_DROP, /* to the commit protocol: files that acks of id named may go */
-    WEIR_COORDINATOR_COMPLETED, /* to retention: id is stored and on the timeline. A savepoint that
-                                 * stops the job is said too, and is not retention's: it is the
+    WEIR_COORDINATOR_COMPLETED, /* to the store: id is stored and on the timeline. A savepoint that
+                                 * stops the job is said too, and is not the store's to tidy: it is the
                                  * user's */
-    WEIR_COORDINATOR_COMMITTED, /* to retention: all sinks have committed up to id */
+    WEIR_COORDINATOR_COMMITTED, /* to the store: all sinks have committed up to id */
     WEIR_COORDINATOR_ANSWER, /* to the asker: the request of ticket ended; NONE: as id */
     WEIR_COORDINATOR_FAIL, /* fail the job: reason and text; nothing starts until the next start */
     WEIR_COORDINATOR_HALT, /* end the process at once: no notification, no commit, no deletion */

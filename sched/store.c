@@ -211,7 +211,7 @@ too_large(struct weir_relay *relay)
                    store->commit_checkpoint, store->buf_bytes));
 }
 
-/* The files it names, for retention: those that are ours to remove some day. */
+/* The files it names, for tidy: those that are ours to remove some day. */
 static bool
 copy_files(struct weir_store *store, const struct weir_manifest *manifest)
 {

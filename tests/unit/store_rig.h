@@ -160,27 +160,30 @@ rig_bytes(uint64_t checkpoint, uint32_t task)
     return weir_rng_at(checkpoint, task) % (5 * RIG_BLOCK_BYTES);
 }
 
-/* One whole checkpoint: all tasks' files, then the manifest. */
+/* One task's file of a checkpoint. */
 static WEIR_UNUSED int
-rig_checkpoint(struct rig *rig, uint64_t checkpoint)
+rig_file(struct rig *rig, uint64_t checkpoint, uint32_t task, struct weir_snapshot_ack *ret_ack)
 {
-    struct weir_snapshot_ack files[RIG_TASK_CNT];
-    for (uint32_t task = 0; task < RIG_TASK_CNT; task++) {
-        struct rig_source source;
-        rig_source_init(&source, checkpoint, task, rig_bytes(checkpoint, task));
-        struct weir_snapshot_id id = {.job = weir_store_job(rig->store),
-            .checkpoint = checkpoint,
-            .epoch = weir_store_epoch(rig->store),
-            .attempt = weir_store_epoch(rig->store),
-            .task = task};
-        weir_snapshot_start(
-            rig->writer, &id, weir_store_data_dir(rig->store), &source.source, NULL);
-        int err = rig_write(rig);
-        if (err != 0) {
-            return err;
-        }
-        files[task] = *weir_snapshot_ack(rig->writer);
+    struct rig_source source;
+    rig_source_init(&source, checkpoint, task, rig_bytes(checkpoint, task));
+    struct weir_snapshot_id id = {.job = weir_store_job(rig->store),
+        .checkpoint = checkpoint,
+        .epoch = weir_store_epoch(rig->store),
+        .attempt = weir_store_epoch(rig->store),
+        .task = task};
+    weir_snapshot_start(rig->writer, &id, weir_store_data_dir(rig->store), &source.source, NULL);
+    int err = rig_write(rig);
+    if (err == 0) {
+        *ret_ack = *weir_snapshot_ack(rig->writer);
     }
+    return err;
+}
+
+/* The manifest, when all its files are there. */
+static WEIR_UNUSED int
+rig_commit(
+    struct rig *rig, uint64_t checkpoint, const struct weir_snapshot_ack *files, uint32_t file_cnt)
+{
     const uint32_t state_ids[2] = {4, 7};
     const struct weir_manifest_operator operators[] = {
         {"count", "count by word", state_ids, 2, 128, 2}, {"sink", "file", NULL, 0, 128, 1}};
@@ -200,7 +203,7 @@ rig_checkpoint(struct rig *rig, uint64_t checkpoint)
         .operators = operators,
         .sources = sources,
         .counters = counters,
-        .file_cnt = RIG_TASK_CNT,
+        .file_cnt = file_cnt,
         .operator_cnt = 2,
         .source_cnt = 1,
         .transactions = transactions,
@@ -208,6 +211,20 @@ rig_checkpoint(struct rig *rig, uint64_t checkpoint)
         .counter_cnt = 1};
     weir_store_commit(rig->store, &manifest);
     return rig_store(rig);
+}
+
+/* One whole checkpoint: all tasks' files, then the manifest. */
+static WEIR_UNUSED int
+rig_checkpoint(struct rig *rig, uint64_t checkpoint)
+{
+    struct weir_snapshot_ack files[RIG_TASK_CNT];
+    for (uint32_t task = 0; task < RIG_TASK_CNT; task++) {
+        int err = rig_file(rig, checkpoint, task, &files[task]);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return rig_commit(rig, checkpoint, files, RIG_TASK_CNT);
 }
 
 /* Load what start chose, and compare. Returns 0, an error, or RIG_CUT. */

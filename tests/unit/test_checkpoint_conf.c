@@ -9,7 +9,6 @@
 
 static struct weir_conf *conf;
 static struct weir_coordinator_conf coordinator;
-static struct weir_retention_conf retention;
 static struct weir_restart_conf restart;
 
 static void
@@ -28,7 +27,6 @@ static void
 take(void)
 {
     weir_checkpoint_conf_coordinator(conf, &coordinator);
-    weir_checkpoint_conf_retention(conf, &retention);
     assert_int_equal(weir_checkpoint_conf_restart(conf, &restart), 0);
     weir_conf_close(conf);
 }
@@ -46,7 +44,6 @@ t_built_in_values_are_flinks(void **state)
     assert_true(coordinator.is_after_finish);
     /* Not Flink's 0: a fault of the storage does not stop a job. */
     assert_true(coordinator.tolerable == WEIR_CHECKPOINT_TOLERABLE_UNLIMITED);
-    assert_int_equal(retention.retained, 1);
     struct weir_restart_conf wanted;
     weir_restart_defaults(&wanted);
     assert_int_equal(restart.strategy, WEIR_RESTART_NONE);
@@ -93,7 +90,6 @@ t_every_key_arrives(void **state)
     assert_int_equal(coordinator.timeout_ns, 3 * WEIR_SEC_NS);
     assert_int_equal(coordinator.concurrent_max, 4);
     assert_int_equal(coordinator.tolerable, 5);
-    assert_int_equal(retention.retained, 6);
     assert_false(coordinator.is_after_finish);
     assert_int_equal(restart.strategy, WEIR_RESTART_EXPONENTIAL_DELAY);
     assert_true(restart.fixed.attempts == WEIR_RESTART_UNLIMITED);

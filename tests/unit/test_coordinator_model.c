@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random messages to a coordinator, and a ledger of what it says: ids grow, no more are pending
  * than allowed, each ends once, what is stored consists of the frozen tasks and attempts, nobody is
- * told before it is stored, every request is answered once, and after a halt there is silence.
- * Retention listens: what it lets go is committed. */
+ * told before it is stored, every request is answered once, and after a halt there is silence. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "sched/checkpoint_request.h"
 #include "sched/coordinator.h"
-#include "sched/retention.h"
 #include "tests/unit/seed.h"
 #include "tests/unit/test.h"
 
@@ -31,15 +29,11 @@ struct record {
     bool is_bad; /* an ack with a wrong count was taken */
     bool is_dropped;
     bool is_notified;
-    bool is_prepared; /* retention knows it */
-    bool is_gone; /* its manifest */
 };
 
 static struct {
     struct weir_rng rng;
     struct weir_coordinator *coordinator;
-    struct weir_retention *retention;
-    uint32_t retained;
     struct weir_coordinator_conf conf;
     struct weir_ledger_channel channel[CHANNEL_MAX];
     bool commits[TASK_MAX];
@@ -69,7 +63,6 @@ static struct {
     uint64_t stopped;
     uint64_t after_finish;
     uint64_t ledger;
-    uint64_t gone;
 } seen;
 
 static uint64_t seed_now;
@@ -152,37 +145,6 @@ on_store(const struct weir_coordinator_out *out)
     world.storing_id = out->id;
 }
 
-/* A file of its own, and the one that all share. */
-static void
-retention_prepare(uint64_t id)
-{
-    char own[32];
-    (void)snprintf(own, sizeof own, "%llu", (unsigned long long)id);
-    struct weir_retention_file files[] = {{.name = own}, {.key = "shared", .name = "shared-1"}};
-    struct weir_retention_checkpoint checkpoint = {
-        .id = id, .epoch = 1, .file = files, .file_cnt = 2};
-    assert_int_equal(weir_retention_prepare(world.retention, &checkpoint), 0);
-    record_of(id)->is_prepared = true;
-}
-
-static void
-retention_take(void)
-{
-    struct weir_retention_out out;
-    while (weir_retention_poll(world.retention, &out)) {
-        assert_false(world.is_halted);
-        if (out.kind == WEIR_RETENTION_MANIFEST) {
-            assert_int_equal(record_of(out.id)->fate, FATE_COMMITTED);
-            record_of(out.id)->is_gone = true;
-            weir_retention_unlinked(world.retention, out.id, true);
-            seen.gone++;
-        } else if (strcmp(out.name, "shared-1") != 0) {
-            const struct record *record = record_of(strtoull(out.name, NULL, 10));
-            assert_true(record->is_gone || record->fate == FATE_ABORTED);
-        }
-    }
-}
-
 static void
 on_committed(uint64_t id)
 {
@@ -194,7 +156,6 @@ on_committed(uint64_t id)
         assert_true(!is_needed || world.committed[i] >= id);
     }
     record->fate = FATE_COMMITTED;
-    weir_retention_committed(world.retention, id);
     world.said_committed_id = id;
     seen.committed++;
 }
@@ -214,9 +175,6 @@ on_out(const struct weir_coordinator_out *out)
         break;
     case WEIR_COORDINATOR_STORE:
         on_store(out);
-        if (out->request.kind == WEIR_CHECKPOINT_KIND_CHECKPOINT) {
-            retention_prepare(out->id);
-        }
         break;
     case WEIR_COORDINATOR_NOTIFY:
         assert_int_equal(record_of(out->id)->fate, FATE_STORED);
@@ -230,15 +188,9 @@ on_out(const struct weir_coordinator_out *out)
         assert_int_equal(record_of(out->id)->fate, FATE_ABORTED);
         assert_false(record_of(out->id)->is_dropped);
         record_of(out->id)->is_dropped = true;
-        if (record_of(out->id)->is_prepared) {
-            weir_retention_discard(world.retention, out->id);
-        }
         break;
     case WEIR_COORDINATOR_COMPLETED:
         assert_true(record_of(out->id)->is_notified);
-        if (out->request.kind == WEIR_CHECKPOINT_KIND_CHECKPOINT) {
-            weir_retention_confirm(world.retention, out->id);
-        }
         break;
     case WEIR_COORDINATOR_COMMITTED:
         on_committed(out->id);
@@ -261,9 +213,6 @@ on_out(const struct weir_coordinator_out *out)
         break;
     case WEIR_COORDINATOR_HALT:
         world.is_halted = true;
-        if (record_of(out->id)->is_prepared) {
-            weir_retention_keep(world.retention, out->id);
-        }
         seen.halted++;
         break;
     }
@@ -276,7 +225,6 @@ take(void)
     while (weir_coordinator_poll(world.coordinator, &out)) {
         on_out(&out);
     }
-    retention_take();
     assert_true(weir_coordinator_queue_cnt(world.coordinator) <= world.conf.queue_max);
     if (!world.is_halted) {
         assert_int_equal(weir_coordinator_pending_cnt(world.coordinator), pending_cnt(true));
@@ -522,9 +470,6 @@ build(uint64_t seed)
     world.notified_id = world.conf.id_last;
     world.said_committed_id = world.conf.id_last;
     assert_int_equal(weir_coordinator_new(&world.conf, &world.coordinator), 0);
-    world.retained = 1 + (uint32_t)weir_rng_below(&world.rng, 3);
-    struct weir_retention_conf retention = {.retained = world.retained, .file_max = 256};
-    assert_int_equal(weir_retention_new(&retention, &world.retention), 0);
     start_all();
 }
 
@@ -556,9 +501,7 @@ settle(void)
         assert_int_equal(world.answered[ticket], 1);
     }
     assert_int_equal(weir_coordinator_id_last(world.coordinator), world.id_last);
-    assert_true(world.is_halted || weir_retention_cnt(world.retention) <= world.retained);
     weir_coordinator_close(world.coordinator);
-    weir_retention_close(world.retention);
 }
 
 static void
@@ -575,15 +518,14 @@ t_C1_C2_random_messages_keep_the_order(void **state)
         settle();
     }
     printf("stored %llu aborted %llu committed %llu failed %llu (ledger %llu) stopped %llu halted "
-           "%llu finished members %llu gone %llu\n",
+           "%llu finished members %llu\n",
         (unsigned long long)seen.stored, (unsigned long long)seen.aborted,
         (unsigned long long)seen.committed, (unsigned long long)seen.failed,
         (unsigned long long)seen.ledger, (unsigned long long)seen.stopped,
-        (unsigned long long)seen.halted, (unsigned long long)seen.after_finish,
-        (unsigned long long)seen.gone);
+        (unsigned long long)seen.halted, (unsigned long long)seen.after_finish);
     assert_true(seen.stored > 1000 && seen.aborted > 1000 && seen.committed > 1000);
     assert_true(seen.failed > 100 && seen.ledger > 20 && seen.stopped > 20);
-    assert_true(seen.halted > 20 && seen.after_finish > 100 && seen.gone > 1000);
+    assert_true(seen.halted > 20 && seen.after_finish > 100);
 }
 
 int

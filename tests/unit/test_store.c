@@ -219,7 +219,7 @@ damage(struct place *place, const char *name, uint64_t off, const char *says)
 }
 
 static void
-t_damage_stops_a_start_and_is_named(void **state)
+t_T293_damage_stops_a_start_and_is_named(void **state)
 {
     struct place *place = *state;
     struct rig rig;
@@ -379,7 +379,7 @@ main(void)
         ON_EACH(t_two_on_one_directory_the_second_refuses),
         ON_EACH(t_a_fenced_one_tells_nobody),
         ON_EACH(t_what_is_off_the_timeline_counts_for_nothing),
-        ON_EACH(t_damage_stops_a_start_and_is_named),
+        ON_EACH(t_T293_damage_stops_a_start_and_is_named),
         ON_EACH(t_manifests_that_are_all_bad_are_no_empty_start),
         ON_EACH(t_memory_is_limited_and_survives_tasks),
         cmocka_unit_test(t_strict_wants_a_disk),
