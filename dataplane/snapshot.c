@@ -36,7 +36,6 @@ struct weir_snapshot {
     int32_t dir;
     int32_t file; /* -1: not open */
     const struct weir_snapshot_source *source;
-    struct weir_snapshot_memory *memory;
     struct slot *filling;
     uint32_t fill_bytes;
     bool writes; /* the phase of blocks */
@@ -242,12 +241,6 @@ written(struct weir_relay *relay)
     weir_relay_jump(relay, sync_file);
 }
 
-static void
-in_memory(struct weir_relay *relay)
-{
-    weir_relay_end(relay, snapshot_of(relay)->fault.err);
-}
-
 /* The relay rests while blocks are written: poll wakes it. */
 static void
 begin_blocks(struct weir_relay *relay)
@@ -307,14 +300,13 @@ open_file(struct weir_relay *relay)
 
 void
 weir_snapshot_start(struct weir_snapshot *snapshot, const struct weir_snapshot_id *id, int32_t dir,
-    const struct weir_snapshot_source *source, struct weir_snapshot_memory *memory)
+    const struct weir_snapshot_source *source)
 {
     WEIR_CHECK(!weir_relay_runs(&snapshot->relay) && !snapshot->writes, "started while it runs");
     snapshot->id = *id;
     snapshot->dir = dir;
     snapshot->file = -1;
     snapshot->source = source;
-    snapshot->memory = memory;
     snapshot->filling = NULL;
     snapshot->fill_bytes = 0;
     snapshot->made = false;
@@ -329,18 +321,13 @@ weir_snapshot_start(struct weir_snapshot *snapshot, const struct weir_snapshot_i
     snapshot->ack = (struct weir_snapshot_ack){.id = *id};
     snapshot->fault = (struct weir_snapshot_fault){0};
     weir_snapshot_name(id, snapshot->ack.name);
-    if (memory != NULL) {
-        memory->bytes = 0;
-    }
-    weir_relay_start(
-        &snapshot->relay, snapshot->config.io, memory != NULL ? begin_blocks : open_file);
+    weir_relay_start(&snapshot->relay, snapshot->config.io, open_file);
 }
 
-/* A block that is complete goes to its place: a file, or memory. */
+/* A block that is complete goes to the file. */
 static void
 send(struct weir_snapshot *snapshot, struct slot *slot)
 {
-    struct weir_snapshot_memory *memory = snapshot->memory;
     slot->state = SLOT_WAITING;
     slot->moved = 0;
     slot->short_cnt = 0;
@@ -350,19 +337,13 @@ send(struct weir_snapshot *snapshot, struct slot *slot)
                             (int64_t)((double)slot->bytes * (double)WEIR_SEC_NS /
                                       (double)snapshot->config.rate_bytes_max);
     }
-    if (memory == NULL) {
-        return;
-    }
-    slot->state = SLOT_FREE;
-    if (slot->bytes > memory->bytes_max - memory->bytes) {
+    uint64_t most = snapshot->config.bytes_max;
+    if (most != 0 && snapshot->off > most) {
         blame(snapshot, WEIR_EBUDGET, slot->off,
             "task %" PRIu32 ".%" PRIu32 " has more state than the storage `memory` takes (%" PRIu64
             " bytes of each): use checkpoints.storage=fs",
-            snapshot->id.task, snapshot->id.subtask, memory->bytes_max);
-        return;
+            snapshot->id.task, snapshot->id.subtask, most);
     }
-    memcpy(memory->base + memory->bytes, slot->buf, slot->bytes);
-    memory->bytes += slot->bytes;
 }
 
 static void
@@ -601,10 +582,8 @@ weir_snapshot_poll(struct weir_snapshot *snapshot, int64_t now_ns)
     }
     snapshot->writes = false;
     snapshot->filling = NULL;
-    weir_relay_fn *then = snapshot->memory != NULL   ? in_memory
-                          : snapshot->fault.err != 0 ? give_up
-                                                     : written;
-    weir_relay_start(&snapshot->relay, snapshot->config.io, then);
+    weir_relay_start(
+        &snapshot->relay, snapshot->config.io, snapshot->fault.err != 0 ? give_up : written);
     return weir_relay_poll(&snapshot->relay);
 }
 

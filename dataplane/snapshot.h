@@ -36,7 +36,6 @@
  *
  * A file that failed is never written again and never synced again. Payloads are pulled from a
  * source by `fill` into the writer's own aligned staging buffers, which io knows as registered.
- * With `memory` set there is no file: the blocks go to the caller's memory, up to its limit.
  *
  * Thread:  all calls of a writer or reader by the io's owner.
  * It is not: a place for what a payload means; that is the source's and the sink's.
@@ -65,8 +64,6 @@ WEIR_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are l
 #define WEIR_SNAPSHOT_FAULT_BYTES 320
 /* A write that came back short is made up so often before the file is given up. */
 #define WEIR_SNAPSHOT_SHORT_CNT_MAX 3
-/* What the storage `memory` takes of one task, as Flink's default. */
-#define WEIR_SNAPSHOT_MEMORY_BYTES_MAX (5 * 1024 * 1024)
 
 /* What fill returns instead of bytes; no error code has these values. */
 #define WEIR_SNAPSHOT_BUSY (-1) /* nothing now, come again */
@@ -106,19 +103,13 @@ struct weir_snapshot_source {
     uint64_t bytes_expected; /* 0: not known; asked of the file system before any data is written */
 };
 
-/* Memory instead of a file. The caller's; bytes is the writer's. */
-struct weir_snapshot_memory {
-    char *base;
-    uint64_t bytes_max;
-    uint64_t bytes;
-};
-
 struct weir_snapshot_config {
     struct weir_io *io;
     uint32_t depth; /* blocks in flight, [1, WEIR_SNAPSHOT_DEPTH_MAX]; 0: the default */
     uint32_t block_bytes; /* a power of two; 0: the default */
     uint64_t poll_bytes_max; /* filled by one poll; 0: no limit. At least one block. */
     uint64_t rate_bytes_max; /* written per second; 0: no limit */
+    uint64_t bytes_max; /* of one file, footer and all: more is WEIR_EBUDGET; 0: no limit */
     bool direct; /* past the page cache: weir_store says whether it can */
     bool read_back; /* read the footer again once it is durable, and compare */
     bool unregistered; /* its buffers are too large, or too short-lived, to be pinned */
@@ -164,11 +155,11 @@ WEIR_API bool weir_snapshot_name_parse(const char *name, struct weir_snapshot_id
 
 /* weir_snapshot_start - begin the file of id in the directory with handle dir (kept until done).
  *
- * Shape:   memory NULL: a file; else dir is not looked at. The writer must be at rest.
- * Owner:   source and memory are kept until poll says that it is over.
+ * Shape:   the writer must be at rest.
+ * Owner:   source is kept until poll says that it is over.
  */
 WEIR_API void weir_snapshot_start(struct weir_snapshot *snapshot, const struct weir_snapshot_id *id,
-    int32_t dir, const struct weir_snapshot_source *source, struct weir_snapshot_memory *memory);
+    int32_t dir, const struct weir_snapshot_source *source);
 /* weir_snapshot_poll - go on; call it after weir_io_poll of the same now_ns.
  *
  * Hot:     bounded by poll_bytes_max of copies and checksums; no system call but io's.
@@ -227,9 +218,6 @@ WEIR_API const struct weir_snapshot_footer *
 weir_snapshot_read_footer(const struct weir_snapshot_reader *reader);
 WEIR_API const struct weir_snapshot_fault *
 weir_snapshot_read_fault(const struct weir_snapshot_reader *reader);
-/* weir_snapshot_read_memory - the same of memory, at once; ask's dir and sync are not looked at. */
-WEIR_API int weir_snapshot_read_memory(struct weir_snapshot_reader *reader,
-    const struct weir_snapshot_ask *ask, const struct weir_snapshot_memory *memory) WEIR_MUST_USE;
 
 WEIR_C_END
 

@@ -361,28 +361,6 @@ weir_snapshot_read_poll(struct weir_snapshot_reader *reader)
     return weir_relay_poll(&reader->relay);
 }
 
-int
-weir_snapshot_read_memory(struct weir_snapshot_reader *reader, const struct weir_snapshot_ask *ask,
-    const struct weir_snapshot_memory *memory)
-{
-    begin(reader, ask);
-    const struct weir_snapshot_ack *file = ask->file;
-    const char *wrong = wrong_lengths(reader);
-    if (wrong == NULL && memory->bytes != file->file_bytes) {
-        wrong = "the memory has another length than the manifest names";
-    }
-    if (wrong != NULL) {
-        blame(reader, WEIR_EDATA, 0, 0, wrong);
-        return WEIR_EDATA;
-    }
-    memcpy(reader->foot, memory->base + file->file_bytes - file->footer_bytes, file->footer_bytes);
-    check_footer(reader);
-    while (reader->fault.err == 0 && !ask->footer_only && reader->told < reader->footer.block_cnt) {
-        tell(reader, memory->base + reader->told * reader->stride);
-    }
-    return reader->fault.err;
-}
-
 const struct weir_snapshot_footer *
 weir_snapshot_read_footer(const struct weir_snapshot_reader *reader)
 {

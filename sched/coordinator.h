@@ -145,8 +145,7 @@ enum weir_coordinator_out_kind {
     WEIR_COORDINATOR_NOTIFY, /* to the members with WEIR_MEMBER_ACK: commit what is <= id */
     WEIR_COORDINATOR_DROP, /* to the commit protocol: files that acks of id named may go */
     WEIR_COORDINATOR_COMPLETED, /* to the store: id is stored and on the timeline. A savepoint that
-                                 * stops the job is said too, and is not the store's to tidy: it is the
-                                 * user's */
+                                 * stops the job is said too, and is the user's: it is not tidied */
     WEIR_COORDINATOR_COMMITTED, /* to the store: all sinks have committed up to id */
     WEIR_COORDINATOR_ANSWER, /* to the asker: the request of ticket ended; NONE: as id */
     WEIR_COORDINATOR_FAIL, /* fail the job: reason and text; nothing starts until the next start */

@@ -457,7 +457,7 @@ start_file(struct cp_stage *stage, struct cp_slot *slot, uint64_t parts_bytes, b
             full ? slot->page_bytes + slot->page_bytes / 64 + parts_bytes + FILE_EXTRA_BYTES : 0;
     }
     slot->state = SLOT_WRITING;
-    weir_snapshot_start(slot->writer, &id, weir_store_data_dir(cp->store), &slot->source, NULL);
+    weir_snapshot_start(slot->writer, &id, weir_store_data_dir(cp->store), &slot->source);
 }
 
 static void

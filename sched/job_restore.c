@@ -150,7 +150,6 @@ start_store(struct weir_job_restore *restore, const struct named *named, bool is
     const struct weir_job_restore_conf *conf = restore->conf;
     const struct weir_look_checkpoint *entry = named->entry;
     struct weir_store_config config = {.io = restore->io,
-        .kind = WEIR_STORE_FS,
         .root = conf->dir,
         .job = conf->job,
         .retained_cnt = conf->retained_cnt,

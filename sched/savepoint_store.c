@@ -74,7 +74,7 @@ write_file(struct write *write)
     }
     write->file.fill = fill;
     write->file.arg = write;
-    weir_snapshot_start(write->writer, &id, weir_store_data_dir(write->store), &write->file, NULL);
+    weir_snapshot_start(write->writer, &id, weir_store_data_dir(write->store), &write->file);
     while ((err = weir_snapshot_poll(write->writer, weir_io_clock_ns(io))) == WEIR_RELAY_BUSY) {
         wait(write);
     }
@@ -139,7 +139,6 @@ open_store(struct write *write, const char *job)
 {
     uint64_t parent = write->conf->parent_checkpoint;
     const struct weir_store_config config = {.io = write->conf->io,
-        .kind = WEIR_STORE_FS,
         .root = write->conf->root,
         .job = job,
         .retained_cnt = 1, /* nothing is tidied */

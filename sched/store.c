@@ -36,7 +36,7 @@ check_config(const struct weir_store_config *config)
             "job '%s': a name for a directory of checkpoints has letters, digits, '.', '_', '-'",
             config->job);
     }
-    if (config->kind == WEIR_STORE_FS && strlen(config->root) >= WEIR_STORE_ROOT_BYTES) {
+    if (strlen(config->root) >= WEIR_STORE_ROOT_BYTES) {
         return weir_err_push(WEIR_EINVAL, "the directory of checkpoints has a name of %zu bytes",
             strlen(config->root));
     }
@@ -71,9 +71,7 @@ weir_store_open(const struct weir_store_config *config, struct weir_store **ret_
     store->config = *config;
     put_defaults(&store->config);
     (void)snprintf(store->job_name, sizeof store->job_name, "%s", config->job);
-    if (config->kind == WEIR_STORE_FS) {
-        (void)snprintf(store->root, sizeof store->root, "%s", config->root);
-    }
+    (void)snprintf(store->root, sizeof store->root, "%s", config->root);
     store->job = weir_hash_bytes(store->job_name, strlen(store->job_name));
     store->root_dir = -1;
     store->job_dir = -1;
@@ -154,26 +152,6 @@ refuse(struct weir_relay *relay)
                               store->job_name));
 }
 
-/* In memory there is nobody to fence and nothing to find but what this process kept. */
-static void
-start_in_memory(struct weir_relay *relay)
-{
-    struct weir_store *store = store_of(relay);
-    const char *wrong;
-    uint64_t off;
-    store->epoch++;
-    store->is_started = true;
-    int err = 0;
-    if (store->commit_bytes > 0 && !store->config.start_empty) {
-        memcpy(store->restored_buf, store->commit_buf, store->commit_bytes);
-        err = weir_manifest_decode(
-            store->restored_buf, store->commit_bytes, &store->restored, &wrong, &off);
-        WEIR_CHECK(err == 0 || err == WEIR_ENOMEM, "our own manifest: %s", wrong);
-        store->has_restored = err == 0;
-    }
-    weir_relay_end(relay, err);
-}
-
 void
 weir_store_start(struct weir_store *store)
 {
@@ -188,16 +166,8 @@ weir_store_start(struct weir_store *store)
     store->bad_cnt = 0;
     store->bad_err = 0;
     weir_store_live_clear(store);
-    weir_relay_fn *first = store->is_ended                           ? refuse
-                           : store->config.kind == WEIR_STORE_MEMORY ? start_in_memory
-                                                                     : weir_store_start_step;
-    weir_relay_start(&store->relay, store->config.io, first);
-}
-
-static void
-commit_in_memory(struct weir_relay *relay)
-{
-    weir_relay_end(relay, 0);
+    weir_relay_start(
+        &store->relay, store->config.io, store->is_ended ? refuse : weir_store_start_step);
 }
 
 static void
@@ -227,8 +197,7 @@ copy_files(struct weir_store *store, const struct weir_manifest *manifest)
 void
 weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest)
 {
-    weir_relay_fn *first =
-        store->config.kind == WEIR_STORE_MEMORY ? commit_in_memory : weir_store_commit_step;
+    weir_relay_fn *first = weir_store_commit_step;
     store->fault[0] = '\0';
     store->commit_checkpoint = manifest->checkpoint;
     if (store->is_ended || !store->is_started) {
@@ -251,11 +220,9 @@ weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest
 void
 weir_store_tidy(struct weir_store *store)
 {
-    weir_relay_fn *first = store->is_ended || !store->is_started     ? refuse
-                           : store->config.kind == WEIR_STORE_MEMORY ? commit_in_memory
-                                                                     : weir_store_tidy_step;
+    bool is_usable = !store->is_ended && store->is_started;
     store->fault[0] = '\0';
-    weir_relay_start(&store->relay, store->config.io, first);
+    weir_relay_start(&store->relay, store->config.io, is_usable ? weir_store_tidy_step : refuse);
 }
 
 /* Whoever waits for io between two polls finds some under way: a file is asked for at once. */

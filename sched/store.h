@@ -35,8 +35,6 @@
  * refuses all further work (weir_store_is_ended): tell nobody, delete nothing, exit; recovery
  * decides from the disk. Any other error: this checkpoint is declined, the job goes on.
  *
- * Kind MEMORY keeps the last manifest in this process: it survives tasks, not the process.
- *
  * Thread:  the io's owner. The directory must be on one host or one that creates and looks up names
  *          linearizably; network file systems are not supported.
  * Source:  the protocol was model-checked, tests/model/commit.pml.
@@ -61,11 +59,8 @@ WEIR_C_BEGIN
 /* Sinks cannot say what they have committed. */
 #define WEIR_STORE_COMMITTED_UNKNOWN UINT64_MAX
 
-enum weir_store_kind { WEIR_STORE_FS, WEIR_STORE_MEMORY };
-
 struct weir_store_config {
     struct weir_io *io;
-    enum weir_store_kind kind;
     const char *root; /* borrowed until open returns, as job */
     const char *job; /* letters, digits, '.', '_', '-'; not starting with a dot */
     uint32_t retained_cnt; /* manifests kept, >= 1; 0: 1 */
@@ -109,7 +104,7 @@ WEIR_API const struct weir_manifest *weir_store_restored(const struct weir_store
 WEIR_API uint64_t weir_store_checkpoint_next(const struct weir_store *store);
 /* weir_store_job - the number that identifies the job in every file. */
 WEIR_API uint64_t weir_store_job(const struct weir_store *store);
-/* weir_store_data_dir - handle of the directory that snapshots are written to; -1 for MEMORY. */
+/* weir_store_data_dir - handle of the directory that snapshots are written to; */
 WEIR_API int32_t weir_store_data_dir(const struct weir_store *store);
 /* weir_store_is_direct - the probe found that files here can be written past the page cache. */
 WEIR_API bool weir_store_is_direct(const struct weir_store *store);

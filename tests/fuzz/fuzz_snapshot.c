@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A snapshot file of any bytes, read from memory; the checksums of all its blocks are mended first,
- * and the manifest is taken to agree with its last block. */
+/* A snapshot file of any bytes, in a simulated directory; the checksums of all its blocks are
+ * mended first, and the manifest is taken to agree with its last block. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,13 +26,15 @@ sink(void *arg, const void *payload, uint64_t bytes, uint64_t off)
     return 0;
 }
 
-static struct weir_snapshot_reader *
+/* For all runs of the process. */
+static struct weir_sim *world;
+static struct weir_io *io;
+static struct weir_snapshot_reader *reader;
+
+static void
 make_reader(void)
 {
     struct weir_sim_config world_config = {.seed = 1};
-    struct weir_sim *world;
-    struct weir_io *io;
-    struct weir_snapshot_reader *reader;
     if (weir_sim_open(&world_config, &world) != 0) {
         abort();
     }
@@ -44,7 +46,21 @@ make_reader(void)
     if (weir_snapshot_reader_open(&config, &reader) != 0) {
         abort();
     }
-    return reader;
+}
+
+static int
+read_file(const struct weir_snapshot_ask *ask, const char *file, uint64_t bytes)
+{
+    if (weir_sim_put(world, "/fuzz", file, bytes) != 0) {
+        abort();
+    }
+    weir_snapshot_read(reader, ask);
+    int status;
+    while ((status = weir_snapshot_read_poll(reader)) == WEIR_RELAY_BUSY) {
+        int64_t due_ns = weir_io_due_ns(io);
+        (void)weir_io_poll(io, due_ns < INT64_MAX ? due_ns : weir_io_clock_ns(io));
+    }
+    return status;
 }
 
 static void
@@ -61,14 +77,13 @@ mend_block(char *block, uint64_t bytes)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static struct weir_snapshot_reader *reader; /* for all runs of the process */
     uint64_t file_bytes = bytes / BLOCK_BYTES * BLOCK_BYTES;
     char *file = aligned_alloc(64, file_bytes + BLOCK_BYTES);
     if (file == NULL) {
         abort();
     }
     if (reader == NULL) {
-        reader = make_reader();
+        make_reader();
     }
     if (file_bytes > 0) {
         memcpy(file, data, file_bytes);
@@ -77,7 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         mend_block(file + off, BLOCK_BYTES);
     }
     struct weir_snapshot_ack ack = {
-        .name = "fuzz", .file_bytes = file_bytes, .footer_bytes = BLOCK_BYTES};
+        .name = "/fuzz", .file_bytes = file_bytes, .footer_bytes = BLOCK_BYTES};
     if (file_bytes > 0) {
         const char *last = file + file_bytes - BLOCK_BYTES;
         uint64_t id[4];
@@ -89,9 +104,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         ack.id = (struct weir_snapshot_id){id[0], id[1], id[2], id[3], task[0], task[1]};
     }
     uint32_t crc = 0;
-    struct weir_snapshot_memory memory = {.base = file, .bytes = file_bytes};
-    struct weir_snapshot_ask ask = {.file = &ack, .sink = sink, .arg = &crc};
-    int err = weir_snapshot_read_memory(reader, &ask, &memory);
+    struct weir_snapshot_ask ask = {.dir = WEIR_IO_CWD, .file = &ack, .sink = sink, .arg = &crc};
+    int err = read_file(&ask, file, file_bytes);
     const struct weir_snapshot_footer *footer = weir_snapshot_read_footer(reader);
     for (uint32_t i = 0; err == 0 && i < footer->group_cnt; i++) {
         crc = weir_crc32c(crc, &footer->groups[i], sizeof footer->groups[i]);

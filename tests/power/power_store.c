@@ -173,7 +173,7 @@ write_file(struct power_store *store, struct weir_snapshot_id *id,
     content.rig.source.fill = content_fill;
     content.rig.source.arg = &content;
     weir_snapshot_start(
-        store->rig.writer, id, weir_store_data_dir(store->rig.store), &content.rig.source, NULL);
+        store->rig.writer, id, weir_store_data_dir(store->rig.store), &content.rig.source);
     int err = rig_write(&store->rig);
     if (err == 0) {
         *ret_file = *weir_snapshot_ack(store->rig.writer);

@@ -171,7 +171,7 @@ rig_file(struct rig *rig, uint64_t checkpoint, uint32_t task, struct weir_snapsh
         .epoch = weir_store_epoch(rig->store),
         .attempt = weir_store_epoch(rig->store),
         .task = task};
-    weir_snapshot_start(rig->writer, &id, weir_store_data_dir(rig->store), &source.source, NULL);
+    weir_snapshot_start(rig->writer, &id, weir_store_data_dir(rig->store), &source.source);
     int err = rig_write(rig);
     if (err == 0) {
         *ret_ack = *weir_snapshot_ack(rig->writer);

@@ -346,7 +346,7 @@ write_stage(struct disk *disk, const struct live *live, uint32_t s, struct weir_
     int err;
     id->task = s;
     id->subtask = live->plan->stages[s].subtask;
-    weir_snapshot_start(writer, id, data_dir, &source, NULL);
+    weir_snapshot_start(writer, id, data_dir, &source);
     while (
         (err = weir_snapshot_poll(writer, weir_io_clock_ns(disk->place.io))) == WEIR_RELAY_BUSY) {
         turn(disk);

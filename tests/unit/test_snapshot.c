@@ -49,7 +49,7 @@ write_one(struct files *files, uint64_t attempt, struct rig_source *source)
 {
     struct weir_snapshot_id id = id_one;
     id.attempt = attempt;
-    weir_snapshot_start(files->rig.writer, &id, files->dir, &source->source, NULL);
+    weir_snapshot_start(files->rig.writer, &id, files->dir, &source->source);
     int status = rig_write(&files->rig);
     if (status != 0) {
         print_message("%s\n", weir_snapshot_fault(files->rig.writer)->text);
@@ -173,7 +173,7 @@ t_what_is_declined_leaves_nothing(void **state)
     /* Aborted at any moment: nothing, or all of it. */
     for (int polls = 0; polls < 60; polls++) {
         rig_source_init(&source, 5, 0, 30000);
-        weir_snapshot_start(files.rig.writer, &id_one, files.dir, &source.source, NULL);
+        weir_snapshot_start(files.rig.writer, &id_one, files.dir, &source.source);
         int status = WEIR_RELAY_BUSY;
         for (int i = 0; i < polls && status == WEIR_RELAY_BUSY; i++) {
             status = weir_snapshot_poll(files.rig.writer, weir_io_clock_ns(place->io));
@@ -193,11 +193,34 @@ t_what_is_declined_leaves_nothing(void **state)
     close_files(&files);
 }
 
-/* A file in memory, of which the tests break bits. */
+/* The limit counts what lies there: all blocks, and the footer. */
+static void
+t_more_than_the_limit_is_declined(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct rig_source source;
+    struct weir_snapshot_config config = {.bytes_max = 3 * RIG_BLOCK_BYTES};
+    open_files(&files, place, &config);
+    rig_source_init(&source, 5, 1, 2 * CAPACITY);
+    assert_int_equal(write_one(&files, 1, &source), 0);
+    rig_source_init(&source, 5, 1, 2 * CAPACITY + 1);
+    assert_int_equal(write_one(&files, 2, &source), WEIR_EBUDGET);
+    const char *text = weir_snapshot_fault(files.rig.writer)->text;
+    assert_non_null(strstr(text, "12288 bytes"));
+    assert_non_null(strstr(text, "checkpoints.storage=fs"));
+    place->now_ns = weir_max_i64(place->now_ns, files.rig.now_ns);
+    assert_true(is_there(place, "5-3-1-2-1.snap"));
+    assert_false(is_there(place, "5-3-1-2-2.snap"));
+    close_files(&files);
+}
+
+/* A file of a world, of which the tests break bits. */
 struct broken {
     struct files files;
     char room[10 * RIG_BLOCK_BYTES];
-    struct weir_snapshot_memory memory;
+    uint64_t bytes;
+    const char *path;
     struct weir_snapshot_ack ack;
 };
 
@@ -207,19 +230,24 @@ make_broken(struct broken *broken, struct place *place, uint64_t bytes)
     struct weir_snapshot_config config = {0};
     struct rig_source source;
     open_files(&broken->files, place, &config);
-    broken->memory =
-        (struct weir_snapshot_memory){.base = broken->room, .bytes_max = sizeof broken->room};
     rig_source_init(&source, 5, 0, bytes);
-    weir_snapshot_start(broken->files.rig.writer, &id_one, -1, &source.source, &broken->memory);
+    weir_snapshot_start(broken->files.rig.writer, &id_one, broken->files.dir, &source.source);
     assert_int_equal(rig_write(&broken->files.rig), 0);
     broken->ack = *weir_snapshot_ack(broken->files.rig.writer);
+    broken->path = at(place, broken->ack.name);
+    const void *file = weir_sim_get(place->world, broken->path, &broken->bytes);
+    assert_true(broken->bytes <= sizeof broken->room);
+    memcpy(broken->room, file, broken->bytes);
 }
 
 static int
 read_broken(struct broken *broken)
 {
-    struct weir_snapshot_ask ask = {.file = &broken->ack};
-    return weir_snapshot_read_memory(broken->files.rig.reader, &ask, &broken->memory);
+    struct weir_snapshot_ask ask = {.dir = broken->files.dir, .file = &broken->ack};
+    assert_int_equal(
+        weir_sim_put(broken->files.rig.world, broken->path, broken->room, broken->bytes), 0);
+    broken->files.rig.poll_cnt = 0;
+    return rig_read(&broken->files.rig, &ask);
 }
 
 static void
@@ -227,9 +255,9 @@ t_every_bit_is_under_a_checksum(void **state)
 {
     static struct broken broken;
     make_broken(&broken, *state, CAPACITY + 500);
-    assert_int_equal(broken.memory.bytes, 3 * RIG_BLOCK_BYTES);
+    assert_int_equal(broken.bytes, 3 * RIG_BLOCK_BYTES);
     assert_int_equal(read_broken(&broken), 0);
-    for (uint64_t bit = 0; bit < broken.memory.bytes * 8; bit++) {
+    for (uint64_t bit = 0; bit < broken.bytes * 8; bit++) {
         broken.room[bit / 8] = (char)(broken.room[bit / 8] ^ (1 << (bit % 8)));
         assert_true(read_broken(&broken) < 0);
         const struct weir_snapshot_fault *fault = weir_snapshot_read_fault(broken.files.rig.reader);
@@ -344,7 +372,7 @@ t_a_rate_is_kept(void **state)
     rig_source_init(&source, 5, 0, 20 * CAPACITY);
     int64_t from_ns = files.rig.now_ns;
     struct weir_snapshot *writer = files.rig.writer;
-    weir_snapshot_start(writer, &id_one, files.dir, &source.source, NULL);
+    weir_snapshot_start(writer, &id_one, files.dir, &source.source);
     int status;
     uint64_t at = 0;
     while ((status = weir_snapshot_poll(writer, files.rig.now_ns)) == WEIR_RELAY_BUSY) {
@@ -421,6 +449,7 @@ main(void)
         ON_EACH(t_a_name_is_never_used_again),
         ON_EACH(t_what_is_declined_leaves_nothing),
         ON_EACH(t_a_piece_is_not_split),
+        cmocka_unit_test_setup_teardown(t_more_than_the_limit_is_declined, set_up_sim, tear_down),
         cmocka_unit_test_setup_teardown(t_every_bit_is_under_a_checksum, set_up_sim, tear_down),
         cmocka_unit_test_setup_teardown(t_a_block_of_elsewhere_is_found, set_up_sim, tear_down),
         cmocka_unit_test_setup_teardown(t_a_rate_is_kept, set_up_sim, tear_down),

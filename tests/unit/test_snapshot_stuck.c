@@ -179,7 +179,7 @@ static bool
 give_up_after(struct world *w, uint32_t turns, const struct weir_snapshot_id *id)
 {
     const struct weir_snapshot_source source = begin(w, id->checkpoint);
-    weir_snapshot_start(w->rig.writer, id, w->dir, &source, NULL);
+    weir_snapshot_start(w->rig.writer, id, w->dir, &source);
     int status = weir_snapshot_poll(w->rig.writer, w->rig.now_ns);
     for (uint32_t i = 0; i < turns && status == WEIR_RELAY_BUSY; i++) {
         assert_true(rig_turn(&w->rig));
@@ -216,7 +216,7 @@ check_whole(struct world *w, const struct weir_snapshot_id *id)
 {
     uint64_t digest = play_digest(&w->arena, true);
     const struct weir_snapshot_source source = begin(w, id->checkpoint);
-    weir_snapshot_start(w->rig.writer, id, w->dir, &source, NULL);
+    weir_snapshot_start(w->rig.writer, id, w->dir, &source);
     int status;
     while ((status = weir_snapshot_poll(w->rig.writer, w->rig.now_ns)) == WEIR_RELAY_BUSY) {
         assert_true(rig_turn(&w->rig));

@@ -293,49 +293,6 @@ t_manifests_that_are_all_bad_are_no_empty_start(void **state)
 }
 
 static void
-t_memory_is_limited_and_survives_tasks(void **state)
-{
-    struct place *place = *state;
-    struct rig rig;
-    struct weir_store_config config = config_of(place);
-    config.kind = WEIR_STORE_MEMORY;
-    rig_open(&rig, place->io, place->world, &config);
-    expect(&rig, rig_start(&rig), 0);
-    static char room[WEIR_SNAPSHOT_MEMORY_BYTES_MAX];
-    struct weir_snapshot_memory memory = {.base = room, .bytes_max = sizeof room};
-    struct weir_snapshot_id id = {.job = weir_store_job(rig.store), .checkpoint = 1, .epoch = 1};
-    struct rig_source source;
-    rig_source_init(&source, 1, 0, 100000);
-    source.busy_cnt = 2;
-    weir_snapshot_start(rig.writer, &id, -1, &source.source, &memory);
-    assert_int_equal(rig_write(&rig), 0);
-    struct weir_snapshot_ack ack = *weir_snapshot_ack(rig.writer);
-    struct weir_manifest manifest = {
-        .kind = WEIR_MANIFEST_KIND_CHECKPOINT, .checkpoint = 1, .files = &ack, .file_cnt = 1};
-    weir_store_commit(rig.store, &manifest);
-    expect(&rig, rig_store(&rig), 0);
-    expect(&rig, rig_start(&rig), 0);
-    const struct weir_manifest *restored = weir_store_restored(rig.store);
-    assert_int_equal(restored->checkpoint, 1);
-    struct rig_sink sink = {.seed = 1000};
-    struct weir_snapshot_ask ask = {.file = &restored->files[0], .sink = rig_sink, .arg = &sink};
-    assert_int_equal(weir_snapshot_read_memory(rig.reader, &ask, &memory), 0);
-    assert_false(sink.differs);
-    assert_int_equal(sink.bytes, 100000);
-    room[5000] ^= 4;
-    assert_int_equal(weir_snapshot_read_memory(rig.reader, &ask, &memory), WEIR_EDATA);
-    assert_int_equal(weir_snapshot_read_fault(rig.reader)->block, 1);
-    /* Too much of it is refused, with the limit and the way out. */
-    rig_source_init(&source, 2, 0, WEIR_SNAPSHOT_MEMORY_BYTES_MAX);
-    id.checkpoint = 2;
-    weir_snapshot_start(rig.writer, &id, -1, &source.source, &memory);
-    assert_int_equal(rig_write(&rig), WEIR_EBUDGET);
-    assert_non_null(strstr(weir_snapshot_fault(rig.writer)->text, "5242880 bytes"));
-    assert_non_null(strstr(weir_snapshot_fault(rig.writer)->text, "checkpoints.storage=fs"));
-    rig_close(&rig);
-}
-
-static void
 t_strict_wants_a_disk(void **state)
 {
     (void)state;
@@ -381,7 +338,6 @@ main(void)
         ON_EACH(t_what_is_off_the_timeline_counts_for_nothing),
         ON_EACH(t_T293_damage_stops_a_start_and_is_named),
         ON_EACH(t_manifests_that_are_all_bad_are_no_empty_start),
-        ON_EACH(t_memory_is_limited_and_survives_tasks),
         cmocka_unit_test(t_strict_wants_a_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
