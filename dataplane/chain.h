@@ -132,10 +132,10 @@ WEIR_API WEIR_MUST_USE int weir_chain_restore(struct weir_chain *chain, uint32_t
  * it; it leaves no parts either, so that it has ended for whoever is restored from this task,
  * too. */
 WEIR_API void weir_chain_restore_ended(struct weir_chain *chain, uint32_t node);
-/* weir_chain_own_parts - of the parts of all old subtasks those that count for this one: its own
- * where there are as many, else all. */
+/* weir_chain_own_parts - of the parts of all old subtasks those that count for this one's
+ * watermarks: its own where the job's tasks are those that there were, else all. */
 WEIR_API const struct weir_parts_reader *weir_chain_own_parts(const struct weir_chain *chain,
-    uint32_t node, const struct weir_parts_reader *parts, uint32_t *parts_cnt);
+    uint32_t node, const struct weir_parts_reader *parts, uint32_t *parts_cnt, bool is_same);
 /* weir_chain_edge_watermark - the last one that in-edge `channel` of a node has delivered. */
 WEIR_API int64_t weir_chain_edge_watermark(
     const struct weir_chain *chain, uint32_t node, uint32_t channel);

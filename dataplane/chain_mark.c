@@ -111,12 +111,14 @@ weir_chain_restore_ended(struct weir_chain *chain, uint32_t idx)
     chain->nodes[idx].had_ended = true;
 }
 
+/* Another subtask's producers may feed this one now: only where all tasks are the same is a
+ * watermark that was its own still so. */
 const struct weir_parts_reader *
 weir_chain_own_parts(const struct weir_chain *chain, uint32_t idx,
-    const struct weir_parts_reader *parts, uint32_t *parts_cnt)
+    const struct weir_parts_reader *parts, uint32_t *parts_cnt, bool is_same)
 {
     const struct weir_operator_env *env = &chain->nodes[idx].env;
-    if (*parts_cnt != (env->subtask_cnt != 0 ? env->subtask_cnt : 1)) {
+    if (!is_same || *parts_cnt != (env->subtask_cnt != 0 ? env->subtask_cnt : 1)) {
         return parts;
     }
     *parts_cnt = 1;
@@ -129,7 +131,8 @@ weir_chain_restore(struct weir_chain *chain, uint32_t idx, const struct weir_par
 {
     struct weir_chain_node *node = &chain->nodes[idx];
     uint32_t own_cnt = parts_cnt;
-    const struct weir_parts_reader *own = weir_chain_own_parts(chain, idx, parts, &own_cnt);
+    const struct weir_parts_reader *own =
+        weir_chain_own_parts(chain, idx, parts, &own_cnt, is_same);
     int rc = 0;
     if (is_edge(node)) {
         return 0;

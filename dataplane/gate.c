@@ -120,27 +120,27 @@ weir_gate_restore(struct weir_gate *gate, struct weir_part *part)
 void
 weir_gate_restore_fused(struct weir_gate *gate, int64_t watermark)
 {
-    gate->valve.output = watermark;
+    weir_valve_level(&gate->valve, watermark);
     for (uint32_t c = 0; c < gate->channel_cnt; c++) {
         gate->channels[c].watermark = watermark;
     }
 }
 
+/* As many channels as before are not the same ones: another subtask may send now what came by one
+ * that was further, and keep back what is held for it. */
 int
 weir_gate_restore_least(struct weir_gate *gate, struct weir_part *part, bool is_first)
 {
     uint32_t channel_cnt;
-    int rc = weir_valve_restore_least(&gate->valve, part, is_first, &channel_cnt);
+    int64_t least = gate->valve.output;
+    int rc = weir_valve_restore(&gate->valve, part, &channel_cnt);
     for (uint32_t c = 0; c < channel_cnt && rc == 0; c++) {
-        uint64_t watermark;
-        rc = weir_part_get_u64(part, &watermark);
-        if (rc == 0 && channel_cnt == gate->channel_cnt) {
-            int64_t *to = &gate->channels[c].watermark;
-            *to = is_first ? (int64_t)watermark : weir_min_i64(*to, (int64_t)watermark);
-        }
+        uint64_t passed_over;
+        rc = weir_part_get_u64(part, &passed_over);
     }
-    if (rc == 0 && channel_cnt != gate->channel_cnt) {
-        weir_gate_restore_fused(gate, gate->valve.output);
+    if (rc == 0) {
+        least = is_first ? gate->valve.output : weir_min_i64(least, gate->valve.output);
+        weir_gate_restore_fused(gate, least);
     }
     return rc != 0 ? rc : weir_part_end(part);
 }

@@ -68,7 +68,8 @@ WEIR_API void weir_gate_release(struct weir_gate *gate);
  * puts out nothing below what it had put out. WEIR_EDATA. */
 WEIR_API void weir_gate_snapshot(const struct weir_gate *gate, struct weir_parts_writer *parts);
 WEIR_API WEIR_MUST_USE int weir_gate_restore(struct weir_gate *gate, struct weir_part *part);
-/* weir_gate_restore_least - the same where the tasks are others than before: once per old gate.
+/* weir_gate_restore_least - the same where the tasks are others than before: once per old gate. All
+ * channels get the least that any of them had put out.
  * weir_gate_restore_fused - where the edge was fused: what its consumer had seen of it counts. */
 WEIR_API WEIR_MUST_USE int
 weir_gate_restore_least(struct weir_gate *gate, struct weir_part *part, bool is_first);

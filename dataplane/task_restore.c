@@ -96,7 +96,8 @@ restore_node(struct weir_task *task, uint32_t node, struct weir_parts_reader *pa
         return 0;
     }
     int rc = weir_chain_restore(task->chain, node, parts, cnt, from->is_same);
-    const struct weir_parts_reader *own = weir_chain_own_parts(task->chain, node, parts, &cnt);
+    const struct weir_parts_reader *own =
+        weir_chain_own_parts(task->chain, node, parts, &cnt, from->is_same);
     for (uint32_t g = 0; g < task->gate_cnt && rc == 0; g++) {
         if (task->gates[g].node == node) {
             rc = restore_gate(task, &task->gates[g], own, cnt);

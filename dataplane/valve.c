@@ -267,14 +267,15 @@ pass_over(struct weir_part *part, uint64_t channel_cnt)
 /* Other channels than there were: none of them brings a row that is at or before the output, and
  * all of them hold it back. One that were left at its first watermark would not: others would go
  * on without it, and its rows be late. */
-static void
-level(struct weir_valve *valve)
+void
+weir_valve_level(struct weir_valve *valve, int64_t watermark)
 {
+    valve->output = watermark;
     valve->idle = false;
     valve->active_cnt = valve->channel_cnt;
     valve->heap_cnt = 0;
     for (uint32_t i = 0; i < valve->channel_cnt; i++) {
-        valve->channels[i].watermark = valve->output;
+        valve->channels[i].watermark = watermark;
         valve->channels[i].idle = false;
         valve->channels[i].heap_idx = NOT_ALIGNED;
         align(valve, i);
@@ -292,7 +293,7 @@ weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *r
     valve->output = (int64_t)head.output;
     *ret_channel_cnt = (uint32_t)head.channel_cnt;
     if (head.channel_cnt != valve->channel_cnt) {
-        level(valve);
+        weir_valve_level(valve, valve->output);
         return pass_over(part, head.channel_cnt);
     }
     valve->idle = head.idle == 1;
@@ -317,7 +318,7 @@ weir_valve_restore_least(
     valve->output = is_first ? output : weir_min_i64(valve->output, output);
     *ret_channel_cnt = (uint32_t)head.channel_cnt;
     if (head.channel_cnt != valve->channel_cnt) {
-        level(valve);
+        weir_valve_level(valve, valve->output);
         return pass_over(part, head.channel_cnt);
     }
     valve->heap_cnt = 0;
@@ -329,9 +330,8 @@ weir_valve_restore_least(
             int64_t watermark = (int64_t)words[0];
             channel->watermark = is_first ? watermark : weir_min_i64(channel->watermark, watermark);
             channel->heap_idx = NOT_ALIGNED;
-            if (channel->watermark >= valve->output) {
-                align(valve, i);
-            }
+            /* Whatever it is: one that was idle in a subtask may be what brings the rows now. */
+            align(valve, i);
         }
     }
     return rc;

@@ -72,9 +72,12 @@ weir_valve_restore(struct weir_valve *valve, struct weir_part *part, uint32_t *r
 /* weir_valve_restore_least - the same where the tasks are others than before: once per old valve.
  *
  * Shape:   is_first: of the first of them. Watermarks are the least of all; every channel counts as
- *          active, for whoever feeds it says so anew.
+ *          active and aligned, for whoever feeds it says so anew.
  */
 WEIR_API WEIR_MUST_USE int weir_valve_restore_least(
     struct weir_valve *valve, struct weir_part *part, bool is_first, uint32_t *ret_channel_cnt);
+/* weir_valve_level - channels that are others than before: none brings a row that is at or before
+ * the watermark that had been put out, and each holds back whoever goes on. */
+WEIR_API void weir_valve_level(struct weir_valve *valve, int64_t watermark);
 
 #endif

@@ -273,6 +273,8 @@ struct stage_conf {
     bool is_mixed; /* and gate 1 as the second input of b */
     uint32_t slot_cnt; /* of rings that go out; 0: 64 */
     bool waits_final;
+    uint32_t subtask_idx;
+    uint32_t subtask_cnt; /* 0: 1 */
     const struct weir_task_restore *restore;
 };
 
@@ -293,6 +295,8 @@ build_nodes(struct stage *s, const struct stage_conf *conf, struct weir_chain_no
         nodes[i].outputs[0].edge_cnt = i < 2 ? 1 : 0;
         nodes[i].outputs[0].edges[0].node = (uint16_t)(i + 1);
         nodes[i].env.regions = &s->wire.mem.table;
+        nodes[i].env.subtask_idx = conf->subtask_idx;
+        nodes[i].env.subtask_cnt = conf->subtask_cnt;
         if (i < 2) {
             s->script[i].name = names[i];
             s->script[i].stage = s;

@@ -382,9 +382,9 @@ t_T017_random_operations_agree_with_the_model(void **state)
 
 /* ---- snapshots ---- */
 
-/* Move the state of a valve into another. */
+/* Move the state of a valve into another: nth < 0, as it was; else as that of the nth subtask. */
 static void
-carry_over(const struct rig *from, struct rig *to)
+carry(const struct rig *from, struct rig *to, int nth)
 {
     static _Alignas(8) char buf[8192];
     struct weir_parts_writer writer;
@@ -399,9 +399,17 @@ carry_over(const struct rig *from, struct rig *to)
     assert_int_equal(weir_parts_finish(&writer, &bytes), 0);
     assert_int_equal(weir_parts_reader_init(&reader, buf, bytes), 0);
     assert_int_equal(weir_parts_find(&reader, "valve", 1, &part), 0);
-    assert_int_equal(weir_valve_restore(&to->valve, &part, &channel_cnt), 0);
+    int err = nth < 0 ? weir_valve_restore(&to->valve, &part, &channel_cnt)
+                      : weir_valve_restore_least(&to->valve, &part, nth == 0, &channel_cnt);
+    assert_int_equal(err, 0);
     assert_int_equal(weir_part_end(&part), 0);
     assert_int_equal(channel_cnt, from->valve.channel_cnt);
+}
+
+static void
+carry_over(const struct rig *from, struct rig *to)
+{
+    carry(from, to, -1);
 }
 
 static struct weir_valve_result
@@ -486,6 +494,31 @@ t_B4_restored_into_other_channels_all_hold_back(void **state)
     assert_string_equal(restored.out, "60");
 }
 
+/* An in-edge of a union that brought nothing in one subtask may bring rows in the one that there is
+ * now: the other edge must not go on without it. */
+static void
+t_T1_an_edge_that_was_idle_somewhere_holds_back(void **state)
+{
+    (void)state;
+    static struct rig busy;
+    static struct rig half;
+    static struct rig restored;
+    rig_init(&busy, 2);
+    wm(&busy, 0, 10, "");
+    wm(&busy, 1, 20, "10");
+    rig_init(&half, 2);
+    idle(&half, 0, "");
+    wm(&half, 1, 30, "30");
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        rig_init(&restored, 2);
+        carry(turn == 0 ? &busy : &half, &restored, 0);
+        carry(turn == 0 ? &half : &busy, &restored, 1);
+        wm(&restored, 1, 40, "");
+        wm(&restored, 0, 10, "");
+        wm(&restored, 0, 15, "15");
+    }
+}
+
 int
 main(void)
 {
@@ -507,6 +540,7 @@ main(void)
         cmocka_unit_test(t_B4_a_restored_valve_goes_on_as_the_old_one),
         cmocka_unit_test(t_B4_restored_into_other_channels_it_never_goes_back),
         cmocka_unit_test(t_B4_restored_into_other_channels_all_hold_back),
+        cmocka_unit_test(t_T1_an_edge_that_was_idle_somewhere_holds_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
