@@ -15,9 +15,10 @@
  * STACKS, where nothing can be subtracted: the entered panes are a queue cut in two. The back has
  * one table into which new panes are merged. The front has one table too, the result over all its
  * panes; each of their own entries holds what is left for its key once that pane is gone (`rest`,
- * and in the 8 bytes behind it whether there is any). So to leave is to copy. When the front is
- * used up, the back is turned into one, newest pane first. A pane that came late and must leave
- * before one that is in the queue already stands aside (a stray) and is merged at each firing.
+ * and in the 8 bytes behind it whether there is any: enum window_mark). So to leave is to copy.
+ * When the front is used up, the back is turned into one, newest pane first. A pane that came late
+ * and must leave before one that is in the queue already stands aside (a stray) and is merged at
+ * each firing.
  *
  * All steps are cut into slices: watermark() answers WEIR_AGAIN after WINDOW_SLICE_ENTRIES entries.
  *
@@ -93,6 +94,18 @@ slice_delete(struct window_self *self, struct slice *slice, const uint16_t *gone
     }
 }
 
+/* STACKS: entries that go to the back of the queue. */
+static int
+slice_enter(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    int err = slice_merge(self, slice, at, got);
+    for (uint32_t i = at; i < at + got && err == 0; i++) {
+        weir_table_touch(slice->from, slice->val[i]);
+        *tail_of(self, slice->val[i]) = WINDOW_BACK;
+    }
+    return err;
+}
+
 static int
 slice_subtract(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
 {
@@ -122,7 +135,7 @@ slice_leave(struct window_self *self, struct slice *slice, uint32_t at, uint32_t
     weir_table_find_rows(slice->to, &rows->rows);
     for (uint32_t i = 0; i < got; i++) {
         WEIR_CHECK(rows->val[i] != NULL, "a key that leaves a window is not in it");
-        if (*tail_of(self, slice->val[at + i]) == 0) {
+        if (*tail_of(self, slice->val[at + i]) == WINDOW_LAST) {
             gone[gone_cnt++] = (uint16_t)i;
         } else {
             weir_table_touch(slice->to, rows->val[i]);
@@ -143,7 +156,7 @@ turn_entry(struct window_self *self, struct slice *slice, void *entry, void *fro
     void *acc = whole;
     weir_table_touch(slice->from, entry);
     memcpy(whole, entry, self->plan.acc_bytes);
-    *tail_of(self, entry) = !is_made;
+    *tail_of(self, entry) = is_made ? WINDOW_LAST : WINDOW_REST;
     if (!is_made) {
         agg->merge(agg, &acc, &front, 1);
         memcpy(entry, front, self->plan.acc_bytes);
@@ -172,17 +185,64 @@ slice_turn(struct window_self *self, struct slice *slice, uint32_t at, uint32_t 
     return 0;
 }
 
+/* STACKS: put what a newer part of the queue has for the keys behind what these entries leave. */
+static int
+slice_extend(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
+{
+    const struct weir_aggregate *agg = &self->plan.agg;
+    weir_table_find_rows(slice->to, &self->rows.rows);
+    for (uint32_t i = 0; i < got; i++) {
+        void *newer = self->rows.val[i];
+        void *entry = slice->val[at + i];
+        if (newer == NULL) {
+            continue;
+        }
+        weir_table_touch(slice->from, entry);
+        if (*tail_of(self, entry) == WINDOW_REST) {
+            agg->merge(agg, &entry, &newer, 1);
+        } else {
+            memcpy(entry, newer, self->plan.acc_bytes);
+            *tail_of(self, entry) = WINDOW_REST;
+        }
+    }
+    return 0;
+}
+
 typedef int(slice_fn)(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got);
+
+/* Which entries of a table a step is for: a bit for each mark. */
+#define MARK(mark) (1U << WINDOW_##mark)
+#define MARK_ANY UINT32_MAX
+#define MARK_QUEUED (MARK(REST) | MARK(LAST) | MARK(BACK))
+
+static void
+slice_keep(const struct window_self *self, struct slice *slice, uint32_t marks)
+{
+    uint32_t words = self->plan.keyed.stride / (uint32_t)sizeof(uint64_t);
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < slice->cnt; i++) {
+        if ((marks >> *tail_of(self, slice->val[i]) & 1) != 0) {
+            memmove(&slice->key[cnt * words], &slice->key[i * words], words * sizeof(uint64_t));
+            slice->val[cnt++] = slice->val[i];
+        }
+    }
+    slice->cnt = cnt;
+}
 
 /* The next entries of `from` against `to`. Returns how many, 0 when all are done. */
 static int
-slice_step(struct window_self *self, slice_fn *fn, struct weir_table *from, struct weir_table *to)
+slice_step(struct window_self *self, slice_fn *fn, struct weir_table *from, struct weir_table *to,
+    uint32_t marks)
 {
     struct slice slice;
     slice.from = from;
     slice.to = to;
     slice.cnt = weir_table_scan(from, &self->fire.cursor, WINDOW_BLOCK, slice.key, slice.val);
     self->entries_seen += slice.cnt;
+    uint32_t seen_cnt = slice.cnt;
+    if (WEIR_UNLIKELY(marks != MARK_ANY)) {
+        slice_keep(self, &slice, marks);
+    }
     uint32_t at = 0;
     while (at < slice.cnt) {
         int got = weir_keyed_load_stored(
@@ -193,7 +253,18 @@ slice_step(struct window_self *self, slice_fn *fn, struct weir_table *from, stru
         }
         at += (uint32_t)got;
     }
-    return (int)slice.cnt;
+    return (int)seen_cnt;
+}
+
+/* The same of a pane, for its entries in the queue or for the others. */
+static int
+pane_step(struct window_self *self, slice_fn *fn, uint32_t idx, struct weir_table *to)
+{
+    const struct window_pane *pane = &self->panes.pane[idx];
+    uint32_t marks = (pane->roles & WINDOW_SHARED) == 0 ? MARK_ANY
+                     : fn == slice_merge                ? MARK(ASIDE)
+                                                        : MARK_QUEUED;
+    return slice_step(self, fn, pane->table, to, marks);
 }
 
 /* ---- phases: each returns what it cost, or an error ---- */
@@ -370,7 +441,7 @@ enter(struct window_self *self)
     if (err < 0) {
         return err;
     }
-    int cost = slice_step(self, slice_merge, from, *to);
+    int cost = pane_step(self, is_subtract ? slice_merge : slice_enter, fire->pane, *to);
     if (cost == 0) {
         if (is_subtract) {
             weir_window_heap_push(panes, &panes->entered, fire->pane);
@@ -395,8 +466,7 @@ strays(struct window_self *self)
     if (err < 0) {
         return err;
     }
-    struct weir_table *from = panes->pane[panes->entered.entry[fire->step].idx].table;
-    int cost = slice_step(self, slice_merge, from, self->strays);
+    int cost = pane_step(self, slice_merge, panes->entered.entry[fire->step].idx, self->strays);
     if (cost == 0) {
         fire->step++;
         memset(&fire->cursor, 0, sizeof fire->cursor);
@@ -465,7 +535,7 @@ leave_subtract(struct window_self *self)
             return 0;
         }
     }
-    int cost = slice_step(self, slice_subtract, panes->pane[fire->pane].table, self->running);
+    int cost = pane_step(self, slice_subtract, fire->pane, self->running);
     if (cost == 0) {
         pane_done(self, fire->pane);
     }
@@ -479,7 +549,10 @@ leave_aside(struct window_self *self)
     struct window_panes *panes = &self->panes;
     give_later(self, &self->strays);
     while (panes->entered.cnt > 0 && panes->entered.entry[0].key <= self->fire.k) {
-        pane_done(self, weir_minheap_pop(&panes->entered).idx);
+        uint32_t pane = weir_minheap_pop(&panes->entered).idx;
+        if ((panes->pane[pane].roles & WINDOW_SHARED) == 0) { /* else the queue has it yet */
+            pane_done(self, pane);
+        }
     }
 }
 
@@ -506,7 +579,7 @@ leave_stacks(struct window_self *self)
         go_to(self, WINDOW_TURN);
         return weir_window_sum_take(self, WINDOW_NS_RUNNING, &self->running);
     }
-    int cost = slice_step(self, slice_leave, panes->pane[fire->pane].table, self->running);
+    int cost = pane_step(self, slice_leave, fire->pane, self->running);
     if (cost == 0) {
         panes->queue_from++;
         pane_done(self, fire->pane);
@@ -544,9 +617,8 @@ turn(struct window_self *self)
         go_to(self, WINDOW_LEAVE);
         return 0;
     }
-    uint32_t pane;
-    struct weir_table *from = queue_at(panes, fire->step - 1, &pane)->table;
-    int cost = slice_step(self, slice_turn, from, self->running);
+    uint32_t pane = panes->queue[(fire->step - 1) & panes->mask];
+    int cost = pane_step(self, slice_turn, pane, self->running);
     if (cost == 0) {
         fire->step--;
         memset(&fire->cursor, 0, sizeof fire->cursor);
@@ -588,6 +660,53 @@ step(struct window_self *self, struct weir_out *out, bool *ret_full)
     default:
         return give(self);
     }
+}
+
+/* ---- for a restore ---- */
+
+/* All of a table at once. */
+static int
+slice_all(struct window_self *self, slice_fn *fn, struct weir_table *from, struct weir_table *to,
+    uint32_t marks)
+{
+    int got;
+    memset(&self->fire.cursor, 0, sizeof self->fire.cursor);
+    do {
+        got = slice_step(self, fn, from, to, marks);
+    } while (got > 0);
+    return got;
+}
+
+static void
+give_now(struct weir_table **table)
+{
+    while (weir_table_give(*table, UINT32_MAX) == WEIR_AGAIN) {
+    }
+    *table = NULL;
+}
+
+int
+weir_window_turn_all(struct window_self *self)
+{
+    struct window_panes *panes = &self->panes;
+    struct weir_table *newer = NULL;
+    if (self->back == NULL) {
+        return 0;
+    }
+    int err = weir_window_sum_take(self, WINDOW_NS_STRAYS, &newer);
+    err = err < 0 ? err : need_table(self, WINDOW_NS_RUNNING, &self->running);
+    for (uint32_t at = panes->queue_to; at != panes->queue_from && err == 0; at--) {
+        struct weir_table *pane = panes->pane[panes->queue[(at - 1) & panes->mask]].table;
+        err = slice_all(self, slice_extend, pane, newer, MARK(REST) | MARK(LAST));
+        err = err < 0 ? err : slice_all(self, slice_turn, pane, newer, MARK(BACK));
+    }
+    err = err < 0 ? err : slice_all(self, slice_merge, self->back, self->running, MARK_ANY);
+    if (err == 0) {
+        give_now(&self->back);
+        give_now(&newer);
+        panes->queue_turn = panes->queue_to;
+    }
+    return err;
 }
 
 int

@@ -192,6 +192,7 @@ weir_window_pane_add(struct window_self *self, int64_t enter, int64_t leave,
     pane->enter = enter;
     pane->leave = leave;
     pane->table = table;
+    pane->roles = 0;
     pane->next = *head;
     *head = idx;
     *ret_pane = idx;
@@ -217,15 +218,21 @@ pane_make(struct window_self *self, const struct window_place *place, uint32_t *
     return err;
 }
 
+uint32_t
+weir_window_pane_find(struct window_panes *panes, int64_t enter, int64_t leave)
+{
+    uint32_t idx = *chain_of(panes, enter, leave);
+    while (idx != WINDOW_PANE_NONE &&
+           (panes->pane[idx].enter != enter || panes->pane[idx].leave != leave)) {
+        idx = panes->pane[idx].next;
+    }
+    return idx;
+}
+
 int
 weir_window_pane_of(struct window_self *self, struct window_place *place)
 {
-    struct window_panes *panes = &self->panes;
-    uint32_t idx = *chain_of(panes, place->enter, place->leave);
-    while (idx != WINDOW_PANE_NONE &&
-           (panes->pane[idx].enter != place->enter || panes->pane[idx].leave != place->leave)) {
-        idx = panes->pane[idx].next;
-    }
+    uint32_t idx = weir_window_pane_find(&self->panes, place->enter, place->leave);
     if (idx == WINDOW_PANE_NONE) {
         int err = pane_make(self, place, &idx);
         if (err < 0) {

@@ -6,6 +6,7 @@
  *
  *     "panes"          a list (state.h), of each pane: the windows from enter i64 to leave i64, and
  *                      role u64: 0 pending, 1 entered, 2 in front of the queue, 3 at its back
+ *                      (version 2: entries of panes in a queue have marks)
  *     "frontier"       a word: up to which windows have fired
  *     "pane_entries"   a word: keys to expect of the next pane
  *
@@ -46,6 +47,20 @@ struct window_pane {
     int64_t leave;
     struct weir_table *table;
     uint32_t next; /* of its hash chain, or of the free list */
+    uint32_t roles; /* restore: a bit for each that subtasks had it in; else only WINDOW_SHARED */
+};
+/* STACKS: in the queue with some of its keys, and aside with others: subtasks of before had it at
+ * one place and the other. */
+#define WINDOW_SHARED (1U << 31)
+
+/* STACKS: where an entry of a pane stands, in the 8 bytes behind its accumulator; part of the
+ * format. It is told by the entry, since the keys of a pane may have come from several subtasks,
+ * which do not cut their queues at the same places. */
+enum window_mark {
+    WINDOW_ASIDE, /* in no queue: what the rows of the pane made */
+    WINDOW_REST, /* in front: what is left once the pane is gone */
+    WINDOW_LAST, /* in front: nothing is left then */
+    WINDOW_BACK, /* at the back: what the rows made */
 };
 
 /* PEAKS: what a pane has at the top. */
@@ -212,6 +227,8 @@ void weir_window_place_of(
 
 size_t weir_window_panes_footprint(uint32_t cap);
 void weir_window_panes_init(struct window_panes *panes, void *mem, uint32_t cap);
+/* The pane of these windows, or WINDOW_PANE_NONE. */
+uint32_t weir_window_pane_find(struct window_panes *panes, int64_t enter, int64_t leave);
 /* Find or make the pane of a place. WEIR_EBUDGET. */
 int weir_window_pane_of(struct window_self *self, struct window_place *place);
 /* Take a record out of its chain; its table is the caller's. */
@@ -257,6 +274,9 @@ int weir_window_restore(
     struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
 
 /* ---- window_fire.c ---- */
+
+/* STACKS: all of the queue becomes its front, wherever each of its entries stood. WEIR_EBUDGET. */
+int weir_window_turn_all(struct window_self *self);
 
 int
 weir_window_fire(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns);

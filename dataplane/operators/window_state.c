@@ -12,14 +12,17 @@
  * With another number of subtasks the panes of all are taken together, their tables having been put
  * together key group by key group; panes have entered everywhere or nowhere, since all have seen
  * the same watermarks before the barrier. Only where nothing can be subtracted (STACKS) may
- * subtasks differ in how their queues are cut; that is refused.
+ * subtasks differ in how their queues are cut, and in whether a pane came too late for them: each
+ * entry has a mark of where it stands, and all of the queue is made its front.
  */
 #include <string.h>
 
 #include "base/check.h"
 #include "dataplane/operators/window_priv.h"
 
-#define VERSION 1
+#define VERSION 2
+/* Of the list of panes: from here on entries in queues have marks. */
+#define VERSION_MARKS 2
 
 /* ---- savepoints ---- */
 
@@ -127,104 +130,92 @@ weir_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_wr
 
 /* ---- restore ---- */
 
-static struct weir_minheap *
-heap_of(struct window_panes *panes, uint64_t role)
-{
-    return role == PENDING ? &panes->pending : role == ENTERED ? &panes->entered : NULL;
-}
-
-static enum role
-role_of(const struct window_panes *panes, uint32_t idx)
-{
-    for (uint32_t i = 0; i < panes->pending.cnt; i++) {
-        if (panes->pending.entry[i].idx == idx) {
-            return PENDING;
-        }
-    }
-    for (uint32_t at = panes->queue_from; at != panes->queue_to; at++) {
-        if (panes->queue[at & panes->mask] == idx) {
-            return at - panes->queue_from < panes->queue_turn - panes->queue_from ? FRONT : BACK;
-        }
-    }
-    return ENTERED;
-}
-
-/* Another subtask had the pane, too: 1 if so, or the error. */
+/* A pane of a subtask of before. is_dealt: with another number of subtasks, it may have had all its
+ * keys elsewhere. */
 static int
-meet(const struct window_self *self, const struct item *item)
-{
-    const struct window_panes *panes = &self->panes;
-    for (uint32_t i = 0; i < panes->fresh; i++) {
-        const struct window_pane *pane = &panes->pane[i];
-        if (pane->table != NULL && pane->enter == item->enter && pane->leave == item->leave) {
-            return role_of(panes, i) == item->role
-                       ? 1
-                       : weir_err_push(WEIR_ESTATE,
-                             "windows [%lld, %lld]: the subtasks of before do not agree on where "
-                             "they stand; the state can be restored with as many subtasks as "
-                             "before",
-                             (long long)item->enter, (long long)item->leave);
-        }
-    }
-    return 0;
-}
-
-/* To the end of the queue, which goes on in order, the front first. */
-static int
-queue_add(struct window_panes *panes, uint32_t pane, bool is_front)
-{
-    uint32_t last = panes->queue[(panes->queue_to - 1) & panes->mask];
-    bool is_first = panes->queue_from == panes->queue_to;
-    if ((is_front && panes->queue_turn != panes->queue_to) ||
-        (!is_first && panes->pane[last].leave > panes->pane[pane].leave)) {
-        return weir_err_push(WEIR_ESTATE,
-            "the queues of windows that subtasks had cannot be put together; the state can be "
-            "restored with as many subtasks as before");
-    }
-    panes->queue[panes->queue_to++ & panes->mask] = pane;
-    panes->queue_turn += is_front;
-    return 0;
-}
-
-/* is_dealt: with another number of subtasks, a pane may have had all its keys elsewhere. */
-static int
-pane_restore(struct window_self *self, const struct weir_operator *op, const struct item *item,
+pane_gather(struct window_self *self, const struct weir_operator *op, const struct item *item,
     bool is_dealt)
 {
     struct window_panes *panes = &self->panes;
     const struct weir_table_spec spec = weir_window_pane_spec(self);
     int64_t ns = weir_window_pane_ns(&self->plan.grid, item->enter, item->leave);
     struct weir_table *table;
-    uint32_t pane;
+    uint32_t pane = weir_window_pane_find(panes, item->enter, item->leave);
+    int err = 0;
     if (item->role >= ROLE_CNT || item->enter > item->leave) {
         return weir_err_push(WEIR_EDATA, "a pane of windows [%lld, %lld] in place %llu",
             (long long)item->enter, (long long)item->leave, (unsigned long long)item->role);
     }
-    int err = meet(self, item);
-    if (err != 0) {
-        return err < 0 ? err : 0;
+    if (pane == WINDOW_PANE_NONE) {
+        err = is_dealt ? weir_state_take(op, WINDOW_STATE_PANES, &spec, ns, &table)
+                       : weir_state_find(op, WINDOW_STATE_PANES, &spec, ns, &table);
+        if (err == 0 && table == NULL) {
+            err = weir_err_push(WEIR_EDATA, "the state pages lack the pane of windows [%lld, %lld]",
+                (long long)item->enter, (long long)item->leave);
+        }
+        err = err < 0 ? err : weir_window_pane_add(self, item->enter, item->leave, table, &pane);
     }
-    err = is_dealt ? weir_state_take(op, WINDOW_STATE_PANES, &spec, ns, &table)
-                   : weir_state_find(op, WINDOW_STATE_PANES, &spec, ns, &table);
-    if (err == 0 && table == NULL) {
-        err = weir_err_push(WEIR_EDATA, "the state pages lack the pane of windows [%lld, %lld]",
-            (long long)item->enter, (long long)item->leave);
+    if (err == 0) {
+        panes->pane[pane].roles |= 1U << item->role;
     }
-    err = err < 0 ? err : weir_window_pane_add(self, item->enter, item->leave, table, &pane);
-    if (err < 0) {
-        return err;
-    }
-    struct weir_minheap *heap = heap_of(panes, item->role);
-    if (heap != NULL) {
-        weir_window_heap_push(panes, heap, pane);
-        return 0;
-    }
-    return queue_add(panes, pane, item->role == FRONT);
+    return err;
 }
 
-static int
-panes_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+/* Whether pane a goes before pane b in a queue: as they have entered. */
+static bool
+is_before(const struct window_pane *a, const struct window_pane *b)
 {
+    return a->leave != b->leave ? a->leave < b->leave : a->enter < b->enter;
+}
+
+static void
+queue_add(struct window_panes *panes, uint32_t pane)
+{
+    uint32_t at = panes->queue_to++;
+    for (; at != panes->queue_from; at--) {
+        uint32_t before = panes->queue[(at - 1) & panes->mask];
+        if (!is_before(&panes->pane[pane], &panes->pane[before])) {
+            break;
+        }
+        panes->queue[at & panes->mask] = before;
+    }
+    panes->queue[at & panes->mask] = pane;
+}
+
+/* Put all panes where they stood. */
+static int
+panes_place(struct window_panes *panes)
+{
+    const uint32_t queued = 1U << FRONT | 1U << BACK;
+    for (uint32_t i = 0; i < panes->fresh; i++) {
+        struct window_pane *pane = &panes->pane[i];
+        uint32_t roles = pane->roles;
+        if ((roles & 1U << PENDING) != 0 && roles != 1U << PENDING) {
+            return weir_err_push(WEIR_EDATA,
+                "windows [%lld, %lld] have begun in one subtask of before, and not in another",
+                (long long)pane->enter, (long long)pane->leave);
+        }
+        if (roles == 1U << PENDING) {
+            weir_window_heap_push(panes, &panes->pending, i);
+        }
+        if ((roles & 1U << ENTERED) != 0) {
+            weir_window_heap_push(panes, &panes->entered, i);
+        }
+        if ((roles & queued) != 0) {
+            queue_add(panes, i);
+            panes->queue_turn += (roles & 1U << FRONT) != 0;
+        }
+        pane->roles = (roles & 1U << ENTERED) != 0 && (roles & queued) != 0 ? WINDOW_SHARED : 0;
+    }
+    return 0;
+}
+
+/* *ret_is_dealt: they are of another number of subtasks. */
+static int
+panes_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt,
+    bool *ret_is_dealt)
+{
+    struct window_self *self = op->self;
     struct weir_state_list list;
     struct weir_part part;
     int got;
@@ -236,12 +227,19 @@ panes_restore(struct weir_operator *op, const struct weir_parts_reader *parts, u
         struct item item;
         int err = weir_part_get(&part, &item, sizeof item);
         err = err < 0 ? err : weir_part_end(&part);
-        err = err < 0 ? err : pane_restore(op->self, op, &item, list.is_union);
+        if (err == 0 && item.role >= FRONT && list.part.version < VERSION_MARKS) {
+            err = weir_err_push(WEIR_EFORMAT,
+                "windows that slide over %s were saved by an earlier version, which did not say "
+                "of each key where it stands",
+                self->plan.agg.name);
+        }
+        err = err < 0 ? err : pane_gather(self, op, &item, list.is_union);
         if (err < 0) {
             return err;
         }
     }
-    return got;
+    *ret_is_dealt = list.is_union;
+    return got < 0 ? got : panes_place(&self->panes);
 }
 
 /* What lies at the top of the panes that have entered. */
@@ -266,13 +264,17 @@ weir_window_restore(
     struct window_self *self = op->self;
     struct weir_table **const sums[] = {&self->running, &self->back, &self->strays};
     int64_t pane_entries = 0;
+    bool is_dealt = false;
     int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
     err =
         err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "pane_entries", &pane_entries);
-    err = err < 0 ? err : panes_restore(op, parts, parts_cnt);
+    err = err < 0 ? err : panes_restore(op, parts, parts_cnt, &is_dealt);
     for (int64_t ns = WINDOW_NS_RUNNING; ns <= WINDOW_NS_STRAYS && err == 0; ns++) {
         const struct weir_table_spec spec = weir_window_sum_spec(self, ns);
         err = weir_state_find(op, WINDOW_STATE_SUMS, &spec, ns, sums[ns]);
+    }
+    if (err == 0 && is_dealt && self->plan.mode == WINDOW_STACKS) {
+        err = weir_window_turn_all(self);
     }
     if (err < 0) {
         return err;

@@ -420,7 +420,6 @@ struct cast {
     const struct restart_play *play;
     struct harness *h[RESTART_SUBTASK_CNT_MAX];
     uint32_t cnt;
-    bool is_refused;
     int64_t watermark[WEIR_CHAIN_EDGE_CNT_MAX];
     /* by output, so that rows stand behind those from before a cut */
     struct text text[WEIR_OPERATOR_OUTPUT_CNT_MAX];
@@ -532,12 +531,6 @@ others_come(struct cast *cast, const struct estate *estate, uint32_t cnt)
         int rc = cast->play->by_savepoint
                      ? restart_come_back(&conf, &estate->stream, &cast->h[s])
                      : restart_come(&conf, estate->left, estate->cnt, moves, &cast->h[s]);
-        if (rc < 0 && cast->play->may_refuse) {
-            assert_int_equal(rc, WEIR_ESTATE);
-            weir_err_clear();
-            cast->is_refused = true;
-            return;
-        }
         if (rc < 0) {
             weir_err_print(stderr, rc);
         }
@@ -576,7 +569,7 @@ change(struct cast *cast, uint32_t cnt)
     for (uint32_t s = 0; s < cast->cnt && is_same; s++) {
         check_same(cast->h[s], &estate.left[s]);
     }
-    for (uint32_t s = 0; s < cast->cnt && !cast->is_refused; s++) {
+    for (uint32_t s = 0; s < cast->cnt; s++) {
         for (uint32_t c = 0; c < cast->h[s]->conf.channel_cnt; c++) {
             if (cast->watermark[c] != WEIR_TIME_MIN) {
                 harness_watermark(cast->h[s], c, cast->watermark[c]);
@@ -617,17 +610,15 @@ restart_run(
         struct harness_conf conf = conf_of(play, s, cast->cnt);
         cast->h[s] = harness_new(&conf);
     }
-    for (uint32_t i = 0; i < play->step_cnt && !cast->is_refused; i++) {
-        for (; at < cut_cnt && cut[at] == i && !cast->is_refused; at++) {
+    for (uint32_t i = 0; i < play->step_cnt; i++) {
+        for (; at < cut_cnt && cut[at] == i; at++) {
             change(cast, cnt[at + 1]);
         }
-        if (!cast->is_refused) {
-            do_step(cast, &play->steps[i]);
-        }
+        do_step(cast, &play->steps[i]);
     }
     take_rows(cast);
     for (uint32_t s = 0; s < cast->cnt; s++) {
-        if (play->ends_empty && !cast->is_refused) {
+        if (play->ends_empty) {
             check_empty(play, cast->h[s]);
         }
         harness_free(cast->h[s]);
@@ -637,12 +628,7 @@ restart_run(
         free(cast->text[o].text);
     }
     char *text = cast->text[0].text;
-    bool is_refused = cast->is_refused;
     free(cast);
-    if (is_refused) {
-        free(text);
-        return NULL;
-    }
     return play->is_sorted ? sorted(text) : text;
 }
 

@@ -37,7 +37,6 @@ struct restart_play {
     bool by_savepoint; /* rows with names in the place of pages */
     /* At the end no blob and no chunk of rows is left in the state pages, and so many tables. */
     bool ends_empty;
-    bool may_refuse; /* restore may answer WEIR_ESTATE: the text is NULL then */
     uint32_t ends_tables;
 };
 
