@@ -294,18 +294,8 @@ draw_sinks(struct pen *pen)
     }
 }
 
-/* Not yet: with another parallelism than before, rows of windows and timers were seen to come late
- * after all, and sliding windows without an inverse are refused where old subtasks do not agree on
- * which stack a pane lies in. */
-static bool
-keeps_from_rescaling(enum sim_op op)
-{
-    return (op >= SIM_WINDOW_SUM && op <= SIM_TOP) || op == SIM_TIMED || op == SIM_BUCKET ||
-           op == SIM_WINDOW_JOIN || op == SIM_SEMI_JOIN;
-}
-
 void
-sim_draw(uint64_t seed, uint64_t row_cnt, bool with_known, struct sim_draw *ret_draw)
+sim_draw(uint64_t seed, uint64_t row_cnt, struct sim_draw *ret_draw)
 {
     struct pen pen = {.draw = ret_draw};
     memset(ret_draw, 0, sizeof *ret_draw);
@@ -322,9 +312,6 @@ sim_draw(uint64_t seed, uint64_t row_cnt, bool with_known, struct sim_draw *ret_
         draw_node(&pen);
     }
     draw_sinks(&pen);
-    for (uint32_t i = 0; i < ret_draw->node_cnt && !with_known; i++) {
-        ret_draw->rescales = ret_draw->rescales && !keeps_from_rescaling(ret_draw->node[i].op);
-    }
 }
 
 void

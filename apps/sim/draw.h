@@ -102,9 +102,8 @@ struct sim_draw {
     bool rescales;
 };
 
-/* sim_draw - the job of a seed. row_cnt: rows that its sources have at least, all together.
- * with_known: also draw what is known to go wrong (see keeps_from_rescaling). */
-void sim_draw(uint64_t seed, uint64_t row_cnt, bool with_known, struct sim_draw *ret_draw);
+/* sim_draw - the job of a seed. row_cnt: rows that its sources have at least, all together. */
+void sim_draw(uint64_t seed, uint64_t row_cnt, struct sim_draw *ret_draw);
 /* sim_draw_sizes - of a start. */
 void sim_draw_sizes(const struct sim_draw *draw, struct weir_rng *rng, struct sim_sizes *ret_sizes);
 const char *sim_op_name(enum sim_op op);

@@ -300,7 +300,7 @@ sim_trial(const struct sim_trial_conf *conf, struct sim_result *ret_result)
     struct sim_answer answer = {.hash = 0};
     memset(ret_result, 0, sizeof *ret_result);
     weir_rng_init(&trial.rng, weir_rng_mix(conf->seed));
-    sim_draw(conf->seed, conf->row_cnt, conf->with_known, &trial.draw);
+    sim_draw(conf->seed, conf->row_cnt, &trial.draw);
     note_draw(&trial);
     ret_result->row_cnt = trial.draw.row_cnt;
     trial.gate.defect = conf->defect;

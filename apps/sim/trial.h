@@ -63,7 +63,6 @@ struct sim_trial_conf {
     uint64_t seed;
     uint64_t row_cnt;
     uint32_t defect; /* planted: see source.h; 0 none */
-    bool with_known; /* also what is known to go wrong: see draw.c */
     bool is_loud; /* tell each start and each fault on stderr */
 };
 

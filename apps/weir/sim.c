@@ -106,7 +106,7 @@ run_seed(struct tally *tally, struct sim_trial_conf *conf, bool twice)
 /* How often every two features came together, at the least; those that seldom did are told. What
  * excludes each other in one node or start is in one run by different ones. */
 static uint32_t
-print_pairs(const struct tally *tally, uint32_t wanted_cnt)
+print_pairs(const struct tally *tally)
 {
     uint32_t missing = 0;
     uint32_t pairs = 0;
@@ -121,7 +121,7 @@ print_pairs(const struct tally *tally, uint32_t wanted_cnt)
             }
             pairs++;
             least = tally->pair[a][b] < least ? tally->pair[a][b] : least;
-            if (tally->pair[a][b] < wanted_cnt && tally->run_cnt >= PAIR_RUN_CNT) {
+            if (tally->pair[a][b] < PAIR_CNT_MIN && tally->run_cnt >= PAIR_RUN_CNT) {
                 missing++;
                 (void)fprintf(stderr, "%s with %s was drawn %" PRIu32 " times, which is too few\n",
                     sim_feature_name(a), sim_feature_name(b), tally->pair[a][b]);
@@ -186,7 +186,6 @@ sim_run(const struct weir_args *args)
         return weir_cli_usage(args, "seeds, runs and minutes are whole numbers");
     }
     conf.defect = (uint32_t)defect;
-    conf.with_known = weir_cli_has(args, "known");
     if (weir_cli_value(args, "replay") != NULL) {
         seed = replay;
         run_cnt = 1;
@@ -205,8 +204,7 @@ sim_run(const struct weir_args *args)
         run_seed(&tally, &conf, conf.is_loud || conf.seed % TWICE_ONE_IN == 0);
     }
     print_tally(&tally, seed);
-    /* Without what is known, some pairs are not drawn. */
-    uint32_t missing = print_pairs(&tally, conf.with_known ? PAIR_CNT_MIN : 0);
+    uint32_t missing = print_pairs(&tally);
     (void)printf("%" PRIu64 " runs, %" PRIu64 " failed\n", tally.run_cnt, tally.failure_cnt);
     if (tally.failure_cnt > 0) {
         (void)printf("the first: weir sim --replay %" PRIu64 "\n", tally.first_failure);
@@ -219,8 +217,6 @@ static const struct weir_flag sim_flags[] = {
     {"runs", 0, "N", "how many seeds; 100 where neither this nor --minutes is given"},
     {"minutes", 0, "N", "begin no further seed after so many minutes"},
     {"replay", 0, "SEED", "run one seed twice, and tell what happens in it"},
-    {"known", 0, NULL,
-        "draw also what is known to go wrong: windows and timers under another parallelism"},
     {"defect", 0, "N", "plant a defect, which is to be found: 1: source positions are off by one"},
 };
 
