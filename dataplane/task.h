@@ -46,7 +46,7 @@ enum weir_task_poll {
     WEIR_POLL_BUSY, /* records or events were worked on */
     WEIR_POLL_IDLE, /* nothing to do */
     WEIR_POLL_BACKPRESSURED, /* an output is full */
-    WEIR_POLL_HELD, /* the writing of a snapshot cannot keep up: hold_fn said to wait */
+    WEIR_POLL_HELD, /* the writing of a snapshot cannot keep up: hold_fn or begin_fn said to wait */
     WEIR_POLL_DONE, /* the task is in a terminal state */
 };
 
@@ -150,7 +150,8 @@ struct weir_task_checkpoints {
      * operator commits data. */
     bool waits_final;
     /* The barrier has left: start the epoch of this checkpoint (state pages are as they are now in
-     * it), and lend an 8-aligned buffer for the parts. 0, or an error: it is declined. */
+     * it), and lend an 8-aligned buffer for the parts. 0; WEIR_WAIT: not yet, it is asked again in
+     * the next poll, and nothing is taken in until then; or an error: it is declined. */
     int (*begin_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
         size_t *ret_bytes);
     void (*report_fn)(void *arg, struct weir_task *task, const struct weir_task_report *report);

@@ -290,6 +290,9 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
         cut->is_stopping = false;
         free_sources(task);
     }
+    if (cut->step == TASK_CUT_BEGIN && id == cut->mark.id) {
+        cut->step = TASK_CUT_PICK; /* nobody waits for this snapshot any more */
+    }
     bool is_pending =
         cut->step == TASK_CUT_NONE && apply(task, weir_barrier_abort(cut->barrier, id));
     if (!is_pending && id >= cut->id_min) {
@@ -382,8 +385,8 @@ write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts
 }
 
 /* The sync part. Its failures decline the checkpoint, whose barrier has left already: those behind
- * hear of it from the coordinator. */
-static void
+ * hear of it from the coordinator. Returns WEIR_DONE, or TASK_HELD: once more. */
+static int
 take_snapshot(struct weir_task *task)
 {
     struct weir_task_cut *cut = &task->cut;
@@ -391,9 +394,12 @@ take_snapshot(struct weir_task *task)
     void *buf = NULL;
     size_t bytes = 0;
     int rc = cut->conf.begin_fn(cut->conf.arg, task, &cut->mark, &buf, &bytes);
+    if (rc == WEIR_WAIT) {
+        return TASK_HELD;
+    }
     if (rc != 0) {
         decline(task, cut->mark.id, WEIR_DECLINE_STORAGE, rc);
-        return;
+        return WEIR_DONE;
     }
     cut->asks_hold = cut->conf.hold_fn != NULL;
     weir_parts_writer_init(&parts, buf, bytes);
@@ -401,7 +407,7 @@ take_snapshot(struct weir_task *task)
     rc = rc != 0 ? rc : weir_parts_finish(&parts, &bytes);
     if (rc != 0) {
         decline(task, cut->mark.id, WEIR_DECLINE_SNAPSHOT, rc);
-        return;
+        return WEIR_DONE;
     }
     bool is_final = weir_chain_ended(task->chain);
     if (is_final && !cut->is_final) {
@@ -415,6 +421,7 @@ take_snapshot(struct weir_task *task)
         .parts_bytes = bytes,
         .is_final = is_final};
     report(task, &what);
+    return WEIR_DONE;
 }
 
 void
@@ -546,11 +553,14 @@ step(struct weir_task *task, int64_t now_ns)
         cut->step = rc == WEIR_DONE ? TASK_CUT_SEND : cut->step;
         break;
     default:
-        rc = weir_chain_send(task->chain, cut->slot_kind, &cut->mark);
-        if (rc == WEIR_DONE && cut->slot_kind == WEIR_SLOT_BARRIER) {
-            hold_sources(task);
-            take_snapshot(task);
+        if (cut->step == TASK_CUT_SEND) {
+            rc = weir_chain_send(task->chain, cut->slot_kind, &cut->mark);
+            if (rc == WEIR_DONE && cut->slot_kind == WEIR_SLOT_BARRIER) {
+                hold_sources(task);
+                cut->step = TASK_CUT_BEGIN;
+            }
         }
+        rc = cut->step == TASK_CUT_BEGIN ? take_snapshot(task) : rc;
         cut->step = rc == WEIR_DONE ? TASK_CUT_PICK : cut->step;
         break;
     }

@@ -8,7 +8,7 @@
 #include "dataplane/task.h"
 
 #define TASK_GATE_NONE UINT32_MAX
-/* Beside the enum weir_status of a step: hold_fn says to wait. */
+/* Beside the enum weir_status of a step: hold_fn or begin_fn says to wait. */
 #define TASK_HELD 3
 
 /* How far a task is with what a barrier, a marker or a letter has made due. Between PICK and NONE
@@ -18,6 +18,7 @@ enum task_cut_step {
     TASK_CUT_PICK, /* the next thing that is due */
     TASK_CUT_HOOKS, /* of `mark`, before its barrier */
     TASK_CUT_SEND, /* `mark`, as a slot of `slot_kind` */
+    TASK_CUT_BEGIN, /* its snapshot: begin_fn said to wait */
 };
 
 struct weir_task_cut {

@@ -88,6 +88,7 @@ struct cp_stage {
     struct cp_slot *slot; /* slot_cnt of the job */
     /* writer: the core */
     uint32_t open_slot; /* begun, its snapshot is not said yet */
+    uint64_t begin_id; /* the newest that was to begin, and when */
     int64_t begin_ns;
     int64_t held_at_ns; /* the last poll that was held; 0: it was not */
     struct weir_ledger_entry *last; /* at the task's end */

@@ -69,24 +69,37 @@ free_slot(const struct cp_stage *stage)
     return CP_NONE;
 }
 
+/* What is left of snapshots that were given up is in the way of this one. The next periodic one may
+ * have better luck; a stop has no next one: it gives up what is under way itself, and comes before
+ * the storage core is done with that. No row follows it, so nobody is kept waiting. */
+static int
+in_the_way(struct weir_task *task, const struct weir_mark *mark, const char *what)
+{
+    if (mark->kind == WEIR_MARK_STOP) {
+        return WEIR_WAIT;
+    }
+    return weir_err_push(WEIR_ETIMEOUT, "task %s: %s before this one are still being written",
+        weir_task_name(task), what);
+}
+
 static int
 begin_fn(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
     size_t *ret_bytes)
 {
     struct cp_stage *stage = arg;
     uint32_t idx = free_slot(stage);
-    stage->begin_ns = core_now_ns(stage->checkpoint);
+    if (stage->begin_id != mark->id) {
+        stage->begin_id = mark->id;
+        stage->begin_ns = core_now_ns(stage->checkpoint);
+    }
     if (idx == CP_NONE) {
-        return weir_err_push(WEIR_ETIMEOUT, "task %s: its snapshots before this one are still %s",
-            weir_task_name(task), "being written");
+        return in_the_way(task, mark, "the snapshots");
     }
     struct cp_slot *slot = &stage->slot[idx];
     if (stage->arena != NULL) {
         slot->page_bytes = weir_arena_used_bytes(stage->arena);
         if (weir_arena_snapshot_begin(stage->arena) != WEIR_DONE) {
-            return weir_err_push(WEIR_ETIMEOUT,
-                "task %s: the pages of the snapshot before this one are still being written",
-                weir_task_name(task));
+            return in_the_way(task, mark, "the pages of the snapshot");
         }
     }
     slot->id = mark->id;

@@ -49,6 +49,7 @@ struct stage {
     int64_t source_at;
     bool source_ends;
     bool refuses; /* begin_fn */
+    uint32_t begin_wait_cnt; /* calls of begin_fn that answer WEIR_WAIT */
     enum weir_task_hold hold; /* what hold_fn says */
     uint32_t hold_cnt; /* how often it was asked */
     size_t parts_cap;
@@ -231,6 +232,10 @@ on_begin(void *arg, struct weir_task *task, const struct weir_mark *mark, void *
     (void)task;
     if (s->refuses) {
         return weir_err_push(WEIR_EIO, "no room");
+    }
+    if (s->begin_wait_cnt > 0) {
+        s->begin_wait_cnt--;
+        return WEIR_WAIT;
     }
     say(s, "begin", "", mark->id);
     *ret_buf = s->parts;

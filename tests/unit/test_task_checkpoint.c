@@ -342,6 +342,71 @@ t_a_held_task_begins_no_other_snapshot(void **state)
     stage_close(s);
 }
 
+/* ---- a snapshot that cannot begin yet ---- */
+
+static void
+t_a_snapshot_that_must_wait_holds_rows_and_not_letters(void **state)
+{
+    (void)state;
+    struct stage *s = stage_run(true);
+    s->begin_wait_cnt = 4;
+    post(s, WEIR_TASK_TRIGGER, 1);
+    s->source_next = 2;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    }
+    assert_out(s, "B1"); /* those behind it do not wait */
+    assert_log(s, "barrier a 1\nbarrier b 1\nsent barrier 0 1\nsent barrier 1 1\n");
+    post(s, WEIR_TASK_NOTIFY, 0);
+    post(s, WEIR_TASK_TRIGGER, 2);
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    assert_log(s, "committed b 0\ncommitted a 0\n");
+    settle(s);
+    assert_counts(s, "a", 0, 0); /* what the last one holds */
+    assert_out(s, "B2 0 1");
+    assert_non_null(strstr(s->log, "begin 1\nsnapshot b 1\nsnapshot a 1\nSNAPSHOT 1\n"));
+    assert_non_null(strstr(s->log, "PRECOMMITTED 2\n"));
+    stage_close(s);
+}
+
+/* Nobody asks for it any more. */
+static void
+t_an_abort_ends_the_wait_for_a_snapshot(void **state)
+{
+    (void)state;
+    struct stage *s = stage_run(true);
+    struct weir_mark mark = {.id = 1, .kind = WEIR_MARK_STOP};
+    s->begin_wait_cnt = UINT32_MAX;
+    assert_int_equal(weir_task_post(s->task, WEIR_TASK_TRIGGER, &mark), 1);
+    s->source_next = 2;
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    post(s, WEIR_TASK_ABORT, 1);
+    settle(s);
+    assert_out(s, "B1 0 1"); /* its sources go on */
+    assert_null(strstr(s->log, "begin"));
+    assert_null(strstr(s->log, "DECLINED"));
+    s->begin_wait_cnt = 0;
+    s->log_bytes = 0;
+    post(s, WEIR_TASK_TRIGGER, 2);
+    settle(s);
+    assert_log(s, WHOLE("2"));
+    stage_close(s);
+}
+
+static void
+t_a_task_is_canceled_while_its_snapshot_waits(void **state)
+{
+    (void)state;
+    struct stage *s = stage_run(true);
+    s->begin_wait_cnt = UINT32_MAX;
+    post(s, WEIR_TASK_TRIGGER, 1);
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_HELD);
+    weir_task_request(s->task, WEIR_TASK_REQUEST_CANCEL);
+    settle(s);
+    assert_int_equal(weir_task_state(s->task), WEIR_TASK_CANCELED);
+    stage_close(s);
+}
+
 int
 main(void)
 {
@@ -362,6 +427,9 @@ main(void)
         cmocka_unit_test(t_an_abort_ends_the_alignment),
         cmocka_unit_test(t_a_held_task_takes_letters_and_no_rows),
         cmocka_unit_test(t_a_held_task_begins_no_other_snapshot),
+        cmocka_unit_test(t_a_snapshot_that_must_wait_holds_rows_and_not_letters),
+        cmocka_unit_test(t_an_abort_ends_the_wait_for_a_snapshot),
+        cmocka_unit_test(t_a_task_is_canceled_while_its_snapshot_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
