@@ -269,6 +269,9 @@ weir_sim_close(struct weir_sim *world)
             (void)munmap(world->files[i].durable, SIM_FILE_BYTES_MAX); /* our own mapping */
         }
     }
+    for (uint32_t i = 0; i < world->spare_cnt; i++) {
+        (void)munmap(world->spare[i], SIM_FILE_BYTES_MAX); /* our own mapping */
+    }
     free(world);
 }
 
@@ -294,6 +297,9 @@ weir_sim_put(struct weir_sim *world, const char *path, const void *data, uint64_
     }
     if (err != 0) {
         return weir_err_errno(-err, "simulated file %s", path);
+    }
+    if (bytes < file->bytes) {
+        memset(file->base + bytes, 0, file->bytes - bytes);
     }
     memcpy(file->base, data, bytes);
     world->used_bytes += bytes - file->bytes;

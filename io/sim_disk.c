@@ -6,6 +6,9 @@
 #include "base/check.h"
 #include "io/sim_priv.h"
 
+/* What a file has in it at most whose memory another one takes. */
+#define SPARE_BYTES_MAX WEIR_MIB
+
 /* Adds one component; "" and "." add nothing, ".." takes the last one away. Returns false if
  * full. */
 static bool
@@ -102,11 +105,27 @@ check_parent(struct weir_sim *world, const char *path)
     return dir == NULL ? -ENOENT : !dir->is_dir ? -ENOTDIR : dir->is_denied ? -EACCES : 0;
 }
 
-char *
-weir_sim_map_bytes(void)
+static char *
+map_bytes(struct weir_sim *world)
 {
-    return mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return world->spare_cnt > 0 ? world->spare[--world->spare_cnt]
+                                : mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+/* The next file takes small ones as they are: to map pages anew takes longer than to clear them. */
+static void
+unmap_bytes(struct weir_sim *world, char *mem, uint64_t used_bytes)
+{
+    if (mem == NULL) {
+        return;
+    }
+    if (used_bytes <= SPARE_BYTES_MAX && world->spare_cnt < SIM_SPARE_CNT_MAX) {
+        memset(mem, 0, used_bytes);
+        world->spare[world->spare_cnt++] = mem;
+    } else {
+        (void)munmap(mem, SIM_FILE_BYTES_MAX); /* our own mapping */
+    }
 }
 
 int
@@ -124,8 +143,8 @@ weir_sim_file_make(
     if (file == world->files + SIM_FILE_CNT_MAX) {
         return -ENOSPC;
     }
-    char *base = is_dir ? NULL : weir_sim_map_bytes();
-    char *durable = is_dir || !world->config.cuts_power ? NULL : weir_sim_map_bytes();
+    char *base = is_dir ? NULL : map_bytes(world);
+    char *durable = is_dir || !world->config.cuts_power ? NULL : map_bytes(world);
     if (base == MAP_FAILED || durable == MAP_FAILED) {
         return -ENOMEM;
     }
@@ -158,13 +177,9 @@ weir_sim_file_drop(struct weir_sim *world, struct sim_file *file)
     if (file->is_linked || file->handle_cnt > 0 || file->is_durable) {
         return;
     }
-    if (file->durable != NULL) {
-        (void)munmap(file->durable, SIM_FILE_BYTES_MAX); /* our own mapping */
-    }
-    if (file->base != NULL) {
-        world->used_bytes -= file->bytes;
-        (void)munmap(file->base, SIM_FILE_BYTES_MAX); /* our own mapping */
-    }
+    unmap_bytes(world, file->durable, file->durable_bytes);
+    unmap_bytes(world, file->base, file->bytes);
+    world->used_bytes -= file->bytes;
     *file = (struct sim_file){0};
 }
 

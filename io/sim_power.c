@@ -231,7 +231,7 @@ weir_sim_cut_power(struct weir_sim *world, uint64_t seed)
     for (uint32_t i = 1; i < world->file_end; i++) {
         struct sim_file *file = &world->files[i];
         if (file->is_used && !file->is_linked && file->handle_cnt == 0) {
-            file->bytes = 0;
+            world->used_bytes += file->bytes;
             weir_sim_file_drop(world, file);
         }
         world->used_bytes += file->is_used ? file->bytes : 0;

@@ -9,6 +9,7 @@
 
 #define SIM_FILE_CNT_MAX 2048
 #define SIM_FILE_BYTES_MAX WEIR_GIB
+#define SIM_SPARE_CNT_MAX 256
 #define SIM_HANDLE_CNT_MAX 1024
 #define SIM_PATH_BYTES 256
 #define SIM_FAULT_CNT_MAX 16
@@ -83,6 +84,8 @@ struct weir_sim {
     struct sim_file files[SIM_FILE_CNT_MAX];
     struct sim_handle handles[SIM_HANDLE_CNT_MAX];
     struct sim_fault faults[SIM_FAULT_CNT_MAX];
+    char *spare[SIM_SPARE_CNT_MAX]; /* memory of files that are gone, all zero */
+    uint32_t spare_cnt;
 };
 
 /* weir_sim_handle_of - the open handle, or NULL; weir_sim_handle_new - a free one (>= 0) or
@@ -100,13 +103,12 @@ bool weir_sim_net_would_wait(struct weir_sim *world, const struct weir_io_op *op
 void weir_sim_net_close(struct weir_sim *world, int32_t handle);
 
 /* The durable half. sync: of a file its contents, of a directory the names in it. harden: all that
- * a file is now is durable. moved: it is about to get another name. map: room for contents. */
+ * a file is now is durable. moved: it is about to get another name. */
 void weir_sim_power_sync(struct weir_sim *world, struct sim_file *file);
 void weir_sim_power_harden(struct weir_sim *world, struct sim_file *file);
 void weir_sim_power_moved(struct sim_file *file);
 /* A directory above it, or it itself, has another name, durably as far as it was durable. */
 void weir_sim_power_moved_dir(struct sim_file *file, const char *from, const char *to);
-char *weir_sim_map_bytes(void);
 
 /* weir_sim_do - do op, with what is in store for it. weir_sim_late_ns - how much longer it
  * takes. */

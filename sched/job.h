@@ -38,6 +38,8 @@ struct weir_job_checkpoint_options {
     bool is_sink_early; /* sinks show rows at once, and again after a restart */
     uint32_t retained;
     int64_t throttle_max_ns;
+    uint32_t block_bytes; /* of files; 0: by how much state there may be */
+    uint32_t undo_cnt; /* lines kept while a stage's pages are captured, 2^n; 0: by its pages */
     struct weir_coordinator_conf coordinator; /* times and limits */
 };
 

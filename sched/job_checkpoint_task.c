@@ -232,7 +232,9 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
                 (unsigned long long)CP_PARTS_BYTES);
         }
         slot->parts = parts;
-        memset(slot->parts, 0, TOUCH_BYTES);
+        if (cp->job->options.world == NULL) { /* where time is drawn, no fault is late */
+            memset(slot->parts, 0, TOUCH_BYTES);
+        }
     }
     return 0;
 }
@@ -258,7 +260,9 @@ weir_job_checkpoint_arena(struct weir_job_checkpoint *cp, uint32_t idx, void *me
 {
     struct cp_stage *stage = &cp->stage[idx];
     struct weir_arena *arena = &cp->job->stage[idx].arena;
-    uint32_t cnt = undo_cnt((uint64_t)arena->page_cnt * WEIR_PAGE_BYTES);
+    uint32_t cnt = cp->options.undo_cnt != 0
+                       ? cp->options.undo_cnt
+                       : undo_cnt((uint64_t)arena->page_cnt * WEIR_PAGE_BYTES);
     uint64_t wanted = weir_capture_footprint(arena, cnt);
     if (wanted == 0 || wanted > bytes) {
         return weir_err_push(WEIR_EBUDGET,
@@ -278,9 +282,10 @@ weir_job_checkpoint_slots_open(struct cp_stage *stage)
     bool is_large = bytes >= LARGE_BYTES;
     const struct weir_snapshot_config config = {.io = cp->io,
         .depth = is_large ? 8 : 4,
-        .block_bytes = is_large    ? WEIR_MIB
-                       : bytes > 0 ? 256 * WEIR_KIB
-                                   : 64 * WEIR_KIB,
+        .block_bytes = cp->options.block_bytes != 0 ? cp->options.block_bytes
+                       : is_large                   ? WEIR_MIB
+                       : bytes > 0                  ? 256 * WEIR_KIB
+                                                    : 64 * WEIR_KIB,
         .poll_bytes_max = POLL_BYTES,
         .direct = weir_store_is_direct(cp->store),
         .unregistered = stage->arena == NULL || stage->idx >= REGISTERED_STAGE_CNT_MAX};

@@ -71,10 +71,14 @@ seen(void *arg, const struct weir_poller_seen *poll)
 static struct weir_job_checkpoint_options
 draw_checkpoints(struct trial *trial)
 {
+    static const uint32_t blocks[] = {16 * WEIR_KIB, 32 * WEIR_KIB, 64 * WEIR_KIB};
+    static const uint32_t undos[] = {512, 1024, 4096};
     struct weir_job_checkpoint_options options = {
         .dir = SIM_CHECKPOINT_DIR,
         .retained = 1 + (uint32_t)weir_rng_below(&trial->rng, 3),
         .throttle_max_ns = 100 * WEIR_MS,
+        .block_bytes = blocks[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(blocks))],
+        .undo_cnt = undos[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(undos))],
     };
     options.coordinator = (struct weir_coordinator_conf){
         .interval_ns = trial->draw.run_ns / weir_rng_between(&trial->rng, 12, 40),
