@@ -2,6 +2,7 @@
 #include "apps/sim/source.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "apps/sim/schema.h"
 #include "base/rng.h"
@@ -194,7 +195,10 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
         }
         seen |= UINT64_C(1) << split.idx;
         if (is_mine(op, split.idx)) {
-            split.at -= conf_of(op)->gate->defect == 1 && split.at > 0 ? 1 : 0;
+            split.at -= conf_of(op)->gate->defect == SIM_DEFECT_POSITION && split.at > 0 ? 1 : 0;
+            if (conf_of(op)->gate->defect == SIM_DEFECT_DEATH) {
+                abort();
+            }
             self->split[self->split_cnt++] = split;
         }
     }

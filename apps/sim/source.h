@@ -11,13 +11,19 @@
 #include "apps/sim/row.h"
 #include "dataplane/operator.h"
 
+/* Planted defects of the source itself. */
+enum sim_defect {
+    SIM_DEFECT_NONE,
+    SIM_DEFECT_POSITION, /* one row before the position that was kept */
+    SIM_DEFECT_DEATH, /* a restore ends the process */
+};
+
 /* What whoever runs the job tells its sources while it runs. */
 struct sim_gate {
     bool is_open; /* else the last rows stay where they are */
     bool is_unpaced; /* rows are due at once */
     uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
-    /* Planted defects of the source itself: 0 none, 1 a position is not restored. */
-    uint32_t defect;
+    uint32_t defect; /* enum sim_defect */
 };
 
 struct sim_source_conf {

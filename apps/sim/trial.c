@@ -284,12 +284,12 @@ static void
 check_quotas(struct trial *trial)
 {
     const struct sim_result *result = trial->result;
-    if (result->checkpoint_cnt < SIM_CHECKPOINT_CNT_MIN || result->fault_cnt < SIM_FAULT_CNT_MIN ||
-        result->restore_cnt < SIM_RESTORE_CNT_MIN) {
+    if (result->row_cnt < trial->conf->row_cnt || result->checkpoint_cnt < SIM_CHECKPOINT_CNT_MIN ||
+        result->fault_cnt < SIM_FAULT_CNT_MIN || result->restore_cnt < SIM_RESTORE_CNT_MIN) {
         trial_fail(trial,
-            "too little was seen: %" PRIu32 " checkpoints, %" PRIu32 " faults, %" PRIu32
-            " restores",
-            result->checkpoint_cnt, result->fault_cnt, result->restore_cnt);
+            "too little was seen: %" PRIu64 " rows, %" PRIu32 " checkpoints, %" PRIu32
+            " faults, %" PRIu32 " restores",
+            result->row_cnt, result->checkpoint_cnt, result->fault_cnt, result->restore_cnt);
     }
 }
 

@@ -3,30 +3,25 @@
  * answers. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
+#include <limits.h>
+#include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "apps/sim/trial.h"
+#include "apps/sim/crew.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
 
-/* One of so many seeds is run twice, and must go the same way. */
-#define TWICE_ONE_IN 100
 /* How often a pair of features has to be drawn, once there were so many runs. */
 #define PAIR_CNT_MIN 5
 #define PAIR_RUN_CNT 3000
 #define MINUTES_MAX 100000
 #define RUN_CNT_MAX 1000000000
-/* Of the message that a crash leaves. */
-#define CRASH_TEXT_BYTES 160
-
-/* What a crash says; written before each trial, since then nothing can be. */
-static char crash_text[CRASH_TEXT_BYTES];
-
+/* What is kept of freed memory, a piece; glibc takes no more. */
+#define KEPT_BYTES_MAX (32 * 1024 * 1024)
 struct tally {
     uint64_t run_cnt;
     uint64_t twice_cnt;
@@ -43,14 +38,6 @@ struct tally {
     uint64_t trace;
     uint32_t pair[SIM_FEATURE_CNT][SIM_FEATURE_CNT];
 };
-
-static void
-on_crash(int signum)
-{
-    (void)!write(STDERR_FILENO, crash_text, strlen(crash_text));
-    (void)signal(signum, SIG_DFL);
-    (void)raise(signum);
-}
 
 static void
 add(struct tally *tally, const struct sim_result *result)
@@ -75,31 +62,16 @@ add(struct tally *tally, const struct sim_result *result)
 }
 
 static void
-run_seed(struct tally *tally, struct sim_trial_conf *conf, bool twice)
+take_outcome(void *arg, const struct sim_outcome *outcome)
 {
-    struct sim_result result;
-    (void)snprintf(crash_text, sizeof crash_text,
-        "weir sim: seed %" PRIu64 " has crashed; again with: weir sim --replay %" PRIu64 "\n",
-        conf->seed, conf->seed);
-    bool is_well = sim_trial(conf, &result);
-    if (is_well && twice) {
-        struct sim_result again;
-        tally->twice_cnt++;
-        is_well = sim_trial(conf, &again);
-        if (is_well && again.trace != result.trace) {
-            is_well = false;
-            (void)snprintf(again.failure, sizeof again.failure,
-                "the same seed went two ways: trace %016" PRIx64 ", then %016" PRIx64, result.trace,
-                again.trace);
-        }
-        memcpy(result.failure, again.failure, sizeof result.failure);
-    }
-    add(tally, &result);
-    if (!is_well) {
-        tally->first_failure = tally->failure_cnt == 0 ? conf->seed : tally->first_failure;
+    struct tally *tally = arg;
+    add(tally, &outcome->result);
+    tally->twice_cnt += outcome->was_twice;
+    if (!outcome->is_well) {
+        tally->first_failure = tally->failure_cnt == 0 ? outcome->seed : tally->first_failure;
         tally->failure_cnt++;
         (void)fprintf(stderr, "seed %" PRIu64 ": %s\n  again with: weir sim --replay %" PRIu64 "\n",
-            conf->seed, result.failure, conf->seed);
+            outcome->seed, outcome->result.failure, outcome->seed);
     }
 }
 
@@ -168,42 +140,66 @@ number_of(const struct weir_args *args, const char *flag, uint64_t most, uint64_
     return true;
 }
 
+/* CPUs that this process may use. */
+static uint32_t
+cpu_cnt(void)
+{
+    cpu_set_t set;
+    int cnt = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return cnt < SIM_HAND_CNT_MAX ? (uint32_t)cnt : SIM_HAND_CNT_MAX;
+}
+
+static int
+read_flags(const struct weir_args *args, struct sim_crew_conf *conf)
+{
+    uint64_t minutes = 0;
+    uint64_t defect = 0;
+    uint64_t jobs = cpu_cnt();
+    uint64_t replay = 0;
+    if (!number_of(args, "seed", UINT64_MAX, &conf->seed) ||
+        !number_of(args, "runs", RUN_CNT_MAX, &conf->run_cnt) ||
+        !number_of(args, "minutes", MINUTES_MAX, &minutes) ||
+        !number_of(args, "jobs", SIM_HAND_CNT_MAX, &jobs) ||
+        !number_of(args, "defect", UINT32_MAX, &defect) ||
+        !number_of(args, "replay", UINT64_MAX, &replay)) {
+        return weir_cli_usage(args, "seeds, runs, minutes and jobs are whole numbers");
+    }
+    conf->trial.defect = (uint32_t)defect;
+    conf->hand_cnt = jobs > 0 ? (uint32_t)jobs : 1;
+    if (weir_cli_value(args, "replay") != NULL) {
+        conf->seed = replay;
+        conf->run_cnt = 1;
+        conf->trial.is_loud = true;
+    } else if (minutes > 0 && weir_cli_value(args, "runs") == NULL) {
+        conf->run_cnt = RUN_CNT_MAX;
+    }
+    conf->hand_cnt = conf->run_cnt < conf->hand_cnt ? 1 : conf->hand_cnt;
+    conf->end = minutes > 0 ? time(NULL) + (time_t)minutes * 60 : 0;
+    return 0;
+}
+
 static int
 sim_run(const struct weir_args *args)
 {
     static struct tally tally;
-    struct sim_trial_conf conf = {.row_cnt = SIM_ROW_CNT_MIN};
-    uint64_t seed = 1;
-    uint64_t run_cnt = 100;
-    uint64_t minutes = 0;
-    uint64_t replay = 0;
-    uint64_t defect = 0;
-    if (!number_of(args, "seed", UINT64_MAX, &seed) ||
-        !number_of(args, "runs", RUN_CNT_MAX, &run_cnt) ||
-        !number_of(args, "minutes", MINUTES_MAX, &minutes) ||
-        !number_of(args, "defect", UINT32_MAX, &defect) ||
-        !number_of(args, "replay", UINT64_MAX, &replay)) {
-        return weir_cli_usage(args, "seeds, runs and minutes are whole numbers");
+    struct sim_crew_conf conf = {.trial.row_cnt = SIM_ROW_CNT_MIN,
+        .seed = 1,
+        .run_cnt = 100,
+        .fn = take_outcome,
+        .arg = &tally};
+    int usage = read_flags(args, &conf);
+    if (usage != 0) {
+        return usage;
     }
-    conf.defect = (uint32_t)defect;
-    if (weir_cli_value(args, "replay") != NULL) {
-        seed = replay;
-        run_cnt = 1;
-        conf.is_loud = true;
+    /* A world takes what the one before it has given back: to have pages anew takes longer. */
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES_MAX);
+    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    int errnum = sim_crew_run(&conf);
+    if (errnum != 0) {
+        (void)fprintf(stderr, "weir sim: no processes beside this one: %s\n", strerror(errnum));
+        return WEIR_EXIT_FAILED;
     }
-    bool is_timed = minutes > 0 && weir_cli_value(args, "runs") == NULL;
-    time_t end = time(NULL) + (time_t)minutes * 60;
-    (void)signal(SIGABRT, on_crash);
-    (void)signal(SIGSEGV, on_crash);
-    (void)signal(SIGBUS, on_crash);
-    for (uint64_t i = 0; is_timed || i < run_cnt; i++) {
-        if (minutes > 0 && time(NULL) >= end) {
-            break;
-        }
-        conf.seed = seed + i;
-        run_seed(&tally, &conf, conf.is_loud || conf.seed % TWICE_ONE_IN == 0);
-    }
-    print_tally(&tally, seed);
+    print_tally(&tally, conf.seed);
     uint32_t missing = print_pairs(&tally);
     (void)printf("%" PRIu64 " runs, %" PRIu64 " failed\n", tally.run_cnt, tally.failure_cnt);
     if (tally.failure_cnt > 0) {
@@ -216,8 +212,11 @@ static const struct weir_flag sim_flags[] = {
     {"seed", 0, "N", "the first seed; 1 where it is not given"},
     {"runs", 0, "N", "how many seeds; 100 where neither this nor --minutes is given"},
     {"minutes", 0, "N", "begin no further seed after so many minutes"},
+    {"jobs", 0, "N", "seeds at a time; as many as there are CPUs where it is not given"},
     {"replay", 0, "SEED", "run one seed twice, and tell what happens in it"},
-    {"defect", 0, "N", "plant a defect, which is to be found: 1: source positions are off by one"},
+    {"defect", 0, "N",
+        "plant a defect, which is to be found: 1: source positions are off by one; 2: to restore "
+        "ends the process"},
 };
 
 const struct weir_verb weir_verb_sim = {
@@ -229,8 +228,11 @@ const struct weir_verb weir_verb_sim = {
                 "weir sim --seed 1000 --runs 5\n"
                 "weir sim --replay 17  # one seed, with what happens in it\n",
     .notes = "Each seed draws a job, its sizes, what goes wrong and when; the same seed goes the "
-             "same way anywhere.\nThe exit code is 1 where an answer is wrong, an invariant does "
-             "not hold, or a job does not come to its end.\n",
+             "same way anywhere,\nhowever many are run at a time. The exit code is 1 where an "
+             "answer is wrong, an invariant does not hold,\na job does not come to its end, or a "
+             "seed has not had 20,000 rows, 10 checkpoints, 5 faults and a restore\nfrom a "
+             "completed checkpoint; and, from 3,000 runs on, where a pair of features was drawn "
+             "fewer than 5 times.\n",
     .flags = sim_flags,
     .flag_cnt = WEIR_ARRAY_CNT(sim_flags),
     .run = sim_run,
