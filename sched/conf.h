@@ -96,6 +96,8 @@ enum weir_conf_syntax {
         "least time between two watermarks of a source; 0ms: one after every batch")               \
     X(CHECKPOINTS_DIR, "checkpoints.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                 \
         "directory under which checkpoints of the job are kept; not set: there are none")          \
+    X(CHECKPOINTS_SAVEPOINT_DIR, "checkpoints.savepoint_dir", STRING, ANY, PLAIN, "", 1, 4095, "", \
+        "", "where `weir savepoint JOB` puts its savepoints when it is given no directory")        \
     X(CHECKPOINTS_INTERVAL, "checkpoints.interval", DURATION, ANY, PLAIN, "", WEIR_MS,             \
         WEIR_CONF_DAY_NS, "none", "none",                                                          \
         "time from the start of one checkpoint to that of the next; none: only when asked for")    \

@@ -23,6 +23,8 @@
 struct asker {
     int fd; /* -1: free */
     int pid;
+    uint64_t ticket;
+    bool waits; /* for an answer that comes later */
     int64_t since_ns;
     size_t in_bytes;
     char in[WEIR_ENDPOINT_REQUEST_BYTES_MAX];
@@ -39,6 +41,8 @@ struct weir_endpoint {
     int epoll_fd;
     int64_t rest_until_ns; /* 0: it accepts */
     uint32_t asker_cnt;
+    uint64_t ticket; /* the last that was given out */
+    int64_t now_ns; /* of the last serve */
     struct asker askers[WEIR_ENDPOINT_ASKER_CNT_MAX];
 };
 
@@ -174,13 +178,16 @@ weir_endpoint_close(struct weir_endpoint *endpoint)
     free(endpoint);
 }
 
+/* One that waits for its answer only where all do. */
 static struct asker *
 oldest(struct weir_endpoint *endpoint)
 {
     struct asker *found = NULL;
     for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
         struct asker *asker = &endpoint->askers[i];
-        if (asker->fd >= 0 && (found == NULL || asker->since_ns < found->since_ns)) {
+        bool is_better = found == NULL || (found->waits && !asker->waits) ||
+                         (found->waits == asker->waits && asker->since_ns < found->since_ns);
+        if (asker->fd >= 0 && is_better) {
             found = asker;
         }
     }
@@ -212,19 +219,56 @@ write_some(struct weir_endpoint *endpoint, struct asker *asker)
     drop(endpoint, asker);
 }
 
-/* err is 0, or why the request is not served. */
 static void
-answer(struct weir_endpoint *endpoint, struct asker *asker, size_t bytes, int err, const char *why)
+begin_answer(struct weir_endpoint *endpoint, struct asker *asker, char *text)
 {
-    const struct weir_endpoint_request request = {
-        .text = asker->in, .bytes = bytes, .err = err, .why = why, .pid = asker->pid};
-    asker->out = endpoint->conf.answer_fn(endpoint->conf.arg, &request);
+    asker->out = text;
     asker->out_bytes = asker->out != NULL ? strlen(asker->out) : 0;
     asker->out_at = 0;
     if (asker->out_bytes > WEIR_ENDPOINT_ANSWER_BYTES_MAX) {
         asker->out_bytes = 0; /* an end without an answer, never half of one */
     }
     write_some(endpoint, asker);
+}
+
+/* err is 0, or why the request is not served. */
+static void
+answer(struct weir_endpoint *endpoint, struct asker *asker, size_t bytes, int err, const char *why)
+{
+    const struct weir_endpoint_request request = {.text = asker->in,
+        .bytes = bytes,
+        .err = err,
+        .why = why,
+        .pid = asker->pid,
+        .ticket = asker->ticket};
+    bool is_later = false;
+    char *text = endpoint->conf.answer_fn(endpoint->conf.arg, &request, &is_later);
+    if (is_later) {
+        /* An asker that has said all may have closed its half: only its end is of interest. */
+        uint32_t idx = (uint32_t)(asker - endpoint->askers);
+        asker->waits = true;
+        if (watch_fd(endpoint, EPOLL_CTL_MOD, asker->fd,
+                (struct epoll_event){.events = 0, .data.u32 = idx}) != 0) {
+            drop(endpoint, asker);
+        }
+        return;
+    }
+    begin_answer(endpoint, asker, text);
+}
+
+void
+weir_endpoint_answer(struct weir_endpoint *endpoint, uint64_t ticket, char *text)
+{
+    for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
+        struct asker *asker = &endpoint->askers[i];
+        if (asker->fd >= 0 && asker->waits && asker->ticket == ticket) {
+            asker->waits = false;
+            asker->since_ns = endpoint->now_ns;
+            begin_answer(endpoint, asker, text);
+            return;
+        }
+    }
+    free(text);
 }
 
 /* Serves the request once its line is whole; an asker that has closed its end has said all. */
@@ -275,6 +319,8 @@ admit(struct weir_endpoint *endpoint, int fd, int64_t now_ns)
     asker->pid = known ? peer.pid : 0;
     asker->since_ns = now_ns;
     asker->in_bytes = 0;
+    asker->waits = false;
+    asker->ticket = ++endpoint->ticket;
     endpoint->asker_cnt++;
     if (watch_fd(endpoint, EPOLL_CTL_ADD, fd,
             (struct epoll_event){.events = EPOLLIN, .data.u32 = idx}) != 0) {
@@ -321,7 +367,7 @@ weir_endpoint_wait_ns(const struct weir_endpoint *endpoint, int64_t now_ns)
 {
     int64_t until_ns = endpoint->rest_until_ns != 0 ? endpoint->rest_until_ns : INT64_MAX;
     for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
-        if (endpoint->askers[i].fd >= 0) {
+        if (endpoint->askers[i].fd >= 0 && !endpoint->askers[i].waits) {
             until_ns =
                 weir_min_i64(until_ns, endpoint->askers[i].since_ns + WEIR_ENDPOINT_PATIENCE_NS);
         }
@@ -335,7 +381,8 @@ look_at_time(struct weir_endpoint *endpoint, int64_t now_ns)
 {
     for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
         struct asker *asker = &endpoint->askers[i];
-        if (asker->fd >= 0 && now_ns - asker->since_ns >= WEIR_ENDPOINT_PATIENCE_NS) {
+        if (asker->fd >= 0 && !asker->waits &&
+            now_ns - asker->since_ns >= WEIR_ENDPOINT_PATIENCE_NS) {
             drop(endpoint, asker);
         }
     }
@@ -352,13 +399,16 @@ weir_endpoint_serve(struct weir_endpoint *endpoint, int64_t now_ns)
     struct epoll_event events[WEIR_ENDPOINT_ASKER_CNT_MAX + 1];
     int cnt = epoll_wait(endpoint->epoll_fd, events, WEIR_ENDPOINT_ASKER_CNT_MAX + 1, 0);
     bool listener = false;
+    endpoint->now_ns = now_ns;
     for (int i = 0; i < cnt; i++) {
         if (events[i].data.u32 == LISTENER) {
             listener = true; /* last, so that an event is still of the asker it came from */
             continue;
         }
         struct asker *asker = &endpoint->askers[events[i].data.u32];
-        if (asker->out != NULL) {
+        if (asker->waits) {
+            drop(endpoint, asker); /* it has gone */
+        } else if (asker->out != NULL) {
             write_some(endpoint, asker);
         } else {
             read_some(endpoint, asker);

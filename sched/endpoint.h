@@ -12,7 +12,8 @@
  *
  * Whoever opens an endpoint polls it, and never waits for an asker: at most
  * WEIR_ENDPOINT_ASKER_CNT_MAX of them are held, the oldest makes room for the next, and none stays
- * longer than WEIR_ENDPOINT_PATIENCE_NS. It is not a server of data: answers are made whole.
+ * longer than WEIR_ENDPOINT_PATIENCE_NS, but for one whose answer comes later: it waits until it
+ * has it, goes away, or all others wait too. It is not a server of data: answers are made whole.
  *
  * Thread:  one per endpoint, never a data core; asking: any, it waits.
  */
@@ -33,6 +34,7 @@ struct weir_endpoint_request {
     int err; /* 0, or why it must not be served: WEIR_EPERM, WEIR_EUSAGE */
     const char *why; /* then: in words */
     int pid; /* of the asker, 0 where it is not of this pid namespace */
+    uint64_t ticket; /* of the asker, for weir_endpoint_answer; never 0 */
 };
 
 struct weir_endpoint_conf {
@@ -42,8 +44,10 @@ struct weir_endpoint_conf {
      *
      * Owner:   the text is malloc'd, ended by a zero, and the endpoint's to free.
      * Returns: NULL where memory could not be had: the asker gets the end of the stream.
+     *          With *ret_later set to true, nothing: the asker waits, however long, for
+     *          weir_endpoint_answer().
      */
-    char *(*answer_fn)(void *arg, const struct weir_endpoint_request *request);
+    char *(*answer_fn)(void *arg, const struct weir_endpoint_request *request, bool *ret_later);
     void *arg;
 };
 
@@ -69,6 +73,9 @@ WEIR_API void weir_endpoint_serve(struct weir_endpoint *endpoint, int64_t now_ns
 /* weir_endpoint_wait_ns - how long until it wants to be served, whatever the fd says; negative:
  * no such time. */
 WEIR_API int64_t weir_endpoint_wait_ns(const struct weir_endpoint *endpoint, int64_t now_ns);
+/* weir_endpoint_answer - the answer of which answer_fn has said that it comes later; text as there,
+ * also where the asker has gone. */
+WEIR_API void weir_endpoint_answer(struct weir_endpoint *endpoint, uint64_t ticket, char *text);
 /* weir_endpoint_asker_cnt - how many askers it holds. */
 WEIR_API uint32_t weir_endpoint_asker_cnt(const struct weir_endpoint *endpoint);
 

@@ -66,6 +66,9 @@ struct weir_job_restore_options {
     /* Engines before this one began with `path`, under a supervisor: what they have stored since
      * counts, and `path` only where that is nothing. */
     bool prefers_latest;
+    /* `path` is read where it lies, and what it lies in is left alone, whoever uses it: no lock and
+     * no epoch is taken. For weir_job_save. */
+    bool only_reads;
     bool drops_unknown; /* state of operators that the job does not have is left behind */
     /* Told now and then while files are read, by the thread that reads them; may be NULL. */
     void (*progress_fn)(void *arg, const struct weir_job_restore_progress *progress);
@@ -109,7 +112,8 @@ WEIR_API void weir_job_delete(struct weir_job *job);
 WEIR_API WEIR_MUST_USE int weir_job_run(struct weir_job *job);
 WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request request);
 /* weir_job_save - instead of a run: what the job would start from, as a savepoint below root
- * (savepoint_store.h). Its directory of checkpoints gets a new epoch, as at a start.
+ * (savepoint_store.h). Its directory of checkpoints gets a new epoch, as at a start, but with
+ * only_reads. The thread becomes one beside the plan's cores.
  *
  * Errors:  WEIR_ECONFIG: it takes no checkpoints, would start from nothing or from a savepoint, or
  *          one of its sources had ended; those of a restore and of weir_savepoint_store().
@@ -117,6 +121,18 @@ WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request requ
 struct weir_savepoint_made;
 WEIR_API WEIR_MUST_USE int
 weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made);
+
+/* weir_job_savepoint - a checkpoint beside the timeline, while the job goes on: no sink commits for
+ * it, no restart goes back to it. The view tells its end, with the ticket. Its manifest is
+ * <dir>/<job>/manifest/S-<id>-<epoch>. What it needs stays until it is released, and a job that has
+ * come to its end waits for that; one that fails does not, and its next start removes it.
+ *
+ * Shape:   the job takes checkpoints; ticket is not 0; one at a time.
+ * Thread:  any. Returns: false: there is no room for the request at the moment.
+ */
+WEIR_API WEIR_MUST_USE bool weir_job_savepoint(struct weir_job *job, uint64_t ticket);
+/* weir_job_savepoint_release - what it needs may go. Thread, returns: as above. */
+WEIR_API WEIR_MUST_USE bool weir_job_savepoint_release(struct weir_job *job, uint64_t id);
 
 /* ---- looking ---- */
 
@@ -165,6 +181,14 @@ struct weir_job_restored {
     int64_t elapsed_ns; /* from the first read until the state was in its place */
     uint32_t file_cnt;
 };
+/* What became of the newest weir_job_savepoint(). */
+struct weir_job_savepoint_view {
+    uint64_t ticket; /* of the request; 0: none was answered yet */
+    uint64_t id; /* 0: it was not taken, for `why` */
+    uint64_t epoch;
+    const char *dir; /* of the job's checkpoints: as in its options */
+    const char *why; /* a sentence without its full stop */
+};
 struct weir_job_checkpoint_view {
     bool is_on;
     uint64_t completed_cnt;
@@ -174,6 +198,7 @@ struct weir_job_checkpoint_view {
     uint64_t epoch;
     struct weir_job_checkpoint_record last; /* id 0: none yet */
     struct weir_job_restored restored;
+    struct weir_job_savepoint_view savepoint;
 };
 
 /* weir_job_checkpoints - how they go; any thread. */

@@ -45,6 +45,7 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
     flight->id = out->id;
     flight->triggered_ns = out->triggered_ns;
     flight->wait_seq = cp->wait_seq;
+    flight->is_savepoint = out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT;
     flight->record =
         (struct weir_job_checkpoint_record){.id = out->id, .utc_ns = weir_clock_utc_ns(&cp->clock)};
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
@@ -240,6 +241,12 @@ completed(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out
 static void
 answered(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
 {
+    if (out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT) {
+        if (weir_job_checkpoint_saved(cp, out)) {
+            cp->retry_ns = cp->now_ns + STOP_RETRY_NS;
+        }
+        return;
+    }
     bool is_stop = out->request.ticket == TICKET_STOP;
     if (!is_stop || out->reason == WEIR_CHECKPOINT_NONE) {
         return;
@@ -341,12 +348,10 @@ is_awaited(const struct weir_job_checkpoint *cp)
 }
 
 static void
-ask(struct weir_job_checkpoint *cp, enum weir_checkpoint_stop stop, uint64_t ticket)
+ask(struct weir_job_checkpoint *cp, const struct weir_checkpoint_request *request)
 {
-    const struct weir_checkpoint_request request = {
-        .ticket = ticket, .kind = WEIR_CHECKPOINT_KIND_CHECKPOINT, .stop = stop};
     note_running(cp);
-    weir_coordinator_request(cp->coordinator, &request, cp->now_ns);
+    weir_coordinator_request(cp->coordinator, request, cp->now_ns);
     weir_job_checkpoint_drain(cp);
 }
 
@@ -356,16 +361,26 @@ ask_due(struct weir_job_checkpoint *cp)
     if (cp->is_suspended || cp->now_ns < cp->retry_ns) {
         return;
     }
+    if (cp->savepoint_ticket != 0 && !cp->savepoint_asked) {
+        const struct weir_checkpoint_request request = {
+            .ticket = cp->savepoint_ticket, .kind = WEIR_CHECKPOINT_KIND_SAVEPOINT};
+        cp->savepoint_asked = true;
+        ask(cp, &request);
+        return;
+    }
     if (cp->stop_wanted && !cp->stop_asked) {
+        const struct weir_checkpoint_request request = {
+            .ticket = TICKET_STOP, .stop = WEIR_CHECKPOINT_SUSPEND};
         cp->stop_asked = true;
-        ask(cp, WEIR_CHECKPOINT_SUSPEND, TICKET_STOP);
+        ask(cp, &request);
         return;
     }
     bool is_idle = weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
                    weir_coordinator_queue_cnt(cp->coordinator) == 0;
     if (!cp->stop_wanted && is_idle && is_awaited(cp)) {
+        const struct weir_checkpoint_request request = {.stop = WEIR_CHECKPOINT_GO_ON};
         cp->retry_ns = cp->now_ns + RETRY_NS;
-        ask(cp, WEIR_CHECKPOINT_GO_ON, 0);
+        ask(cp, &request);
     }
 }
 
@@ -377,6 +392,7 @@ suspend(struct weir_job_checkpoint *cp)
         weir_coordinator_suspend(cp->coordinator, cp->now_ns);
         weir_job_checkpoint_drain(cp);
     }
+    weir_job_checkpoint_save_refuse(cp);
 }
 
 static void
@@ -386,6 +402,7 @@ end_stage(struct weir_job_checkpoint *cp, struct cp_stage *stage, enum weir_task
     stage->out_cnt = 0;
     cp->ended_cnt++;
     if (state != WEIR_TASK_FINISHED) {
+        cp->is_ended_badly = true;
         suspend(cp);
         return;
     }
@@ -430,6 +447,15 @@ take_letters(struct weir_job_checkpoint *cp)
         switch (letter.kind) {
         case CP_LETTER_STOP:
             cp->stop_wanted = true;
+            break;
+        case CP_LETTER_SAVEPOINT:
+            cp->savepoint_ticket = letter.args[0];
+            if (cp->is_suspended) {
+                weir_job_checkpoint_save_refuse(cp);
+            }
+            break;
+        case CP_LETTER_RELEASE:
+            cp->release_id = letter.args[0];
             break;
         case WEIR_TASK_WAITS:
             cp->stage[letter.from].waits = true;
@@ -483,7 +509,8 @@ int64_t
 weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
 {
     int64_t due_ns = weir_coordinator_due_ns(cp->coordinator);
-    bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || is_awaited(cp));
+    bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || is_awaited(cp) ||
+                                         (cp->savepoint_ticket != 0 && !cp->savepoint_asked));
     due_ns = asks ? weir_min_i64(due_ns, cp->retry_ns) : due_ns;
     due_ns = weir_min_i64(due_ns, weir_job_checkpoint_probe_due_ns(cp));
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
@@ -507,6 +534,12 @@ weir_job_checkpoint_is_over(const struct weir_job_checkpoint *cp)
 {
     if (cp->ended_cnt < cp->stage_cnt || cp->probe.is_running || cp->store_job != STORE_IDLE ||
         cp->storing_id != 0) {
+        return false;
+    }
+    /* What a job leaves that has failed, its next start removes; one of the seeded poller has a
+     * time of its own, in which others do nothing. */
+    if (cp->kept_id != 0 && !cp->is_ended_badly && !weir_store_is_ended(cp->store) &&
+        cp->job->options.poller == WEIR_JOB_THREADS) {
         return false;
     }
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {

@@ -38,6 +38,8 @@
 
 /* Of storage's own mailbox, beside enum weir_task_report_kind. */
 #define CP_LETTER_STOP 100
+#define CP_LETTER_SAVEPOINT 101 /* args[0]: its ticket */
+#define CP_LETTER_RELEASE 102 /* args[0]: its id */
 
 enum cp_slot_state {
     SLOT_FREE, /* or lent to the core */
@@ -114,6 +116,7 @@ struct cp_flight {
     uint64_t id; /* 0: free */
     int64_t triggered_ns;
     uint64_t wait_seq; /* waits up to it end with this one */
+    bool is_savepoint; /* beside the timeline */
     struct weir_job_checkpoint_record record;
     bool *is_finished; /* [stage] */
 };
@@ -169,6 +172,11 @@ struct weir_job_checkpoint {
     struct cp_probe probe;
     bool stop_wanted;
     bool stop_asked;
+    uint64_t savepoint_ticket; /* wanted, and not answered yet; 0: none */
+    bool savepoint_asked; /* the coordinator knows of it */
+    uint64_t kept_id; /* beside the timeline, and read by somebody; 0: none */
+    bool is_ended_badly; /* a task has */
+    uint64_t release_id; /* a kept one that nobody reads any more; 0: none */
     int error;
     char error_text[WEIR_COORDINATOR_TEXT_BYTES + WEIR_STORE_TEXT_BYTES];
     /* the thread */
@@ -216,6 +224,22 @@ void weir_job_checkpoint_probe_passed(struct weir_job_checkpoint *checkpoint);
 void weir_job_checkpoint_probe_poll(struct weir_job_checkpoint *checkpoint);
 int64_t weir_job_checkpoint_probe_due_ns(const struct weir_job_checkpoint *checkpoint);
 void weir_job_checkpoint_probe_end(struct weir_job_checkpoint *checkpoint);
+
+/* ---- job_checkpoint_save.c ---- */
+
+/* weir_job_checkpoint_saved - the coordinator's answer about a savepoint. Returns: true: it has to
+ * be asked for again, because tasks begin still. */
+bool weir_job_checkpoint_saved(
+    struct weir_job_checkpoint *checkpoint, const struct weir_coordinator_out *out);
+/* weir_job_checkpoint_save_refuse - the coordinator has ended: one that waits still is not
+ * taken. */
+void weir_job_checkpoint_save_refuse(struct weir_job_checkpoint *checkpoint);
+
+/* ---- job_checkpoint_run.c ---- */
+
+/* weir_job_checkpoint_start_store - which checkpoint is the truth, and its state into its place; io
+ * has started. */
+int weir_job_checkpoint_start_store(struct weir_job_checkpoint *checkpoint);
 
 /* ---- job_checkpoint_store.c ---- */
 

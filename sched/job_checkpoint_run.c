@@ -20,8 +20,8 @@
 /* ---- the start ---- */
 
 /* Which checkpoint is the truth, and the state that it holds into its place. */
-static int
-start_store(struct weir_job_checkpoint *cp)
+int
+weir_job_checkpoint_start_store(struct weir_job_checkpoint *cp)
 {
     cp->restore_conf = (struct weir_job_restore_conf){.dir = cp->options.dir,
         .job = cp->job->env->job_name,
@@ -33,7 +33,7 @@ start_store(struct weir_job_checkpoint *cp)
         return rc;
     }
     cp->store = weir_job_restore_store(cp->restore);
-    if (weir_store_warning(cp->store)[0] != '\0') {
+    if (cp->store != NULL && weir_store_warning(cp->store)[0] != '\0') {
         weir_log(WEIR_LOG_WARNING, 0, "%s", weir_store_warning(cp->store));
     }
     return weir_job_restore_load(cp->restore, cp->job);
@@ -95,7 +95,7 @@ int
 weir_job_checkpoint_begin(struct weir_job_checkpoint *cp, int64_t now_ns)
 {
     int rc = weir_io_start(cp->io);
-    rc = rc != 0 ? rc : start_store(cp);
+    rc = rc != 0 ? rc : weir_job_checkpoint_start_store(cp);
     for (uint32_t s = 0; s < cp->stage_cnt && rc == 0; s++) {
         rc = weir_job_checkpoint_slots_open(&cp->stage[s]);
     }
@@ -116,21 +116,6 @@ weir_job_checkpoint_end(struct weir_job_checkpoint *cp)
     weir_job_restore_close(cp->restore); /* and the store */
     cp->restore = NULL;
     cp->store = NULL;
-}
-
-int
-weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made)
-{
-    struct weir_job_checkpoint *cp = job->checkpoint;
-    if (cp == NULL) {
-        return weir_err_push(WEIR_ECONFIG,
-            "job %s takes no checkpoints: say where they are by --set checkpoints.dir=DIR",
-            job->env->job_name);
-    }
-    int rc = weir_job_checkpoint_begin(cp, 0);
-    rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, root, ret_made);
-    weir_job_checkpoint_end(cp);
-    return rc;
 }
 
 /* ---- the thread ---- */

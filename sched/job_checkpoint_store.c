@@ -210,7 +210,11 @@ commit(struct weir_job_checkpoint *cp, struct cp_flight *flight)
         manifest->parent_checkpoint = restored->checkpoint;
         manifest->parent_epoch = restored->epoch;
     }
-    weir_store_commit(cp->store, manifest);
+    if (flight->is_savepoint) {
+        weir_store_keep(cp->store, manifest);
+    } else {
+        weir_store_commit(cp->store, manifest);
+    }
     lists_free(&lists);
     return true;
 }
@@ -242,6 +246,12 @@ committed(struct weir_job_checkpoint *cp, int rc)
 static void
 start_next(struct weir_job_checkpoint *cp)
 {
+    if (cp->release_id != 0) {
+        weir_store_release(cp->store, cp->release_id);
+        cp->kept_id = cp->release_id == cp->kept_id ? 0 : cp->kept_id;
+        cp->release_id = 0;
+        cp->tidy_wanted = true;
+    }
     if (cp->storing_id != 0) {
         struct cp_flight *flight = weir_job_checkpoint_flight(cp, cp->storing_id);
         WEIR_CHECK(flight != NULL, "checkpoint %" PRIu64 " is not known", cp->storing_id);

@@ -23,15 +23,16 @@ struct named {
     const struct weir_look_checkpoint *entry;
 };
 
-/* dir/manifest/M-<checkpoint>-<epoch>: 1 with the two numbers and dir. */
+/* dir/manifest/M-<checkpoint>-<epoch>, or S-: true with the two numbers and dir. */
 static bool
 is_manifest_path(const char *path, char dir[PATH_BYTES], uint64_t *ret_id, uint64_t *ret_epoch)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
+    char kind = '\0';
     int end = 0;
-    if (sscanf(name, "M-%" SCNu64 "-%" SCNu64 "%n", ret_id, ret_epoch, &end) != 2 ||
-        name[end] != '\0') {
+    if (sscanf(name, "%c-%" SCNu64 "-%" SCNu64 "%n", &kind, ret_id, ret_epoch, &end) != 3 ||
+        (kind != 'M' && kind != 'S') || name[end] != '\0') {
         return false;
     }
     size_t bytes = (size_t)(name - path);
@@ -47,7 +48,11 @@ look_at_path(struct weir_job_restore *restore, struct named *ret)
     uint64_t epoch = 0;
     char dir[PATH_BYTES];
     bool is_one = is_manifest_path(path, dir, &id, &epoch);
-    int err = weir_look_open(is_one ? dir : path, &restore->look);
+    const char *slash = strrchr(path, '/');
+    bool is_kept =
+        is_one && restore->conf->how.only_reads && (slash != NULL ? slash[1] : path[0]) == 'S';
+    int err = is_kept ? weir_look_open_kept(dir, id, epoch, &restore->look)
+                      : weir_look_open(is_one ? dir : path, &restore->look);
     if (err != 0) {
         return weir_err_push(err, "--restore=%s", path);
     }
@@ -179,6 +184,18 @@ start_store(struct weir_job_restore *restore, const struct named *named, bool is
     return 0;
 }
 
+/* A checkpoint where it lies. */
+static int
+start_reading(struct weir_job_restore *restore, struct named *named)
+{
+    int err = look_at_path(restore, named);
+    if (err == 0) {
+        restore->manifest = &named->entry->manifest;
+        err = open_data_dir(restore, named->dir);
+    }
+    return err;
+}
+
 int
 weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *conf,
     struct weir_job_restore **ret_restore)
@@ -193,6 +210,10 @@ weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *c
     }
     restore->io = io;
     restore->conf = conf;
+    if (conf->how.only_reads) {
+        err = start_reading(restore, named);
+        goto out;
+    }
     bool holds = holds_checkpoints(conf);
     if (conf->how.from == WEIR_JOB_RESTORE_NONE && holds) {
         err = refuse_none(conf);

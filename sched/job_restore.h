@@ -28,7 +28,8 @@ struct weir_job_restore_conf {
 
 struct weir_job_restore;
 
-/* weir_job_restore_start - become the job's next epoch. conf and all in it is kept until close.
+/* weir_job_restore_start - become the job's next epoch (not with only_reads). conf and all in it is
+ * kept until close.
  *
  * Errors:  WEIR_ECONFIG: NONE where there are checkpoints, or `path` beside checkpoints of another
  *          origin; WEIR_ENOINPUT: `path` names none; those of weir_store_start, with its sentence.
@@ -56,7 +57,7 @@ struct weir_savepoint_made;
 WEIR_API WEIR_MUST_USE int weir_job_restore_save(
     struct weir_job_restore *restore, const char *root, struct weir_savepoint_made *ret_made);
 
-/* weir_job_restore_store - the started store; restore's. */
+/* weir_job_restore_store - the started store; restore's. NULL with only_reads. */
 WEIR_API struct weir_store *weir_job_restore_store(struct weir_job_restore *restore);
 /* weir_job_restore_manifest - what is restored, NULL: nothing. */
 WEIR_API const struct weir_manifest *

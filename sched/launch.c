@@ -32,6 +32,7 @@ struct weir_launch {
     const char *cut[CUT_CNT_MAX];
     uint32_t cut_cnt;
     struct weir_job_restore_options restore;
+    enum weir_launch_use use;
     char note[256]; /* what the plan could not have, "": nothing */
 };
 
@@ -271,7 +272,8 @@ make_plan(struct weir_launch *launch)
     bool recorded = launch->topology_xml != NULL;
     const struct weir_conf_value *budget = weir_conf_value(conf, WEIR_CONF_MEMORY_BUDGET);
     uint32_t held_cnt = 0;
-    int err = recorded ? 0 : look_at_held(launch, &held_cnt);
+    bool is_alone = recorded || launch->use == WEIR_LAUNCH_SAVE;
+    int err = is_alone ? 0 : look_at_held(launch, &held_cnt);
     if (err != 0) {
         return err;
     }
@@ -320,10 +322,13 @@ planned_cpus(const struct weir_plan *plan)
 
 /* A plan that is only shown looks at what others hold under a name of its own, where it may. */
 static int
-open_lease(struct weir_launch *launch, bool hold)
+open_lease(struct weir_launch *launch)
 {
     char name[32];
-    if (hold) {
+    if (launch->use == WEIR_LAUNCH_SAVE) {
+        return 0;
+    }
+    if (launch->use == WEIR_LAUNCH_RUN) {
         return weir_lease_open(NULL, weir_launch_name(launch), &launch->lease);
     }
     (void)snprintf(name, sizeof name, "plan-%d", (int)getpid());
@@ -335,9 +340,11 @@ open_lease(struct weir_launch *launch, bool hold)
 }
 
 int
-weir_launch_plan(struct weir_launch *launch, bool hold)
+weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use)
 {
+    bool hold = use == WEIR_LAUNCH_RUN;
     bool recorded = launch->topology_xml != NULL;
+    launch->use = use;
     int err = recorded ? weir_topo_open_xml(launch->topology_xml, &launch->topo)
                        : weir_topo_open_live(&launch->topo);
     if (err == 0) {
@@ -347,7 +354,7 @@ weir_launch_plan(struct weir_launch *launch, bool hold)
      * once. */
     bool threads = weir_conf_i64(launch->conf, WEIR_CONF_POLLER) == WEIR_CONF_WORD;
     if (err == 0) {
-        err = open_lease(launch, hold);
+        err = open_lease(launch);
     }
     if (err == 0) {
         err = make_plan(launch);
@@ -400,6 +407,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     /* In the order of the words of io.engine. */
     static const enum weir_io_kind engines[] = {WEIR_IO_AUTO, WEIR_IO_URING, WEIR_IO_POSIX};
     int64_t seed = weir_conf_i64(conf, WEIR_CONF_POLLER);
+    bool only_saves = launch->use == WEIR_LAUNCH_SAVE;
     int64_t max_parallelism = weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM);
     struct weir_job_options options = {
         .restore = launch->restore,
@@ -408,9 +416,10 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
         .max_parallelism = max_parallelism == WEIR_CONF_WORD ? 0 : (uint32_t)max_parallelism,
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
-        .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1,
-        .small_pages = strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
-        .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1,
+        .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1 && !only_saves,
+        .small_pages =
+            only_saves || strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
+        .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1 && !only_saves,
     };
     options.state_dir = state_dir(conf);
     take_checkpoints(conf, &options.checkpoints);
@@ -427,6 +436,12 @@ const char *
 weir_launch_name(const struct weir_launch *launch)
 {
     return weir_env_job_name(launch->env);
+}
+
+const char *
+weir_launch_savepoint_dir(const struct weir_launch *launch)
+{
+    return weir_conf_text(launch->conf, WEIR_CONF_CHECKPOINTS_SAVEPOINT_DIR);
 }
 
 const char *

@@ -38,10 +38,16 @@ WEIR_API WEIR_MUST_USE int
 weir_launch_open(const struct weir_launch_options *options, struct weir_launch **ret_launch);
 WEIR_API void weir_launch_close(struct weir_launch *launch);
 
-/* weir_launch_plan - plan it. With hold, the name and the cores are taken: WEIR_ERUNNING where a
- * job of this name runs; without, cores of others are only looked at. Errors: those of
- * weir_plan_make. */
-WEIR_API WEIR_MUST_USE int weir_launch_plan(struct weir_launch *launch, bool hold);
+enum weir_launch_use {
+    WEIR_LAUNCH_SHOW, /* cores of others are only looked at */
+    WEIR_LAUNCH_RUN, /* the name and the cores are taken: WEIR_ERUNNING where a job of it runs */
+    /* The job is made and does not run, beside others that do, of its name too: it takes neither
+     * name nor cores, and of memory what it writes to. */
+    WEIR_LAUNCH_SAVE,
+};
+
+/* weir_launch_plan - plan it. Errors: those of weir_plan_make. */
+WEIR_API WEIR_MUST_USE int weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use);
 /* weir_launch_job - carve and wire the planned job. Errors: those of weir_job_new. */
 WEIR_API WEIR_MUST_USE int weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job);
 /* weir_launch_restore - what the job is to start from, before weir_launch_job; else from
@@ -51,6 +57,8 @@ weir_launch_restore(struct weir_launch *launch, const struct weir_job_restore_op
 
 /* weir_launch_name - the job's name: of job.name, else of the job. */
 WEIR_API const char *weir_launch_name(const struct weir_launch *launch);
+/* weir_launch_savepoint_dir - checkpoints.savepoint_dir; "": it is not set. */
+WEIR_API const char *weir_launch_savepoint_dir(const struct weir_launch *launch);
 /* weir_launch_bad_line - as weir_env_bad_line. */
 WEIR_API const char *weir_launch_bad_line(const struct weir_launch *launch, uint32_t idx);
 /* weir_launch_note - what the plan could not have, in words; NULL: nothing. */

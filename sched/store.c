@@ -194,12 +194,13 @@ copy_files(struct weir_store *store, const struct weir_manifest *manifest)
     return store->commit_files != NULL;
 }
 
-void
-weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest)
+static void
+commit(struct weir_store *store, const struct weir_manifest *manifest, bool is_aside)
 {
     weir_relay_fn *first = weir_store_commit_step;
     store->fault[0] = '\0';
     store->commit_checkpoint = manifest->checkpoint;
+    store->commit_is_aside = is_aside;
     if (store->is_ended || !store->is_started) {
         weir_relay_start(&store->relay, store->config.io, refuse);
         return;
@@ -215,6 +216,27 @@ weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest
         first = too_large;
     }
     weir_relay_start(&store->relay, store->config.io, first);
+}
+
+void
+weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest)
+{
+    commit(store, manifest, false);
+}
+
+void
+weir_store_keep(struct weir_store *store, const struct weir_manifest *manifest)
+{
+    commit(store, manifest, true);
+}
+
+void
+weir_store_release(struct weir_store *store, uint64_t checkpoint)
+{
+    for (uint32_t i = 0; i < store->live_cnt; i++) {
+        struct store_live *live = &store->live[i];
+        live->is_released |= live->is_aside && live->checkpoint == checkpoint;
+    }
 }
 
 void

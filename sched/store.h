@@ -7,6 +7,7 @@
  *   <root>/<job>/manifest/M-<checkpoint>-<epoch>    one complete checkpoint  dataplane/manifest.h
  *                         E-<k>                     epoch k was taken (fence)
  *                         B-<k>                     what epoch k started from (base)
+ *                         S-<checkpoint>-<epoch>    beside the timeline: a savepoint is made of it
  *                         T-...                     being written; means nothing
  *                         LOCK                      held while a job runs; a courtesy only
  *
@@ -18,6 +19,9 @@
  * manifest written by epoch k; if there is none, it is the base that B-k names. Manifests of older
  * epochs beyond that base count for nothing, so a process that does not know that it was replaced
  * may write what it likes.
+ *
+ * S has the format of M, is never the truth, and goes with the process that wrote it, or with the
+ * next start.
  *
  * [end of format]
  *
@@ -91,9 +95,15 @@ WEIR_API void weir_store_start(struct weir_store *store);
 /* weir_store_commit - make this checkpoint the truth. manifest is copied; its job, job_name and
  * epoch are the store's own, whatever it says. */
 WEIR_API void weir_store_commit(struct weir_store *store, const struct weir_manifest *manifest);
+/* weir_store_keep - a checkpoint beside the timeline: nothing goes back to it, and it and the files
+ * that it names stay until it is released, or until the next start. As commit, but no outcome of it
+ * is unknown: nobody counts on it. */
+WEIR_API void weir_store_keep(struct weir_store *store, const struct weir_manifest *manifest);
+/* weir_store_release - the next tidy removes what was kept. Not while the store is at work. */
+WEIR_API void weir_store_release(struct weir_store *store, uint64_t checkpoint);
 /* weir_store_tidy - remove what is no longer wanted. An error is no harm: later. */
 WEIR_API void weir_store_tidy(struct weir_store *store);
-/* weir_store_poll - WEIR_RELAY_BUSY, or how the last of the three ended. */
+/* weir_store_poll - WEIR_RELAY_BUSY, or how the last of these ended. */
 WEIR_API int weir_store_poll(struct weir_store *store);
 
 /* What start found; all good until the next start. */

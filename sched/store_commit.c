@@ -25,6 +25,10 @@ static void
 looked_again(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
+    if (store->err != 0 && store->commit_is_aside) {
+        weir_relay_end(relay, store->err); /* what lies there is the next start's to remove */
+        return;
+    }
     if (store->err != 0) {
         end_unknown(store); /* it is durable, but whether it counts cannot be seen */
         return;
@@ -38,6 +42,8 @@ looked_again(struct weir_relay *relay)
     if (err == 0) {
         struct store_live *live = &store->live[store->live_cnt - 1];
         free(live->files);
+        live->is_aside = store->commit_is_aside;
+        live->on_timeline = !store->commit_is_aside;
         live->files = store->commit_files;
         live->file_cnt = store->commit_file_cnt;
         store->commit_files = NULL;
@@ -65,8 +71,9 @@ manifest_is_put(struct weir_relay *relay)
         weir_store_rescan(store, looked_again);
         return;
     }
-    if (store->put == PUT_DIR_SYNC ||
-        (store->put == PUT_RENAME && may_have_happened(store->errnum))) {
+    bool is_unknown = store->put == PUT_DIR_SYNC ||
+                      (store->put == PUT_RENAME && may_have_happened(store->errnum));
+    if (is_unknown && !store->commit_is_aside) {
         end_unknown(store);
         return;
     }
@@ -95,8 +102,8 @@ looked_first(struct weir_relay *relay)
     store->commit_try_cnt++;
     (void)snprintf(store->name, sizeof store->name, "T-%" PRIu64 "-M-%" PRIu64 "-%" PRIu32,
         store->epoch, store->commit_checkpoint, store->commit_try_cnt);
-    (void)snprintf(store->name_to, sizeof store->name_to, "M-%" PRIu64 "-%" PRIu64,
-        store->commit_checkpoint, store->epoch);
+    (void)snprintf(store->name_to, sizeof store->name_to, "%c-%" PRIu64 "-%" PRIu64,
+        store->commit_is_aside ? 'S' : 'M', store->commit_checkpoint, store->epoch);
     store->dir_sync = true;
     memcpy(store->buf, store->commit_buf, store->commit_bytes);
     weir_store_put(store, store->commit_bytes, manifest_is_put);

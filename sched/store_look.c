@@ -142,13 +142,15 @@ keep_error(struct weir_look_checkpoint *entry, int err)
     weir_err_clear();
 }
 
+/* kind: 'M' or 'S'. */
 static void
-read_manifest(struct weir_look *look, int32_t dir, struct weir_look_checkpoint *entry)
+read_manifest(struct weir_look *look, int32_t dir, char kind, struct weir_look_checkpoint *entry)
 {
     char name[STORE_NAME_BYTES];
     const char *wrong = NULL;
     uint64_t off = 0;
-    (void)snprintf(name, sizeof name, "M-%" PRIu64 "-%" PRIu64, entry->checkpoint, entry->epoch);
+    (void)snprintf(
+        name, sizeof name, "%c-%" PRIu64 "-%" PRIu64, kind, entry->checkpoint, entry->epoch);
     int err = read_file(look, dir, name, &entry->buf, &entry->manifest_bytes);
     if (err != 0) {
         keep_error(entry, err);
@@ -258,7 +260,7 @@ read_job(struct weir_look *look, int32_t dir, const char *at, const char *job)
     if (err == 0 && look->cnt > first) {
         qsort(&look->entries[first], look->cnt - first, sizeof *look->entries, compare);
         for (uint32_t i = first; i < look->cnt; i++) {
-            read_manifest(look, manifests, &look->entries[i]);
+            read_manifest(look, manifests, 'M', &look->entries[i]);
         }
         mark_current(look, manifests, &names, first);
     }
@@ -321,8 +323,25 @@ read_all(struct weir_look *look, const char *dir)
     return err;
 }
 
-int
-weir_look_open(const char *dir, struct weir_look **ret_look)
+static int
+read_kept(struct weir_look *look, const char *dir, const struct store_name *kept)
+{
+    char own[WEIR_LOOK_JOB_BYTES];
+    int32_t manifests = -1;
+    last_part(dir, own);
+    look->is_job = true;
+    int err = open_at(look, look->top, "manifest", DIR_FLAGS, &manifests);
+    err = err == 0 ? add_entry(look, own, kept) : err;
+    if (err == 0) {
+        read_manifest(look, manifests, 'S', &look->entries[0]);
+    }
+    close_at(look, manifests);
+    return err;
+}
+
+/* kept: one that lies aside; NULL: all others. */
+static int
+open_look(const char *dir, const struct store_name *kept, struct weir_look **ret_look)
 {
     struct weir_look *look = calloc(1, sizeof *look);
     if (look == NULL) {
@@ -338,13 +357,29 @@ weir_look_open(const char *dir, struct weir_look **ret_look)
         .unregistered = true};
     err = err == 0 ? weir_snapshot_reader_open(&reader, &look->reader) : err;
     err = err == 0 ? open_at(look, WEIR_IO_CWD, dir, DIR_FLAGS, &look->top) : err;
-    err = err == 0 ? read_all(look, dir) : err;
+    if (err == 0) {
+        err = kept != NULL ? read_kept(look, dir, kept) : read_all(look, dir);
+    }
     if (err != 0) {
         weir_look_close(look);
         return err;
     }
     *ret_look = look;
     return 0;
+}
+
+int
+weir_look_open(const char *dir, struct weir_look **ret_look)
+{
+    return open_look(dir, NULL, ret_look);
+}
+
+int
+weir_look_open_kept(
+    const char *dir, uint64_t checkpoint, uint64_t epoch, struct weir_look **ret_look)
+{
+    const struct store_name kept = {.kind = 'S', .checkpoint = checkpoint, .epoch = epoch};
+    return open_look(dir, &kept, ret_look);
 }
 
 void

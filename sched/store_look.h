@@ -37,6 +37,10 @@ struct weir_look;
  *          manifest that is damaged is no error of the call: see its err.
  */
 WEIR_API int weir_look_open(const char *dir, struct weir_look **ret_look) WEIR_MUST_USE;
+/* weir_look_open_kept - the one that lies beside the timeline of a job's directory (an S of
+ * store.h), and no other. Errors: WEIR_ENOINPUT where there is none; see weir_look_open. */
+WEIR_API int weir_look_open_kept(const char *dir, uint64_t checkpoint, uint64_t epoch,
+    struct weir_look **ret_look) WEIR_MUST_USE;
 WEIR_API void weir_look_close(struct weir_look *look);
 /* weir_look_is_job - dir was a job's own directory. */
 WEIR_API bool weir_look_is_job(const struct weir_look *look);

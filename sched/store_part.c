@@ -396,6 +396,7 @@ weir_store_name_parse(const char *text, struct store_name *ret)
         at = parse_number(at, &ret->epoch);
         return at != NULL && *at == '\0';
     case 'M':
+    case 'S':
         at = parse_number(at, &ret->checkpoint);
         at = at != NULL && *at == '-' ? parse_number(at + 1, &ret->epoch) : NULL;
         return at != NULL && *at == '\0';

@@ -33,9 +33,9 @@ WEIR_STATIC_ASSERT(__builtin_offsetof(struct store_record, crc) == 60, "as pictu
 
 /* A name of the manifest directory that means something. */
 struct store_name {
-    char kind; /* 'M', 'E', 'B', 'T' */
+    char kind; /* 'M', 'S', 'E', 'B', 'T' */
     bool is_dropped;
-    uint64_t checkpoint; /* of M */
+    uint64_t checkpoint; /* of M and S */
     uint64_t epoch; /* of T: UINT64_MAX where the name says none */
     char text[STORE_NAME_BYTES];
 };
@@ -48,6 +48,8 @@ struct store_live {
     uint32_t file_cnt;
     bool on_timeline;
     bool is_dropped;
+    bool is_aside; /* an S */
+    bool is_released; /* an S that nobody reads any more */
 };
 
 /* How far a put came. */
@@ -112,6 +114,7 @@ struct weir_store {
     uint32_t file_idx;
     bool reads; /* the reader is at work, our own relay rests */
 
+    bool commit_is_aside;
     uint64_t commit_checkpoint;
     uint64_t commit_bytes;
     char *commit_buf;

@@ -221,6 +221,9 @@ drops_are_durable(struct weir_relay *relay)
 static bool
 is_unwanted(const struct weir_store *store, const struct store_live *live)
 {
+    if (live->is_aside) {
+        return live->is_released;
+    }
     if (!live->on_timeline) {
         return live->epoch < store->epoch;
     }
@@ -247,8 +250,8 @@ drop_next(struct weir_relay *relay)
         if (!live->is_dropped && is_unwanted(store, live)) {
             live->is_dropped = true;
             store->tidy_unlinked = true;
-            (void)snprintf(store->name, sizeof store->name, "M-%" PRIu64 "-%" PRIu64,
-                live->checkpoint, live->epoch);
+            (void)snprintf(store->name, sizeof store->name, "%c-%" PRIu64 "-%" PRIu64,
+                live->is_aside ? 'S' : 'M', live->checkpoint, live->epoch);
             weir_store_unlink(store, store->manifest_dir, drop_next);
             return;
         }
@@ -276,7 +279,8 @@ mark_epoch(struct weir_store *store)
 {
     for (uint32_t i = 0; i < store->live_cnt; i++) {
         struct store_live *live = &store->live[i];
-        if (live->epoch == store->walk_epoch && live->checkpoint <= store->walk_bound) {
+        if (live->epoch == store->walk_epoch && live->checkpoint <= store->walk_bound &&
+            !live->is_aside) {
             live->on_timeline = true;
         }
     }
@@ -308,7 +312,8 @@ static void
 mark_timeline(struct weir_store *store)
 {
     for (uint32_t i = 0; i < store->live_cnt; i++) {
-        store->live[i].on_timeline = store->live[i].epoch == store->epoch;
+        store->live[i].on_timeline =
+            store->live[i].epoch == store->epoch && !store->live[i].is_aside;
     }
     if (!store->has_restored) {
         begin_drops(store);

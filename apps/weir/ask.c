@@ -6,10 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apps/weir/control.h"
 #include "base/err.h"
+#include "base/clock.h"
 #include "sched/endpoint.h"
+
+/* Longer than anybody waits, and far from what a clock may not hold. */
+#define LONG_NS (INT64_C(365) * 24 * 3600 * WEIR_SEC_NS)
 
 /* What the job has refused, as an error of this process. */
 static int
@@ -75,8 +80,9 @@ wait_for_end(const struct weir_args *args, const struct weir_endpoint_answer *an
     return 0;
 }
 
-int
-weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer))
+static int
+ask_for(const struct weir_args *args, json_t *request, int64_t patience_ns,
+    void (*print)(const json_t *answer))
 {
     struct weir_endpoint_answer answer;
     json_t *doc = NULL;
@@ -89,7 +95,7 @@ weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json
     if (text == NULL) {
         return weir_err_push(WEIR_ENOMEM, "a request to job %.100s", args->arg[0]);
     }
-    int err = weir_endpoint_ask(NULL, args->arg[0], text, WEIR_ENDPOINT_PATIENCE_NS, &answer);
+    int err = weir_endpoint_ask(NULL, args->arg[0], text, patience_ns, &answer);
     free(text);
     if (err != 0) {
         return err;
@@ -107,4 +113,37 @@ weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json
     json_decref(doc);
     weir_endpoint_answer_fini(&answer);
     return err;
+}
+
+int
+weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer))
+{
+    return ask_for(args, request, WEIR_ENDPOINT_PATIENCE_NS, print);
+}
+
+int
+weir_ask_long(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer))
+{
+    static const char status[] = "{\"version\": 1, \"verb\": \"status\"}";
+    struct weir_endpoint_answer answer;
+    int err = weir_endpoint_ask(NULL, args->arg[0], status, WEIR_ENDPOINT_PATIENCE_NS, &answer);
+    if (err != 0) {
+        json_decref(request);
+        return err;
+    }
+    weir_endpoint_answer_fini(&answer);
+    return ask_for(args, request, LONG_NS, print);
+}
+
+int
+weir_ask_set_path(json_t *request, const char *key, const char *path)
+{
+    char cwd[WEIR_CONTROL_PATH_BYTES] = "";
+    char text[2 * WEIR_CONTROL_PATH_BYTES];
+    if (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL) {
+        return weir_err_push(WEIR_EUSAGE, "the directory that %s is in has too long a name", path);
+    }
+    (void)snprintf(text, sizeof text, "%s%s%.1023s", cwd, cwd[0] != '\0' ? "/" : "", path);
+    (void)json_object_set_new(request, key, json_string(text));
+    return 0;
 }

@@ -4,6 +4,7 @@
 #define WEIR_APPS_WEIR_ASK_H
 
 #include "apps/weir/cli.h"
+#include "base/base.h"
 
 #define WEIR_ASK_NOTES                                                                             \
     "JOB is the name of the run (run --name), or the path of its socket. The job must be one of\n" \
@@ -22,5 +23,14 @@
  *          none.
  */
 int weir_ask(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer));
+
+/* weir_ask_long - the same, where the answer may take as long as it likes once it is known that the
+ * job listens. */
+int
+weir_ask_long(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer));
+
+/* weir_ask_set_path - request[key] is path, made absolute: the job need not run where it is asked.
+ * Takes NULL. Errors: WEIR_EUSAGE: the name of the directory here is too long. */
+WEIR_MUST_USE int weir_ask_set_path(json_t *request, const char *key, const char *path);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apps/weir/control_save.h"
 #include "apps/weir/watch.h"
 #include "base/err.h"
 #include "sched/endpoint.h"
@@ -31,13 +32,16 @@ struct weir_control {
     int64_t now_ns; /* of the call that serves */
     enum weir_task_request asked;
     int asker_pid;
+    uint64_t asker; /* of the request that is served */
+    bool is_later; /* its answer comes later */
+    struct weir_saving saving;
     char savepoint[WEIR_CONTROL_PATH_BYTES]; /* where to, after a stop; "": nowhere */
 };
 
 /* ---- answers ---- */
 
-static json_t *
-refuse(int err, const char *fmt, ...)
+json_t *
+weir_control_refuse(int err, const char *fmt, ...)
 {
     char why[WHY_BYTES];
     va_list args;
@@ -97,20 +101,18 @@ take_savepoint(struct weir_control *control, const json_t *path)
 {
     struct weir_job_checkpoint_view view;
     const char *text = json_string_value(path);
+    json_t *refusal = weir_saving_path_check(path);
     weir_job_checkpoints(control->conf.job, &view);
-    if (text == NULL || text[0] != '/' || strlen(text) >= sizeof control->savepoint) {
-        return refuse(WEIR_EUSAGE, "savepoint is an absolute path of less than %zu bytes",
-            sizeof control->savepoint);
+    if (refusal != NULL) {
+        return refusal;
     }
     if (view.epoch == 0) {
-        return refuse(WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
-    }
-    if (control->conf.supervised != NULL) {
-        return refuse(WEIR_EREFUSED, "the job runs below a supervisor: stop it, then save it by "
-                                     "weir run --restore=latest --savepoint=DIR");
+        return weir_control_refuse(
+            WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
     }
     if (control->savepoint[0] != '\0' && strcmp(control->savepoint, text) != 0) {
-        return refuse(WEIR_EREFUSED, "the job will be saved to %.200s already", control->savepoint);
+        return weir_control_refuse(
+            WEIR_EREFUSED, "the job will be saved to %.200s already", control->savepoint);
     }
     (void)snprintf(control->savepoint, sizeof control->savepoint, "%s", text);
     return NULL;
@@ -122,15 +124,15 @@ answer_stop(struct weir_control *control, const json_t *request)
     const json_t *drain = json_object_get(request, "drain");
     const json_t *savepoint = json_object_get(request, "savepoint");
     if (drain != NULL && !json_is_boolean(drain)) {
-        return refuse(WEIR_EUSAGE, "drain is true or false");
+        return weir_control_refuse(WEIR_EUSAGE, "drain is true or false");
     }
     enum weir_task_request wanted =
         json_is_true(drain) ? WEIR_TASK_REQUEST_DRAIN : WEIR_TASK_REQUEST_STOP;
     if (control->asked == WEIR_TASK_REQUEST_CANCEL) {
-        return refuse(WEIR_EREFUSED, "the job is being canceled");
+        return weir_control_refuse(WEIR_EREFUSED, "the job is being canceled");
     }
     if (control->asked != WEIR_TASK_REQUEST_NONE && control->asked != wanted) {
-        return refuse(WEIR_EREFUSED, "%s",
+        return weir_control_refuse(WEIR_EREFUSED, "%s",
             wanted == WEIR_TASK_REQUEST_DRAIN
                 ? "the job stops already without draining: its sources have ended"
                 : "the job drains already: its windows fire");
@@ -145,6 +147,19 @@ answer_stop(struct weir_control *control, const json_t *request)
             control->savepoint[0] != '\0' ? json_string(control->savepoint) : json_null());
     }
     return doc;
+}
+
+static json_t *
+answer_savepoint(struct weir_control *control, const json_t *request)
+{
+    if (control->asked != WEIR_TASK_REQUEST_NONE) {
+        return weir_control_refuse(WEIR_EREFUSED, "the job is being ended: %s",
+            weir_control_state_name(control->conf.job, control->asked));
+    }
+    json_t *refusal =
+        weir_saving_begin(&control->saving, json_object_get(request, "savepoint"), control->asker);
+    control->is_later = refusal == NULL;
+    return refusal;
 }
 
 static json_t *
@@ -164,6 +179,7 @@ static const struct row {
     {"status", {NULL, NULL}, answer_status},
     {"stop", {"drain", "savepoint"}, answer_stop},
     {"cancel", {NULL, NULL}, answer_cancel},
+    {"savepoint", {"savepoint", NULL}, answer_savepoint},
 };
 
 static const struct row *
@@ -201,21 +217,23 @@ serve_document(struct weir_control *control, json_t *request)
 {
     const json_t *version = json_object_get(request, "version");
     if (!json_is_integer(version)) {
-        return refuse(WEIR_EUSAGE, "a request is an object with a version and a verb");
+        return weir_control_refuse(WEIR_EUSAGE, "a request is an object with a version and a verb");
     }
     if (json_integer_value(version) != WEIR_CONTROL_VERSION) {
-        return refuse(WEIR_EREFUSED, "version %lld was asked, the job speaks version %d",
+        return weir_control_refuse(WEIR_EREFUSED,
+            "version %lld was asked, the job speaks version %d",
             (long long)json_integer_value(version), WEIR_CONTROL_VERSION);
     }
     const char *verb = json_string_value(json_object_get(request, "verb"));
     const struct row *row = row_of(verb);
     if (row == NULL) {
-        return refuse(WEIR_EUSAGE, "there is no verb %.40s; there is status, stop, cancel",
+        return weir_control_refuse(WEIR_EUSAGE,
+            "there is no verb %.40s; there is status, stop, cancel, savepoint",
             verb != NULL ? verb : "given");
     }
     const char *option = stranger(request, row);
     if (option != NULL) {
-        return refuse(WEIR_EUSAGE, "%s takes no option %.40s", verb, option);
+        return weir_control_refuse(WEIR_EUSAGE, "%s takes no option %.40s", verb, option);
     }
     return row->answer(control, request);
 }
@@ -225,11 +243,11 @@ serve_text(struct weir_control *control, const struct weir_endpoint_request *req
 {
     json_error_t error;
     if (request->err != 0) {
-        return refuse(request->err, "%s", request->why);
+        return weir_control_refuse(request->err, "%s", request->why);
     }
     json_t *doc = json_loadb(request->text, request->bytes, JSON_REJECT_DUPLICATES, &error);
     if (doc == NULL) {
-        return refuse(WEIR_EUSAGE, "the request is not JSON: %.150s", error.text);
+        return weir_control_refuse(WEIR_EUSAGE, "the request is not JSON: %.150s", error.text);
     }
     json_t *answer = serve_document(control, doc);
     json_decref(doc);
@@ -237,11 +255,8 @@ serve_text(struct weir_control *control, const struct weir_endpoint_request *req
 }
 
 static char *
-make_answer(void *arg, const struct weir_endpoint_request *request)
+text_of(json_t *answer)
 {
-    struct weir_control *control = arg;
-    control->asker_pid = request->pid;
-    json_t *answer = serve_text(control, request);
     char *text = NULL;
     if (answer != NULL &&
         json_object_set_new(answer, "version", json_integer(WEIR_CONTROL_VERSION)) == 0) {
@@ -249,6 +264,18 @@ make_answer(void *arg, const struct weir_endpoint_request *request)
     }
     json_decref(answer);
     return text;
+}
+
+static char *
+make_answer(void *arg, const struct weir_endpoint_request *request, bool *ret_later)
+{
+    struct weir_control *control = arg;
+    control->asker_pid = request->pid;
+    control->asker = request->ticket;
+    control->is_later = false;
+    json_t *answer = serve_text(control, request);
+    *ret_later = control->is_later;
+    return text_of(answer);
 }
 
 /* ---- the job's end, and the loop ---- */
@@ -260,7 +287,28 @@ weir_control_end(struct weir_control *control, enum weir_task_request request)
     if (control->conf.supervised != NULL) {
         weir_supervised_ends(control->conf.supervised);
     }
+    if (request == WEIR_TASK_REQUEST_CANCEL) {
+        weir_saving_give_up(&control->saving);
+    }
     weir_job_request(control->conf.job, request);
+}
+
+void
+weir_control_job_ended(struct weir_control *control)
+{
+    weir_saving_give_up(&control->saving);
+}
+
+bool
+weir_control_is_saving(const struct weir_control *control)
+{
+    return control->saving.state != WEIR_SAVING_NONE;
+}
+
+int
+weir_control_save_fd(const struct weir_control *control)
+{
+    return weir_saving_fd(&control->saving);
 }
 
 const char *
@@ -285,6 +333,7 @@ weir_control_open(const struct weir_control_conf *conf, struct weir_control **re
     const struct weir_endpoint_conf endpoint = {
         .job = weir_launch_name(conf->launch), .answer_fn = make_answer, .arg = control};
     control->conf = *conf;
+    control->saving.conf = &control->conf;
     weir_clock_init_os(&control->clock);
     control->started_utc_ns = weir_clock_utc_ns(&control->clock);
     control->first = sample_now(control, weir_clock_ns_cold(&control->clock));
@@ -303,6 +352,7 @@ void
 weir_control_close(struct weir_control *control)
 {
     if (control != NULL) {
+        weir_saving_fini(&control->saving);
         weir_endpoint_close(control->endpoint);
         free(control);
     }
@@ -323,12 +373,18 @@ weir_control_serve(struct weir_control *control, int64_t now_ns)
     }
     control->now_ns = now_ns;
     weir_endpoint_serve(control->endpoint, now_ns);
+    json_t *answer = weir_saving_serve(&control->saving);
+    if (answer != NULL) {
+        weir_endpoint_answer(control->endpoint, control->saving.asker, text_of(answer));
+    }
 }
 
 int64_t
 weir_control_wait_ns(const struct weir_control *control, int64_t now_ns)
 {
     int64_t wait_ns = weir_endpoint_wait_ns(control->endpoint, now_ns);
+    int64_t save_ns = weir_saving_wait_ns(&control->saving);
+    wait_ns = wait_ns < 0 || (save_ns >= 0 && save_ns < wait_ns) ? save_ns : wait_ns;
     int64_t sample_ns = weir_max_i64(control->last.at_ns + SAMPLE_NS - now_ns, 0);
     return wait_ns < 0 ? sample_ns : weir_min_i64(wait_ns, sample_ns);
 }

@@ -43,6 +43,15 @@ int weir_control_fd(const struct weir_control *control);
 void weir_control_serve(struct weir_control *control, int64_t now_ns);
 int64_t weir_control_wait_ns(const struct weir_control *control, int64_t now_ns);
 
+/* weir_control_save_fd - readable when a savepoint goes on; -1: none is written. */
+int weir_control_save_fd(const struct weir_control *control);
+/* weir_control_job_ended - the job does nothing more; a savepoint of it that is not there yet is
+ * given up. weir_control_is_saving - until that has ended it has to be served. */
+void weir_control_job_ended(struct weir_control *control);
+bool weir_control_is_saving(const struct weir_control *control);
+
+/* weir_control_refuse - an answer that says no: an error of the table, and why. */
+json_t *weir_control_refuse(int err, const char *fmt, ...) WEIR_PRINTF(2, 3);
 /* weir_control_end - end the job: STOP, DRAIN or CANCEL. */
 void weir_control_end(struct weir_control *control, enum weir_task_request request);
 /* What a stop may save the job to. */

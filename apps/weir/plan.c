@@ -31,7 +31,7 @@ plan_run(const struct weir_args *args)
     const char *svg = weir_cli_value(args, "svg");
     int err = weir_job_arg_open(args, weir_cli_value(args, "topology"), &job);
     if (err == 0) {
-        err = weir_launch_plan(job.launch, false);
+        err = weir_launch_plan(job.launch, WEIR_LAUNCH_SHOW);
     }
     if (err == 0) {
         const struct weir_plan *plan = weir_launch_plan_of(job.launch);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run.c: `weir run`: plan a job, run it to its end, and say what it did; with --supervise, below a
  * process that starts it again. */
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "apps/weir/job.h"
 #include "apps/weir/report.h"
 #include "apps/weir/restore.h"
+#include "apps/weir/saver.h"
 #include "apps/weir/supervise.h"
 #include "apps/weir/verbs.h"
 #include "apps/weir/watch.h"
@@ -21,11 +20,6 @@
 #include "sched/savepoint_store.h"
 
 #define WHY_BYTES 2048
-/* Of a command line that is used again. */
-#define COMMAND_BYTES (1 << 17)
-#define COMMAND_WORD_CNT 1024
-
-static char restore_latest[] = "--restore=latest";
 
 /* What the host did not give: said once, at the start. */
 static void
@@ -110,16 +104,17 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
 
 /* What the job would start from, as a savepoint; it does not run. */
 static int
-save_job(const struct weir_args *args, struct weir_job *job)
+save_job(const struct weir_args *args, const char *name, struct weir_job *job)
 {
     const char *root = weir_cli_value(args, "savepoint");
     struct weir_savepoint_made made;
     int err = weir_job_save(job, root, &made);
     if (err == 0) {
-        (void)printf("savepoint %" PRIu64 " in %s: %" PRIu64 " entries and %" PRIu64
-                     " rows in %" PRIu64 " key groups, %" PRIu64 " bytes\n",
+        (void)printf(WEIR_SAVER_LINE_BEGIN "%" PRIu64 " in %s" WEIR_SAVER_LINE_COUNTS "\n",
             made.savepoint, root, made.totals.entries, made.totals.rows, made.totals.key_groups,
             made.file_bytes);
+        (void)printf(WEIR_SAVER_LINE_PATH "%s/%s/manifest/M-%" PRIu64 "-%" PRIu64 "\n", root, name,
+            made.savepoint, made.epoch);
     }
     return err;
 }
@@ -140,22 +135,26 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     if (err == 0) {
         err = start_log(arg);
     }
-    if (err == 0) {
+    if (err == 0 && !weir_cli_has(args, "savepoint")) {
         err = weir_restore_check_restart(arg->conf, supervised);
     }
     if (err == 0) {
         err = weir_restore_options(args, arg->conf, supervised, &logged_ns, &restore);
     }
     if (err == 0) {
+        /* What has a name is left alone: others may use what it lies in. */
+        restore.only_reads =
+            weir_cli_has(args, "savepoint") && restore.from == WEIR_JOB_RESTORE_PATH;
         weir_launch_restore(arg->launch, &restore);
-        err = weir_launch_plan(arg->launch, true);
+        err =
+            weir_launch_plan(arg->launch, restore.only_reads ? WEIR_LAUNCH_SAVE : WEIR_LAUNCH_RUN);
     }
     if (err == 0) {
         err = weir_launch_job(arg->launch, &job);
     }
     if (err == 0) {
         log_departures(arg->launch, job);
-        err = weir_cli_has(args, "savepoint") ? save_job(args, job)
+        err = weir_cli_has(args, "savepoint") ? save_job(args, weir_launch_name(arg->launch), job)
                                               : run_job(args, arg, job, supervised, ret_savepoint);
     }
     (void)weir_watch_hand_over();
@@ -177,7 +176,8 @@ restart_of(const struct weir_conf *conf, struct weir_restart_conf *ret_restart)
 
 /* Goes on in the engines, and comes back in the supervisor when the last of them has ended. */
 static int
-run_supervised(const struct weir_args *args, struct weir_job_arg *arg)
+run_supervised(const struct weir_args *args, struct weir_job_arg *arg,
+    char ret_savepoint[WEIR_CONTROL_PATH_BYTES])
 {
     struct weir_supervise_conf conf = {.job = args->arg[0]};
     struct weir_supervised self;
@@ -189,54 +189,21 @@ run_supervised(const struct weir_args *args, struct weir_job_arg *arg)
         return err;
     }
     err = weir_supervise(&conf, &self);
-    char none[WEIR_CONTROL_PATH_BYTES] = ""; /* a supervised job refuses to be saved */
-    return self.supervisor_pid != 0 ? run_engine(args, arg, &self, none) : err;
+    return self.supervisor_pid != 0 ? run_engine(args, arg, &self, ret_savepoint) : err;
 }
 
-/* The job has ended with a checkpoint. The same command line once more makes a job of the same
- * shape, which does not run but is saved: the process begins anew, and keeps its number for who
- * waits. */
-static int
-save_again(const char *savepoint)
-{
-    char flag[WEIR_CONTROL_PATH_BYTES + 16];
-    static char line[COMMAND_BYTES];
-    static char *words[COMMAND_WORD_CNT + 3];
-    size_t word_cnt = 0;
-    sigset_t none;
-    FILE *file = fopen("/proc/self/cmdline", "re");
-    size_t bytes = file != NULL ? fread(line, 1, sizeof line - 1, file) : 0;
-    bool is_whole = file != NULL && feof(file) != 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    for (size_t at = 0; at < bytes && word_cnt < COMMAND_WORD_CNT; at += strlen(line + at) + 1) {
-        words[word_cnt++] = line + at;
-    }
-    if (!is_whole || word_cnt == 0 || word_cnt == COMMAND_WORD_CNT) {
-        return weir_err_push(WEIR_ESYS, "the command line of this process is too long to be used "
-                                        "again: save the job by --restore=latest --savepoint=DIR");
-    }
-    (void)snprintf(flag, sizeof flag, "--savepoint=%s", savepoint);
-    words[word_cnt++] = restore_latest;
-    words[word_cnt++] = flag;
-    words[word_cnt] = NULL;
-    (void)fflush(NULL);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execv("/proc/self/exe", words);
-    return weir_err_errno(errno, "begin anew to save the job");
-}
-
+/* A job that has ended with a checkpoint and is to be saved: this process does it, whose number who
+ * waits knows. One that only saves needs nobody to start it again. */
 static int
 run_run(const struct weir_args *args)
 {
     struct weir_job_arg arg = {.conf = NULL};
     char savepoint[WEIR_CONTROL_PATH_BYTES] = "";
-    int err = weir_cli_has(args, "supervise") ? run_supervised(args, &arg)
-                                              : run_engine(args, &arg, NULL, savepoint);
+    bool is_supervised = weir_cli_has(args, "supervise") && !weir_cli_has(args, "savepoint");
+    int err = is_supervised ? run_supervised(args, &arg, savepoint)
+                            : run_engine(args, &arg, NULL, savepoint);
     weir_job_arg_close(&arg);
-    return err == 0 && savepoint[0] != '\0' ? save_again(savepoint) : err;
+    return err == 0 && savepoint[0] != '\0' ? weir_saver_become(savepoint) : err;
 }
 
 static const struct weir_flag run_flags[] = {

@@ -2,10 +2,8 @@
 /* stop.c: `weir stop`: end a running job in good order. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "apps/weir/ask.h"
-#include "apps/weir/control.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
 
@@ -29,19 +27,12 @@ static int
 run_stop(const struct weir_args *args)
 {
     const char *savepoint = weir_cli_value(args, "savepoint");
-    char cwd[WEIR_CONTROL_PATH_BYTES] = "";
-    char path[2 * WEIR_CONTROL_PATH_BYTES];
     json_t *request =
         json_pack("{s:s, s:b}", "verb", "stop", "drain", (int)weir_cli_has(args, "drain"));
-    if (savepoint != NULL && request != NULL) {
-        if (savepoint[0] != '/' && getcwd(cwd, sizeof cwd) == NULL) {
-            json_decref(request);
-            return weir_err_push(
-                WEIR_EUSAGE, "the directory that %s is in has too long a name", savepoint);
-        }
-        /* The job need not run where it is asked. */
-        (void)snprintf(path, sizeof path, "%s%s%.1023s", cwd, cwd[0] != '\0' ? "/" : "", savepoint);
-        (void)json_object_set_new(request, "savepoint", json_string(path));
+    int err = savepoint != NULL ? weir_ask_set_path(request, "savepoint", savepoint) : 0;
+    if (err != 0) {
+        json_decref(request);
+        return err;
     }
     return weir_ask(args, request, print_stop);
 }

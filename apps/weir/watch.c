@@ -30,6 +30,7 @@ struct weir_watch {
     int64_t progress_at_ns; /* of the next line */
     struct weir_progress progress;
     uint32_t interrupt_cnt;
+    bool is_over; /* the job has ended; a savepoint of it may end still */
 };
 
 /* Who takes signals before there is a job to stop: reading a file or building a graph may take
@@ -184,22 +185,20 @@ interrupt(struct weir_watch *watch, bool is_counted)
     weir_control_end(watch->control, request);
 }
 
-/* Takes the signals that wait; false when the watch is told to end. */
-static bool
+/* Takes the signals that wait. */
+static void
 take_signals(struct weir_watch *watch)
 {
     struct signalfd_siginfo info;
     while (read(watch->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == END_SIGNAL && info.ssi_pid == (uint32_t)getpid()) {
-            return false;
-        }
-        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
+            watch->is_over = true;
+        } else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
             interrupt(watch, counts(info.ssi_pid));
         } else if (info.ssi_signo == SIGUSR1) {
             print_state(watch);
         }
     }
-    return true;
 }
 
 static void *
@@ -213,13 +212,18 @@ watch_main(void *arg)
             wait_ns = weir_min_i64(wait_ns, weir_max_i64(watch->progress_at_ns - now_ns, 0));
         }
         struct pollfd fds[] = {{.fd = watch->signal_fd, .events = POLLIN},
-            {.fd = weir_control_fd(watch->control), .events = POLLIN}};
+            {.fd = weir_control_fd(watch->control), .events = POLLIN},
+            {.fd = weir_control_save_fd(watch->control), .events = POLLIN}};
         (void)poll(fds, WEIR_ARRAY_CNT(fds), (int)((wait_ns + WEIR_MS - 1) / WEIR_MS));
-        if (!take_signals(watch)) {
-            return NULL;
+        take_signals(watch);
+        if (watch->is_over) {
+            weir_control_job_ended(watch->control);
         }
         now_ns = weir_clock_ns_cold(&watch->clock);
         weir_control_serve(watch->control, now_ns);
+        if (watch->is_over && !weir_control_is_saving(watch->control)) {
+            return NULL;
+        }
         if (watch->progress_ns > 0 && now_ns >= watch->progress_at_ns) {
             weir_progress_print(&watch->progress);
             watch->progress_at_ns = now_ns + watch->progress_ns;

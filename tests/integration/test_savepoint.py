@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_savepoint.py WEIR: a job killed with -9, saved as rows, and gone on with from there: other subtasks, other cut."""
+"""test_savepoint.py WEIR: jobs saved as rows, killed or while they go on, and gone on with from there: other subtasks,
+other cut."""
 import json
+import os
+import select
+import signal
 import subprocess
 import time
 
@@ -19,7 +23,9 @@ QUERIES = {
 }
 
 
-class Savepoint(rig.Rig):
+class Saving(rig.Rig):
+    """Jobs over 20,000 events, and what saves them."""
+
     def setUp(self):
         super().setUp()
         self.name = self.fresh_name()
@@ -51,20 +57,31 @@ class Savepoint(rig.Rig):
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
 
-    def started(self, query, sets, *flags):
-        """A run that has stored two checkpoints."""
-        sets = sets | {"checkpoints.dir": "ckpt", "checkpoints.interval": "20ms"}
-        process = subprocess.Popen(self.line(query, sets, flags, rate=20000), cwd=self.folder, env=self.env,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    def launched(self, query, sets, flags=(), rate=20000):
+        process = subprocess.Popen(self.line(query, sets | {"checkpoints.dir": "ckpt"}, flags, rate), cwd=self.folder,
+                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        return process
+
+    def until(self, process, holds):
         until = time.monotonic() + WAIT_S
-        manifests = self.folder / "ckpt" / self.name / "manifest"
-        while not any(int(p.name.split("-")[1]) >= 2 for p in manifests.glob("M-*")):
+        while not holds():
             self.assertIsNone(process.poll(), "it ended before")
             self.assertLess(time.monotonic(), until, "it never came")
             time.sleep(0.002)
+
+    def checkpoint(self):
+        """The newest that is stored; 0: none."""
+        manifests = self.folder / "ckpt" / self.name / "manifest"
+        return max((int(p.name.split("-")[1]) for p in manifests.glob("M-*")), default=0)
+
+    def started(self, query, sets, *flags, rate=20000):
+        """A run that has stored two checkpoints."""
+        process = self.launched(query, sets | {"checkpoints.interval": "20ms"}, flags, rate)
+        self.until(process, lambda: self.checkpoint() >= 2)
         return process
 
     def killed(self, query, sets):
@@ -72,16 +89,24 @@ class Savepoint(rig.Rig):
         process.kill()
         process.wait()
 
-    def stop(self, *flags, code=0):
-        result = subprocess.run([str(self.weir_path), "stop", self.name, *flags], cwd=self.folder, env=self.env,
+    def ask(self, verb, *args, code=0):
+        result = subprocess.run([str(self.weir_path), verb, self.name, *map(str, args)], cwd=self.folder, env=self.env,
                                 capture_output=True, check=False, text=True, timeout=rig.TIMEOUT_S)
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
+
+    def stop(self, *flags, code=0):
+        return self.ask("stop", *flags, code=code)
+
+    def assert_exact(self, query):
+        self.assertEqual(self.rows_differ(NEXMARK / "expected" / f"{query}.csv", self.folder / f"{query}.csv"), "")
 
     def save(self, query, sets, code=0):
         return self.run_it(query, sets | {"checkpoints.dir": "ckpt"}, "--restore=latest", f"--savepoint={self.saved}",
                            code=code)
 
+
+class Savepoint(Saving):
     def test_answers_are_those_of_an_undisturbed_run(self):
         for query, (before, after) in QUERIES.items():
             with self.subTest(query=query):
@@ -89,8 +114,7 @@ class Savepoint(rig.Rig):
                 self.killed(query, before)
                 self.save(query, before)
                 self.run_it(query, after | {"checkpoints.dir": f"next-{query}"}, f"--restore={self.saved / self.name}")
-                self.assertEqual(
-                    self.rows_differ(NEXMARK / "expected" / f"{query}.csv", self.folder / f"{query}.csv"), "")
+                self.assert_exact(query)
 
     def test_a_stop_saves_the_job_behind_its_end(self):
         process = self.started("q5", {"parallelism": 2})
@@ -99,13 +123,17 @@ class Savepoint(rig.Rig):
         self.assertEqual(process.wait(), 0)
         self.assertRegex(process.stdout.read().decode(), r"savepoint \d+ in .*/saved: \d+ entries")
         self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
-        self.assertEqual(self.rows_differ(NEXMARK / "expected" / "q5.csv", self.folder / "q5.csv"), "")
+        self.assert_exact("q5")
+
+    def test_a_stop_saves_a_job_below_a_supervisor(self):
+        process = self.started("q5", {"parallelism": 2}, "--supervise")
+        self.stop("--savepoint", "saved", "--wait")
+        self.assertEqual(process.wait(), 0)
+        self.assertRegex(process.stdout.read().decode(), r"savepoint \d+ in .*/saved: \d+ entries")
+        self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
+        self.assert_exact("q5")
 
     def test_what_cannot_be_saved_stops_nothing(self):
-        process = self.started("q5", {"parallelism": 1}, "--supervise")
-        self.assertIn("below a supervisor", self.stop("--savepoint=saved", code=1))
-        self.stop("--wait")
-        self.assertEqual(process.wait(), 0)
         params = {"query": "q5", "events": EVENTS, "rate": 1000, "output": "o.csv"}
         line = [*self.command("nexmark", params, {"parallelism": 1}), "--name", self.name]
         process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
@@ -118,6 +146,7 @@ class Savepoint(rig.Rig):
             self.assertLess(time.monotonic(), until, refusal)
             refusal = subprocess.run([str(self.weir_path), "stop", self.name, "--savepoint=saved"], env=self.env,
                                      cwd=self.folder, capture_output=True, check=False, text=True).stderr
+        self.assertIn("takes no checkpoints", self.ask("savepoint", "saved", code=1))
         self.assertIsNone(process.poll())
 
     def test_show_says_what_is_in_it(self):
@@ -167,6 +196,154 @@ class Savepoint(rig.Rig):
         self.assertIn("give another directory", self.save("q5", {"parallelism": 1}, code=78).text)
         again = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", "--savepoint=third", code=78)
         self.assertIn("copy its directory", again.text)
+
+    def test_a_named_checkpoint_is_read_where_it_lies(self):
+        process = self.started("q5", {"parallelism": 2})
+        manifests = self.folder / "ckpt" / self.name / "manifest"
+        process.send_signal(signal.SIGSTOP)  # it holds its name, its cores and the lock of the directory
+        path = max(manifests.glob("M-*"), key=lambda p: int(p.name.split("-")[1]))
+        self.run_it("q5", {"parallelism": 2, "checkpoints.dir": "ckpt"}, f"--restore={path}",
+                    f"--savepoint={self.saved}")
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(), 0)
+        self.assert_exact("q5")
+        self.assertIn(f"of job {self.name}", self.show(self.saved))
+
+
+class Live(Saving):
+    """`weir savepoint` of a job that goes on."""
+
+    RATE = 1000  # far from its end while it is saved
+    RUN_YAML = "version: 1\ncheckpoints:\n  retained: 1\n"
+
+    def savepoint(self, *args):
+        doc = json.loads(self.ask("savepoint", "saved", "--json", *args))
+        self.assertEqual(doc["savepoint"], str(self.saved))
+        return doc
+
+    def left(self):
+        """What the job's directory holds beside its timeline."""
+        return [p.name for p in (self.folder / "ckpt" / self.name / "manifest").glob("S-*")]
+
+    def held(self, sets, *flags):
+        """A run whose savepoint waits for its configuration: the run, who has asked, and what feeds it."""
+        self.write("run.yaml", self.RUN_YAML)
+        process = self.started("q5", {"parallelism": 2} | sets, "-f", "run.yaml", *flags, rate=self.RATE)
+        (self.folder / "run.yaml").unlink()
+        os.mkfifo(self.folder / "run.yaml")
+        asker = subprocess.Popen([str(self.weir_path), "savepoint", self.name, "saved"], cwd=self.folder, env=self.env,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(asker.kill)
+        # pylint: disable-next=consider-using-with
+        feed = open(self.folder / "run.yaml", "w", encoding="utf-8")  # goes on when the savepoint's process reads
+        self.addCleanup(feed.close)
+        return process, asker, feed
+
+    def go_on(self, asker, feed, code=0):
+        feed.write(self.RUN_YAML)
+        feed.close()
+        return self.answer(asker, code)
+
+    def answer(self, asker, code):
+        out, err = asker.communicate(timeout=rig.TIMEOUT_S)
+        self.assertEqual(asker.returncode, code, err)
+        return out if code == 0 else err
+
+    def finish(self, process):
+        """Ends the job, and goes on with it at full speed: the output is exact, and nothing is left."""
+        if process.poll() is None:
+            self.stop("--wait")
+            self.assertEqual(process.wait(), 0)
+        self.run_it("q5", {"checkpoints.dir": "ckpt", "parallelism": 1}, "--restore=latest")
+        self.assert_exact("q5")
+        self.assertEqual(self.left(), [])
+
+    def assert_nothing_is_saved(self):
+        self.assertEqual(list(self.saved.rglob("M-*")), [])
+
+    def test_answers_from_there_are_those_of_an_undisturbed_run(self):
+        for query, (before, after) in QUERIES.items():
+            with self.subTest(query=query):
+                self.name = self.fresh_name()
+                process = self.launched(query, before, rate=2000)
+                status = "{}"
+                while json.loads(status).get("records_in", 0) < 500:
+                    status = subprocess.run([str(self.weir_path), "status", self.name, "--json"], env=self.env,
+                                            capture_output=True, check=False, text=True).stdout or "{}"
+                    self.assertIsNone(process.poll())
+                doc = self.savepoint()
+                self.assertIsNone(process.poll(), "the job goes on")
+                process.kill()
+                process.wait()
+                self.assertEqual(self.checkpoint(), 0)
+                self.run_it(query, after | {"checkpoints.dir": f"next-{query}"}, f"--restore={doc['path']}")
+                self.assert_exact(query)
+
+    def test_the_job_goes_on_as_if_it_had_not_been(self):
+        process = self.started("q5", {"parallelism": 2}, rate=self.RATE)
+        first = self.savepoint()
+        second = self.savepoint()
+        self.assertGreater(second["id"], first["id"])
+        self.until(process, lambda: self.checkpoint() > second["id"] + 1 and not self.left())
+        process.kill()
+        process.wait()
+        self.finish(process)
+        for doc in (first, second):
+            shown = json.loads(self.show(self.saved / self.name, doc["id"], "--json"))
+            self.assertEqual([shown[k] for k in ("entries", "rows")], [doc[k] for k in ("entries", "rows")])
+            self.assertEqual(shown["of_checkpoint"], doc["id"])
+
+    def test_what_it_is_made_of_stays_until_it_is_done(self):
+        process, asker, feed = self.held({})
+        kept, = self.left()
+        self.until(process, lambda: self.checkpoint() > int(kept.split("-")[1]) + 3)
+        self.assertIn("is being taken", self.ask("savepoint", "other", code=1))
+        text = self.go_on(asker, feed)
+        self.assertIn(f"go on from it by --restore={self.saved}", text)
+        self.until(process, lambda: not self.left())
+        self.finish(process)
+
+    def test_a_job_that_ends_waits_for_it(self):
+        process, asker, feed = self.held({})
+        self.stop()
+        self.assertIn("is being ended", self.ask("savepoint", "other", code=1))
+        self.go_on(asker, feed)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.left(), [])
+        self.finish(process)
+
+    def test_who_cancels_the_job_gives_it_up(self):
+        process, asker, _ = self.held({})
+        self.ask("cancel")
+        self.assertIn("given up", self.answer(asker, 1))
+        self.assertEqual(process.wait(), 1)
+        self.assert_nothing_is_saved()
+
+    def test_it_dies_with_its_job(self):
+        process, asker, feed = self.held({})
+        process.kill()
+        process.wait()
+        self.assertIn("has ended the talk", self.answer(asker, 69))
+        gone = select.poll()
+        gone.register(feed, 0)
+        self.assertEqual(gone.poll(WAIT_S * 1000), [(feed.fileno(), select.POLLERR)], "somebody reads it still")
+        self.assert_nothing_is_saved()
+        (self.folder / "run.yaml").unlink()
+        self.finish(process)
+
+    def test_what_fails_leaves_the_job_alone(self):
+        process = self.started("q5", {"parallelism": 2}, "--supervise", rate=self.RATE)
+        self.write("file", "")
+        self.assertRegex(self.ask("savepoint", "file", code=74), "WEIR-1301")
+        self.assertIn("say where to", self.ask("savepoint", code=2))
+        self.savepoint()
+        self.until(process, lambda: not self.left())
+        self.finish(process)
+
+    def test_the_configuration_may_say_where_to(self):
+        process = self.started("q5", {"parallelism": 2, "checkpoints.savepoint_dir": "saved"}, rate=self.RATE)
+        self.assertIn(f"in {self.saved}: ", self.ask("savepoint"))
+        self.assertIsNone(process.poll())
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ struct rig {
     struct weir_snapshot_reader *reader;
     uint64_t poll_cnt; /* so far, of all */
     uint64_t poll_cnt_max; /* stop there: RIG_CUT */
+    bool keeps; /* checkpoints beside the timeline */
 };
 
 #define RIG_CUT 77 /* not an error of anybody: the rig's polls are used up */
@@ -209,7 +210,11 @@ rig_commit(
         .transactions = transactions,
         .transaction_cnt = 1,
         .counter_cnt = 1};
-    weir_store_commit(rig->store, &manifest);
+    if (rig->keeps) {
+        weir_store_keep(rig->store, &manifest);
+    } else {
+        weir_store_commit(rig->store, &manifest);
+    }
     return rig_store(rig);
 }
 

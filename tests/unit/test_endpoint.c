@@ -30,10 +30,18 @@ static uint32_t served_cnt;
 static size_t answer_bytes; /* 0: the answer is an echo */
 static char last[WEIR_ENDPOINT_REQUEST_BYTES_MAX + 64];
 
+static bool is_later; /* answers come by weir_endpoint_answer() */
+static uint64_t ticket; /* of the last request */
+
 static char *
-echo(void *arg, const struct weir_endpoint_request *request)
+echo(void *arg, const struct weir_endpoint_request *request, bool *ret_later)
 {
     (void)arg;
+    *ret_later = is_later;
+    ticket = request->ticket;
+    if (is_later) {
+        return NULL;
+    }
     served_cnt++;
     if (answer_bytes > 0) {
         char *big = malloc(answer_bytes + 1);
@@ -63,6 +71,7 @@ set_up(void **state)
     (void)strcpy(dir, "/tmp/weir-endpoint-XXXXXX");
     served_cnt = 0;
     answer_bytes = 0;
+    is_later = false;
     return mkdtemp(dir) == NULL || open_in(dir) != 0;
 }
 
@@ -463,6 +472,49 @@ t_places_that_cannot_be_listened_at_are_errors(void **state)
     weir_err_clear();
 }
 
+/* Nobody's patience ends, and others come and go meanwhile. */
+static void
+t_an_answer_may_come_later(void **state)
+{
+    (void)state;
+    is_later = true;
+    int fd = connected();
+    say(fd, "long\n", 5);
+    serve(0);
+    uint64_t long_ticket = ticket;
+    int half = connected();
+    say(half, "half", 4);
+    (void)shutdown(half, SHUT_WR);
+    serve(0);
+    uint64_t half_ticket = ticket;
+    int gone = connected();
+    say(gone, "gone\n", 5);
+    serve(0);
+    uint64_t gone_ticket = ticket;
+    (void)close(gone);
+    serve(0);
+    assert_int_equal(weir_endpoint_asker_cnt(endpoint), 2);
+    weir_endpoint_answer(endpoint, gone_ticket, strdup("nobody hears it"));
+    is_later = false;
+    int others[WEIR_ENDPOINT_ASKER_CNT_MAX];
+    for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
+        others[i] = connected();
+        serve(1);
+    }
+    assert_int_equal(weir_endpoint_asker_cnt(endpoint), WEIR_ENDPOINT_ASKER_CNT_MAX);
+    serve(100 * WEIR_ENDPOINT_PATIENCE_NS);
+    for (uint32_t i = 0; i < WEIR_ENDPOINT_ASKER_CNT_MAX; i++) {
+        assert_string_equal(heard(others[i]), "");
+    }
+    assert_int_equal(weir_endpoint_wait_ns(endpoint, 0), -1);
+    assert_null(heard(fd));
+    weir_endpoint_answer(endpoint, long_ticket, strdup("at last"));
+    assert_string_equal(heard(fd), "at last");
+    weir_endpoint_answer(endpoint, half_ticket, strdup("too"));
+    assert_string_equal(heard(half), "too");
+    assert_int_equal(weir_endpoint_asker_cnt(endpoint), 0);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int
@@ -481,6 +533,7 @@ main(void)
         CASE(t_who_asks_gets_the_whole_answer_and_who_gave_it),
         CASE(t_a_path_longer_than_an_address_is_no_hindrance),
         CASE(t_a_job_that_is_not_there_is_told_from_one_that_is_silent),
+        CASE(t_an_answer_may_come_later),
         CASE(t_places_that_cannot_be_listened_at_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,55 @@ t_C7_files_wait_for_their_manifest(void **state)
     rig_close(&rig);
 }
 
+static bool
+has_kept(struct place *place, uint64_t checkpoint)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "manifest/S-%" PRIu64 "-1", checkpoint);
+    return is_there(place, name);
+}
+
+static void
+keep(struct rig *rig, uint64_t checkpoint)
+{
+    rig->keeps = true;
+    assert_int_equal(rig_checkpoint(rig, checkpoint), 0);
+    rig->keeps = false;
+}
+
+/* A savepoint is made of it: it is not the truth, and stays until it is let go, or until the next
+ * start. */
+static void
+t_one_beside_the_timeline_stays_until_it_is_released(void **state)
+{
+    struct place *place = *state;
+    struct rig rig;
+    open_rig(place, &rig, 1);
+    assert_int_equal(rig_checkpoint(&rig, 1), 0);
+    keep(&rig, 2);
+    keep(&rig, 3);
+    for (uint64_t id = 4; id <= 5; id++) {
+        assert_int_equal(rig_checkpoint(&rig, id), 0);
+        assert_int_equal(rig_tidy(&rig), 0);
+    }
+    assert_false(has_manifest(place, 1, 1) || has_manifest(place, 4, 1));
+    assert_true(has_kept(place, 2) && has_file(place, 2, 0) && has_file(place, 2, 1));
+    weir_store_release(rig.store, 2);
+    assert_int_equal(rig_tidy(&rig), 0);
+    assert_false(has_kept(place, 2) || has_file(place, 2, 0) || has_file(place, 2, 1));
+    assert_true(has_kept(place, 3) && has_file(place, 3, 0));
+    assert_true(has_manifest(place, 5, 1) && has_file(place, 5, 0));
+    keep(&rig, 6);
+    rig_close(&rig);
+    open_rig(place, &rig, 1);
+    assert_int_equal(weir_store_restored(rig.store)->checkpoint, 5);
+    assert_int_equal(weir_store_checkpoint_next(rig.store), 7);
+    assert_int_equal(rig_tidy(&rig), 0);
+    assert_false(has_kept(place, 3) || has_kept(place, 6) || has_file(place, 6, 0));
+    assert_true(has_manifest(place, 5, 1) && has_file(place, 5, 0));
+    rig_close(&rig);
+}
+
 int
 main(void)
 {
@@ -225,6 +274,7 @@ main(void)
         ON_SIM(t_T294_a_user_that_failed_does_not_hold_a_shared_file),
         ON_SIM(t_T295_nothing_goes_when_nobody_knows),
         ON_SIM(t_C7_files_wait_for_their_manifest),
+        ON_HOST(t_one_beside_the_timeline_stays_until_it_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Savepoints: of a job that goes on, a checkpoint beside the timeline, of which another process
+ * makes one; of a job that does not run, in place of its run. */
+#include <string.h>
+
+#include "io/io.h"
+#include "sched/graph_node.h"
+#include "sched/job_checkpoint_priv.h"
+
+/* ---- the storage core ---- */
+
+/* What became of the savepoint that was asked for; id 0: nothing, for a reason. */
+static void
+tell_savepoint(struct weir_job_checkpoint *cp, uint64_t id, enum weir_checkpoint_reason reason)
+{
+    (void)pthread_mutex_lock(&cp->look_mutex);
+    cp->view.savepoint = (struct weir_job_savepoint_view){.ticket = cp->savepoint_ticket,
+        .id = id,
+        .epoch = weir_store_epoch(cp->store),
+        .dir = cp->options.dir,
+        .why = reason == WEIR_CHECKPOINT_SUSPENDED || reason == WEIR_CHECKPOINT_SHUTDOWN
+                   ? "the job comes to its end"
+                   : weir_checkpoint_reason_text(reason)};
+    (void)pthread_mutex_unlock(&cp->look_mutex);
+    cp->kept_id = id != 0 ? id : cp->kept_id;
+    cp->savepoint_ticket = 0;
+    cp->savepoint_asked = false;
+}
+
+/* The tasks' files stay with the manifest that names them; increments go on resting on the last
+ * checkpoint of the timeline. */
+bool
+weir_job_checkpoint_saved(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
+{
+    if (out->reason == WEIR_CHECKPOINT_NOT_RUNNING && !cp->is_suspended) {
+        cp->savepoint_asked = false;
+        return true;
+    }
+    struct cp_flight *flight = out->id != 0 ? weir_job_checkpoint_flight(cp, out->id) : NULL;
+    for (uint32_t s = 0; flight != NULL && s < cp->stage_cnt; s++) {
+        struct cp_slot *slot = weir_job_checkpoint_slot_of(&cp->stage[s], out->id);
+        if (slot != NULL) {
+            weir_job_checkpoint_slot_free(slot);
+        }
+    }
+    if (flight != NULL) {
+        flight->id = 0;
+    }
+    tell_savepoint(cp, out->reason == WEIR_CHECKPOINT_NONE ? out->id : 0, out->reason);
+    return false;
+}
+
+void
+weir_job_checkpoint_save_refuse(struct weir_job_checkpoint *cp)
+{
+    if (cp->savepoint_ticket != 0 && !cp->savepoint_asked) {
+        tell_savepoint(cp, 0, WEIR_CHECKPOINT_SUSPENDED);
+    }
+}
+
+/* ---- from outside ---- */
+
+bool
+weir_job_savepoint(struct weir_job *job, uint64_t ticket)
+{
+    struct weir_job_checkpoint *cp = job->checkpoint;
+    const struct weir_letter letter = {.kind = CP_LETTER_SAVEPOINT, .args = {ticket}};
+    bool is_put = weir_mbox_put(cp->mbox, &letter) == 1;
+    weir_doorbell_ring_shared(cp->doorbell, 0);
+    return is_put;
+}
+
+bool
+weir_job_savepoint_release(struct weir_job *job, uint64_t id)
+{
+    struct weir_job_checkpoint *cp = job->checkpoint;
+    const struct weir_letter letter = {.kind = CP_LETTER_RELEASE, .args = {id}};
+    bool is_put = weir_mbox_put(cp->mbox, &letter) == 1;
+    weir_doorbell_ring_shared(cp->doorbell, 0);
+    return is_put;
+}
+
+int
+weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made)
+{
+    struct weir_job_checkpoint *cp = job->checkpoint;
+    if (cp == NULL) {
+        return weir_err_push(WEIR_ECONFIG,
+            "job %s takes no checkpoints: say where they are by --set checkpoints.dir=DIR",
+            job->env->job_name);
+    }
+    weir_job_pin_keeper(job);
+    int rc = weir_io_start(cp->io);
+    rc = rc != 0 ? rc : weir_job_checkpoint_start_store(cp);
+    rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, root, ret_made);
+    weir_job_checkpoint_end(cp);
+    return rc;
+}
