@@ -10,6 +10,7 @@ import itertools
 import typing
 
 import paired
+import snapshots
 
 # Records of 64 bytes and about 96 of payload each: 1 GiB of records alone. The words are over 1 GiB too.
 EVENTS = 1 << 24
@@ -61,10 +62,12 @@ class Suite:
     """A program that measures by itself; points are (figure, function from its JSON lines to the row)."""
 
     name: str
-    command: str  # {cores}: the list of them; {core}: the last; {hgrm}: where percentiles go
+    # {cores}: the list of them; {core}, {other}: the last, and another; {hgrm}: where percentiles go; {disk}: a folder
+    # for files that are to be durable
+    command: str
     points: tuple
     cores: int = 2
-
+    needs: tuple = ()  # programs beside ours (bench/packages.txt)
 
 
 KERNEL = "{build}/bench/nexmark/bench_kernels"
@@ -209,6 +212,139 @@ def cpu_points():
         yield figure, lambda lines, p=percent: paired.cpu_use(lines, "adaptive-%d" % p, "spin-%d" % p)
 
 
+
+
+SNAPSHOT_SIZES = {1: "1 MiB", 64: "64 MiB", 1024: "1 GiB", 4096: "4 GiB"}
+SNAPSHOT_RATES = {"0": "no updates", "1000000": "1 M updates/s", "full": "full speed"}
+# Rounds and snapshots of a phase: 1,000 in all up to 64 MiB, 30 at 1 GiB, 5 at 4 GiB and a little more.
+SNAPSHOT_COUNTS = {1: (5, 100), 64: (10, 50), 1024: (5, 3), 4096: (3, 1)}
+SNAPSHOT_PEERS = {"page": "pages copied on write", "stop": "stop and copy", "fork": "fork"}
+
+
+def snapshot_command(phases, mib, rate, keys, rounds, rest):
+    words = "%s %s --mib %d --rate %s --rounds %d %s" % (snapshots.BENCH, phases, mib, rate, rounds, rest)
+    return words + (" --zipf" if keys == "zipf" else "") + snapshots.TAIL
+
+
+def snapshot_suite(mib, rate, keys):
+    """Snapshots in full, one after another. The row of the gap holds all else that is known of them."""
+    rounds, count = SNAPSHOT_COUNTS[mib]
+    is_goal = (mib, rate, keys) == (1024, "1000000", "uniform")
+    has_fio = keys == "uniform" and rate != "full" and mib in (64, 1024)
+    phases = "idle,control,line" + (",write" if has_fio else "")
+    command = snapshot_command(phases, mib, rate, keys, rounds, "--snapshots %d --ms 1000" % count)
+    name = "snapshot-%d-%s-%s" % (mib, rate, keys)
+    title = "snapshots of %s, %s" % (SNAPSHOT_SIZES[mib], SNAPSHOT_RATES[rate])
+    title += "" if rate == "0" else ", " + keys
+
+    def figure(what, text, peer, goal, full, unit):
+        return Figure("%s-%s" % (name, what), "%s: %s" % (title, text), command, command, peer, goal, cores=2,
+                      full=full, unit=unit)
+
+    points = [(figure("gap", "gap between polls, p99.99 above the control", "control", 20.0 if is_goal else None,
+                      not is_goal, "us"), lambda lines: snapshots.gap_excess(lines, "line", "control", "gap"))]
+    if rate != "0":
+        points.append((figure("work", "gap of polls with work, p99.99 above the control", "control",
+                              20.0 if is_goal else None, not is_goal, "us"),
+                       lambda lines: snapshots.gap_excess(lines, "line", "control", "work")))
+    if is_goal:
+        points += [
+            (figure("cpu", "CPU of the storage core a GB", "control", 60.0, False, "ms"),
+             lambda lines: snapshots.storage_cpu(lines, "line", "control")),
+            (figure("durable", "until the manifest is durable, p50", "the file", None, False, "ms"),
+             lambda lines: snapshots.durable(lines, "line")),
+            (figure("undo", "old lines that wait, the most", "budget", None, False, "MiB"),
+             lambda lines: snapshots.undo_memory(lines, "line")),
+        ]
+    if has_fio:
+        full = rate != "0" and not is_goal
+        points.append((figure("fio", "bytes a second", "fio", 0.92, full, ""), snapshots.bandwidth))
+    return Suite(name, command, tuple(points), needs=("fio",) if has_fio else ())
+
+
+def loss_suite(mib, rate, keys, intervals, ms, goals):
+    """Checkpoints as a job takes them, on a schedule, beside none."""
+    phases = ",".join(["none"] + ["more@%d" % interval for interval in intervals])
+    command = snapshot_command(phases, mib, rate, keys, 5, "--ms %d" % ms)
+    name = "checkpoints-%d-%s-%s" % (mib, rate, keys)
+    points = []
+    for interval in intervals:
+        ours, goal = "more@%d" % interval, goals.get(interval)
+        every = "%d ms" % interval if interval < 1000 else "%d s" % (interval // 1000)
+        title = "checkpoints of %s each %s, %s, %s" % (SNAPSHOT_SIZES[mib], every, SNAPSHOT_RATES[rate], keys)
+        take = snapshots.slowdown if rate == "full" else snapshots.loss
+        figure = Figure("%s-%d-loss" % (name, interval), title + ": lost", command, command, "none", goal, cores=2,
+                        full=goal is None, unit="%")
+        points.append((figure, lambda lines, o=ours, t=take: t(lines, o)))
+        figure = Figure("%s-%d-bytes" % (name, interval), title + ": bytes written for a byte of written lines", command,
+                        command, "lines", 1.5, cores=2, full=goal is None, unit="bytes")
+        points.append((figure, lambda lines, o=ours: snapshots.amplification(lines, o)))
+    return Suite(name, command, tuple(points))
+
+
+def peer_suite(mib, peers, rest):
+    """The same state and rate, with other ways to keep the memory as it was."""
+    command = snapshot_command("control,line," + ",".join(peers), mib, "1000000", "uniform",
+                               2 if mib == 1024 else 5, "--snapshots %d %s" % (5 if mib == 1024 else 10, rest))
+    points = []
+    for peer in ["line"] + peers:
+        name = SNAPSHOT_PEERS.get(peer, "lines saved")
+        figure = Figure("peer-%d-%s%s" % (mib, peer, "-small" if rest and peer == "line" else ""),
+                        "snapshots of %s, 1 M updates/s, %s%s: gap of polls with work, p99.99 above the control"
+                        % (SNAPSHOT_SIZES[mib], name, ", small pages of the host" if rest else ""),
+                        command, command, "control", None, cores=2, full=True, unit="us")
+        points.append((figure, lambda lines, p=peer: snapshots.gap_excess(lines, p, "control", "work")))
+    return Suite("peer-%d-%s" % (mib, peers[0]), command, tuple(points))
+
+
+RECOVERY = "python3 {root}/bench/recovery.py {build}/apps/weir/weir {build}/bench/snapshot/keyed.so --disk {disk} "
+PEERS = "python3 {root}/bench/snapshot_peers.py {build}/bench/snapshot/bench_snapshot "
+
+
+def recovery_suite(name, keys, kills, interval, title):
+    """A real job, killed and started again."""
+    command = RECOVERY + "--keys %d --kills %d --interval %s --cpus {cores}" % (keys, kills, interval)
+    points = (
+        (Figure("restore-" + name, "restore of %s by a job" % title, command, command, "fio, sequential read", 0.91,
+                cores=2), snapshots.restore),
+        (Figure("kill-" + name, "first output after kill -9, %s, checkpoints each %s, p99" % (title, interval), command,
+                command, "the restore", 2.0, cores=2, unit="s"), snapshots.first_output),
+    )
+    return Suite("recovery-" + name, command, points, needs=("fio",))
+
+
+def other_store_suites():
+    for peer, title, needs in (
+            ("redis", "snapshot of 1 GiB, beside BGSAVE", ("redis-server", "redis-cli")),
+            ("rocksdb", "checkpoint of 1 GiB after 1 M updates, beside RocksDB's", ())):
+        command = PEERS + peer + " --disk {disk} --cores {core},{other} --rocks {build}/bench/snapshot/bench_rocks"
+        figure = Figure("other-" + peer, title, command, command, peer, 1.0, cores=2)
+        yield Suite("other-" + peer, command, ((figure, lambda lines, p=peer: snapshots.other_store(lines, p)),),
+                    needs=needs)
+
+
+def snapshot_suites():
+    yield snapshot_suite(1024, "1000000", "uniform")
+    yield loss_suite(1024, "1000000", "uniform", [1000], 5000, {1000: 2.0})
+    yield loss_suite(64, "1000000", "uniform", [100, 1000], 2000, {100: 5.0})
+    yield snapshot_suite(1024, "0", "uniform")
+    yield snapshot_suite(64, "0", "uniform")
+    yield recovery_suite("64", 2_000_000, 100, "100ms", "64 MiB")
+    yield recovery_suite("1024", 32_000_000, 20, "1s", "1 GiB")
+    yield from other_store_suites()
+    for mib in (64, 1024):
+        yield peer_suite(mib, ["page", "stop"], "")
+        yield peer_suite(mib, ["fork"], "--small-pages")
+    yield loss_suite(1024, "1000000", "zipf", [1000], 5000, {})
+    yield loss_suite(1024, "full", "uniform", [1000], 5000, {})
+    yield loss_suite(64, "full", "uniform", [100, 1000], 2000, {})
+    yield loss_suite(1024, "full", "zipf", [1000], 5000, {})
+    done = {(1024, "1000000", "uniform"), (1024, "0", "uniform"), (64, "0", "uniform")}
+    for mib, rate, keys in itertools.product(SNAPSHOT_SIZES, SNAPSHOT_RATES, ("uniform", "zipf")):
+        if (mib, rate, keys) not in done and (rate != "0" or keys == "uniform"):
+            yield snapshot_suite(mib, rate, keys)
+
+
 # Those whose figures are all `full` run with --full only.
 SUITES = [
     *(state_suite(keys, draw) for keys in (100, 10_000, 1_000_000, 10_000_000) for draw in ("uniform", "zipf")),
@@ -220,4 +356,5 @@ SUITES = [
     latency_suite("latency-100k", "100 k events", 100_000, 60, "p999"),
     latency_suite("latency-100k-adaptive", "100 k events", 100_000, 60, "p999", "adaptive"),
     Suite("cpu", CPU, tuple(cpu_points()), cores=1),
+    *snapshot_suites(),
 ]

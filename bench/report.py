@@ -44,22 +44,24 @@ def speed(ns):
 
 def amount(number, unit):
     digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
-    words = {"us": " µs", "% of a core": " %"}.get(unit, " " + unit)
+    words = {"us": " µs", "% of a core": " %", "%": " %"}.get(unit, " " + unit)
     return "%.*f%s" % (digits, number, words)
 
 
 def cells(figure, row):
     """What a figure says, as texts: ours, peer, result, goal, bar."""
     if figure.unit:
+        ours = row.get("ours_text") or amount(row["ours_value"], figure.unit)
         spread = "" if row["low"] == row["high"] else " (%.2f to %.2f)" % (row["low"], row["high"])
-        peer = "%s: %s" % (row["peer"], amount(row["peer_value"], figure.unit))
+        peer = "%s: %s" % (row["peer"], row.get("peer_text") or amount(row["peer_value"], figure.unit))
         result = "**%s**%s" % (amount(row["value"], figure.unit), spread)
         goal = "" if figure.goal is None else "≤ " + amount(figure.goal, figure.unit)
-        return amount(row["ours_value"], figure.unit), peer, result, goal, "≤ %g" % figure.bar if figure.bar else ""
-    peer = "%s: %s" % (row["peer"], speed(row["peer_ns"]))
+        return ours, peer, result, goal, "≤ %g" % figure.bar if figure.bar else ""
+    ours = row.get("ours_text") or speed(row["ours_ns"])
+    peer = "%s: %s" % (row["peer"], row.get("peer_text") or speed(row["peer_ns"]))
     result = "**%.2f** (%.2f to %.2f)" % (row["ratio"], row["low"], row["high"])
     bar = "≥ %.2f" % figure.bar if figure.bar else ""
-    return speed(row["ours_ns"]), peer, result, "≥ %.2f" % figure.goal, bar
+    return ours, peer, result, "≥ %.2f" % figure.goal, bar
 
 
 def line_of(figure, row):

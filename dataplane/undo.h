@@ -27,7 +27,7 @@
  * Limits:  WEIR_UNDO_CNT_MIN to WEIR_UNDO_CNT_MAX entries of 72 bytes, a power of two.
  * Thread:  one owner core, one storage core; each group of fields says whose it is.
  * Source:  undo logging of database pages, by lines; fork and page copy-on-write are in
- *          bench/bench_snapshot.c.
+ *          bench/snapshot.
  */
 #ifndef WEIR_DATAPLANE_UNDO_H
 #define WEIR_DATAPLANE_UNDO_H
