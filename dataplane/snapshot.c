@@ -343,6 +343,7 @@ send(struct weir_snapshot *snapshot, struct slot *slot)
             "task %" PRIu32 ".%" PRIu32 " has more state than the storage `memory` takes (%" PRIu64
             " bytes of each): use checkpoints.storage=fs",
             snapshot->id.task, snapshot->id.subtask, most);
+        snapshot->fault.too_large = true;
     }
 }
 

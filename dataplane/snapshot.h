@@ -131,6 +131,7 @@ struct weir_snapshot_fault {
     int errnum;
     uint64_t off; /* in the file */
     uint64_t block;
+    bool too_large; /* for config.bytes_max: another one would be, too */
     bool suspect; /* a sync failed: the volume may lose what it said it has */
     char text[WEIR_SNAPSHOT_FAULT_BYTES];
 };

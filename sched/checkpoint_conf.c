@@ -20,18 +20,13 @@ limit_of(const struct weir_conf *conf, enum weir_conf_key key)
     return number != WEIR_CONF_WORD ? (uint64_t)number : UINT64_MAX;
 }
 
-static bool
-has_dir(const struct weir_conf *conf)
-{
-    return weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] != '\0';
-}
-
 void
 weir_checkpoint_conf_coordinator(
     const struct weir_conf *conf, struct weir_coordinator_conf *ret_conf)
 {
     WEIR_STATIC_ASSERT(WEIR_CHECKPOINT_TOLERABLE_UNLIMITED == UINT64_MAX, "see limit_of");
-    ret_conf->interval_ns = has_dir(conf) ? number_or(conf, WEIR_CONF_CHECKPOINTS_INTERVAL, 0) : 0;
+    ret_conf->interval_ns =
+        weir_conf_has_checkpoints(conf) ? number_or(conf, WEIR_CONF_CHECKPOINTS_INTERVAL, 0) : 0;
     ret_conf->pause_ns = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MIN_PAUSE);
     ret_conf->timeout_ns = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_TIMEOUT);
     ret_conf->tolerable = limit_of(conf, WEIR_CONF_CHECKPOINTS_TOLERABLE_FAILURES);
@@ -47,9 +42,9 @@ weir_checkpoint_conf_restart(const struct weir_conf *conf, struct weir_restart_c
     /* Of the words of restart.strategy `auto` is the first; the others are the enum's, in order. */
     int64_t word = weir_conf_i64(conf, WEIR_CONF_RESTART_STRATEGY);
     struct weir_restart_conf taken = {
-        .strategy = word > 0        ? (enum weir_restart_strategy)(word - 1)
-                    : has_dir(conf) ? WEIR_RESTART_EXPONENTIAL_DELAY
-                                    : WEIR_RESTART_NONE,
+        .strategy = word > 0                          ? (enum weir_restart_strategy)(word - 1)
+                    : weir_conf_has_checkpoints(conf) ? WEIR_RESTART_EXPONENTIAL_DELAY
+                                                      : WEIR_RESTART_NONE,
         .fixed = {.attempts = limit_of(conf, WEIR_CONF_RESTART_FIXED_ATTEMPTS),
             .delay_ns = weir_conf_i64(conf, WEIR_CONF_RESTART_FIXED_DELAY)},
         .rate = {.failures = (uint32_t)weir_conf_i64(conf, WEIR_CONF_RESTART_RATE_FAILURES),

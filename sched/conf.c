@@ -416,9 +416,14 @@ weir_conf_check(const struct weir_conf *conf)
                 weir_conf_value(conf, WEIR_CONF_MAX_PARALLELISM)->origin);
         }
     }
+    const struct weir_conf_value *dir = weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_DIR);
+    const struct weir_conf_value *storage = weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_STORAGE);
+    if (storage->number != 0 && dir->text[0] != '\0') {
+        return weir_err_push(WEIR_ECONFIG, "%s is %s (%s), and %s is %s (%s): only one is wanted",
+            storage->path, storage->text, storage->origin, dir->path, dir->text, dir->origin);
+    }
     const struct weir_conf_value *interval = weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_INTERVAL);
-    if (interval->number != WEIR_CONF_WORD &&
-        weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] == '\0') {
+    if (interval->number != WEIR_CONF_WORD && !weir_conf_has_checkpoints(conf)) {
         return weir_err_push(WEIR_ECONFIG, "%s is %s (%s), and checkpoints.dir is not set",
             interval->path, interval->text, interval->origin);
     }
@@ -430,6 +435,13 @@ weir_conf_check(const struct weir_conf *conf)
             backend->text, backend->origin);
     }
     return 0;
+}
+
+bool
+weir_conf_has_checkpoints(const struct weir_conf *conf)
+{
+    return weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_STORAGE) != 0 ||
+           weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] != '\0';
 }
 
 const struct weir_conf_value *

@@ -98,6 +98,8 @@ enum weir_conf_syntax {
         "directory under which checkpoints of the job are kept; not set: there are none")          \
     X(CHECKPOINTS_SAVEPOINT_DIR, "checkpoints.savepoint_dir", STRING, ANY, PLAIN, "", 1, 4095, "", \
         "", "where `weir savepoint JOB` puts its savepoints when it is given no directory")        \
+    X(CHECKPOINTS_STORAGE, "checkpoints.storage", CHOICE, ANY, PLAIN, "", 0, 0, "fs", "fs memory", \
+        "fs: checkpoints.dir; memory: of this host, 5 MiB of a task, until the run ends")          \
     X(CHECKPOINTS_INTERVAL, "checkpoints.interval", DURATION, ANY, PLAIN, "", WEIR_MS,             \
         WEIR_CONF_DAY_NS, "none", "none",                                                          \
         "time from the start of one checkpoint to that of the next; none: only when asked for")    \
@@ -258,6 +260,8 @@ WEIR_API int64_t weir_conf_i64(const struct weir_conf *conf, enum weir_conf_key 
 /* weir_conf_real - the same of a row of type REAL. */
 WEIR_API double weir_conf_real(const struct weir_conf *conf, enum weir_conf_key key);
 WEIR_API const char *weir_conf_text(const struct weir_conf *conf, enum weir_conf_key key);
+/* weir_conf_has_checkpoints - whether there is a place for them. */
+WEIR_API bool weir_conf_has_checkpoints(const struct weir_conf *conf);
 WEIR_API const struct weir_conf_value *
 weir_conf_value(const struct weir_conf *conf, enum weir_conf_key key);
 /* weir_conf_vertex - a '*' key for one vertex, NULL where not set. */

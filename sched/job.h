@@ -34,6 +34,7 @@ enum weir_job_poller {
 /* Checkpoints of a job; those of its configuration that have no unit of their own. */
 struct weir_job_checkpoint_options {
     const char *dir; /* NULL: none are taken; borrowed until the job is deleted */
+    uint64_t task_bytes_max; /* in dir, which lies in memory then; 0: no limit, and a disk */
     bool is_tracked; /* at least once: barriers hold nothing back */
     bool is_sink_early; /* sinks show rows at once, and again after a restart */
     uint32_t retained;

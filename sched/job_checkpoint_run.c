@@ -27,6 +27,7 @@ weir_job_checkpoint_start_store(struct weir_job_checkpoint *cp)
         .job = cp->job->env->job_name,
         .how = cp->job->options.restore,
         .retained_cnt = cp->options.retained,
+        .in_memory = cp->options.task_bytes_max != 0,
         .strict = cp->job->options.strict};
     int rc = weir_job_restore_start(cp->io, &cp->restore_conf, &cp->restore);
     if (rc != 0) {

@@ -287,6 +287,7 @@ weir_job_checkpoint_slots_open(struct cp_stage *stage)
                        : bytes > 0                  ? 256 * WEIR_KIB
                                                     : 64 * WEIR_KIB,
         .poll_bytes_max = POLL_BYTES,
+        .bytes_max = cp->options.task_bytes_max,
         .direct = weir_store_is_direct(cp->store),
         .unregistered = stage->arena == NULL || stage->idx >= REGISTERED_STAGE_CNT_MAX};
     int rc = 0;
@@ -612,6 +613,9 @@ written(struct cp_stage *stage, struct cp_slot *slot, int rc)
         weir_capture_cancel(&stage->capture);
     }
     slot->state = SLOT_TIDYING;
+    if (fault->too_large) { /* state seldom shrinks: no checkpoint would ever be complete again */
+        weir_job_checkpoint_fail(stage->checkpoint, WEIR_ECONFIG, fault->text);
+    }
     decline(stage, slot->id,
         rc == WEIR_EBUDGET || rc == WEIR_ECANCELED ? WEIR_CHECKPOINT_ASYNC : WEIR_CHECKPOINT_IO);
 }

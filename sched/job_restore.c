@@ -159,6 +159,7 @@ start_store(struct weir_job_restore *restore, const struct named *named, bool is
         .job = conf->job,
         .retained_cnt = conf->retained_cnt,
         .sinks_committed_max = WEIR_STORE_COMMITTED_UNKNOWN,
+        .in_memory = conf->in_memory,
         .strict = conf->strict};
     if (entry != NULL && is_foreign) {
         config.checkpoint_floor = entry->checkpoint;

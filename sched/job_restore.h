@@ -23,6 +23,7 @@ struct weir_job_restore_conf {
     const char *job; /* its name */
     struct weir_job_restore_options how;
     uint32_t retained_cnt;
+    bool in_memory; /* dir, as was asked for */
     bool strict;
 };
 

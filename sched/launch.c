@@ -14,6 +14,8 @@
 
 #define VERTEX_CNT_MAX WEIR_GRAPH_NODE_CNT_MAX
 #define CUT_CNT_MAX WEIR_GRAPH_NODE_CNT_MAX
+/* Of one task's file under checkpoints.storage=memory: Flink's limit. */
+#define MEMORY_BYTES_MAX (5 * WEIR_MIB)
 
 struct weir_launch {
     const struct weir_conf *conf;
@@ -33,6 +35,7 @@ struct weir_launch {
     uint32_t cut_cnt;
     struct weir_job_restore_options restore;
     enum weir_launch_use use;
+    const char *memory_dir; /* of checkpoints.storage=memory */
     char note[256]; /* what the plan could not have, "": nothing */
 };
 
@@ -377,11 +380,13 @@ weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use)
 
 /* In the order of the words of the rows. */
 static void
-take_checkpoints(const struct weir_conf *conf, struct weir_job_checkpoint_options *ret_options)
+take_checkpoints(const struct weir_launch *launch, struct weir_job_checkpoint_options *ret_options)
 {
+    const struct weir_conf *conf = launch->conf;
     const char *dir = weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR);
     memset(ret_options, 0, sizeof *ret_options);
-    ret_options->dir = dir[0] != '\0' ? dir : NULL;
+    ret_options->dir = dir[0] != '\0' ? dir : launch->memory_dir;
+    ret_options->task_bytes_max = launch->memory_dir != NULL ? MEMORY_BYTES_MAX : 0;
     ret_options->is_tracked = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MODE) == 1;
     ret_options->is_sink_early = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_SINK) == 1;
     ret_options->retained = (uint32_t)weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_RETAINED);
@@ -422,8 +427,14 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1 && !only_saves,
     };
     options.state_dir = state_dir(conf);
-    take_checkpoints(conf, &options.checkpoints);
+    take_checkpoints(launch, &options.checkpoints);
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
+}
+
+void
+weir_launch_memory(struct weir_launch *launch, const char *dir)
+{
+    launch->memory_dir = dir;
 }
 
 void

@@ -55,6 +55,10 @@ WEIR_API WEIR_MUST_USE int weir_launch_job(struct weir_launch *launch, struct we
 WEIR_API void
 weir_launch_restore(struct weir_launch *launch, const struct weir_job_restore_options *options);
 
+/* weir_launch_memory - where checkpoints are under checkpoints.storage=memory, before
+ * weir_launch_job; borrowed until the job is deleted. */
+WEIR_API void weir_launch_memory(struct weir_launch *launch, const char *dir);
+
 /* weir_launch_name - the job's name: of job.name, else of the job. */
 WEIR_API const char *weir_launch_name(const struct weir_launch *launch);
 /* weir_launch_savepoint_dir - checkpoints.savepoint_dir; "": it is not set. */

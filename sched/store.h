@@ -71,7 +71,8 @@ struct weir_store_config {
     uint64_t manifest_bytes_max; /* 0: 1 MiB */
     int64_t lock_wait_ns; /* 0: the default */
     uint64_t sinks_committed_max; /* the highest id any sink has committed, or ..._UNKNOWN */
-    bool strict; /* a volatile directory is an error */
+    bool in_memory; /* a volatile directory is what was asked for */
+    bool strict; /* a volatile directory is an error else */
     bool start_empty; /* restore nothing, whatever is there */
     /* Restore this one, whatever else is there; checkpoint 0: what the timeline says. */
     uint64_t wanted_checkpoint;

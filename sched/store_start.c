@@ -310,13 +310,14 @@ root_is_known(struct weir_relay *relay)
         fail_op(store, "look at", "");
         return;
     }
-    if (store->stat.is_volatile && store->config.strict) {
+    bool is_less = store->stat.is_volatile && !store->config.in_memory;
+    if (is_less && store->config.strict) {
         weir_relay_end(relay,
             weir_store_blame(store, WEIR_ESTRICT,
                 "%s lies in memory: checkpoints there end with the host's power", store->root));
         return;
     }
-    if (store->stat.is_volatile) {
+    if (is_less) {
         (void)snprintf(store->warning, sizeof store->warning,
             "%.400s lies in memory: checkpoints there end with the host's power", store->root);
     }

@@ -33,7 +33,7 @@ DATAPLANE_SYSTEM = {
 # The C library and the kernel's own headers: free for all but dataplane.
 SYSTEM = re.compile(
     r"(aio|alloca|arpa/.*|assert|cpuid|ctype|dirent|dlfcn|elf|endian|errno|execinfo|fcntl|float|"
-    r"fnmatch|getopt|glob|grp|ifaddrs|immintrin|inttypes|libgen|limits|link|linux/.*|locale|malloc|"
+    r"fnmatch|ftw|getopt|glob|grp|ifaddrs|immintrin|inttypes|libgen|limits|link|linux/.*|locale|malloc|"
     r"math|net/.*|netdb|netinet/.*|paths|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|"
     r"stdalign|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|strings|sys/.*|syslog|termios|time|"
     r"ucontext|unistd|x86intrin)\.h"

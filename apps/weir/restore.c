@@ -57,7 +57,6 @@ weir_restore_options(const struct weir_args *args, const struct weir_conf *conf,
     struct weir_job_restore_options *ret_options)
 {
     const char *which = weir_cli_value(args, "restore");
-    bool has_dir = weir_conf_text(conf, WEIR_CONF_CHECKPOINTS_DIR)[0] != '\0';
     bool is_again = supervised != NULL && supervised->restart_cnt > 0;
     which = which != NULL ? which : "none";
     struct weir_job_restore_options options = {
@@ -69,7 +68,7 @@ weir_restore_options(const struct weir_args *args, const struct weir_conf *conf,
         .progress_fn = on_progress,
         .progress_arg = logged_ns,
     };
-    if (options.from != WEIR_JOB_RESTORE_NONE && !has_dir) {
+    if (options.from != WEIR_JOB_RESTORE_NONE && !weir_conf_has_checkpoints(conf)) {
         return weir_err_push(WEIR_ECONFIG,
             "--restore=%s: say where checkpoints are kept, --set checkpoints.dir=DIR", which);
     }

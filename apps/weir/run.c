@@ -8,6 +8,7 @@
 
 #include "apps/weir/configure.h"
 #include "apps/weir/job.h"
+#include "apps/weir/memory_dir.h"
 #include "apps/weir/report.h"
 #include "apps/weir/restore.h"
 #include "apps/weir/saver.h"
@@ -119,6 +120,22 @@ save_job(const struct weir_args *args, const char *name, struct weir_job *job)
     return err;
 }
 
+/* Under checkpoints.storage=memory: its directory, which all engines of a supervisor share. */
+static int
+make_memory_dir(struct weir_job_arg *arg, const struct weir_supervised *supervised)
+{
+    static char path[WEIR_MEMORY_DIR_BYTES]; /* kept for the job */
+    if (weir_conf_i64(arg->conf, WEIR_CONF_CHECKPOINTS_STORAGE) == 0) {
+        return 0;
+    }
+    int err =
+        weir_memory_dir_make(supervised != NULL ? supervised->supervisor_pid : getpid(), path);
+    if (err == 0) {
+        weir_launch_memory(arg->launch, path);
+    }
+    return err;
+}
+
 /* The run itself; supervised: by whom, NULL: nobody. The caller closes arg. */
 static int
 run_engine(const struct weir_args *args, struct weir_job_arg *arg,
@@ -140,6 +157,9 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     }
     if (err == 0) {
         err = weir_restore_options(args, arg->conf, supervised, &logged_ns, &restore);
+    }
+    if (err == 0) {
+        err = make_memory_dir(arg, supervised);
     }
     if (err == 0) {
         /* What has a name is left alone: others may use what it lies in. */
@@ -203,7 +223,12 @@ run_run(const struct weir_args *args)
     int err = is_supervised ? run_supervised(args, &arg, savepoint)
                             : run_engine(args, &arg, NULL, savepoint);
     weir_job_arg_close(&arg);
-    return err == 0 && savepoint[0] != '\0' ? weir_saver_become(savepoint) : err;
+    err = err == 0 && savepoint[0] != '\0' ? weir_saver_become(savepoint) : err;
+    /* What could not be saved is kept until the user's next run. */
+    if (err == 0 || !weir_cli_has(args, "savepoint")) {
+        weir_memory_dir_remove(getpid());
+    }
+    return err;
 }
 
 static const struct weir_flag run_flags[] = {

@@ -6,6 +6,7 @@ What kill -9 at any moment does to answers is scripts/torture's.
 """
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -157,6 +158,39 @@ class Restore(rig.Rig):
         self.assertIn("WEIR-1502", text)
         self.assertIn(f"data/{damaged.name}, block 0, byte 0", text)
 
+    def base_of_the_newest(self):
+        """The first of the files that the newest checkpoint is made of, where that is an older one's; else None."""
+        shown = subprocess.run([str(self.weir_path), "checkpoint", "show", self.dir / self.name], capture_output=True,
+                               text=True, check=True, env=self.env).stdout
+        newest = re.search(r"^checkpoint (\d+) ", shown)[1]
+        first = re.search(r"(?m)^file +(\S+)", shown)[1]
+        return None if first.startswith(f"{newest}-") else first
+
+    def test_an_increment_is_nothing_without_what_it_builds_on(self):
+        self.killed("--restore=latest")
+        while (base := self.base_of_the_newest()) is None:
+            self.killed("--restore=latest")
+        path = self.dir / self.name / "data" / base
+        data = path.read_bytes()
+        broken = bytearray(data)
+        broken[300] ^= 1
+        path.write_bytes(broken)
+        for text in (self.run_it("--restore=latest", code=65), self.verify(code=65)):
+            self.assertIn(f"data/{base}, block 0, byte 0", text)
+        path.unlink()
+        for text in (self.run_it("--restore=latest", code=65), self.verify(code=65)):
+            self.assertIn(f"data/{base}", text)
+        path.write_bytes(data)
+        self.verify()
+        self.run_it("--restore=latest", rate=0)
+        self.check()
+
+    def verify(self, code=0):
+        result = subprocess.run([str(self.weir_path), "checkpoint", "verify", self.dir], capture_output=True, text=True,
+                                check=False, env=self.env)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result.stdout + result.stderr
+
     def test_two_engines_on_one_directory(self):
         process = self.start("--restore=latest")
         self.wait_for(process, lambda: len(self.manifests()) > 0)
@@ -192,6 +226,49 @@ class Restore(rig.Rig):
         self.assertEqual(len(re.findall(r"restored checkpoint \d+", text)), 3, text)
         self.assertLess(json.loads((self.folder / "report.json").read_text())["records_in"], 20000)
         self.check()
+
+    # --- checkpoints in memory ---
+
+    def test_memory_lasts_as_long_as_the_supervisor(self):
+        sets = {"checkpoints.storage": "memory", "checkpoints.interval": "20ms", "restart.fixed_delay.attempts": 5,
+                "restart.strategy": "fixed-delay", "restart.fixed_delay.delay": "1ms"}
+        process = self.start("--supervise", "--report=report.json", sets=sets)
+        own = pathlib.Path(f"/dev/shm/weir-checkpoints-{os.geteuid()}-{process.pid}")
+        for restarts in range(2):
+            self.wait_for(process, lambda: (self.engine_of(process) or (0, -1))[1] == restarts)
+            self.wait_for(process, lambda: self.newest_in(own) > restarts)
+            os.kill(self.engine_of(process)[0], signal.SIGKILL)
+        text = process.stderr.read().decode()
+        self.assertEqual(process.wait(), 0, text)
+        self.assertEqual(len(re.findall(r"restored checkpoint \d+", text)), 2, text)
+        self.assertNotIn("lies in memory", text)
+        self.assertFalse(own.exists())
+        self.check()
+
+    def newest_in(self, folder):
+        return max((int(p.name.split("-")[1]) for p in folder.glob(f"{self.name}/manifest/M-*")), default=0)
+
+    def test_what_a_killed_run_left_in_memory_goes_with_the_next(self):
+        sets = {"checkpoints.storage": "memory", "checkpoints.interval": "20ms"}
+        process = self.start(sets=sets)
+        own = pathlib.Path(f"/dev/shm/weir-checkpoints-{os.geteuid()}-{process.pid}")
+        self.wait_for(process, lambda: self.newest_in(own) > 0)
+        process.kill()
+        process.wait()
+        self.assertTrue(own.exists())
+        self.run_it(rate=0, output="other.csv", sets=sets)
+        self.assertFalse(own.exists())
+        self.check(output="other.csv")
+
+    def test_memory_is_small_and_says_so(self):
+        params = {"query": "q3", "events": "gen:6000000,seed=1", "output": "out.csv"}
+        sets = {"checkpoints.storage": "memory", "checkpoints.interval": "20ms"}
+        text = self.run_job("nexmark", params, sets, ["--name", self.name], code=78).text
+        self.assertIn("has more state than the storage `memory` takes (5242880 bytes of each)", text)
+        self.assertIn("checkpoints.storage=fs", text)
+        self.assertFalse((self.folder / "out.csv").exists())
+        text = self.run_it(sets=self.sets() | sets, code=78)
+        self.assertIn("checkpoints.storage is memory (--set), and checkpoints.dir is", text)
 
     def test_restart_without_a_supervisor_is_told(self):
         sets = {"restart.strategy": "fixed-delay", "parallelism": 1}

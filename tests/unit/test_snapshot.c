@@ -209,6 +209,7 @@ t_more_than_the_limit_is_declined(void **state)
     const char *text = weir_snapshot_fault(files.rig.writer)->text;
     assert_non_null(strstr(text, "12288 bytes"));
     assert_non_null(strstr(text, "checkpoints.storage=fs"));
+    assert_true(weir_snapshot_fault(files.rig.writer)->too_large);
     place->now_ns = weir_max_i64(place->now_ns, files.rig.now_ns);
     assert_true(is_there(place, "5-3-1-2-1.snap"));
     assert_false(is_there(place, "5-3-1-2-2.snap"));
