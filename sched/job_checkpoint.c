@@ -347,6 +347,14 @@ is_awaited(const struct weir_job_checkpoint *cp)
     return false;
 }
 
+/* It is to be asked for: none is under way that it may end with. */
+static bool
+wants_last(const struct weir_job_checkpoint *cp)
+{
+    return !cp->stop_wanted && weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
+           weir_coordinator_queue_cnt(cp->coordinator) == 0 && is_awaited(cp);
+}
+
 static void
 ask(struct weir_job_checkpoint *cp, const struct weir_checkpoint_request *request)
 {
@@ -375,9 +383,7 @@ ask_due(struct weir_job_checkpoint *cp)
         ask(cp, &request);
         return;
     }
-    bool is_idle = weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
-                   weir_coordinator_queue_cnt(cp->coordinator) == 0;
-    if (!cp->stop_wanted && is_idle && is_awaited(cp)) {
+    if (wants_last(cp)) {
         const struct weir_checkpoint_request request = {.stop = WEIR_CHECKPOINT_GO_ON};
         cp->retry_ns = cp->now_ns + RETRY_NS;
         ask(cp, &request);
@@ -509,7 +515,7 @@ int64_t
 weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
 {
     int64_t due_ns = weir_coordinator_due_ns(cp->coordinator);
-    bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || is_awaited(cp) ||
+    bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || wants_last(cp) ||
                                          (cp->savepoint_ticket != 0 && !cp->savepoint_asked));
     due_ns = asks ? weir_min_i64(due_ns, cp->retry_ns) : due_ns;
     due_ns = weir_min_i64(due_ns, weir_job_checkpoint_probe_due_ns(cp));

@@ -22,6 +22,7 @@ struct poller {
     uint32_t open_cnt;
     uint32_t idle_cnt; /* polls since something was done */
     uint32_t stuck_cnt;
+    uint32_t wait_cnt; /* rounds since then in which only the side had a time */
     int64_t now_ns;
 };
 
@@ -77,7 +78,6 @@ pass_time(struct poller *poller)
     struct weir_io *side_io = side != NULL ? side->io : NULL;
     publish(poller);
     poller->idle_cnt = 0;
-    poller->stuck_cnt++;
     int64_t due_ns = weir_min_i64(flight_due_ns(poller->conf->io), flight_due_ns(side_io));
     int64_t side_ns = side != NULL ? side->due_fn(poller->conf->arg) : INT64_MAX;
     if (due_ns != INT64_MAX) {
@@ -85,11 +85,20 @@ pass_time(struct poller *poller)
         poller->now_ns = weir_max_i64(poller->now_ns, due_ns);
     } else if (!wait_for(side_io) && !wait_for(poller->conf->io)) {
         /* A source may wait for a time that it alone knows: jump, further every time. */
-        int64_t to_ns = poller->now_ns + (WAIT_NS << weir_min_u32(poller->stuck_cnt, JUMP_LG2_MAX));
-        poller->now_ns = weir_max_i64(poller->now_ns, weir_min_i64(to_ns, side_ns));
-        return poller->stuck_cnt > WEIR_POLLER_STUCK_ROUND_CNT ? say_stuck(poller) : 0;
+        int64_t to_ns =
+            poller->now_ns + (WAIT_NS << weir_min_u32(poller->stuck_cnt + 1, JUMP_LG2_MAX));
+        bool is_side = side_ns > poller->now_ns && side_ns < to_ns;
+        poller->now_ns =
+            is_side ? side_ns : weir_max_i64(poller->now_ns, weir_min_i64(to_ns, side_ns));
+        poller->wait_cnt += is_side;
+        poller->stuck_cnt += !is_side;
+        return poller->stuck_cnt > WEIR_POLLER_STUCK_ROUND_CNT ||
+                       poller->wait_cnt > WEIR_POLLER_WAIT_ROUND_CNT
+                   ? say_stuck(poller)
+                   : 0;
     }
     poller->stuck_cnt = 0;
+    poller->wait_cnt = 0;
     return 0;
 }
 
@@ -98,6 +107,7 @@ note(struct poller *poller, bool worked)
 {
     poller->idle_cnt = worked ? 0 : poller->idle_cnt + 1;
     poller->stuck_cnt = worked ? 0 : poller->stuck_cnt;
+    poller->wait_cnt = worked ? 0 : poller->wait_cnt;
 }
 
 /* Returns whether the world goes on. */

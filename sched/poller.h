@@ -16,6 +16,9 @@ struct weir_io;
 /* Polls in a row without progress after which a job whose world is simulated too cannot go on:
  * enough for the random order to have asked every task many times. */
 #define WEIR_POLLER_STUCK_ROUND_CNT 64
+/* The same while the side has a time at which it wants to be polled: it may ask for many before
+ * something comes of it, as between two attempts at what has failed. */
+#define WEIR_POLLER_WAIT_ROUND_CNT 65536
 
 /* Something that is no task, and is polled like one: the storage core. */
 struct weir_poller_side {

@@ -434,6 +434,57 @@ t_time_jumps_to_what_a_source_waits_for(void **state)
     weir_task_delete(task);
 }
 
+/* A side that wants to be asked every millisecond, and has nothing to do. */
+struct patient {
+    int64_t now_ns;
+};
+
+static bool
+patient_poll(void *arg, int64_t now_ns)
+{
+    ((struct patient *)arg)->now_ns = now_ns;
+    return false;
+}
+
+static int64_t
+patient_due(void *arg)
+{
+    return ((struct patient *)arg)->now_ns + WEIR_MS;
+}
+
+static bool
+patient_is_over(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+/* Who waits for a time of its own is not stuck, however often others are asked before. */
+static void
+t_a_side_that_waits_does_not_make_a_job_stuck(void **state)
+{
+    (void)state;
+    const int64_t waits_ns[] = {WEIR_SEC_NS, INT64_MAX / 2};
+    const int ends[] = {0, WEIR_EILLEGAL};
+    const struct weir_poller_side side = {
+        .poll_fn = patient_poll, .due_fn = patient_due, .is_over_fn = patient_is_over};
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct count_conf count = {.limit = 64000, .wait_ns = waits_ns[i]};
+        struct patient patient = {0};
+        struct weir_task *task = new_task(&count);
+        const struct weir_poller_conf conf = {.seed = 3,
+            .tasks = &task,
+            .task_cnt = 1,
+            .step_cnt_max = 4,
+            .arg = &patient,
+            .side = &side};
+        weir_err_clear();
+        assert_int_equal(weir_poller_run(&conf), ends[i]);
+        weir_err_clear();
+        weir_task_delete(task);
+    }
+}
+
 static void
 t_a_job_that_cannot_go_on_is_told_from_one_that_waits(void **state)
 {
@@ -462,6 +513,7 @@ main(void)
         cmocka_unit_test(t_a_core_that_cannot_be_pinned_is_refused),
         cmocka_unit_test(t_a_changed_affinity_is_a_departure_said_once),
         cmocka_unit_test(t_time_jumps_to_what_a_source_waits_for),
+        cmocka_unit_test(t_a_side_that_waits_does_not_make_a_job_stuck),
         cmocka_unit_test(t_a_job_that_cannot_go_on_is_told_from_one_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
