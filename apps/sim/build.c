@@ -209,7 +209,22 @@ bucket_end(int64_t at)
 
 struct rings {
     int64_t set_cnt;
+    int64_t rung; /* the last timer of the key */
 };
+
+/* A timer of a key comes once, in its order, and no sooner than its time. */
+static inline int
+check_timer(const struct weir_process *p, int64_t time, int64_t *rung)
+{
+    if (time <= *rung || time > p->watermark) {
+        return weir_err_push(WEIR_EBUG,
+            "invariant T2: a timer of key %lld for %lld ms fires at %lld, behind that for %lld",
+            (long long)weir_process_key(p, 0), (long long)time, (long long)p->watermark,
+            (long long)*rung);
+    }
+    *rung = time;
+    return 0;
+}
 
 /* No row that comes here is late on purpose. */
 static inline int
@@ -242,9 +257,11 @@ WEIR_ON_TIMER(ring, struct rings)
     row->key = weir_process_key(p, 0);
     row->value = time % 1000;
     row->at = time;
-    return state->set_cnt > 0 ? WEIR_DONE
-                              : weir_err_push(WEIR_EBUG, "invariant T2: a timer of a "
-                                                         "key without state");
+    int err = check_timer(p, time, &state->rung);
+    return err != 0             ? err
+           : state->set_cnt > 0 ? WEIR_DONE
+                                : weir_err_push(WEIR_EBUG, "invariant T2: a timer of a "
+                                                           "key without state");
 }
 
 static const struct weir_kind bucket_kinds[] = {
@@ -253,6 +270,7 @@ static const struct weir_kind bucket_kinds[] = {
 
 struct buckets {
     int64_t cnt;
+    int64_t rung;
 };
 
 WEIR_PROCESS_TIMED_KINDS(bucket, cell, struct buckets, cell, bucket_kinds)
@@ -287,7 +305,7 @@ WEIR_ON_TIMER(bucket, struct buckets)
     row->value = *sum;
     row->at = time;
     (void)weir_map_remove(sums, WEIR_BYTES(&time));
-    return WEIR_DONE;
+    return check_timer(p, time, &state->rung);
 }
 
 WEIR_JOIN(pair, cell, cell, cell)

@@ -19,7 +19,6 @@
 #include "base/rng.h"
 #include "dataplane/partitioner.h"
 
-#define SIM_SOURCE_CNT_MAX 3
 #define SIM_NODE_CNT_MAX 48
 #define SIM_STREAM_CNT_MAX 64
 #define SIM_PARALLELISM_MAX 5

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 
+#define SIM_SOURCE_CNT_MAX 3
 #define SIM_SPLIT_CNT_MAX 6
 #define SIM_TEXT_BYTES_MAX 40
 

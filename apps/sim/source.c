@@ -24,6 +24,7 @@ struct source {
     uint32_t split_cnt;
     struct split split[SIM_SPLIT_CNT_MAX];
     int64_t told_ms;
+    uint64_t snapshot_id;
 };
 
 static const struct sim_source_conf *
@@ -156,10 +157,19 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 static int
 source_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
-    const struct source *self = (const struct source *)op->self;
-    (void)id;
+    struct source *self = (struct source *)op->self;
+    struct sim_positions *saved = &conf_of(op)->gate->saved[id % SIM_POSITIONS_CNT];
+    if (id <= self->snapshot_id) {
+        return weir_err_push(
+            WEIR_EBUG, "invariant B1: barrier %" PRIu64 " after %" PRIu64, id, self->snapshot_id);
+    }
+    self->snapshot_id = id;
+    if (saved->checkpoint != id) {
+        *saved = (struct sim_positions){.checkpoint = id};
+    }
     weir_state_list_begin(parts, "splits", SPLITS_VERSION, self->split_cnt);
     for (uint32_t i = 0; i < self->split_cnt; i++) {
+        saved->at[conf_of(op)->source->idx][self->split[i].idx] = self->split[i].at + 1;
         weir_state_item(parts, sizeof self->split[i]);
         weir_parts_put_u64(parts, self->split[i].idx);
         weir_parts_put_u64(parts, self->split[i].at);
@@ -195,6 +205,7 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
         }
         seen |= UINT64_C(1) << split.idx;
         if (is_mine(op, split.idx)) {
+            conf_of(op)->gate->restored.at[conf_of(op)->source->idx][split.idx] = split.at + 1;
             split.at -= conf_of(op)->gate->defect == SIM_DEFECT_POSITION && split.at > 0 ? 1 : 0;
             if (conf_of(op)->gate->defect == SIM_DEFECT_DEATH) {
                 abort();

@@ -18,12 +18,23 @@ enum sim_defect {
     SIM_DEFECT_DEATH, /* a restore ends the process */
 };
 
+/* Where splits stood at a checkpoint, or stand behind a restore: 1 more than the next row; 0: of
+ * this one nothing was said. */
+struct sim_positions {
+    uint64_t checkpoint;
+    uint64_t at[SIM_SOURCE_CNT_MAX][SIM_SPLIT_CNT_MAX];
+};
+/* More checkpoints than are ever between one that is saved and its restore. */
+#define SIM_POSITIONS_CNT 256
+
 /* What whoever runs the job tells its sources while it runs. */
 struct sim_gate {
     bool is_open; /* else the last rows stay where they are */
     bool is_unpaced; /* rows are due at once */
     uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
     uint32_t defect; /* enum sim_defect */
+    struct sim_positions saved[SIM_POSITIONS_CNT]; /* by checkpoint, mod their number */
+    struct sim_positions restored; /* in this start */
 };
 
 struct sim_source_conf {

@@ -148,66 +148,6 @@ trial_fault(struct trial *trial)
     return false;
 }
 
-/* ---- what holds ---- */
-
-static bool
-check_restored(struct trial *trial, const struct weir_job_checkpoint_view *view)
-{
-    if (trial->has_restored) {
-        return true;
-    }
-    trial->has_restored = true;
-    uint64_t id = view->restored.checkpoint;
-    trial->result->restore_cnt += id != 0;
-    if (id < trial->id_max) {
-        trial_fail(trial,
-            "invariant C4: checkpoint %" PRIu64 " is restored, and %" PRIu64 " was complete", id,
-            trial->id_max);
-        return false;
-    }
-    if (view->epoch <= trial->epoch_max) {
-        trial_fail(
-            trial, "invariant C5: epoch %" PRIu64 " after %" PRIu64, view->epoch, trial->epoch_max);
-        return false;
-    }
-    trial->epoch_max = view->epoch;
-    trial_note(trial, "  restored %" PRIu64, id);
-    return true;
-}
-
-bool
-trial_look(struct trial *trial)
-{
-    struct sim_result *result = trial->result;
-    struct weir_job_checkpoint_view view;
-    weir_job_checkpoints(trial->job, &view);
-    if (view.epoch != 0 && !check_restored(trial, &view)) {
-        return false;
-    }
-    if (view.completed_cnt > trial->completed_cnt) {
-        result->checkpoint_cnt += (uint32_t)(view.completed_cnt - trial->completed_cnt);
-        trial->completed_cnt = view.completed_cnt;
-        if (view.last.id <= trial->id_max) {
-            trial_fail(trial, "invariant C1: checkpoint %" PRIu64 " after %" PRIu64, view.last.id,
-                trial->id_max);
-            return false;
-        }
-        trial->id_max = view.last.id;
-    }
-    uint64_t trouble_cnt = weir_sim_trouble_cnt(trial->sim);
-    result->fault_cnt += (uint32_t)(trouble_cnt - trial->seen_trouble_cnt);
-    trial->seen_trouble_cnt = trouble_cnt;
-    if (!trial->is_calm && result->fault_cnt >= trial->fault_cnt_wanted &&
-        result->checkpoint_cnt >= SIM_CHECKPOINT_CNT_MIN &&
-        result->restore_cnt >= SIM_RESTORE_CNT_MIN) {
-        trial->is_calm = true;
-        trial->gate.is_open = true;
-        weir_sim_trouble_clear(trial->sim);
-        trial_note(trial, "  at %.3f ms: calm", (double)trial->now_ns / 1e6);
-    }
-    return true;
-}
-
 /* ---- a trial ---- */
 
 static void
@@ -262,7 +202,7 @@ open_world(struct trial *trial)
     }
     int err = weir_sim_open(&config, &trial->sim);
     /* Directories that the user has made. */
-    err = err != 0 ? err : weir_sim_put(trial->sim, SIM_OUT_DIR "/.made", "", 0);
+    err = err != 0 ? err : weir_sim_put(trial->sim, SIM_OUT_MADE, "", 0);
     return err != 0 ? err : weir_topo_open_synthetic(HOST, &trial->topo);
 }
 
@@ -272,7 +212,7 @@ run_starts(struct trial *trial)
     int step = 1;
     while (step == 1) {
         if (trial->result->start_cnt == START_CNT_MAX) {
-            trial_fail(trial, "it does not converge: %d starts", START_CNT_MAX);
+            trial_fail(trial, "invariant L1: it does not converge: %d starts", START_CNT_MAX);
             return;
         }
         step = trial_start(trial);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trial_look.c: what holds whatever goes wrong, by its name in the list of invariants: C checkpoints,
- * O sources, S sinks, T time. What jobs themselves can see of it is in build.c and source.c. */
+/* trial_look.c: what holds whatever goes wrong, by its name in the list of invariants: C
+ * checkpoints, O sources, S sinks, T time. What jobs themselves can see of it is in build.c and
+ * source.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

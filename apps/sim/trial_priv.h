@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trial_priv.h: a trial under way, shared by trial.c (the world) and start.c (one process in
- * it). */
+/* trial_priv.h: a trial under way, shared by trial.c (the world), trial_start.c (one process in it)
+ * and trial_look.c (what holds). */
 #ifndef WEIR_APPS_SIM_TRIAL_PRIV_H
 #define WEIR_APPS_SIM_TRIAL_PRIV_H
 
@@ -12,6 +12,9 @@ struct weir_sim;
 struct weir_topo;
 
 #define SIM_CHECKPOINT_DIR "/checkpoints"
+/* A file in the directory that the user has made. */
+#define SIM_OUT_MADE SIM_OUT_DIR "/.made"
+#define SIM_OPERATOR_CNT_MAX 128
 
 struct trial {
     const struct sim_trial_conf *conf;
@@ -38,6 +41,8 @@ struct trial {
     bool has_polled; /* something was polled */
     bool has_restored; /* it was looked at what it restored */
     uint64_t completed_cnt; /* checkpoints of it that were counted */
+    uint64_t look_cnt;
+    int64_t watermark[SIM_OPERATOR_CNT_MAX]; /* of its operators, when they were looked at */
     uint64_t trouble_cnt_before;
 };
 
@@ -60,5 +65,8 @@ bool trial_fault(struct trial *trial);
 /* trial_look - count checkpoints and troubles, check what holds between them; open the gate once
  * all was seen. Returns false where an invariant does not hold. */
 bool trial_look(struct trial *trial);
+/* trial_look_at_disk - behind the end of a start; has_ended: of the job itself. Returns the
+ * same. */
+bool trial_look_at_disk(struct trial *trial, bool has_ended);
 
 #endif

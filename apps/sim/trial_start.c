@@ -31,7 +31,7 @@ say_endless(struct trial *trial)
             weir_task_state_name(weir_task_state(task)));
         used += got > 0 ? (size_t)got : 0;
     }
-    trial_fail(trial, "start %" PRIu32 " does not come to its end, at %.3f ms%s",
+    trial_fail(trial, "invariant L1: start %" PRIu32 " does not come to its end, at %.3f ms%s",
         trial->result->start_cnt, (double)trial->now_ns / 1e6, text);
 }
 
@@ -169,6 +169,7 @@ run_job(struct trial *trial, const struct sim_sizes *sizes, struct weir_env *env
     }
     weir_job_delete(trial->job);
     trial->job = NULL;
+    (void)trial_look_at_disk(trial, err == 0 && !trial->is_dead);
     return err;
 }
 
@@ -221,6 +222,11 @@ trial_start(struct trial *trial)
     trial->has_polled = false;
     trial->has_restored = false;
     trial->completed_cnt = 0;
+    trial->look_cnt = 0;
+    memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
+    for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
+        trial->watermark[i] = WEIR_TIME_MIN;
+    }
     trial->life = weir_sim_life(trial->sim);
     trial->trouble_cnt_before = weir_sim_trouble_cnt(trial->sim);
     weir_rng_init(&rng, trial->draw.seed + (trial->draw.rescales ? trial->result->start_cnt : 1));
