@@ -13,6 +13,7 @@ weir_task_file_init(struct weir_task_file *file, char *parts, uint64_t parts_byt
     file->head.version = WEIR_TASK_FILE_VERSION;
     file->head.parts_bytes = parts_bytes;
     file->parts = parts;
+    file->dirty_bytes = parts_bytes;
     uint64_t end = weir_align_up(parts_bytes, sizeof(uint64_t));
     memset(parts + parts_bytes, 0, end - parts_bytes);
 }
@@ -68,7 +69,12 @@ weir_task_file_fill(void *arg, void *buf, uint64_t bytes)
     if (bytes < WEIR_CAPTURE_RECORD_BYTES_MAX) {
         return WEIR_SNAPSHOT_FULL;
     }
+    uint64_t heads = file->capture->page_cnt;
     int64_t got = weir_capture_fill(file->capture, buf, bytes);
+    heads = file->capture->page_cnt - heads;
+    if (got > 0) {
+        file->dirty_bytes += (uint64_t)got - heads * sizeof(struct weir_capture_record);
+    }
     return got == WEIR_AGAIN ? WEIR_SNAPSHOT_BUSY : got == WEIR_DONE ? 0 : got;
 }
 

@@ -56,6 +56,8 @@ struct weir_task_file {
     const char *parts; /* borrowed; readable up to a multiple of 8 */
     struct weir_capture *capture; /* its snapshot has begun; NULL: no pages */
     uint64_t at; /* of head and parts */
+    /* What had to be written so far: parts, and lines of pages without what stands around them. */
+    uint64_t dirty_bytes;
 };
 
 /* weir_task_file_init - a file of parts alone; parts_bytes of them, with room up to a multiple of

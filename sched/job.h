@@ -160,6 +160,10 @@ WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
  * at a sink, over all sinks; empty where nothing had an intended time. After the run. */
 WEIR_API void weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist);
 /* One complete checkpoint. */
+/* Names that figures of a checkpoint have among the counters of its manifest. */
+#define WEIR_JOB_WRITTEN_COUNTER "written_bytes"
+#define WEIR_JOB_DIRTY_COUNTER "dirty_bytes"
+
 struct weir_job_checkpoint_record {
     uint64_t id;
     int64_t utc_ns; /* when it was triggered */
@@ -169,6 +173,7 @@ struct weir_job_checkpoint_record {
     int64_t start_delay_ns; /* the longest, until a first barrier */
     uint64_t align_bytes; /* taken in by tasks between the two */
     uint64_t bytes; /* written */
+    uint64_t dirty_bytes; /* of them: what had changed, or of a full one all that was there */
     uint64_t state_bytes; /* of all files that it consists of */
 };
 

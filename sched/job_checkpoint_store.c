@@ -13,6 +13,7 @@
 #include "sched/job_checkpoint_priv.h"
 
 #define COUNTER_NAME_BYTES 192
+#define FIGURE_CNT 2
 
 /* A manifest, and the memory of its lists. */
 struct lists {
@@ -67,7 +68,7 @@ lists_new(const struct weir_job_checkpoint *cp, struct lists *lists)
     lists->operator= calloc(job->env->node_cnt + 1, sizeof *lists->operator);
     lists->source = calloc(nodes + 1, sizeof *lists->source);
     lists->transaction = calloc(nodes + 1, sizeof *lists->transaction);
-    lists->counter = calloc(nodes + 1, sizeof *lists->counter);
+    lists->counter = calloc(nodes + FIGURE_CNT, sizeof *lists->counter);
     lists->counter_name = calloc(nodes + 1, sizeof *lists->counter_name);
     lists->state_id = calloc(states + 1, sizeof *lists->state_id);
     if (lists->file == NULL || lists->operator== NULL || lists->source == NULL ||
@@ -157,6 +158,18 @@ list_finished(const struct weir_job_checkpoint *cp, uint32_t s, struct lists *li
     }
 }
 
+/* Of this checkpoint alone: files of those before it are not in them. */
+static void
+list_figures(const struct cp_flight *flight, struct lists *lists)
+{
+    const struct weir_manifest_counter figures[FIGURE_CNT] = {
+        {WEIR_JOB_WRITTEN_COUNTER, flight->record.bytes},
+        {WEIR_JOB_DIRTY_COUNTER, flight->record.dirty_bytes}};
+    for (uint32_t i = 0; i < FIGURE_CNT; i++) {
+        lists->counter[lists->manifest.counter_cnt++] = figures[i];
+    }
+}
+
 static void
 list_file(struct lists *lists, const struct weir_snapshot_ack *ack)
 {
@@ -195,6 +208,7 @@ commit(struct weir_job_checkpoint *cp, struct cp_flight *flight)
     }
     list_operators(cp, &lists);
     list_stages(cp, flight, &lists);
+    list_figures(flight, &lists);
     manifest->kind = WEIR_MANIFEST_KIND_CHECKPOINT;
     manifest->checkpoint = flight->id;
     manifest->started_ns = flight->record.utc_ns;

@@ -589,6 +589,7 @@ acknowledge(struct cp_stage *stage, struct cp_slot *slot)
         int64_t stall_ns = slot->stall_ns + weir_load_rlx(&stage->held_ns);
         flight->record.stall_ns = weir_max_i64(flight->record.stall_ns, stall_ns);
         flight->record.bytes += weir_snapshot_ack(slot->writer)->file_bytes;
+        flight->record.dirty_bytes += slot->file.dirty_bytes;
     }
     slot->is_acked = true;
     enum weir_coordinator_verdict verdict = weir_coordinator_ack(cp->coordinator, &ack, cp->now_ns);

@@ -8,6 +8,7 @@
 
 #include "apps/weir/verbs.h"
 #include "base/err.h"
+#include "sched/job.h"
 #include "sched/store_look.h"
 
 static uint64_t
@@ -18,6 +19,31 @@ file_bytes(const struct weir_manifest *manifest)
         bytes += manifest->files[i].file_bytes;
     }
     return bytes;
+}
+
+/* A counter of the manifest; 0 where it has none of this name. */
+static uint64_t
+counter_of(const struct weir_manifest *manifest, const char *name)
+{
+    for (uint32_t i = 0; i < manifest->counter_cnt; i++) {
+        if (strcmp(manifest->counters[i].name, name) == 0) {
+            return manifest->counters[i].value;
+        }
+    }
+    return 0;
+}
+
+/* Bytes that were written for each one that had changed; "-" where that is not known. */
+static const char *
+per_dirty_text(const struct weir_manifest *manifest, char buf[32])
+{
+    uint64_t written = counter_of(manifest, WEIR_JOB_WRITTEN_COUNTER);
+    uint64_t dirty = counter_of(manifest, WEIR_JOB_DIRTY_COUNTER);
+    (void)snprintf(buf, 32, "-");
+    if (dirty > 0) {
+        (void)snprintf(buf, 32, "%.2f", (double)written / (double)dirty);
+    }
+    return buf;
 }
 
 static const char *
@@ -59,6 +85,13 @@ entry_json(const struct weir_look_checkpoint *entry)
         (json_int_t)manifest->file_cnt, "bytes", (json_int_t)file_bytes(manifest), "manifest_bytes",
         (json_int_t)entry->manifest_bytes, "parent", (json_int_t)manifest->parent_checkpoint);
     json_object_update_missing(doc, more);
+    static const char *const figures[] = {WEIR_JOB_WRITTEN_COUNTER, WEIR_JOB_DIRTY_COUNTER};
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(figures); i++) {
+        uint64_t value = counter_of(manifest, figures[i]);
+        if (value > 0) {
+            json_object_set_new(doc, figures[i], json_integer((json_int_t)value));
+        }
+    }
     json_decref(more);
     return doc;
 }
@@ -68,12 +101,13 @@ entry_print(const struct weir_look_checkpoint *entry)
 {
     const struct weir_manifest *manifest = &entry->manifest;
     char taken[32];
+    char per_dirty[32];
     (void)printf("%-16s %8" PRIu64 " %6" PRIu64 " %-20s %9.1f %9.3f %6" PRIu32 " %12" PRIu64
-                 "  %s%s%s\n",
+                 " %9s  %s%s%s\n",
         entry->job, entry->checkpoint, entry->epoch, time_text(manifest->started_ns, taken),
         (double)manifest->duration_ns / (double)WEIR_MS,
         (double)manifest->stall_ns / (double)WEIR_MS, manifest->file_cnt, file_bytes(manifest),
-        entry->is_current ? "current" : "",
+        per_dirty_text(manifest, per_dirty), entry->is_current ? "current" : "",
         entry->err != 0 ? (entry->is_current ? ", damaged: " : "damaged: ") : "",
         entry->err != 0 ? entry->wrong : "");
 }
@@ -97,8 +131,8 @@ list_run(const struct weir_args *args)
     json_t *list = json_array();
     bool as_json = weir_cli_has(args, "json");
     if (!as_json) {
-        (void)printf("%-16s %8s %6s %-20s %9s %9s %6s %12s\n", "job", "id", "epoch", "taken",
-            "took ms", "stall ms", "files", "bytes");
+        (void)printf("%-16s %8s %6s %-20s %9s %9s %6s %12s %9s\n", "job", "id", "epoch", "taken",
+            "took ms", "stall ms", "files", "bytes", "per dirty");
     }
     for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
         const struct weir_look_checkpoint *entry = weir_look_at(look, i);
@@ -204,6 +238,13 @@ show_print(const struct weir_look_checkpoint *entry)
         manifest->parent_epoch);
     (void)printf("bytes    %" PRIu64 " in %" PRIu32 " files, and %" PRIu64 " of manifest\n",
         file_bytes(manifest), manifest->file_cnt, entry->manifest_bytes);
+    uint64_t dirty = counter_of(manifest, WEIR_JOB_DIRTY_COUNTER);
+    if (dirty > 0) {
+        char per_dirty[32];
+        (void)printf("written  %" PRIu64 " bytes for %" PRIu64 " that had changed: %s for each\n",
+            counter_of(manifest, WEIR_JOB_WRITTEN_COUNTER), dirty,
+            per_dirty_text(manifest, per_dirty));
+    }
     for (uint32_t i = 0; i < manifest->file_cnt; i++) {
         const struct weir_snapshot_ack *file = &manifest->files[i];
         (void)printf("file     %s  task %" PRIu32 ".%" PRIu32 "  %" PRIu64 " bytes, %" PRIu64
@@ -310,7 +351,8 @@ static const struct weir_flag checkpoint_flags[] = {
 const struct weir_verb weir_verb_checkpoint_list = {
     .name = "checkpoint list",
     .args = "DIR",
-    .text = "list the checkpoints in a directory: id, epoch, time, duration, stall, size",
+    .text = "list the checkpoints in a directory: id, epoch, time, duration, stall, size, bytes "
+            "per dirty byte",
     .examples = "weir checkpoint list ckpt           # of all jobs in it\n"
                 "weir checkpoint list ckpt/nexmark   # of one\n",
     .notes =

@@ -158,10 +158,13 @@ class Restore(rig.Rig):
         self.assertIn("WEIR-1502", text)
         self.assertIn(f"data/{damaged.name}, block 0, byte 0", text)
 
+    def shown(self, *flags):
+        return subprocess.run([str(self.weir_path), "checkpoint", "show", self.dir / self.name, *flags], text=True,
+                              capture_output=True, check=True, env=self.env).stdout
+
     def base_of_the_newest(self):
         """The first of the files that the newest checkpoint is made of, where that is an older one's; else None."""
-        shown = subprocess.run([str(self.weir_path), "checkpoint", "show", self.dir / self.name], capture_output=True,
-                               text=True, check=True, env=self.env).stdout
+        shown = self.shown()
         newest = re.search(r"^checkpoint (\d+) ", shown)[1]
         first = re.search(r"(?m)^file +(\S+)", shown)[1]
         return None if first.startswith(f"{newest}-") else first
@@ -171,6 +174,13 @@ class Restore(rig.Rig):
         while (base := self.base_of_the_newest()) is None:
             self.killed("--restore=latest")
         path = self.dir / self.name / "data" / base
+        shown = json.loads(self.shown("--json"))
+        own = list(path.parent.glob(f"{shown['checkpoint']}-*"))
+        self.assertEqual(shown["written_bytes"], sum(p.stat().st_size for p in own))
+        self.assertLess(shown["written_bytes"], shown["bytes"])
+        self.assertTrue(0 < shown["dirty_bytes"] < shown["written_bytes"], shown)
+        ratio = f"{shown['written_bytes'] / shown['dirty_bytes']:.2f}"
+        self.assertIn(f" that had changed: {ratio} for each\n", self.shown())
         data = path.read_bytes()
         broken = bytearray(data)
         broken[300] ^= 1
