@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/layout.h"
+#include "base/mutant.h"
 #include "dataplane/types.h"
 #include "dataplane/undo.h"
 
@@ -140,9 +141,10 @@ weir_arena_page_take(struct weir_arena *arena, uint32_t *ret_page)
         /* It was free at the barrier, of which its header is all that counts; or, where that was
          * saved since, perhaps in use. */
         bool is_open = (arena->saved[page] & 1) == 0;
+        is_open |= WEIR_MUTANT(PAGE_REUSED_UNSAVED);
         undo_lines(arena, page, is_open ? UINT64_C(1) : ~arena->saved[page]);
     }
-    arena->saved[page] = ~UINT64_C(0);
+    arena->saved[page] |= WEIR_MUTANT(PAGE_TAKEN_CLEAN) ? 0 : ~UINT64_C(0);
     *ret_page = page;
     return 0;
 }

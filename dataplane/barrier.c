@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 /* A checkpoint that not all open channels have delivered yet. */
 struct pending {
@@ -202,7 +203,7 @@ weir_barrier_come(struct weir_barrier *barrier, uint32_t channel, const struct w
     note(pending, channel);
     if (pending->missing_cnt == 0) {
         complete(barrier, when);
-    } else if (barrier->conf.mode == WEIR_BARRIER_ALIGNED) {
+    } else if (barrier->conf.mode == WEIR_BARRIER_ALIGNED && !WEIR_MUTANT(BARRIER_OVERTAKES)) {
         result->block = channel;
     }
     return result;

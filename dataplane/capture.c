@@ -100,7 +100,7 @@ static uint64_t
 lines_written(const struct weir_capture *capture, uint32_t page)
 {
     uint64_t carried = capture->is_carry_stale ? 0 : capture->carry[page];
-    return capture->mask[page] | carried;
+    return capture->mask[page] | (WEIR_MUTANT(CARRY_LOST) ? 0 : carried);
 }
 
 /* Keep what was written of a page until a snapshot that has it is committed; its mask is clean from
@@ -314,7 +314,7 @@ weir_capture_begin(struct weir_capture *capture, uint64_t id, bool is_full)
     capture->state = WEIR_CAPTURE_LIVE;
     /* What the owner saved for the last snapshot, before it knew of its end. Once seen: all of it
      * was published before `begun`. */
-    while (weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
+    while (!WEIR_MUTANT(UNDO_LEFT_OVER) && weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
         uint64_t left = undo->begin_seq - weir_ring_look_seq(&capture->cons);
         uint32_t cnt = (uint32_t)weir_min_u64(weir_ring_peek(&capture->cons), left);
         weir_ring_advance(&capture->cons, cnt);
@@ -426,7 +426,8 @@ weir_capture_tidy(struct weir_capture *capture)
     uint32_t end_page = weir_min_u32(capture->page_end, capture->tidy + WEIR_CAPTURE_LOOK_CNT);
     for (; capture->tidy < end_page; capture->tidy++) {
         if (!is_captured(capture, capture->tidy)) {
-            lines_keep(capture, capture->tidy, lines_written(capture, capture->tidy));
+            lines_keep(capture, capture->tidy,
+                WEIR_MUTANT(GIVEN_UP_LOST) ? 0 : lines_written(capture, capture->tidy));
         }
     }
     if (capture->tidy < capture->page_end) {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "dataplane/barrier.h"
 
 #define FLYING_MASK (WEIR_CHANNEL_BUF_CNT_MAX - 1)
@@ -26,8 +27,9 @@ weir_channel_reclaim(struct weir_channel_out *out)
         return;
     }
     uint64_t head = weir_ring_head_seq(&out->ring);
-    while (out->flying_head != out->flying_tail &&
-           out->flying[out->flying_head & FLYING_MASK].seq <= head) {
+    while (
+        out->flying_head != out->flying_tail &&
+        out->flying[out->flying_head & FLYING_MASK].seq <= head + WEIR_MUTANT(BUFFER_GIVEN_EARLY)) {
         weir_buf_give(out->pool->arena, out->flying[out->flying_head & FLYING_MASK].buf_idx);
         out->flying_head++;
     }
@@ -194,7 +196,8 @@ weir_channel_flush(struct weir_channel_out *out)
 int
 weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value)
 {
-    if (weir_channel_flush(out) == 0 || weir_ring_room(&out->ring, 1) == 0) {
+    bool overtakes = WEIR_MUTANT(WATERMARK_OVERTAKES) && kind == WEIR_SLOT_WATERMARK;
+    if ((!overtakes && weir_channel_flush(out) == 0) || weir_ring_room(&out->ring, 1) == 0) {
         return 0;
     }
     struct weir_batch batch = descriptor(out, kind);

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "dataplane/snapshot_priv.h"
 
 enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_WAITING, SLOT_FLYING };
@@ -205,12 +206,30 @@ dir_is_synced(struct weir_relay *relay)
     weir_relay_go(relay, footer_is_read);
 }
 
+static void file_is_synced(struct weir_relay *relay);
+
+/* A mutant's: after a sync that failed nobody knows what is on the disk. */
+static void
+sync_again(struct weir_relay *relay)
+{
+    weir_io_op_sync(&relay->op, snapshot_of(relay)->file, 0);
+    weir_relay_go(relay, file_is_synced);
+}
+
 static void
 file_is_synced(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
+    if (WEIR_MUTANT(SNAPSHOT_SYNCED_AGAIN) && relay->op.result < 0) {
+        weir_relay_jump(relay, sync_again);
+        return;
+    }
     snapshot->fault.suspect = relay->op.result < 0;
     if (has_failed(relay, "sync")) {
+        return;
+    }
+    if (WEIR_MUTANT(SNAPSHOT_DIR_UNSYNCED)) {
+        weir_relay_jump(relay, dir_is_synced);
         return;
     }
     weir_io_op_sync(&relay->op, snapshot->dir, 0);
@@ -223,6 +242,10 @@ sync_file(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
     if (has_failed(relay, "cut")) {
+        return;
+    }
+    if (WEIR_MUTANT(SNAPSHOT_UNSYNCED)) {
+        weir_relay_jump(relay, file_is_synced);
         return;
     }
     weir_io_op_sync(&relay->op, snapshot->file, 0);
@@ -498,13 +521,13 @@ land(struct weir_snapshot *snapshot, struct slot *slot)
     int64_t res = slot->op.result;
     slot->state = SLOT_FREE;
     if (res < 0) {
-        if (!snapshot->aborted) {
+        if (!snapshot->aborted && !(WEIR_MUTANT(SNAPSHOT_FULL_DISK) && slot->op.errnum == ENOSPC)) {
             blame_op(snapshot, &slot->op, "write", slot->off + slot->moved);
         }
         return;
     }
     slot->moved += (uint32_t)res;
-    if (slot->moved == slot->bytes) {
+    if (slot->moved == slot->bytes || WEIR_MUTANT(SNAPSHOT_SHORT_WRITE)) {
         return;
     }
     if (res == 0 || ++slot->short_cnt > WEIR_SNAPSHOT_SHORT_CNT_MAX) {
@@ -653,7 +676,8 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
     snapshot->staging = staging;
     snapshot->file = -1;
     for (uint32_t i = 0; i < checked.depth; i++) {
-        snapshot->slots[i].buf = staging + (uint64_t)i * checked.block_bytes;
+        uint32_t own = WEIR_MUTANT(SNAPSHOT_BUFFER_SHARED) ? 0 : i;
+        snapshot->slots[i].buf = staging + (uint64_t)own * checked.block_bytes;
     }
     err = checked.unregistered ? 0 : weir_io_register(checked.io, staging, bytes);
     if (err != 0) {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/crc.h"
 #include "base/err.h"
+#include "base/mutant.h"
 
 static const char block_magic[8] = "WEIRSNP1";
 static const char footer_magic[8] = "WEIRFOOT";
@@ -84,6 +85,9 @@ weir_snapshot_block_check(const void *block, const struct weir_snapshot_place *p
         (place->stride != 0 && head->stride != place->stride) ||
         head->payload_bytes > head->block_bytes - WEIR_SNAPSHOT_HEAD_BYTES) {
         return "the block's length does not match its place";
+    }
+    if (WEIR_MUTANT(READ_UNCHECKED)) {
+        return NULL;
     }
     uint32_t crc = weir_crc32c(0, (const char *)block + WEIR_SNAPSHOT_HEAD_BYTES,
         place->block_bytes - WEIR_SNAPSHOT_HEAD_BYTES);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "dataplane/aggregate.h"
 
 /* ---- states with names ---- */
@@ -229,7 +230,7 @@ is_own(const struct weir_state_list *list)
     if (list->is_broadcast) {
         return list->at == list->chosen;
     }
-    if (list->is_union) {
+    if (list->is_union && !WEIR_MUTANT(UNION_CUT)) {
         return true;
     }
     if (list->parts_cnt == list->subtask_cnt) {

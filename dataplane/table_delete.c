@@ -3,6 +3,7 @@
  * group with a free slot. */
 #include <string.h>
 
+#include "base/mutant.h"
 #include "dataplane/table.h"
 #include "dataplane/table_priv.h"
 
@@ -103,7 +104,9 @@ delete_key(struct weir_table *t, const struct table_key *key)
     for (;;) {
         uint32_t group = hole >> t->slot_lg2;
         bool was_full = table_group_used(t, bucket, group) == table_lanes(t);
-        weir_arena_touch(t->arena, table_group_at(t, bucket, group), t->group_bytes);
+        if (!WEIR_MUTANT(DELETE_UNTOUCHED)) {
+            weir_arena_touch(t->arena, table_group_at(t, bucket, group), t->group_bytes);
+        }
         uint32_t from = was_full ? displaced(t, bucket, hole) : SLOT_NONE;
         if (from == SLOT_NONE) {
             break;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/task_priv.h"
 
 /* The coordinator has a few checkpoints under way at most, each of a few letters. */
@@ -253,7 +254,7 @@ notify(struct weir_task *task, uint64_t id)
         return 0;
     }
     cut->notified_min = id + 1;
-    if (cut->is_final && id >= cut->final_id) {
+    if (cut->is_final && (id >= cut->final_id || WEIR_MUTANT(FINAL_TOO_SOON))) {
         cut->is_final_complete = true;
     }
     if (cut->is_stopping && id == cut->stop_id) {
@@ -593,7 +594,7 @@ bool
 weir_task_cut_waits(struct weir_task *task)
 {
     struct weir_task_cut *cut = &task->cut;
-    if (!cut->conf.waits_final || !weir_chain_commits(task->chain)) {
+    if (!cut->conf.waits_final || !weir_chain_commits(task->chain) || WEIR_MUTANT(FINAL_SKIPPED)) {
         return false;
     }
     if (cut->is_final_complete) {

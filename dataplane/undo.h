@@ -34,6 +34,7 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
 #include "base/ring.h"
 
 WEIR_C_BEGIN
@@ -45,10 +46,9 @@ WEIR_C_BEGIN
 /* Lines a page; asserted in arena.c. */
 #define WEIR_UNDO_PAGE_LINES 64
 
-/* Faults of the protocol that its model test (tests/race) plants, to see them caught; none where it
- * ships. */
+/* Faults of the protocol that its model test (tests/race) plants, to see them caught. */
 #ifndef WEIR_UNDO_MUTANT
-#define WEIR_UNDO_MUTANT(name) 0
+#define WEIR_UNDO_MUTANT(name) WEIR_MUTANT(UNDO_##name)
 #endif
 
 struct weir_undo_slot {

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mutant.h"
 
 #define NOT_ALIGNED UINT32_MAX
 /* Of a channel in a snapshot. */
@@ -149,7 +150,9 @@ go_idle(struct weir_valve *valve, uint32_t channel_idx)
     struct weir_valve_channel *channel = &valve->channels[channel_idx];
     struct weir_valve_result result = nothing;
     channel->idle = true;
-    unalign(valve, channel_idx);
+    if (!WEIR_MUTANT(IDLE_HOLDS)) {
+        unalign(valve, channel_idx);
+    }
     valve->active_cnt--;
     bool held_output = channel->watermark == valve->output;
     if (valve->active_cnt > 0) {
@@ -222,6 +225,9 @@ restore_channel(struct weir_valve *valve, uint32_t idx, struct weir_part *part)
     if (flags > (SAVED_IDLE | SAVED_ALIGNED) || flags == (SAVED_IDLE | SAVED_ALIGNED)) {
         return weir_err_push(
             WEIR_EDATA, "channel %u of a valve has flags %llu", idx, (unsigned long long)flags);
+    }
+    if (WEIR_MUTANT(IDLE_NOT_RESTORED) && (flags & SAVED_IDLE) != 0) {
+        flags = SAVED_ALIGNED;
     }
     channel->watermark = (int64_t)watermark;
     channel->heap_idx = NOT_ALIGNED;

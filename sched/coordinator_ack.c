@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "sched/coordinator_priv.h"
 
 /* The oldest that is READY, unless another is being stored: manifests appear in the order of
@@ -175,7 +176,9 @@ weir_coordinator_stored(struct weir_coordinator *coordinator, uint64_t id, int64
     coordinator->has_done = true;
     coordinator->done_ns = now_ns;
     if (weir_checkpoint_on_timeline(&slot->request)) {
-        subsume(coordinator, id);
+        if (!WEIR_MUTANT(SUBSUMED_COMPLETES)) {
+            subsume(coordinator, id);
+        }
         (void)weir_coordinator_say(
             coordinator, WEIR_COORDINATOR_NOTIFY, slot, WEIR_CHECKPOINT_NONE);
         weir_coordinator_advance(coordinator, slot, WEIR_COORDINATOR_NOTIFIED);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "dataplane/manifest.h"
 #include "dataplane/state.h"
 #include "sched/graph_node.h"
@@ -184,12 +185,17 @@ list_stages(
         const struct cp_stage *stage = &cp->stage[s];
         const struct cp_slot *slot = weir_job_checkpoint_slot_of(stage, flight->id);
         if (flight->is_finished[s]) {
-            list_finished(cp, s, lists);
+            if (!WEIR_MUTANT(FINISHED_LEFT_OUT)) {
+                list_finished(cp, s, lists);
+            }
             continue;
         }
         WEIR_CHECK(slot != NULL && slot->is_acked, "task %u has acknowledged checkpoint %" PRIu64,
             s, flight->id);
         for (uint32_t i = 0; slot->file.head.base_checkpoint != 0 && i < stage->chain_cnt; i++) {
+            if (WEIR_MUTANT(CHAIN_LINK_MISSED) && i > 0 && i + 1 == stage->chain_cnt) {
+                continue;
+            }
             list_file(lists, &stage->chain[i]);
         }
         list_file(lists, weir_snapshot_ack(slot->writer));

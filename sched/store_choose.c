@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "sched/store_priv.h"
 
 static void
@@ -49,6 +50,11 @@ pass_over(struct weir_store *store, int err)
     store->bad_err = store->bad_err != 0 ? store->bad_err : bad_code(err);
     weir_manifest_fini(&store->restored);
     store->has_restored = false;
+    if (WEIR_MUTANT(DAMAGE_PASSED_OVER) || WEIR_MUTANT(DAMAGE_FORGOTTEN)) {
+        weir_relay_jump(
+            &store->relay, WEIR_MUTANT(DAMAGE_FORGOTTEN) ? weir_store_chosen_step : next_candidate);
+        return;
+    }
     if (store->config.wanted_checkpoint != 0) {
         refuse(store, "the checkpoint that was asked for cannot be used");
         return;
@@ -214,7 +220,8 @@ next_candidate(struct weir_relay *relay)
         const struct store_name *name = &store->names[i];
         if (name->kind == 'M' && name->epoch == store->walk_epoch &&
             name->checkpoint < store->walk_bound &&
-            (best == NULL || name->checkpoint > best->checkpoint)) {
+            (best == NULL ||
+                (name->checkpoint > best->checkpoint) != WEIR_MUTANT(OLDER_RESTORED))) {
             best = name;
         }
     }

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "sched/store_priv.h"
 
 static void
@@ -104,7 +105,7 @@ looked_first(struct weir_relay *relay)
         store->epoch, store->commit_checkpoint, store->commit_try_cnt);
     (void)snprintf(store->name_to, sizeof store->name_to, "%c-%" PRIu64 "-%" PRIu64,
         store->commit_is_aside ? 'S' : 'M', store->commit_checkpoint, store->epoch);
-    store->dir_sync = true;
+    store->dir_sync = !WEIR_MUTANT(MANIFEST_DIR_UNSYNCED);
     memcpy(store->buf, store->commit_buf, store->commit_bytes);
     weir_store_put(store, store->commit_bytes, manifest_is_put);
 }

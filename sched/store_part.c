@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/crc.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "sched/store_priv.h"
 
 static const char record_magic[8] = "WEIREPO1";
@@ -199,7 +200,7 @@ static void
 put_is_durable(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0) {
+    if (relay->op.result < 0 && !WEIR_MUTANT(MANIFEST_DIR_UNHEEDED)) {
         fail_put(store, "sync the directory of");
         return;
     }
@@ -224,7 +225,7 @@ sync_put_dir(struct weir_relay *relay)
 static void
 put_is_renamed(struct weir_relay *relay)
 {
-    if (relay->op.result < 0) {
+    if (relay->op.result < 0 && !WEIR_MUTANT(MANIFEST_RENAME_UNHEEDED)) {
         fail_put(store_of(relay), "rename");
         return;
     }
@@ -250,7 +251,7 @@ static void
 put_is_synced(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0) {
+    if (relay->op.result < 0 && !WEIR_MUTANT(MANIFEST_SYNC_UNHEEDED)) {
         fail_put(store, "sync");
         return;
     }
@@ -262,12 +263,19 @@ static void
 put_is_written(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
+    if (WEIR_MUTANT(MANIFEST_FULL_DISK) && relay->op.errnum == ENOSPC) {
+        relay->op.result = (int64_t)relay->op.bytes;
+    }
     if (relay->op.result < 0) {
         fail_put(store, "write");
         return;
     }
     WEIR_CHECK((uint64_t)relay->op.result == relay->op.bytes, "WHOLE is all of it");
     store->put = PUT_SYNC;
+    if (WEIR_MUTANT(MANIFEST_UNSYNCED) && store->name_to[0] == 'M') {
+        weir_relay_jump(relay, put_is_synced);
+        return;
+    }
     weir_io_op_sync(&relay->op, store->file, 0);
     weir_relay_go(relay, put_is_synced);
 }

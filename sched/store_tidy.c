@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutant.h"
 #include "sched/store_priv.h"
 
 void
@@ -61,6 +62,9 @@ is_named(const struct weir_store *store, const struct weir_snapshot_id *id)
         const struct store_live *live = &store->live[i];
         for (uint32_t f = 0; f < live->file_cnt && !live->is_dropped; f++) {
             const struct weir_snapshot_id *file = &live->files[f];
+            if (WEIR_MUTANT(CHAIN_FILE_REMOVED) && file->checkpoint != live->checkpoint) {
+                continue;
+            }
             if (file->checkpoint == id->checkpoint && file->epoch == id->epoch &&
                 file->attempt == id->attempt && file->task == id->task &&
                 file->subtask == id->subtask) {
@@ -233,7 +237,7 @@ is_unwanted(const struct weir_store *store, const struct store_live *live)
         bool is_newer = other->on_timeline && other->checkpoint > live->checkpoint;
         newer_cnt += is_newer && !other->is_dropped ? 1 : 0;
     }
-    return newer_cnt >= store->config.retained_cnt;
+    return newer_cnt + WEIR_MUTANT(RETAINED_TOO_FEW) >= store->config.retained_cnt;
 }
 
 static void

@@ -213,6 +213,9 @@ sim_crew_run(const struct sim_crew_conf *conf)
     for (uint64_t i = 0; i < conf->run_cnt && !is_over(conf); i++) {
         run_seed(conf, conf->seed + i, &outcome);
         conf->fn(conf->arg, &outcome);
+        if (conf->ends_early && !outcome.is_well) {
+            break;
+        }
     }
     return 0;
 }

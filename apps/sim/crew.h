@@ -32,6 +32,7 @@ struct sim_crew_conf {
     uint64_t run_cnt;
     time_t end; /* no seed begins from then on; 0: none */
     uint32_t hand_cnt; /* 1: in this process */
+    bool ends_early; /* in this process: with the first seed that fails */
     sim_outcome_fn *fn; /* of each seed, in their order */
     void *arg;
 };

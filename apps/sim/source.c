@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "apps/sim/schema.h"
+#include "base/mutant.h"
 #include "base/rng.h"
 #include "dataplane/state.h"
 
@@ -206,8 +207,9 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
         seen |= UINT64_C(1) << split.idx;
         if (is_mine(op, split.idx)) {
             conf_of(op)->gate->restored.at[conf_of(op)->source->idx][split.idx] = split.at + 1;
-            split.at -= conf_of(op)->gate->defect == SIM_DEFECT_POSITION && split.at > 0 ? 1 : 0;
-            if (conf_of(op)->gate->defect == SIM_DEFECT_DEATH) {
+            split.at -= WEIR_MUTANT(SOURCE_BACK_ONE) && split.at > 0;
+            split.at += WEIR_MUTANT(SOURCE_AHEAD_ONE) && split.at > 0;
+            if (WEIR_MUTANT(SOURCE_DIES)) {
                 abort();
             }
             self->split[self->split_cnt++] = split;

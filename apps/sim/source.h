@@ -11,13 +11,6 @@
 #include "apps/sim/row.h"
 #include "dataplane/operator.h"
 
-/* Planted defects of the source itself. */
-enum sim_defect {
-    SIM_DEFECT_NONE,
-    SIM_DEFECT_POSITION, /* one row before the position that was kept */
-    SIM_DEFECT_DEATH, /* a restore ends the process */
-};
-
 /* Where splits stood at a checkpoint, or stand behind a restore: 1 more than the next row; 0: of
  * this one nothing was said. */
 struct sim_positions {
@@ -32,7 +25,6 @@ struct sim_gate {
     bool is_open; /* else the last rows stay where they are */
     bool is_unpaced; /* rows are due at once */
     uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
-    uint32_t defect; /* enum sim_defect */
     struct sim_positions saved[SIM_POSITIONS_CNT]; /* by checkpoint, mod their number */
     struct sim_positions restored; /* in this start */
 };

@@ -243,7 +243,6 @@ sim_trial(const struct sim_trial_conf *conf, struct sim_result *ret_result)
     sim_draw(conf->seed, conf->row_cnt, &trial.draw);
     note_draw(&trial);
     ret_result->row_cnt = trial.draw.row_cnt;
-    trial.gate.defect = conf->defect;
     trial.fault_cnt_wanted = SIM_FAULT_CNT_MIN + (uint32_t)weir_rng_below(&trial.rng, 4);
     if (open_world(&trial) != 0) {
         char text[SIM_FAILURE_BYTES];

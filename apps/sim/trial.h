@@ -62,7 +62,6 @@ bool sim_feature_is_drawn(uint32_t feature);
 struct sim_trial_conf {
     uint64_t seed;
     uint64_t row_cnt;
-    uint32_t defect; /* planted: enum sim_defect (source.h) */
     bool is_loud; /* tell each start and each fault on stderr */
 };
 

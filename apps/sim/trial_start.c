@@ -187,6 +187,17 @@ may_fail(struct trial *trial, int err)
                               err == WEIR_EDATA || err == WEIR_EFORMAT);
 }
 
+/* What is broken where a start fails though nothing was done to it; others name it themselves. */
+static const char *
+broken(const struct trial *trial, int err)
+{
+    bool is_damage = err == WEIR_ECHECKPOINT || err == WEIR_EDATA || err == WEIR_EFORMAT;
+    return trial->id_max == 0    ? ""
+           : is_damage           ? "invariant C4: a complete checkpoint is not restored: "
+           : err == WEIR_ECONFIG ? "invariant S2: a sink has committed what is not listed: "
+                                 : "";
+}
+
 static int
 judge(struct trial *trial, int err)
 {
@@ -204,7 +215,8 @@ judge(struct trial *trial, int err)
             trial->is_dead ? " dead" : "", text);
         return 1;
     }
-    trial_fail(trial, "start %" PRIu32 " failed: %s", trial->result->start_cnt, text);
+    trial_fail(trial, "%sstart %" PRIu32 " failed: %s", broken(trial, err),
+        trial->result->start_cnt, text);
     return -1;
 }
 

@@ -14,6 +14,7 @@
 #include "apps/sim/crew.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
+#include "base/mutant.h"
 
 /* How often a pair of features has to be drawn, once there were so many runs. */
 #define PAIR_CNT_MIN 5
@@ -153,18 +154,22 @@ static int
 read_flags(const struct weir_args *args, struct sim_crew_conf *conf)
 {
     uint64_t minutes = 0;
-    uint64_t defect = 0;
     uint64_t jobs = cpu_cnt();
     uint64_t replay = 0;
     if (!number_of(args, "seed", UINT64_MAX, &conf->seed) ||
         !number_of(args, "runs", RUN_CNT_MAX, &conf->run_cnt) ||
         !number_of(args, "minutes", MINUTES_MAX, &minutes) ||
         !number_of(args, "jobs", SIM_HAND_CNT_MAX, &jobs) ||
-        !number_of(args, "defect", UINT32_MAX, &defect) ||
         !number_of(args, "replay", UINT64_MAX, &replay)) {
         return weir_cli_usage(args, "seeds, runs, minutes and jobs are whole numbers");
     }
-    conf->trial.defect = (uint32_t)defect;
+#if defined(WEIR_WITH_MUTANTS)
+    const char *mutant = weir_cli_value(args, "mutant");
+    if (mutant != NULL && !weir_mutant_choose(mutant)) {
+        return weir_cli_usage(args, "base/mutant.h names the mutants");
+    }
+    conf->ends_early = weir_cli_has(args, "first");
+#endif
     conf->hand_cnt = jobs > 0 ? (uint32_t)jobs : 1;
     if (weir_cli_value(args, "replay") != NULL) {
         conf->seed = replay;
@@ -214,9 +219,10 @@ static const struct weir_flag sim_flags[] = {
     {"minutes", 0, "N", "begin no further seed after so many minutes"},
     {"jobs", 0, "N", "seeds at a time; as many as there are CPUs where it is not given"},
     {"replay", 0, "SEED", "run one seed twice, and tell what happens in it"},
-    {"defect", 0, "N",
-        "plant a defect, which is to be found: 1: source positions are off by one; 2: to restore "
-        "ends the process"},
+#if defined(WEIR_WITH_MUTANTS)
+    {"mutant", 0, "NAME", "switch a planted bug on: base/mutant.h"},
+    {"first", 0, NULL, "end with the first seed that fails"},
+#endif
 };
 
 const struct weir_verb weir_verb_sim = {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/mutant.h"
 #include "dataplane/operators/file_sink_priv.h"
 
 #define LIST_BYTES 32768
@@ -361,6 +362,12 @@ drop_pending_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
 {
     struct sink_part_name part;
     (void)arg;
+    if (WEIR_MUTANT(SINK_UNLISTED_COMMITTED) && parse_part(sink, name, &part)) {
+        weir_file_sink_txn_name(sink, &part, true, sink->path2);
+        weir_io_op_rename(&sink->op, dir, name, sink->path2, 0);
+        (void)weir_io_perform(sink->env->io, &sink->op);
+        return 0;
+    }
     if (!parse_part(sink, name, &part) || part.base >= sink->conf->checkpoints.restored_id) {
         (void)unlink_at(sink, dir, name, 0); /* what stays is not committed either */
     }
@@ -633,7 +640,9 @@ restore_part(struct sink *sink, struct weir_part *from)
     sink->txn->rows += rows;
     for (uint64_t i = 0; i < cnt && rc == 0; i++) {
         rc = read_entry(from, &part);
-        rc = rc != 0 ? rc : commit_restored(sink, &part, is_final != 0);
+        rc = rc != 0 || WEIR_MUTANT(SINK_NOT_RECOMMITTED)
+                 ? rc
+                 : commit_restored(sink, &part, is_final != 0);
     }
     return rc != 0 ? rc : weir_part_end(from);
 }

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/mutant.h"
 #include "dataplane/operators/file_sink_priv.h"
 
 #define RETRY_NS (100 * WEIR_MS)
@@ -141,6 +142,10 @@ follow_writing(struct sink *sink)
         part->file = (int32_t)sink->op.result;
         txn->opened_end = txn->buf_part[buf] + 1;
     } else {
+        if (WEIR_MUTANT(SINK_FULL_DISK) && sink->op.errnum == ENOSPC) {
+            sink->op.result = 0;
+            sink->op.moved = sink->op.bytes;
+        }
         part->written += sink->op.moved;
         txn->buf_off[buf] += sink->op.moved;
         if (sink->op.result < 0) {
@@ -254,6 +259,10 @@ bg_start(struct sink *sink)
             return;
         }
     }
+    if (WEIR_MUTANT(SINK_COMMIT_UNSYNCED) && txn->is_moved_unsynced) {
+        txn->is_moved_unsynced = false;
+        forget_moved(txn);
+    }
     if (txn->is_moved_unsynced) {
         weir_io_op_sync(&txn->bg_op, txn->out_handle, 0);
         bg_launch(sink, BG_SYNCING_OUT);
@@ -268,6 +277,10 @@ bg_start(struct sink *sink)
         }
         if (part_of(txn, i)->state == PART_SYNCED && i >= txn->named_end) {
             txn->naming_end = txn->opened_end;
+            if (WEIR_MUTANT(SINK_NAMES_UNSYNCED)) {
+                txn->named_end = txn->naming_end;
+                continue;
+            }
             weir_io_op_sync(&txn->bg_op, txn->pending_handle, 0);
             bg_launch(sink, BG_SYNCING_PENDING);
             return;
@@ -288,7 +301,7 @@ bg_follow_move(struct sink *sink)
             die(sink, &txn->bg_op, txn->bg_path);
             return true;
         }
-    } else if (txn->bg_op.result < 0) {
+    } else if (txn->bg_op.result < 0 && !WEIR_MUTANT(SINK_MOVE_UNHEEDED)) {
         if (txn->bg_op.errnum == ENOENT) {
             /* Both directories were there: the name is gone only if D has it, by whomever. */
             weir_io_op_stat(&txn->bg_op, WEIR_IO_CWD, txn->bg_path2, &txn->bg_stat);
@@ -312,7 +325,7 @@ bg_follow(struct sink *sink)
     struct sink_part *part = part_of(txn, txn->bg_part);
     switch (txn->bg) {
     case BG_SYNCING:
-        if (txn->bg_op.result < 0) {
+        if (txn->bg_op.result < 0 && !WEIR_MUTANT(SINK_SYNC_UNHEEDED)) {
             weir_file_sink_txn_name(sink, &part->name, false, txn->bg_path);
             die(sink, &txn->bg_op, txn->bg_path);
             return true;
@@ -513,8 +526,13 @@ weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts
     weir_parts_put_u64(parts, id);
     weir_parts_put_u64(parts, sink->is_finishing);
     weir_parts_put_u64(parts, txn->rows);
-    weir_parts_put_u64(parts, txn->next - txn->first);
-    for (uint64_t i = txn->first; i < txn->next; i++) {
+    uint64_t first = txn->first;
+    while (WEIR_MUTANT(SINK_ABORTED_DROPPED) && first < txn->next &&
+           part_of(txn, first)->checkpoint_id != 0) {
+        first++;
+    }
+    weir_parts_put_u64(parts, txn->next - first);
+    for (uint64_t i = first; i < txn->next; i++) {
         struct sink_part *part = part_of(txn, i);
         part->checkpoint_id = part->checkpoint_id != 0 ? part->checkpoint_id : id;
         weir_parts_put_u64(parts, part->name.base);
@@ -532,7 +550,7 @@ weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts
 static bool
 is_durable(struct sink_txn *txn, uint64_t id)
 {
-    for (uint64_t i = txn->first; i < txn->next; i++) {
+    for (uint64_t i = txn->first; i < txn->next && !WEIR_MUTANT(SINK_UNSYNCED); i++) {
         const struct sink_part *part = part_of(txn, i);
         if (part->checkpoint_id != 0 && part->checkpoint_id <= id &&
             (part->state < PART_SYNCED || i >= txn->named_end)) {
@@ -563,6 +581,10 @@ weir_file_sink_precommit(struct weir_operator *op, uint64_t id)
         return weir_err_push(WEIR_EIO, "%s; it is tried again", txn->unmoved);
     }
     bool is_done = is_durable(txn, id);
+    if (WEIR_MUTANT(SINK_COMMITS_EARLY) && is_done) {
+        txn->commit_id = weir_max_u64(txn->commit_id, id);
+        bg_go(sink);
+    }
     if ((is_done || txn->stalled != 0) && txn->asked_id == id) {
         txn->asked_id = 0;
     }
@@ -578,7 +600,7 @@ weir_file_sink_committed(struct weir_operator *op, uint64_t id)
         return 0;
     }
     txn->commit_id = weir_max_u64(txn->commit_id, id);
-    txn->is_complete |= txn->final_id != 0 && id >= txn->final_id;
+    txn->is_complete |= txn->final_id != 0 && (id >= txn->final_id || WEIR_MUTANT(FINAL_TOO_SOON));
     bg_go(sink);
     return txn->dead != 0 ? say(sink) : 0;
 }

@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "dataplane/operators/window_priv.h"
 
 __extension__ typedef __int128 wide;
@@ -89,7 +90,7 @@ weir_window_grid_open(const struct window_grid *grid, int64_t watermark)
         return INT64_MIN; /* there was none yet */
     }
     /* The least k with offset + k slide + size - 1 > watermark. */
-    wide below = (wide)watermark + 1 - grid->size - grid->offset;
+    wide below = (wide)watermark + 1 + WEIR_MUTANT(WINDOW_CLOSED_EARLY) - grid->size - grid->offset;
     return clamp(floor_div(below, grid->slide) + 1);
 }
 

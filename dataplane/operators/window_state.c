@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/window_priv.h"
 
 #define VERSION 2
@@ -203,7 +204,8 @@ panes_place(struct window_panes *panes)
         }
         if ((roles & queued) != 0) {
             queue_add(panes, i);
-            panes->queue_turn += (roles & 1U << FRONT) != 0;
+            bool is_front = (roles & 1U << FRONT) != 0;
+            panes->queue_turn += is_front && !WEIR_MUTANT(WINDOW_TURN_NOT_RESTORED);
         }
         pane->roles = (roles & 1U << ENTERED) != 0 && (roles & queued) != 0 ? WINDOW_SHARED : 0;
     }
@@ -280,7 +282,7 @@ weir_window_restore(
         return err;
     }
     int64_t open = weir_window_grid_open(&self->plan.grid, self->frontier);
-    self->fire.k = open == INT64_MIN ? open : open - 1;
+    self->fire.k = open == INT64_MIN ? open : open - 1 + WEIR_MUTANT(WINDOW_PASSED_OVER);
     self->pane_entry_cnt = (uint64_t)pane_entries;
     if (self->plan.mode == WINDOW_PEAKS) {
         peaks_restore(self);

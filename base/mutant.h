@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mutant.h: planted bugs, by which it is seen that `weir sim` finds bugs.
+ *
+ * They are there only in a build that is set up with -Dmutants=true (build/mutants); in all others
+ * WEIR_MUTANT() is a constant false, and nothing of them is left. A process has at most one of them
+ * on, chosen before anything runs: `weir sim --mutant NAME`. scripts/mutants runs them all. Where a
+ * mutant stands, the line beside it is what is right.
+ *
+ * A mutant is of RACE where one thread cannot see it: tests/race kills it, by a model of its own.
+ * The one of CRASH shows that a crash is told apart from a find.
+ */
+#ifndef WEIR_BASE_MUTANT_H
+#define WEIR_BASE_MUTANT_H
+
+#include "base/base.h"
+
+/* X(name, by, what is wrong) */
+#define WEIR_MUTANT_TABLE(X)                                                                      \
+    /* files of snapshots */                                                                      \
+    X(SNAPSHOT_UNSYNCED, SIM, "a snapshot's file is acknowledged before it is synced")            \
+    X(SNAPSHOT_DIR_UNSYNCED, SIM, "the directory of a snapshot's file is not synced")             \
+    X(SNAPSHOT_SYNCED_AGAIN, SIM, "a sync that failed is tried again, and taken for done")        \
+    X(SNAPSHOT_SHORT_WRITE, SIM, "a short write counts as a whole one")                           \
+    X(SNAPSHOT_FULL_DISK, SIM, "a write that finds the disk full is passed over")                 \
+    X(SNAPSHOT_BUFFER_SHARED, SIM, "a buffer is filled again before its write has ended")         \
+    X(READ_UNCHECKED, SIM, "checksums of snapshots are not looked at when they are read")         \
+    /* state pages */                                                                             \
+    X(UNDO_PUBLISH_LATE, SIM, "old lines are not published before lines are written")             \
+    X(UNDO_NO_OVERLAY, SIM, "saved lines are not laid over the copy of a page")                   \
+    X(UNDO_OLD_MASK, SIM, "the mask of the epoch before is used on")                              \
+    X(UNDO_LEFT_OVER, SIM, "lines saved for the last snapshot are laid over pages of this one")   \
+    X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
+    X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
+    X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \
+    X(PAGE_TAKEN_CLEAN, SIM, "a page that is taken does not count as written")                    \
+    X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
+    X(CHAIN_LINK_MISSED, SIM, "the newest change before a snapshot is not in its chain")          \
+    X(DELETE_UNTOUCHED, SIM, "an entry is deleted without a mark on its lines")                   \
+    /* the store */                                                                               \
+    X(MANIFEST_UNSYNCED, SIM, "a manifest is renamed before it is synced")                        \
+    X(MANIFEST_DIR_UNSYNCED, SIM, "the directory of the manifest is not synced")                  \
+    X(MANIFEST_FULL_DISK, SIM, "a manifest that a full disk did not take is renamed")             \
+    X(MANIFEST_SYNC_UNHEEDED, SIM, "a manifest whose sync failed is renamed")                     \
+    X(MANIFEST_RENAME_UNHEEDED, SIM, "a manifest that was not renamed counts as there")           \
+    X(MANIFEST_DIR_UNHEEDED, SIM, "a manifest is durable although the sync of its name failed")   \
+    X(BASE_LEFT_OUT, SIM, "tasks start without a record of what they started from")               \
+    X(OLDER_RESTORED, SIM, "of all manifests the oldest is restored")                             \
+    X(DAMAGE_PASSED_OVER, SIM, "an older checkpoint is restored where the newest is damaged")     \
+    X(DAMAGE_FORGOTTEN, SIM, "a job starts empty where its checkpoint is damaged")                \
+    X(EPOCH_SHARED, SIM, "an epoch that is taken is used once more: the lock is all there is")    \
+    X(RETAINED_TOO_FEW, SIM, "one checkpoint fewer than asked for is kept")                       \
+    X(CHAIN_FILE_REMOVED, SIM, "files of a chain go with the manifest that first named them")     \
+    X(FINISHED_LEFT_OUT, SIM, "a manifest does not tell which tasks had finished")                \
+    X(SUBSUMED_COMPLETES, SIM, "an older checkpoint still becomes complete after a newer one")    \
+    /* sinks */                                                                                   \
+    X(SINK_COMMITS_EARLY, SIM, "a sink commits before the manifest is there")                     \
+    X(SINK_UNSYNCED, SIM, "a sink pre-commits parts that are not durable")                        \
+    X(SINK_NAMES_UNSYNCED, SIM, "the directory of hidden parts is not synced")                    \
+    X(SINK_FULL_DISK, SIM, "rows that the full disk did not take count as written")               \
+    X(SINK_SYNC_UNHEEDED, SIM, "a part whose sync failed counts as durable")                      \
+    X(SINK_MOVE_UNHEEDED, SIM, "a part that was not renamed counts as committed")                 \
+    X(SINK_COMMIT_UNSYNCED, SIM, "committed parts are forgotten before their names are durable")  \
+    X(SINK_ABORTED_DROPPED, SIM, "parts of an aborted checkpoint are not in the next one")        \
+    X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
+    X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
+    X(FINAL_SKIPPED, SIM, "a job ends without a checkpoint of its last rows")                     \
+    X(FINAL_TOO_SOON, SIM, "any checkpoint behind the last rows counts as theirs")                \
+    /* barriers, channels, time */                                                                \
+    X(BARRIER_OVERTAKES, SIM, "a channel goes on behind a barrier that others have yet to bring") \
+    X(BUFFER_GIVEN_EARLY, SIM, "a buffer is taken anew while its last slot is being read")        \
+    X(WATERMARK_OVERTAKES, SIM, "a watermark leaves before the rows that came before it")         \
+    X(WATERMARK_NOT_RESTORED, SIM, "watermarks of channels are not restored")                     \
+    X(WATERMARK_NOT_KEPT, SIM, "the watermark of an operator is not restored")                    \
+    X(IDLE_HOLDS, SIM, "an idle channel holds the watermark back")                                \
+    X(IDLE_NOT_RESTORED, SIM, "a channel that was idle is not so after a restart")                \
+    X(TIMERS_NOT_RESTORED, SIM, "timers are not in the index after a restart")                    \
+    X(WINDOW_PASSED_OVER, SIM, "a restart takes a window for fired that was not")                 \
+    X(WINDOW_TURN_NOT_RESTORED, SIM, "where the two stacks of windows met is not restored")       \
+    X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \
+    /* sources and rescaling */                                                                   \
+    X(SOURCE_BACK_ONE, SIM, "a source reads its last row again")                                  \
+    X(SOURCE_AHEAD_ONE, SIM, "a source leaves a row out")                                         \
+    X(SOURCE_DIES, CRASH, "a source ends the process where it is restored")                       \
+    X(UNION_CUT, SIM, "a subtask sees only its own part of a union list")                         \
+    X(KEY_GROUP_OFF_BY_ONE, SIM, "another range of key groups lacks its last one")                \
+    X(RESCALED_AS_SAME, SIM, "another parallelism is taken for the old one")
+
+#if defined(WEIR_WITH_MUTANTS)
+
+enum weir_mutant {
+    WEIR_MUTANT_NONE,
+#define X(name, by, text) WEIR_MUTANT_##name,
+    WEIR_MUTANT_TABLE(X)
+#undef X
+        WEIR_MUTANT_CNT
+};
+
+/* writer: main, before anything runs */
+extern WEIR_API uint32_t weir_mutant_on;
+
+#define WEIR_MUTANT(name) (weir_mutant_on == WEIR_MUTANT_##name)
+
+/* weir_mutant_choose - the one to be on, by its name; false: there is none of that name. */
+WEIR_API bool weir_mutant_choose(const char *name);
+
+#else
+#define WEIR_MUTANT(name) false
+#endif
+
+#endif
