@@ -197,6 +197,47 @@ start_reading(struct weir_job_restore *restore, struct named *named)
     return err;
 }
 
+/* The current checkpoint of the job itself, below the directory of checkpoints. */
+static const struct weir_look_checkpoint *
+own_entry(const struct weir_job_restore_conf *conf, struct weir_look **ret_look)
+{
+    if (weir_look_open(conf->dir, ret_look) != 0) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < weir_look_cnt(*ret_look); i++) {
+        const struct weir_look_checkpoint *entry = weir_look_at(*ret_look, i);
+        if (entry->is_current && entry->err == 0 && strcmp(entry->job, conf->job) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+uint32_t
+weir_job_restore_max_parallelism(const struct weir_job_restore_conf *conf)
+{
+    struct weir_job_restore restore = {.conf = conf};
+    struct named named = {.entry = NULL};
+    bool is_path = conf->how.from == WEIR_JOB_RESTORE_PATH;
+    uint32_t found = 0;
+    if (conf->how.from == WEIR_JOB_RESTORE_LATEST || conf->how.prefers_latest) {
+        named.entry = own_entry(conf, &restore.look);
+    }
+    if (named.entry == NULL && is_path) {
+        weir_look_close(restore.look);
+        restore.look = NULL;
+        named.entry = look_at_path(&restore, &named) == 0 ? named.entry : NULL;
+    }
+    const struct weir_manifest *manifest = named.entry != NULL ? &named.entry->manifest : NULL;
+    for (uint32_t i = 0; manifest != NULL && i < manifest->operator_cnt; i++) {
+        const struct weir_manifest_operator *op = &manifest->operators[i];
+        found = op->state_id_cnt > 0 ? op->parallelism_max : found;
+    }
+    weir_look_close(restore.look);
+    weir_err_clear(); /* the start will say what is wrong */
+    return found;
+}
+
 int
 weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *conf,
     struct weir_job_restore **ret_restore)

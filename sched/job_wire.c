@@ -13,6 +13,7 @@
 #include "sched/graph_node.h"
 #include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
+#include "sched/job_restore.h"
 
 /* "edge." and a number. */
 #define EDGE_UID_BYTES 16
@@ -509,6 +510,19 @@ open_buffers(struct weir_job *job)
     return rc;
 }
 
+/* Where nobody has set it: as state was saved with, if these subtasks can have so many. */
+static uint32_t
+saved_max_parallelism(const struct weir_job *job, uint32_t parallelism)
+{
+    const struct weir_job_restore_conf conf = {.dir = job->options.checkpoints.dir,
+        .job = job->env->job_name,
+        .how = job->options.restore};
+    uint32_t saved = conf.dir != NULL && job->options.world == NULL
+                         ? weir_job_restore_max_parallelism(&conf)
+                         : 0;
+    return saved >= parallelism ? saved : 0;
+}
+
 static int
 open_keygroups(struct weir_job *job)
 {
@@ -517,6 +531,9 @@ open_keygroups(struct weir_job *job)
         most = job->env->node[i].parallelism > most ? job->env->node[i].parallelism : most;
     }
     job->max_parallelism = job->options.max_parallelism;
+    if (job->max_parallelism == 0) {
+        job->max_parallelism = saved_max_parallelism(job, most);
+    }
     int rc = job->max_parallelism == 0 ? weir_keygroup_default(most, &job->max_parallelism)
                                        : weir_keygroup_check(most, job->max_parallelism);
     if (rc != 0) {

@@ -146,6 +146,15 @@ class Restore(rig.Rig):
         self.assertRegex(text, r"checkpoint \d+ holds state of operator \S+, which job \S+ does not have")
         self.assertIn("--allow-non-restored-state", text)
 
+    def test_T312_max_parallelism_is_taken_over_where_nobody_sets_it(self):
+        self.killed("--restore=latest", sets=self.sets(max_parallelism=48))
+        text = self.run_it("--restore=latest", sets=self.sets(max_parallelism=32), code=78)
+        self.assertRegex(text, r"was saved with max_parallelism 48, and now it is 32: set max_parallelism=48")
+        self.killed("--restore=latest", sets=self.sets(parallelism=2, **{"placement.cut": "all"}))
+        self.assertIn("of 48\n", self.shown())
+        self.run_it(f"--restore={self.dir / self.name}", rate=0)
+        self.check()
+
     def test_a_damaged_file_is_named_with_block_and_byte(self):
         self.killed("--restore=latest")
         damaged = max((self.dir / self.name / "data").glob("*.snap"), key=lambda p: p.stat().st_size)
