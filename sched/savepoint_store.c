@@ -20,6 +20,7 @@ struct write {
     struct weir_snapshot_source file;
     struct weir_snapshot *writer;
     struct weir_store *store;
+    uint64_t id;
     struct weir_manifest_operator *operators;
     uint32_t *state_ids;
     int err; /* of the source */
@@ -65,7 +66,7 @@ write_file(struct write *write)
     struct weir_io *io = write->conf->io;
     const struct weir_snapshot_config config = {.io = io, .unregistered = true, .read_back = true};
     const struct weir_snapshot_id id = {.job = weir_store_job(write->store),
-        .checkpoint = weir_store_checkpoint_next(write->store),
+        .checkpoint = write->id,
         .epoch = weir_store_epoch(write->store),
         .attempt = weir_store_epoch(write->store)};
     int err = weir_snapshot_open(&config, &write->writer);
@@ -116,7 +117,7 @@ commit(struct write *write, int64_t started_ns, uint64_t duration_ns)
         {"entries", totals->entries}, {"rows", totals->rows}, {"key_groups", totals->key_groups}};
     int err = list_operators(write);
     const struct weir_manifest manifest = {.kind = WEIR_MANIFEST_KIND_SAVEPOINT,
-        .checkpoint = weir_store_checkpoint_next(write->store),
+        .checkpoint = write->id,
         .parent_checkpoint = write->conf->parent_checkpoint,
         .parent_epoch = write->conf->parent_epoch,
         .started_ns = started_ns,
@@ -152,14 +153,20 @@ open_store(struct write *write, const char *job)
         weir_store_start(write->store);
         err = run_store(write);
     }
-    /* Sinks know the checkpoint by its id: who starts from the savepoint must speak of the same. */
-    if (err == 0 && parent > 0 && weir_store_checkpoint_next(write->store) != parent) {
-        err = weir_err_push(WEIR_ECONFIG,
+    if (err != 0) {
+        return err;
+    }
+    /* Sinks know the checkpoint by its id: who starts from the savepoint must speak of the same. A
+     * file that a process has left which died before its manifest is in nobody's way. */
+    const struct weir_manifest *newest = weir_store_restored(write->store);
+    write->id = parent > 0 ? parent : weir_store_checkpoint_next(write->store);
+    if (newest != NULL && newest->checkpoint >= write->id) {
+        return weir_err_push(WEIR_ECONFIG,
             "%s holds savepoint %" PRIu64 " of job %s, and %" PRIu64
             " is to be written: give another directory",
-            write->conf->root, weir_store_checkpoint_next(write->store) - 1, job, parent);
+            write->conf->root, newest->checkpoint, job, parent);
     }
-    return err;
+    return 0;
 }
 
 int

@@ -218,6 +218,32 @@ t_what_fails_leaves_nothing(void **unused)
     place_close(&place);
 }
 
+/* A process that died before its manifest has left a file: the next one writes the same savepoint
+ * beside it. */
+static void
+t_a_file_without_a_manifest_is_in_nobodys_way(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made;
+    char command[PATH_BYTES + 64];
+    place_open(&place);
+    fake_open(&job, 1, false);
+    fake_fill(&job, SEED, ENTRY_CNT);
+    assert_int_equal(store(&place, &job, 7, &made), 0);
+    (void)snprintf(command, sizeof command, "rm %s/fake/manifest/M-7-*", place.root);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(store(&place, &job, 7, &made), 0);
+    assert_int_equal(made.savepoint, 7);
+    fake_close(&job);
+    fake_open(&job, 1, false);
+    assert_int_equal(load_from(place.root, &job), 0);
+    fake_check(&job, SEED, ENTRY_CNT);
+    fake_close(&job);
+    place_close(&place);
+}
+
 /* Files of version 1, two savepoints; WEIR_GOLDEN=write makes them again, which nobody does but
  * with a new version. */
 static void
@@ -259,6 +285,7 @@ main(void)
         cmocka_unit_test(t_savepoints_stand_side_by_side),
         cmocka_unit_test(t_damage_is_named),
         cmocka_unit_test(t_what_fails_leaves_nothing),
+        cmocka_unit_test(t_a_file_without_a_manifest_is_in_nobodys_way),
         cmocka_unit_test(t_files_of_version_1_are_read_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
