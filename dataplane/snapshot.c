@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "dataplane/snapshot_priv.h"
 
@@ -165,6 +166,7 @@ footer_is_read(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
     const struct weir_snapshot_ack *ack = &snapshot->ack;
+    WEIR_KILLPOINT(W8_READ_BACK);
     if (has_failed(relay, "read back")) {
         return;
     }
@@ -192,6 +194,7 @@ dir_is_synced(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
     snapshot->fault.suspect = relay->op.result < 0;
+    WEIR_KILLPOINT(W7_DURABLE);
     if (has_failed(relay, "sync the directory of")) {
         return;
     }
@@ -225,6 +228,7 @@ file_is_synced(struct weir_relay *relay)
         return;
     }
     snapshot->fault.suspect = relay->op.result < 0;
+    WEIR_KILLPOINT(W6_SYNCED);
     if (has_failed(relay, "sync")) {
         return;
     }
@@ -241,6 +245,7 @@ static void
 sync_file(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
+    WEIR_KILLPOINT(W6_WRITTEN);
     if (has_failed(relay, "cut")) {
         return;
     }
@@ -276,6 +281,7 @@ static void
 allocated(struct weir_relay *relay)
 {
     struct weir_snapshot *snapshot = snapshot_of(relay);
+    WEIR_KILLPOINT(W2_ALLOCATED);
     if (relay->op.result < 0 && relay->op.errnum == EOPNOTSUPP && !snapshot->aborted) {
         snapshot->allocated_bytes = 0;
         weir_relay_jump(relay, begin_blocks);
@@ -293,6 +299,7 @@ opened(struct weir_relay *relay)
     if (relay->op.result >= 0) {
         snapshot->file = (int32_t)relay->op.result;
         snapshot->made = true;
+        WEIR_KILLPOINT(W1_FILE);
     }
     if (has_failed(relay, "create")) {
         return;
@@ -435,6 +442,7 @@ send_footer(struct weir_snapshot *snapshot, struct slot *slot)
         WEIR_SNAPSHOT_KIND_FOOTER, snapshot->config.block_bytes, slot->bytes};
     ack->footer_crc = weir_snapshot_block_seal(slot->buf, &place, (uint32_t)payload)->head_crc;
     send(snapshot, slot);
+    WEIR_KILLPOINT(W5_FOOTER);
 }
 
 static struct slot *
@@ -527,6 +535,7 @@ land(struct weir_snapshot *snapshot, struct slot *slot)
         return;
     }
     slot->moved += (uint32_t)res;
+    WEIR_KILLPOINT(W4_LANDED);
     if (slot->moved == slot->bytes || WEIR_MUTANT(SNAPSHOT_SHORT_WRITE)) {
         return;
     }
@@ -557,6 +566,7 @@ submit_waiting(struct weir_snapshot *snapshot)
             return;
         }
         slot->state = SLOT_FLYING;
+        WEIR_KILLPOINT(W3_SUBMITTED);
     }
 }
 

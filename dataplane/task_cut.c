@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "dataplane/task_priv.h"
 
@@ -256,6 +257,7 @@ notify(struct weir_task *task, uint64_t id)
     cut->notified_min = id + 1;
     if (cut->is_final && (id >= cut->final_id || WEIR_MUTANT(FINAL_TOO_SOON))) {
         cut->is_final_complete = true;
+        WEIR_KILLPOINT(FINAL_TOLD);
     }
     if (cut->is_stopping && id == cut->stop_id) {
         /* No row has come out behind it, and none will. */
@@ -421,6 +423,7 @@ take_snapshot(struct weir_task *task)
         .gauges = cut->gauges,
         .parts_bytes = bytes,
         .is_final = is_final};
+    WEIR_KILLPOINT_IF(is_final, FINAL_TAKEN);
     report(task, &what);
     return WEIR_DONE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "io/io.h"
 #include "sched/graph_node.h"
@@ -282,6 +283,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
         switch (out.kind) {
         case WEIR_COORDINATOR_TRIGGER:
             flight_begin(cp, &out);
+            WEIR_KILLPOINT(C1_TRIGGERED);
             trigger_members(cp, &out);
             break;
         case WEIR_COORDINATOR_ABORT:
@@ -289,10 +291,12 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
             break;
         case WEIR_COORDINATOR_STORE:
             cp->storing_id = out.id;
+            WEIR_KILLPOINT(C2_ACKED);
             break;
         case WEIR_COORDINATOR_NOTIFY:
             cp->notified_id = out.id;
             post_members(cp, &out, WEIR_TASK_NOTIFY);
+            WEIR_KILLPOINT(C6_NOTIFIED);
             break;
         case WEIR_COORDINATOR_DROP:
             drop_all(cp, out.id);
@@ -302,6 +306,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
             break;
         case WEIR_COORDINATOR_COMMITTED:
             cp->tidy_wanted = true;
+            WEIR_KILLPOINT(C6_COMMITTED);
             break;
         case WEIR_COORDINATOR_ANSWER:
             answered(cp, &out);

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "io/io.h"
 #include "sched/job_checkpoint_priv.h"
@@ -592,6 +593,7 @@ acknowledge(struct cp_stage *stage, struct cp_slot *slot)
         flight->record.dirty_bytes += slot->file.dirty_bytes;
     }
     slot->is_acked = true;
+    WEIR_KILLPOINT(W9_ACK);
     enum weir_coordinator_verdict verdict = weir_coordinator_ack(cp->coordinator, &ack, cp->now_ns);
     if (verdict == WEIR_COORDINATOR_DISCARD) {
         weir_job_checkpoint_slot_drop(stage, slot);

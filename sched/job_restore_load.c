@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "dataplane/restore.h"
 #include "dataplane/state.h"
@@ -636,6 +637,7 @@ load_manifest(struct weir_job_restore *restore)
     for (uint32_t i = 0; i < restore->old_cnt && err == 0; i++) {
         err = read_parts(restore, i);
     }
+    WEIR_KILLPOINT(R5_READ);
     for (uint32_t i = 0; i < manifest->operator_cnt && err == 0; i++) {
         err = check_operator(restore, &manifest->operators[i]);
     }
@@ -663,6 +665,7 @@ weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job)
         if (err != 0) {
             return err;
         }
+        WEIR_KILLPOINT(R5_LOADED);
         job->restore.is_on = true;
         job->restore.is_same = !is_savepoint && is_same_job(restore);
         job->restore.parts = restore->parts;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "dataplane/state.h"
 #include "sched/store.h"
 
@@ -181,9 +182,11 @@ weir_savepoint_store(const struct weir_savepoint_conf *conf, const struct weir_s
     int err = weir_savepoint_source_open(spec, &write.source);
     err = err < 0 ? err : open_store(&write, spec->job);
     err = err < 0 ? err : write_file(&write);
+    WEIR_KILLPOINT_IF(err == 0, SAVEPOINT_WRITTEN);
     err = err < 0 ? err
                   : commit(&write, started_ns, (uint64_t)(weir_io_clock_ns(conf->io) - begin_ns));
     if (err == 0) {
+        WEIR_KILLPOINT(SAVEPOINT_STORED);
         const struct weir_snapshot_ack *ack = weir_snapshot_ack(write.writer);
         *ret_made = (struct weir_savepoint_made){ack->id.checkpoint, ack->id.epoch, ack->file_bytes,
             *weir_savepoint_source_totals(write.source)};

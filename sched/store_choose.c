@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "sched/store_priv.h"
 
@@ -313,6 +314,7 @@ manifests_are_synced(struct weir_relay *relay)
         fail_part(store);
         return;
     }
+    WEIR_KILLPOINT(R2_SYNCED);
     store->entry = note_data;
     weir_store_scan(store, store->data_dir, ids_are_known);
 }

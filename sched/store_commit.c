@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "sched/store_priv.h"
 
@@ -38,6 +39,7 @@ looked_again(struct weir_relay *relay)
         weir_store_end_fenced(store);
         return;
     }
+    WEIR_KILLPOINT(C5_COMPLETE);
     struct weir_manifest own = {.checkpoint = store->commit_checkpoint, .epoch = store->epoch};
     int err = weir_store_live_add(store, &own);
     if (err == 0) {
@@ -100,6 +102,7 @@ looked_first(struct weir_relay *relay)
         weir_store_end_fenced(store);
         return;
     }
+    WEIR_KILLPOINT(C3_LOOKED);
     store->commit_try_cnt++;
     (void)snprintf(store->name, sizeof store->name, "T-%" PRIu64 "-M-%" PRIu64 "-%" PRIu32,
         store->epoch, store->commit_checkpoint, store->commit_try_cnt);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/crc.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "sched/store_priv.h"
 
@@ -204,6 +205,9 @@ put_is_durable(struct weir_relay *relay)
         fail_put(store, "sync the directory of");
         return;
     }
+    WEIR_KILLPOINT_IF(store_puts(store) == 'E', R1_EPOCH_DURABLE);
+    WEIR_KILLPOINT_IF(store_puts(store) == 'B', R3B_DURABLE);
+    WEIR_KILLPOINT_IF(store_puts(store) == 'M', C5_DURABLE);
     store->put = PUT_DONE;
     end_part(store, 0);
 }
@@ -229,6 +233,8 @@ put_is_renamed(struct weir_relay *relay)
         fail_put(store_of(relay), "rename");
         return;
     }
+    WEIR_KILLPOINT_IF(store_puts(store_of(relay)) == 'B', R3B_RENAMED);
+    WEIR_KILLPOINT_IF(store_puts(store_of(relay)) == 'M', C4_RENAMED);
     sync_put_dir(relay);
 }
 
@@ -255,6 +261,7 @@ put_is_synced(struct weir_relay *relay)
         fail_put(store, "sync");
         return;
     }
+    WEIR_KILLPOINT_IF(store_puts(store) == 'M', C3_SYNCED);
     weir_io_op_close(&relay->op, store->file);
     weir_relay_go(relay, put_is_closed);
 }
@@ -271,6 +278,7 @@ put_is_written(struct weir_relay *relay)
         return;
     }
     WEIR_CHECK((uint64_t)relay->op.result == relay->op.bytes, "WHOLE is all of it");
+    WEIR_KILLPOINT_IF(store_puts(store) == 'M', C3_WRITTEN);
     store->put = PUT_SYNC;
     if (WEIR_MUTANT(MANIFEST_UNSYNCED) && store->name_to[0] == 'M') {
         weir_relay_jump(relay, put_is_synced);
@@ -288,6 +296,8 @@ put_is_open(struct weir_relay *relay)
         fail_put(store, "create");
         return;
     }
+    WEIR_KILLPOINT_IF(store_puts(store) == 'E', R1_EPOCH_MADE);
+    WEIR_KILLPOINT_IF(store_puts(store) == 'M', C3_MADE);
     store->file = (int32_t)relay->op.result;
     store->put = PUT_WRITE;
     weir_io_op_write(&relay->op, store->file, store->buf, store->got_bytes, 0);

@@ -141,6 +141,13 @@ store_of(struct weir_relay *relay)
     return (struct weir_store *)relay;
 }
 
+/* store_puts - what weir_store_put() is about: the letter of its name, E, B or M. */
+static inline char
+store_puts(const struct weir_store *store)
+{
+    return store->name_to[0] != '\0' ? store->name_to[0] : store->name[0];
+}
+
 /* The sentence of an error; blame returns err. blame_op names the relay's operation. */
 int weir_store_blame(struct weir_store *store, int err, const char *fmt, ...) WEIR_PRINTF(3, 4);
 int weir_store_blame_op(struct weir_store *store, const char *what, const char *name);

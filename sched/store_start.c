@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "sched/store_priv.h"
 
@@ -102,6 +103,7 @@ looked_after_base(struct weir_relay *relay)
         weir_store_end_fenced(store);
         return;
     }
+    WEIR_KILLPOINT(R3B_LOOKED);
     store->is_direct = false;
     (void)snprintf(store->name, sizeof store->name, "probe-%" PRIu64, store->epoch);
     weir_io_op_open(&relay->op, store->data_dir, store->name,
@@ -139,6 +141,7 @@ void
 weir_store_chosen_step(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
+    WEIR_KILLPOINT(R3_CHOSEN);
     if (WEIR_MUTANT(BASE_LEFT_OUT)) {
         base_is_put(relay);
         return;
@@ -216,6 +219,7 @@ lock_is_tried(struct weir_relay *relay)
     struct weir_io *io = store->config.io;
     if (relay->op.result >= 0) {
         store->lock_file = (int32_t)relay->op.result;
+        WEIR_KILLPOINT(R1_LOCKED);
         weir_store_rescan(store, numbers_are_known);
         return;
     }
@@ -253,6 +257,7 @@ level_is_synced(struct weir_relay *relay)
         return;
     }
     if (store->level == 0) {
+        WEIR_KILLPOINT(W0_DIRECTORIES);
         store->lock_until_ns = weir_io_clock_ns(store->config.io) + store->config.lock_wait_ns;
         if (store->lock_file >= 0) { /* started again: it is ours still */
             weir_store_rescan(store, numbers_are_known);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "sched/store_priv.h"
 
@@ -105,6 +106,7 @@ remove_old_names(struct weir_relay *relay)
         end_part(store);
         return;
     }
+    WEIR_KILLPOINT_IF(store->tidy_idx > 0, R6_NAME);
     while (store->tidy_idx < store->name_cnt) {
         const struct store_name *name = &store->names[store->tidy_idx++];
         if (is_old_name(store, name)) {
@@ -125,6 +127,7 @@ remove_orphans(struct weir_relay *relay)
         end_part(store);
         return;
     }
+    WEIR_KILLPOINT_IF(store->tidy_idx > 0, R6_ORPHAN);
     if (store->tidy_idx < store->orphan_cnt) {
         char name[WEIR_SNAPSHOT_NAME_BYTES];
         weir_snapshot_name(&store->orphans[store->tidy_idx++], name);
@@ -187,6 +190,7 @@ remove_files(struct weir_relay *relay)
         end_part(store);
         return;
     }
+    WEIR_KILLPOINT_IF(store->tidy_file_idx > 0, C7_FILE);
     while (store->tidy_idx < store->live_cnt && store->unread_cnt == 0) {
         const struct store_live *live = &store->live[store->tidy_idx];
         if (!live->is_dropped || store->tidy_file_idx == live->file_cnt) {
@@ -217,6 +221,7 @@ drops_are_durable(struct weir_relay *relay)
         end_part(store);
         return;
     }
+    WEIR_KILLPOINT(C7_DURABLE);
     store->tidy_idx = 0;
     store->tidy_file_idx = 0;
     weir_relay_jump(relay, remove_files);
@@ -249,6 +254,7 @@ drop_next(struct weir_relay *relay)
         end_part(store);
         return;
     }
+    WEIR_KILLPOINT_IF(store->tidy_unlinked, C7_MANIFEST);
     while (store->tidy_idx < store->live_cnt) {
         struct store_live *live = &store->live[store->tidy_idx++];
         if (!live->is_dropped && is_unwanted(store, live)) {

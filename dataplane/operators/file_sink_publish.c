@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/killpoint.h"
 
 static void
 name_in_dir(const struct sink *sink, const char *name, char *to)
@@ -235,6 +236,7 @@ publish_merge(struct sink *sink)
         weir_io_op_close(&sink->op, (int32_t)sink->op.result);
         return weir_file_sink_launch(sink, SINK_MERGE_CLAIMED);
     case SINK_MERGE_CLAIMED:
+        WEIR_KILLPOINT(PUBLISH_CLAIMED);
         published = sink->txn != NULL ? is_published(sink) : 0;
         if (published < 0) {
             return published;
@@ -270,6 +272,7 @@ publish_merge(struct sink *sink)
         sink->merge_idx++;
         return open_merged_part(sink);
     case SINK_MERGE_SYNCING:
+        WEIR_KILLPOINT(PUBLISH_MERGED);
         weir_io_op_close(&sink->op, sink->file);
         sink->file = -1;
         return weir_file_sink_launch(sink, SINK_MERGE_CLOSING);
@@ -323,16 +326,19 @@ weir_file_sink_publish(struct sink *sink)
         weir_io_op_close(&sink->op, (int32_t)result);
         return weir_file_sink_launch(sink, SINK_DONE_MARK_CLOSING);
     case SINK_DONE_MARK_CLOSING:
+        WEIR_KILLPOINT(PUBLISH_MARKED);
         return start_count(sink);
     case SINK_RENAMING:
         return sink->target == SINK_FILE ? start_count(sink) : start_sync_dir(sink);
     case SINK_PUBLISHING:
+        WEIR_KILLPOINT(PUBLISH_RENAMED);
         return start_sync_dir(sink);
     case SINK_SYNC_DIR_OPENING:
         sink->dir_handle = (int32_t)result;
         weir_io_op_sync(&sink->op, sink->dir_handle, 0);
         return weir_file_sink_launch(sink, SINK_SYNC_DIR);
     case SINK_SYNC_DIR:
+        WEIR_KILLPOINT(PUBLISH_DURABLE);
         weir_io_op_close(&sink->op, sink->dir_handle);
         sink->dir_handle = -1;
         return weir_file_sink_launch(sink, SINK_SYNC_DIR_CLOSING);

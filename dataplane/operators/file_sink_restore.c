@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "dataplane/operators/file_sink_priv.h"
 
@@ -294,6 +295,7 @@ take_dir(struct sink *sink, uint64_t gen, uint64_t by)
     for (int i = 0; i < 2; i++) {
         weir_io_op_rename(&sink->op, WEIR_IO_CWD, sink->path, sink->path2, 0);
         int64_t rc = weir_io_perform(io, &sink->op);
+        WEIR_KILLPOINT_IF(rc >= 0, R5_TAKEN);
         if (rc >= 0 || sink->op.errnum == ENOENT) {
             return 0; /* another subtask of this start was first; or a newer start, seen next */
         }
@@ -343,6 +345,7 @@ put_up_fence(struct sink *sink, struct fence *fence)
 {
     int rc = make_dir(sink, sink->dir);
     rc = rc != 0 ? rc : sync_dir(sink, sink->txn->out);
+    WEIR_KILLPOINT_IF(rc == 0, R5_FENCED);
     do {
         fence->has_moved = false;
         rc = rc != 0 ? rc : each_entry(sink, sink->txn->out, 0, fence_entry, fence);
@@ -370,6 +373,7 @@ drop_pending_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     }
     if (!parse_part(sink, name, &part) || part.base >= sink->conf->checkpoints.restored_id) {
         (void)unlink_at(sink, dir, name, 0); /* what stays is not committed either */
+        WEIR_KILLPOINT(R5_ABORTED);
     }
     return 0;
 }
@@ -577,6 +581,7 @@ commit_restored(struct sink *sink, const struct sink_part *part, bool is_final)
     if (rc == 0) {
         weir_io_op_rename(&sink->op, WEIR_IO_CWD, from, to, WEIR_IO_NOREPLACE);
         if (weir_io_perform(sink->env->io, &sink->op) >= 0) {
+            WEIR_KILLPOINT(R5_COMMITTED);
             return 0;
         }
         if (sink->op.errnum == EEXIST) {
@@ -784,6 +789,7 @@ weir_file_sink_txn_sweep(struct sink *sink)
     if (weir_io_perform(sink->env->io, &sink->op) < 0) {
         return; /* F is published; it would be again */
     }
+    WEIR_KILLPOINT(PUBLISH_SWEPT);
     sweep_dir(sink, txn->bg_path);
     (void)unlink_at(sink, WEIR_IO_CWD, txn->bg_path, WEIR_IO_RMDIR);
 }

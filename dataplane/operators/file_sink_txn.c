@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/killpoint.h"
 #include "base/mutant.h"
 #include "dataplane/operators/file_sink_priv.h"
 
@@ -106,6 +107,7 @@ part_written(struct sink *sink, struct sink_part *part)
 {
     if (part->state == PART_SEALED && part->written == part->bytes) {
         part->state = PART_WRITTEN;
+        WEIR_KILLPOINT(SINK_WRITTEN);
         bg_go(sink);
     }
 }
@@ -311,6 +313,7 @@ bg_follow_move(struct sink *sink)
         }
         return false;
     }
+    WEIR_KILLPOINT(SINK_MOVED);
     txn->unmoved_cnt = 0;
     part_of(txn, txn->bg_part)->state = PART_MOVED;
     txn->is_moved_unsynced = true;
@@ -330,6 +333,7 @@ bg_follow(struct sink *sink)
             die(sink, &txn->bg_op, txn->bg_path);
             return true;
         }
+        WEIR_KILLPOINT(SINK_SYNCED);
         weir_io_op_close(&txn->bg_op, part->file);
         part->file = -1;
         bg_launch(sink, BG_CLOSING);
@@ -355,6 +359,7 @@ bg_follow(struct sink *sink)
             die(sink, &txn->bg_op, txn->out);
             return true;
         }
+        WEIR_KILLPOINT(SINK_COMMITTED);
         txn->is_moved_unsynced = false;
         forget_moved(txn);
         return true;
@@ -513,6 +518,7 @@ weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts
     struct sink_part *open = open_part(txn);
     if (open != NULL) {
         seal(sink, open);
+        WEIR_KILLPOINT(SINK_SEALED);
     }
     WEIR_DCHECK(id > txn->base, "checkpoint %llu after %llu", (unsigned long long)id,
         (unsigned long long)txn->base);
@@ -581,6 +587,7 @@ weir_file_sink_precommit(struct weir_operator *op, uint64_t id)
         return weir_err_push(WEIR_EIO, "%s; it is tried again", txn->unmoved);
     }
     bool is_done = is_durable(txn, id);
+    WEIR_KILLPOINT_IF(is_done, SINK_PRECOMMITTED);
     if (WEIR_MUTANT(SINK_COMMITS_EARLY) && is_done) {
         txn->commit_id = weir_max_u64(txn->commit_id, id);
         bg_go(sink);
