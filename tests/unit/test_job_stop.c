@@ -24,7 +24,7 @@ WEIR_SCHEMA(number, NUMBER)
 WEIR_SCHEMA(tally, TALLY)
 
 #define HOST "core:4 pu:1"
-#define STOP_CNT 200
+#define STOP_CNT 120
 #define SLICE_CNT 32 /* rows of a poll of the source */
 #define KEY_CNT 4000
 /* The job reads, checkpoints and writes for a while before it is stopped. */
