@@ -180,6 +180,13 @@ struct weir_savepoint_totals {
     uint64_t key_groups;
 };
 
+/* How far the writing is. */
+struct weir_savepoint_progress {
+    uint32_t group_cnt; /* key groups that are written, of */
+    uint32_t group_all;
+    uint64_t bytes;
+};
+
 struct weir_savepoint_source;
 
 /* weir_savepoint_source_open - make the catalogue, and stand before its first byte.
@@ -202,6 +209,8 @@ WEIR_API const struct weir_savepoint *
 weir_savepoint_source_catalogue(const struct weir_savepoint_source *source);
 WEIR_API const struct weir_savepoint_totals *
 weir_savepoint_source_totals(const struct weir_savepoint_source *source);
+WEIR_API struct weir_savepoint_progress
+weir_savepoint_source_progress(const struct weir_savepoint_source *source);
 /* weir_savepoint_source_groups - where key groups lie, for the file's footer; whole at the end. */
 WEIR_API const struct weir_snapshot_group *
 weir_savepoint_source_groups(const struct weir_savepoint_source *source, uint32_t *ret_cnt);

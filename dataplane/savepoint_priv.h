@@ -210,6 +210,7 @@ struct weir_savepoint_source {
     uint32_t table_at; /* TABLES: of the state's */
     uint32_t group;
     uint32_t group_end;
+    uint32_t group_first;
     uint32_t look_cnt;
     struct savepoint_place place;
     struct weir_state_room walk_room;

@@ -32,6 +32,7 @@ weir_savepoint_source_open(
         uint64_t groups = source->savepoint.group_cnt;
         source->group = (uint32_t)(groups * idx / cnt);
         source->group_end = (uint32_t)(groups * (idx + 1) / cnt);
+        source->group_first = source->group;
         source->phase = idx == 0 ? SAVEPOINT_HEAD : SAVEPOINT_GROUPS;
         source->groups = calloc(source->group_end - source->group + 1, sizeof *source->groups);
         err = source->groups != NULL ? 0 : weir_err_push(WEIR_ENOMEM, "a savepoint");
@@ -492,6 +493,13 @@ weir_savepoint_fill(void *arg, void *buf, uint64_t bytes)
         }
     }
     return done > 0 ? (int64_t)done : source->phase == SAVEPOINT_DONE ? 0 : WEIR_SNAPSHOT_BUSY;
+}
+
+struct weir_savepoint_progress
+weir_savepoint_source_progress(const struct weir_savepoint_source *source)
+{
+    return (struct weir_savepoint_progress){source->group - source->group_first,
+        source->group_end - source->group_first, source->totals.bytes};
 }
 
 const struct weir_savepoint *

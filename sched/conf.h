@@ -190,8 +190,10 @@ enum weir_conf_syntax {
         "directory of the jobs that are called by name; by default the installation's")            \
     X(LOG_FORMAT, "log.format", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto human logfmt json",    \
         "form of the log on stderr; auto: human on a terminal, else logfmt")                       \
-    X(LOG_PROGRESS, "log.progress", DURATION, ANY, PLAIN, "", WEIR_MS, INT64_C(3600000000000),     \
-        "500ms", "none", "time between two progress lines, which are there on a terminal only")    \
+    X(LOG_PROGRESS, "log.progress", DURATION, ANY, PLAIN, "", WEIR_US, INT64_C(3600000000000),     \
+        "500ms", "none",                                                                           \
+        "time between two progress lines on a terminal; of long restores and savepoints a log "    \
+        "gets every twentieth")                                                                    \
     X(LOG_LEVEL, "log.level", CHOICE, ANY, PLAIN, "", 0, 0, "info", "error warning info debug",    \
         "least important lines that are written")
 

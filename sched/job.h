@@ -59,6 +59,23 @@ struct weir_job_restore_progress {
     bool is_done; /* the last call */
 };
 
+/* How far the writing of a savepoint is. */
+struct weir_job_save_progress {
+    uint64_t savepoint;
+    uint32_t group_cnt; /* key groups that are written, of */
+    uint32_t group_all;
+    uint64_t bytes;
+    int64_t elapsed_ns;
+    bool is_done; /* the last call */
+};
+
+struct weir_job_save_options {
+    const char *root; /* the savepoint lies below it */
+    /* Told now and then, by the thread that saves; may be NULL. */
+    void (*progress_fn)(void *arg, const struct weir_job_save_progress *progress);
+    void *progress_arg;
+};
+
 /* What a job with checkpoints starts from. All that it points to is borrowed until the job is
  * deleted. */
 struct weir_job_restore_options {
@@ -112,7 +129,7 @@ WEIR_API void weir_job_delete(struct weir_job *job);
 /* weir_job_run - until all tasks have ended. 0, or the first cause's error with its context. */
 WEIR_API WEIR_MUST_USE int weir_job_run(struct weir_job *job);
 WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request request);
-/* weir_job_save - instead of a run: what the job would start from, as a savepoint below root
+/* weir_job_save - instead of a run: what the job would start from, as a savepoint
  * (savepoint_store.h). Its directory of checkpoints gets a new epoch, as at a start, but with
  * only_reads. The thread becomes one beside the plan's cores.
  *
@@ -120,8 +137,8 @@ WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request requ
  *          one of its sources had ended; those of a restore and of weir_savepoint_store().
  */
 struct weir_savepoint_made;
-WEIR_API WEIR_MUST_USE int
-weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made);
+WEIR_API WEIR_MUST_USE int weir_job_save(struct weir_job *job,
+    const struct weir_job_save_options *options, struct weir_savepoint_made *ret_made);
 
 /* weir_job_savepoint - a checkpoint beside the timeline, while the job goes on: no sink commits for
  * it, no restart goes back to it. The view tells its end, with the ticket. Its manifest is

@@ -231,6 +231,10 @@ void weir_job_checkpoint_probe_end(struct weir_job_checkpoint *checkpoint);
  * be asked for again, because tasks begin still. */
 bool weir_job_checkpoint_saved(
     struct weir_job_checkpoint *checkpoint, const struct weir_coordinator_out *out);
+/* weir_job_checkpoint_is_new_output - a savepoint was restored, and of its output nothing is at
+ * this sink's place: it says so. */
+bool weir_job_checkpoint_is_new_output(
+    struct weir_job_checkpoint *checkpoint, const struct weir_file_sink_conf *sink);
 /* weir_job_checkpoint_save_refuse - the coordinator has ended: one that waits still is not
  * taken. */
 void weir_job_checkpoint_save_refuse(struct weir_job_checkpoint *checkpoint);

@@ -80,6 +80,7 @@ announce(struct weir_job_checkpoint *cp, int64_t now_ns)
         if (cp->sink[i] != NULL) {
             cp->sink[i]->checkpoints.epoch = weir_store_epoch(cp->store);
             cp->sink[i]->checkpoints.restored_id = restored != NULL ? restored->checkpoint : 0;
+            cp->sink[i]->checkpoints.is_new = weir_job_checkpoint_is_new_output(cp, cp->sink[i]);
         }
     }
     cp->now_ns = now_ns;

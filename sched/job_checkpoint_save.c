@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Savepoints: of a job that goes on, a checkpoint beside the timeline, of which another process
  * makes one; of a job that does not run, in place of its run. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "io/io.h"
 #include "sched/graph_node.h"
 #include "sched/job_checkpoint_priv.h"
+
+#define NAMES_BYTES 4096
 
 /* ---- the storage core ---- */
 
@@ -58,6 +64,52 @@ weir_job_checkpoint_save_refuse(struct weir_job_checkpoint *cp)
     }
 }
 
+/* ---- outputs of a job that starts from one ---- */
+
+/* Whether there is nothing of this name, or an empty directory. */
+static bool
+is_nothing(struct weir_io *io, const char *path)
+{
+    char names[NAMES_BYTES];
+    struct weir_io_stat stat;
+    struct weir_io_op op;
+    weir_io_op_stat(&op, WEIR_IO_CWD, path, &stat);
+    if (weir_io_perform(io, &op) < 0) {
+        return op.errnum == ENOENT;
+    }
+    if (stat.type != WEIR_IO_DIR) {
+        return false;
+    }
+    weir_io_op_open(&op, WEIR_IO_CWD, path, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
+    if (weir_io_perform(io, &op) < 0) {
+        return false;
+    }
+    int32_t dir = (int32_t)op.result;
+    weir_io_op_list(&op, dir, names, sizeof names);
+    bool is_empty = weir_io_perform(io, &op) == 0;
+    weir_io_op_close(&op, dir);
+    (void)weir_io_perform(io, &op); /* it was only read */
+    return is_empty;
+}
+
+bool
+weir_job_checkpoint_is_new_output(
+    struct weir_job_checkpoint *cp, const struct weir_file_sink_conf *sink)
+{
+    char parts[WEIR_FILE_SINK_PATH_BYTES_MAX + 8];
+    const struct weir_manifest *restored = weir_job_restore_manifest(cp->restore);
+    bool is_savepoint = restored != NULL && restored->kind == WEIR_MANIFEST_KIND_SAVEPOINT;
+    (void)snprintf(parts, sizeof parts, "%s.parts", sink->path);
+    if (!is_savepoint || !is_nothing(cp->io, sink->path) || !is_nothing(cp->io, parts)) {
+        return false;
+    }
+    weir_log(WEIR_LOG_WARNING, 0,
+        "output %.200s is new: it gets what follows savepoint %" PRIu64
+        "; what was written before is in the output of the job that was saved",
+        sink->path, restored->checkpoint);
+    return true;
+}
+
 /* ---- from outside ---- */
 
 bool
@@ -81,7 +133,8 @@ weir_job_savepoint_release(struct weir_job *job, uint64_t id)
 }
 
 int
-weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made *ret_made)
+weir_job_save(struct weir_job *job, const struct weir_job_save_options *options,
+    struct weir_savepoint_made *ret_made)
 {
     struct weir_job_checkpoint *cp = job->checkpoint;
     if (cp == NULL) {
@@ -92,7 +145,7 @@ weir_job_save(struct weir_job *job, const char *root, struct weir_savepoint_made
     weir_job_pin_keeper(job);
     int rc = weir_io_start(cp->io);
     rc = rc != 0 ? rc : weir_job_checkpoint_start_store(cp);
-    rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, root, ret_made);
+    rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, options, ret_made);
     weir_job_checkpoint_end(cp);
     return rc;
 }

@@ -55,12 +55,12 @@ WEIR_API void weir_job_restore_close(struct weir_job_restore *restore);
 WEIR_API WEIR_MUST_USE int
 weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job);
 
-/* weir_job_restore_save - what load has put into the job, as a savepoint below root; the job has
- * not run. Errors: WEIR_ECONFIG: nothing was restored, or a savepoint, or an operator had ended;
+/* weir_job_restore_save - what load has put into the job, as a savepoint; the job has not run.
+ * Errors: WEIR_ECONFIG: nothing was restored, or a savepoint, or an operator had ended;
  * those of weir_savepoint_store(). */
 struct weir_savepoint_made;
-WEIR_API WEIR_MUST_USE int weir_job_restore_save(
-    struct weir_job_restore *restore, const char *root, struct weir_savepoint_made *ret_made);
+WEIR_API WEIR_MUST_USE int weir_job_restore_save(struct weir_job_restore *restore,
+    const struct weir_job_save_options *options, struct weir_savepoint_made *ret_made);
 
 /* weir_job_restore_store - the started store; restore's. NULL with only_reads. */
 WEIR_API struct weir_store *weir_job_restore_store(struct weir_job_restore *restore);

@@ -16,7 +16,7 @@
 #include "sched/job_restore_priv.h"
 
 #define WAIT_NS (100 * WEIR_MS)
-#define TELL_NS (200 * WEIR_MS)
+#define TELL_NS WEIR_MS
 /* Parts are small: more is damage that no checksum has caught. */
 #define PARTS_BYTES_MAX WEIR_GIB
 /* What a task writes for every operator, whether it keeps anything or not. */

@@ -16,6 +16,34 @@ struct saving {
     uint32_t op_cnt;
 };
 
+/* Who is told of the progress. */
+struct telling {
+    const struct weir_job_save_options *options;
+    const struct weir_job_restore *restore;
+    int64_t begin_ns;
+    struct weir_savepoint_progress last;
+};
+
+static void
+tell_of(struct telling *telling, const struct weir_savepoint_progress *progress, bool is_done)
+{
+    const struct weir_job_save_progress what = {.savepoint = telling->restore->manifest->checkpoint,
+        .group_cnt = progress->group_cnt,
+        .group_all = progress->group_all,
+        .bytes = progress->bytes,
+        .elapsed_ns = weir_io_clock_ns(telling->restore->io) - telling->begin_ns,
+        .is_done = is_done};
+    telling->options->progress_fn(telling->options->progress_arg, &what);
+}
+
+static void
+tell(void *arg, const struct weir_savepoint_progress *progress)
+{
+    struct telling *telling = arg;
+    telling->last = *progress;
+    tell_of(telling, progress, false);
+}
+
 static int
 check(const struct weir_job_restore *restore)
 {
@@ -77,9 +105,11 @@ gather(const struct weir_job_restore *restore, struct saving *saving)
 }
 
 int
-weir_job_restore_save(
-    struct weir_job_restore *restore, const char *root, struct weir_savepoint_made *ret_made)
+weir_job_restore_save(struct weir_job_restore *restore, const struct weir_job_save_options *options,
+    struct weir_savepoint_made *ret_made)
 {
+    struct telling telling = {
+        .options = options, .restore = restore, .begin_ns = weir_io_clock_ns(restore->io)};
     struct saving saving = {NULL, 0, NULL, 0};
     int err = check(restore);
     err = err != 0 ? err : gather(restore, &saving);
@@ -87,11 +117,16 @@ weir_job_restore_save(
         const struct weir_savepoint_spec spec = {
             .job = restore->conf->job, .tasks = saving.tasks, .task_cnt = saving.task_cnt};
         const struct weir_savepoint_conf conf = {.io = restore->io,
-            .root = root,
+            .root = options->root,
             .parent_checkpoint = restore->manifest->checkpoint,
             .parent_epoch = restore->manifest->epoch,
-            .strict = restore->conf->strict};
+            .strict = restore->conf->strict,
+            .progress_fn = options->progress_fn != NULL ? tell : NULL,
+            .arg = &telling};
         err = weir_savepoint_store(&conf, &spec, ret_made);
+        if (err == 0 && options->progress_fn != NULL) {
+            tell_of(&telling, &telling.last, true);
+        }
     }
     free(saving.tasks);
     free(saving.ops);

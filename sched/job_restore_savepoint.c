@@ -77,21 +77,34 @@ row_take(void *arg, const struct weir_savepoint_row *row)
     return err;
 }
 
+/* Bytes as they come. */
+struct counted {
+    struct weir_job_restore *restore;
+    struct weir_savepoint_reader *reader;
+};
+
+static int
+take(void *arg, const void *payload, uint64_t bytes, uint64_t off)
+{
+    struct counted *counted = arg;
+    counted->restore->progress.bytes_done += bytes;
+    weir_job_restore_tell(counted->restore, false);
+    return weir_savepoint_take(counted->reader, payload, bytes, off);
+}
+
 static int
 read_files(struct weir_job_restore *restore, struct weir_savepoint_reader *reader)
 {
     const struct weir_manifest *manifest = restore->manifest;
+    struct counted counted = {restore, reader};
     int err = 0;
     for (uint32_t i = 0; i < manifest->file_cnt; i++) {
         restore->progress.bytes_all += manifest->files[i].file_bytes;
     }
     for (uint32_t i = 0; i < manifest->file_cnt && err == 0; i++) {
-        const struct weir_snapshot_ask ask = {.dir = restore->data_dir,
-            .file = &manifest->files[i],
-            .sink = weir_savepoint_take,
-            .arg = reader};
+        const struct weir_snapshot_ask ask = {
+            .dir = restore->data_dir, .file = &manifest->files[i], .sink = take, .arg = &counted};
         err = weir_job_restore_read(restore, &ask);
-        restore->progress.bytes_done += manifest->files[i].file_bytes;
         if (err != 0) {
             bool is_ours = err == WEIR_ECONFIG || err == WEIR_ESTATE || err == WEIR_EBUDGET;
             return is_ours ? err : weir_job_restore_blame(restore, err);

@@ -56,7 +56,9 @@ fill(void *arg, void *buf, uint64_t bytes)
     }
     write->err = got < 0 && got != WEIR_SNAPSHOT_BUSY ? (int)got : 0;
     if (write->conf->progress_fn != NULL) {
-        write->conf->progress_fn(write->conf->arg, weir_savepoint_source_totals(write->source));
+        const struct weir_savepoint_progress progress =
+            weir_savepoint_source_progress(write->source);
+        write->conf->progress_fn(write->conf->arg, &progress);
     }
     return got;
 }

@@ -34,7 +34,7 @@ struct weir_savepoint_conf {
     uint64_t parent_checkpoint;
     uint64_t parent_epoch;
     bool strict;
-    void (*progress_fn)(void *arg, const struct weir_savepoint_totals *totals); /* NULL: none */
+    void (*progress_fn)(void *arg, const struct weir_savepoint_progress *progress); /* or NULL */
     void *arg;
 };
 

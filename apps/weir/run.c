@@ -105,11 +105,14 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
 
 /* What the job would start from, as a savepoint; it does not run. */
 static int
-save_job(const struct weir_args *args, const char *name, struct weir_job *job)
+save_job(const struct weir_args *args, const char *name, struct weir_job *job,
+    struct weir_long_line *line)
 {
     const char *root = weir_cli_value(args, "savepoint");
     struct weir_savepoint_made made;
-    int err = weir_job_save(job, root, &made);
+    const struct weir_job_save_options options = {
+        .root = root, .progress_fn = weir_long_line_save, .progress_arg = line};
+    int err = weir_job_save(job, &options, &made);
     if (err == 0) {
         (void)printf(WEIR_SAVER_LINE_BEGIN "%" PRIu64 " in %s" WEIR_SAVER_LINE_COUNTS "\n",
             made.savepoint, root, made.totals.entries, made.totals.rows, made.totals.key_groups,
@@ -143,7 +146,7 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
 {
     struct weir_job *job = NULL;
     struct weir_job_restore_options restore;
-    int64_t logged_ns = 0;
+    struct weir_long_line line;
     int err = weir_watch_block(supervised != NULL ? supervised->supervisor_pid : 0);
     if (err != 0) {
         return err;
@@ -156,7 +159,7 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
         err = weir_restore_check_restart(arg->conf, supervised);
     }
     if (err == 0) {
-        err = weir_restore_options(args, arg->conf, supervised, &logged_ns, &restore);
+        err = weir_restore_options(args, arg->conf, supervised, &line, &restore);
     }
     if (err == 0) {
         err = make_memory_dir(arg, supervised);
@@ -174,8 +177,9 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
     }
     if (err == 0) {
         log_departures(arg->launch, job);
-        err = weir_cli_has(args, "savepoint") ? save_job(args, weir_launch_name(arg->launch), job)
-                                              : run_job(args, arg, job, supervised, ret_savepoint);
+        err = weir_cli_has(args, "savepoint")
+                  ? save_job(args, weir_launch_name(arg->launch), job, &line)
+                  : run_job(args, arg, job, supervised, ret_savepoint);
     }
     (void)weir_watch_hand_over();
     weir_job_delete(job);

@@ -84,6 +84,9 @@ WEIR_C_BEGIN
 struct weir_file_sink_checkpoints {
     bool is_on;
     bool at_least_once; /* streams are allowed */
+    /* Nothing is there yet, and a savepoint is restored: what it lists is in the output of the job
+     * that was saved, and not looked for here. */
+    bool is_new;
     bool allows_rollback; /* restored_id may be older than what was committed */
     uint32_t attempt; /* within the epoch; later ones are higher; below 65536 */
     uint64_t epoch; /* of this start: higher than that of any before it; below 2^48 */

@@ -558,7 +558,7 @@ judge_missing(struct sink *sink, const struct sink_part *part, bool is_final)
         weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->path2, &st);
         is_done = weir_io_perform(sink->env->io, &sink->op) == 0;
     }
-    if (is_done) {
+    if (is_done || sink->conf->checkpoints.is_new) {
         return 0;
     }
     weir_file_sink_txn_name(sink, &part->name, false, sink->path2);

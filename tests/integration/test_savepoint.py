@@ -31,8 +31,8 @@ class Saving(rig.Rig):
         self.name = self.fresh_name()
         self.saved = self.folder / "saved"
 
-    def line(self, query, sets, flags=(), rate=0):
-        params = {"query": query, "events": EVENTS, "rate": rate, "output": f"{query}.csv"}
+    def line(self, query, sets, flags=(), rate=0, output=None):
+        params = {"query": query, "events": EVENTS, "rate": rate, "output": output or f"{query}.csv"}
         return [*self.command("nexmark", params, sets, flags), "--name", self.name]
 
     def command(self, job, params=(), sets=(), flags=()):
@@ -40,9 +40,9 @@ class Saving(rig.Rig):
         at = line.index("--name")
         return line[:at] + line[at + 2:]
 
-    def run_it(self, query, sets, *flags, code=0):
+    def run_it(self, query, sets, *flags, code=0, output=None):
         for _ in range(rig.NO_CORE_TRIES):
-            result = subprocess.run(self.line(query, sets, flags), cwd=self.folder, env=self.env,
+            result = subprocess.run(self.line(query, sets, flags, output=output), cwd=self.folder, env=self.env,
                                     timeout=rig.TIMEOUT_S, capture_output=True, check=False, stdin=subprocess.DEVNULL)
             result.text = result.stderr.decode(errors="replace")
             if result.returncode not in (71, 78) or not (rig.NO_CORE in result.text or rig.ALL_HELD in result.text):
@@ -57,9 +57,9 @@ class Saving(rig.Rig):
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
 
-    def launched(self, query, sets, flags=(), rate=20000):
-        process = subprocess.Popen(self.line(query, sets | {"checkpoints.dir": "ckpt"}, flags, rate), cwd=self.folder,
-                                   env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def launched(self, query, sets, flags=(), rate=20000, output=None):
+        line = self.line(query, sets | {"checkpoints.dir": "ckpt"}, flags, rate, output)
+        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
@@ -197,6 +197,17 @@ class Savepoint(Saving):
         again = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", "--savepoint=third", code=78)
         self.assertIn("copy its directory", again.text)
 
+    def test_what_takes_long_says_how_far_it_is(self):
+        self.killed("q5", {"parallelism": 2})
+        sets = {"parallelism": 2, "log.progress": "1us"}  # all is long then
+        text = self.save("q5", sets).text
+        self.assertRegex(text, r'"restoring checkpoint \d+: \d+ % of [0-9.]+ MiB, [0-9.]+ MiB/s, left \d+ s"')
+        self.assertRegex(text, r'"writing savepoint \d+: \d+ of 128 key groups, [0-9.]+ MiB, [0-9.]+ MiB/s"')
+        again = {"checkpoints.dir": "next"}
+        text = self.run_it("q5", sets | again, f"--restore={self.saved}").text
+        self.assertRegex(text, r'"restoring checkpoint \d+: \d+ % of [0-9.]+ MiB')
+        self.assertNotIn("restoring", self.run_it("q5", again | {"log.progress": "none"}, "--restore=latest").text)
+
     def test_a_named_checkpoint_is_read_where_it_lies(self):
         process = self.started("q5", {"parallelism": 2})
         manifests = self.folder / "ckpt" / self.name / "manifest"
@@ -292,6 +303,35 @@ class Live(Saving):
             shown = json.loads(self.show(self.saved / self.name, doc["id"], "--json"))
             self.assertEqual([shown[k] for k in ("entries", "rows")], [doc[k] for k in ("entries", "rows")])
             self.assertEqual(shown["of_checkpoint"], doc["id"])
+
+    def test_another_output_gets_what_follows(self):
+        """The saved job goes on to its end; the other has no more than the rows behind the savepoint."""
+        process = self.launched("q5", {"parallelism": 2, "checkpoints.interval": "20ms"}, rate=self.RATE,
+                                output="all/")
+        self.until(process, lambda: list((self.folder / "all").glob("part-*")))
+        doc = self.savepoint()
+        self.stop("--wait")
+        self.run_it("q5", {"checkpoints.dir": "ckpt"}, "--restore=latest", output="all/")
+        text = self.run_it("q5", {"checkpoints.dir": "next", "parallelism": 1}, f"--restore={doc['path']}",
+                           output="other/").text
+        self.assertIn(f"output other/ is new: it gets what follows savepoint {doc['id']}", text)
+        self.assertEqual(self.parts("all"), self.expected("q5"))
+        before = self.parts("all", lambda base: base < doc["id"])
+        self.assertTrue(before)
+        self.assertEqual(sorted(before + self.parts("other")), self.expected("q5"))
+        again = self.run_it("q5", {"checkpoints.dir": "third"}, f"--restore={doc['path']}", output="all/", code=78)
+        self.assertIn(f"is of a checkpoint after {doc['id']}", again.text)
+
+    def parts(self, folder, holds=lambda base: True):
+        """Rows of the committed parts that began behind these checkpoints."""
+        rows = []
+        for path in (self.folder / folder).glob("part-*"):
+            base = int(path.name.removeprefix(f"part-{self.name}-").split("-")[0])
+            rows += path.read_text().splitlines()[1:] if holds(base) else []
+        return sorted(rows)
+
+    def expected(self, query):
+        return sorted((NEXMARK / "expected" / f"{query}.csv").read_text().splitlines()[1:])
 
     def test_what_it_is_made_of_stays_until_it_is_done(self):
         process, asker, feed = self.held({})

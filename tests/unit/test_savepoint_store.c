@@ -36,27 +36,29 @@ place_close(struct place *place)
 }
 
 static void
-no_progress(void *arg, const struct weir_savepoint_totals *totals)
+on_progress(void *arg, const struct weir_savepoint_progress *progress)
 {
-    uint64_t *bytes = arg;
-    assert_true(totals->bytes >= *bytes);
-    *bytes = totals->bytes;
+    struct weir_savepoint_progress *last = arg;
+    assert_true(progress->bytes >= last->bytes && progress->group_cnt >= last->group_cnt);
+    assert_true(progress->group_cnt <= progress->group_all);
+    *last = *progress;
 }
 
 static int
 store(const struct place *place, const struct fake_job *job, uint64_t parent,
     struct weir_savepoint_made *ret_made)
 {
-    uint64_t bytes = 0;
+    struct weir_savepoint_progress last = {0};
     const struct weir_savepoint_spec spec = fake_spec(job);
     const struct weir_savepoint_conf conf = {.io = place->io,
         .root = place->root,
         .parent_checkpoint = parent,
         .parent_epoch = 3,
-        .progress_fn = no_progress,
-        .arg = &bytes};
+        .progress_fn = on_progress,
+        .arg = &last};
     int err = weir_savepoint_store(&conf, &spec, ret_made);
-    assert_true(err != 0 || bytes == ret_made->totals.bytes);
+    assert_true(err != 0 || last.bytes == ret_made->totals.bytes);
+    assert_true(err != 0 || last.group_cnt == last.group_all);
     return err;
 }
 
