@@ -123,16 +123,21 @@ save_job(const struct weir_args *args, const char *name, struct weir_job *job,
     return err;
 }
 
-/* Under checkpoints.storage=memory: its directory, which all engines of a supervisor share. */
+/* Under checkpoints.storage=memory: its directory, which all engines of a supervisor share; who was
+ * one, and saves now what it has come to, has it still. */
 static int
-make_memory_dir(struct weir_job_arg *arg, const struct weir_supervised *supervised)
+make_memory_dir(const struct weir_args *args, struct weir_job_arg *arg,
+    const struct weir_supervised *supervised)
 {
     static char path[WEIR_MEMORY_DIR_BYTES]; /* kept for the job */
     if (weir_conf_i64(arg->conf, WEIR_CONF_CHECKPOINTS_STORAGE) == 0) {
         return 0;
     }
-    int err =
-        weir_memory_dir_make(supervised != NULL ? supervised->supervisor_pid : getpid(), path);
+    bool was_engine = weir_cli_has(args, "supervise") && weir_cli_has(args, "savepoint");
+    pid_t owner = supervised != NULL ? supervised->supervisor_pid
+                  : was_engine       ? getppid()
+                                     : getpid();
+    int err = weir_memory_dir_make(owner, path);
     if (err == 0) {
         weir_launch_memory(arg->launch, path);
     }
@@ -162,7 +167,7 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
         err = weir_restore_options(args, arg->conf, supervised, &line, &restore);
     }
     if (err == 0) {
-        err = make_memory_dir(arg, supervised);
+        err = make_memory_dir(args, arg, supervised);
     }
     if (err == 0) {
         /* What has a name is left alone: others may use what it lies in. */
@@ -229,7 +234,9 @@ run_run(const struct weir_args *args)
     weir_job_arg_close(&arg);
     err = err == 0 && savepoint[0] != '\0' ? weir_saver_become(savepoint) : err;
     /* What could not be saved is kept until the user's next run. */
-    if (err == 0 || !weir_cli_has(args, "savepoint")) {
+    const char *which = weir_cli_value(args, "restore");
+    bool is_latest = which != NULL && strcmp(which, "latest") == 0;
+    if (err == 0 || !weir_cli_has(args, "savepoint") || !is_latest) {
         weir_memory_dir_remove(getpid());
     }
     return err;

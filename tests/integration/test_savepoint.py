@@ -4,6 +4,7 @@
 other cut."""
 import json
 import os
+import pathlib
 import select
 import signal
 import subprocess
@@ -58,7 +59,8 @@ class Saving(rig.Rig):
         return result.stdout if code == 0 else result.stderr
 
     def launched(self, query, sets, flags=(), rate=20000, output=None):
-        line = self.line(query, sets | {"checkpoints.dir": "ckpt"}, flags, rate, output)
+        sets = {"checkpoints.dir": "ckpt"} | sets
+        line = self.line(query, {k: v for k, v in sets.items() if v is not None}, flags, rate, output)
         process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL)
         self.addCleanup(process.stdout.close)
@@ -94,6 +96,11 @@ class Saving(rig.Rig):
                                 capture_output=True, check=False, text=True, timeout=rig.TIMEOUT_S)
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stdout if code == 0 else result.stderr
+
+    def status(self):
+        """Of the job; empty before it listens."""
+        return json.loads(subprocess.run([str(self.weir_path), "status", self.name, "--json"], env=self.env,
+                                         capture_output=True, check=False, text=True).stdout or "{}")
 
     def stop(self, *flags, code=0):
         return self.ask("stop", *flags, code=code)
@@ -277,11 +284,7 @@ class Live(Saving):
             with self.subTest(query=query):
                 self.name = self.fresh_name()
                 process = self.launched(query, before, rate=2000)
-                status = "{}"
-                while json.loads(status).get("records_in", 0) < 500:
-                    status = subprocess.run([str(self.weir_path), "status", self.name, "--json"], env=self.env,
-                                            capture_output=True, check=False, text=True).stdout or "{}"
-                    self.assertIsNone(process.poll())
+                self.until(process, lambda: self.status().get("records_in", 0) >= 500)
                 doc = self.savepoint()
                 self.assertIsNone(process.poll(), "the job goes on")
                 process.kill()
@@ -370,6 +373,21 @@ class Live(Saving):
         self.assert_nothing_is_saved()
         (self.folder / "run.yaml").unlink()
         self.finish(process)
+
+    def test_checkpoints_in_memory_are_saved_too(self):
+        sets = {"parallelism": 2, "checkpoints.storage": "memory", "checkpoints.interval": "20ms"}
+        for flags in ((), ("--supervise",)):
+            with self.subTest(flags=flags):
+                self.name = self.fresh_name()
+                process = self.launched("q5", sets | {"checkpoints.dir": None}, flags, rate=self.RATE)
+                self.until(process, lambda: (self.status().get("checkpoints") or {}).get("completed", 0) > 1)
+                doc = self.savepoint()
+                self.stop("--savepoint", f"stopped-{self.name}", "--wait")
+                self.assertEqual(process.wait(), 0)
+                self.run_it("q5", {"checkpoints.dir": f"next-{self.name}"}, f"--restore=stopped-{self.name}")
+                self.assert_exact("q5")
+                self.assertIn(f"savepoint {doc['id']} of job {self.name}", self.show(self.saved / self.name))
+                self.assertFalse(pathlib.Path(f"/dev/shm/weir-checkpoints-{os.geteuid()}-{process.pid}").exists())
 
     def test_what_fails_leaves_the_job_alone(self):
         process = self.started("q5", {"parallelism": 2}, "--supervise", rate=self.RATE)
