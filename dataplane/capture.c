@@ -10,6 +10,8 @@
 /* A share of the ring that is left when the owner should stop: what a slice of its work may
  * save. */
 #define RESERVE_DIV 4
+/* Entries of which small arenas have an eighth of their lines. */
+#define UNDO_CNT_SMALL (UINT64_C(1) << 16)
 
 #if defined(__GNUC__)
 #define RACY __attribute__((noinline, no_sanitize("thread")))
@@ -40,7 +42,8 @@ place(struct weir_capture *capture, const struct weir_arena *arena, uint32_t und
     if (mem == NULL || end == 0) {
         return end;
     }
-    memset(mem, 0, end);
+    memset(mem, 0, line_off); /* the lines stay as they are, and untouched: there may be many */
+    memset(mem + captured_off, 0, end - captured_off);
     capture->undo = (struct weir_undo *)(void *)(mem + undo_off);
     capture->undo->line = (struct weir_undo_line *)(void *)(mem + line_off);
     capture->undo->captured = (void *)(mem + captured_off);
@@ -51,6 +54,15 @@ place(struct weir_capture *capture, const struct weir_arena *arena, uint32_t und
     err = err < 0 ? err : weir_ring_prod_join(&capture->undo->prod, ring, WEIR_UNDO_SLOT_BYTES);
     err = err < 0 ? err : weir_ring_cons_join(&capture->cons, ring, WEIR_UNDO_SLOT_BYTES);
     return err < 0 ? 0 : end;
+}
+
+uint32_t
+weir_capture_undo_cnt(uint64_t page_bytes)
+{
+    uint64_t lines = page_bytes / WEIR_LINE_BYTES;
+    uint64_t cnt = weir_max_u64(weir_min_u64(lines / 8, UNDO_CNT_SMALL), lines / 16);
+    cnt = weir_pow2_up(weir_max_u64(cnt, WEIR_UNDO_CNT_MIN));
+    return (uint32_t)weir_min_u64(cnt, WEIR_UNDO_CNT_MAX);
 }
 
 uint64_t

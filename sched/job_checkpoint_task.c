@@ -12,8 +12,6 @@
 #include "io/io.h"
 #include "sched/job_checkpoint_priv.h"
 
-/* Lines that may be saved while the pages of one snapshot are captured: 72 bytes each. */
-#define UNDO_CNT_MAX (UINT32_C(1) << 16)
 /* Beside an arena of so many bytes, what its captures need: 16 bytes a page, rounded up, and the
  * undo lines; one page for each part's alignment. */
 #define PAGE_COST 17
@@ -240,19 +238,11 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
     return 0;
 }
 
-static uint32_t
-undo_cnt(uint64_t arena_bytes)
-{
-    uint64_t lines = arena_bytes / WEIR_LINE_BYTES / 8;
-    uint64_t cnt = weir_pow2_up(weir_max_u64(lines, WEIR_UNDO_CNT_MIN));
-    return (uint32_t)weir_min_u64(cnt, UNDO_CNT_MAX);
-}
-
 uint64_t
 weir_job_checkpoint_arena_bytes(uint64_t bytes)
 {
-    uint64_t beside =
-        bytes / WEIR_PAGE_BYTES * PAGE_COST + (uint64_t)undo_cnt(bytes) * UNDO_COST + LAYOUT_BYTES;
+    uint64_t beside = bytes / WEIR_PAGE_BYTES * PAGE_COST +
+                      (uint64_t)weir_capture_undo_cnt(bytes) * UNDO_COST + LAYOUT_BYTES;
     return bytes > beside ? (bytes - beside) / WEIR_PAGE_BYTES * WEIR_PAGE_BYTES : 0;
 }
 
@@ -263,7 +253,7 @@ weir_job_checkpoint_arena(struct weir_job_checkpoint *cp, uint32_t idx, void *me
     struct weir_arena *arena = &cp->job->stage[idx].arena;
     uint32_t cnt = cp->options.undo_cnt != 0
                        ? cp->options.undo_cnt
-                       : undo_cnt((uint64_t)arena->page_cnt * WEIR_PAGE_BYTES);
+                       : weir_capture_undo_cnt((uint64_t)arena->page_cnt * WEIR_PAGE_BYTES);
     uint64_t wanted = weir_capture_footprint(arena, cnt);
     if (wanted == 0 || wanted > bytes) {
         return weir_err_push(WEIR_EBUDGET,

@@ -42,8 +42,6 @@
 #define ROUND_CNT_MAX 64
 #define TAKEN_CNT_MAX 8192
 #define LIST_CNT_MAX 256 /* times that are told one by one */
-/* As job_checkpoint_task.c: an eighth of the lines, at most so many. */
-#define UNDO_CNT_MAX (UINT32_C(1) << 16)
 /* Pages that page copy-on-write may have saved: as many bytes as the lines. */
 #define LINES_A_PAGE 64
 #define THROTTLE_NS_MAX (100 * WEIR_MS)
@@ -559,8 +557,7 @@ build(struct bench *b)
 {
     weir_clock_init_real(&b->clock);
     state_open(&b->state, &b->state_conf);
-    uint64_t lines = b->state_conf.mib * WEIR_MIB / WEIR_LINE_BYTES / 8;
-    uint32_t undo_cnt = (uint32_t)weir_min_u64(weir_pow2_up(lines), UNDO_CNT_MAX);
+    uint32_t undo_cnt = weir_capture_undo_cnt(b->state_conf.mib * WEIR_MIB);
     if (has_mode(b, LINE) || has_mode(b, MORE)) {
         uint64_t bytes = weir_capture_footprint(&b->state.arena, undo_cnt);
         int err = weir_capture_init(

@@ -378,6 +378,21 @@ t_hot_pages_are_captured_first(void **state)
     world_close(&w);
 }
 
+static void
+t_the_budget_grows_with_the_pages(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        uint32_t cnt;
+    } due[] = {{0, WEIR_UNDO_CNT_MIN}, {WEIR_MIB, 1 << 11}, {32 * WEIR_MIB, 1 << 16},
+        {64 * WEIR_MIB, 1 << 16}, {65 * WEIR_MIB, 1 << 17}, {WEIR_GIB, 1 << 20},
+        {WEIR_ARENA_BYTES_MAX, WEIR_UNDO_CNT_MAX}};
+    (void)state;
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(due); i++) {
+        assert_int_equal(weir_capture_undo_cnt(due[i].bytes), due[i].cnt);
+    }
+}
+
 int
 main(void)
 {
@@ -385,6 +400,7 @@ main(void)
         cmocka_unit_test(t_without_writes_nothing_is_saved_and_an_increment_is_empty),
         cmocka_unit_test(t_an_increment_has_the_lines_that_changed_alone),
         cmocka_unit_test(t_hot_pages_are_captured_first),
+        cmocka_unit_test(t_the_budget_grows_with_the_pages),
         cmocka_unit_test(t_T306_images_are_those_of_the_barrier),
         cmocka_unit_test(t_T306_what_is_given_up_is_in_the_next_image),
     };
