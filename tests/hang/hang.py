@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """hang.py BUILD [--seconds N] [--rate N] [--engine auto|posix]: what a job notices of storage that hangs.
 
-Nexmark q5 at a rate, with a checkpoint each 200 ms: once undisturbed, once with the storage of checkpoints stopped for
-N seconds in its middle. For both, from the same run: rows per second by the job's own count, in seconds of the hang and
-of the time around it; latency from the intended time of a row to its arrival at the sink; the longest gap between two
+Nexmark q5 at a rate, a window each 20 ms, with a checkpoint each 200 ms: once undisturbed, once with the storage of
+checkpoints stopped for N seconds in its middle. For both, from the same run: rows per second by the job's own count, in
+the seconds of the hang; latency from the intended time of a row to its arrival at the sink; the longest gap between two
 polls of a core; checkpoints. Output of both is compared. Figures are told, not judged; exit code 1 where the output
 differs, a checkpoint was complete during the hang, or none was behind it.
 """
@@ -45,7 +45,7 @@ def run(args, folder, hang_s):
     weir = str(args.build / "apps/weir/weir")
     events = args.rate * (2 * AROUND_S + args.seconds)
     line = [weir, "run", "nexmark", "--name", name, "--report", str(folder / "report.json"), "-p", "query=q5",
-            "-p", f"events=gen:{events},seed=1,event_rate={args.rate}", "-p", f"rate={args.rate}",
+            "-p", f"events=gen:{events},seed=1,event_rate={args.rate // 100}", "-p", f"rate={args.rate}",
             "-p", f"output={folder}/out.csv", "--set", f"checkpoints.dir={kept.path}/checkpoints",
             "--set", "checkpoints.interval=200ms", "--set", f"io.engine={args.engine}"]
     samples = []
@@ -87,7 +87,8 @@ def tell(what, told):
     latency = report["latency_ns"]
     print(f"{what:12} rows/s {mean:9.0f} (least {least:.0f}, most {most:.0f} in {SAMPLE_S} s)   latency "
           + ", ".join(f"{name} {latency[name] / 1e6:.2f} ms" for name in PERCENTILES if name in latency)
-          + f"   longest poll gap {report['poll_gap_ns'] / 1e6:.2f} ms   checkpoints {len(report['checkpoints'])}")
+          + f"   longest poll gap {report['poll_gap_ns'] / 1e6:.2f} ms   rows out {report['records_out']}"
+          + f"   checkpoints {len(report['checkpoints'])}")
 
 
 def main():
