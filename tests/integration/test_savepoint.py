@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_savepoint.py WEIR: jobs saved as rows, killed or while they go on, and gone on with from there: other subtasks,
+"""test_savepoint.py WEIR JOBS-DIR: jobs saved as rows, killed or while they go on, and gone on with from there: other subtasks,
 other cut."""
 import json
 import os
@@ -8,10 +8,12 @@ import pathlib
 import select
 import signal
 import subprocess
+import sys
 import time
 
 import rig
 
+JOBS = pathlib.Path(sys.argv[2]).resolve()
 NEXMARK = rig.DATA / "nexmark"
 EVENTS = NEXMARK / "events.jsonl.zst"
 WAIT_S = 60
@@ -101,6 +103,11 @@ class Saving(rig.Rig):
         """Of the job; empty before it listens."""
         return json.loads(subprocess.run([str(self.weir_path), "status", self.name, "--json"], env=self.env,
                                          capture_output=True, check=False, text=True).stdout or "{}")
+
+    def savepoint(self):
+        doc = json.loads(self.ask("savepoint", "saved", "--json"))
+        self.assertEqual(doc["savepoint"], str(self.saved))
+        return doc
 
     def stop(self, *flags, code=0):
         return self.ask("stop", *flags, code=code)
@@ -234,11 +241,6 @@ class Live(Saving):
     RATE = 1000  # far from its end while it is saved
     RUN_YAML = "version: 1\ncheckpoints:\n  retained: 1\n"
 
-    def savepoint(self, *args):
-        doc = json.loads(self.ask("savepoint", "saved", "--json", *args))
-        self.assertEqual(doc["savepoint"], str(self.saved))
-        return doc
-
     def left(self):
         """What the job's directory holds beside its timeline."""
         return [p.name for p in (self.folder / "ckpt" / self.name / "manifest").glob("S-*")]
@@ -280,7 +282,8 @@ class Live(Saving):
         self.assertEqual(list(self.saved.rglob("M-*")), [])
 
     def test_answers_from_there_are_those_of_an_undisturbed_run(self):
-        for query, (before, after) in QUERIES.items():
+        for query in ("q3", "q5"):  # lists of rows, and sliding windows
+            before, after = QUERIES[query]
             with self.subTest(query=query):
                 self.name = self.fresh_name()
                 process = self.launched(query, before, rate=2000)
@@ -309,7 +312,7 @@ class Live(Saving):
 
     def test_another_output_gets_what_follows(self):
         """The saved job goes on to its end; the other has no more than the rows behind the savepoint."""
-        process = self.launched("q5", {"parallelism": 2, "checkpoints.interval": "20ms"}, rate=self.RATE,
+        process = self.launched("q5", {"parallelism": 2, "checkpoints.interval": "20ms"}, rate=5 * self.RATE,
                                 output="all/")
         self.until(process, lambda: list((self.folder / "all").glob("part-*")))
         doc = self.savepoint()
@@ -354,6 +357,18 @@ class Live(Saving):
         self.assertEqual(process.wait(), 0)
         self.assertEqual(self.left(), [])
         self.finish(process)
+
+    def test_two_stops_do_not_save_to_two_places(self):
+        process, asker, feed = self.held({})
+        self.stop("--savepoint", "one")
+        self.assertIn(f"the job will be saved to {self.folder / 'one'} already", self.stop("--savepoint", "two", code=1))
+        self.stop("--savepoint", "one")
+        self.go_on(asker, feed)
+        with open(self.folder / "run.yaml", "w", encoding="utf-8") as again:  # its process begins anew
+            again.write(self.RUN_YAML)
+        self.assertEqual(process.wait(), 0)
+        self.assertIn(f"of job {self.name}", self.show(self.folder / "one"))
+        self.assertFalse((self.folder / "two").exists())
 
     def test_who_cancels_the_job_gives_it_up(self):
         process, asker, _ = self.held({})
@@ -404,5 +419,64 @@ class Live(Saving):
         self.assertIsNone(process.poll())
 
 
+class Evolving(Saving):
+    """tests/jobs/evolving.c, whose input is a pipe that stays open."""
+
+    def open_job(self, version, first=""):
+        """The job, and the open end of its input."""
+        pipe = self.folder / "pipe"
+        if not pipe.exists():
+            os.mkfifo(pipe)
+        params = {"version": version, "input": pipe} | ({"first": first} if first else {})
+        sets = {"checkpoints.dir": f"ckpt{version}", "placement.cut": "all" if first else "none"}
+        flags = ["--restore=saved"] if version == 2 else []
+        line = [*self.command(JOBS / "evolving.so", params, sets, flags), "--name", self.name]
+        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        feed = os.fdopen(os.open(pipe, os.O_RDWR), "w", encoding="utf-8")  # waits for no reader
+        self.addCleanup(feed.close)
+        return process, feed
+
+    def table(self, name):
+        return sorted((self.folder / f"{name}.csv").read_text().splitlines()[1:])
+
+    def test_new_fields_of_accumulators_are_fresh(self):
+        process, feed = self.open_job(1)
+        feed.write("1000,a,5\n2000,b,7\n6000,a,1\n")
+        feed.flush()
+        self.until(process, lambda: self.status().get("watermark_ms") == 6000)
+        self.savepoint()
+        process.kill()
+        process.communicate()
+        feed.close()
+        process, feed = self.open_job(2)
+        feed.write("8000,a,2\n8500,b,1\n30000,c,1\n")
+        feed.flush()
+        self.until(process, lambda: self.status().get("records_in") == 3)  # what nobody reads a pipe forgets
+        feed.close()
+        _, text = process.communicate(timeout=rig.TIMEOUT_S)
+        self.assertEqual(process.returncode, 0, text)
+        self.assertEqual(self.table("roll"), ["a,5,0", "a,6,0", "a,8,100", "b,7,0", "b,8,100", "c,1,100"])
+        self.assertEqual(self.table("tumbling"), ["0,a,8,100", "0,b,8,100", "30000,c,1,100"])
+        sliding = ["-5000,a,5,0", "-5000,b,7,0", "0,a,8,100", "0,b,8,100", "25000,c,1,100", "30000,c,1,100",
+                   "5000,a,3,100", "5000,b,1,100"]
+        self.assertEqual(self.table("stacked"), sliding)
+        self.assertEqual(self.table("running"), sliding)
+
+    def test_a_source_that_has_ended_cannot_be_saved(self):
+        self.write("first.csv", "1000,a,5\n")
+        process, feed = self.open_job(1, "first.csv")
+        feed.write("2000,b,7\n")
+        feed.flush()
+        self.until(process, lambda: any("first" in stage["operators"] and stage["state"] == "finished"
+                                        for stage in self.status().get("stages", [])))
+        self.assertRegex(self.ask("savepoint", "saved", code=78),
+                         r"operator (first|early) of job \S+ had ended before checkpoint \d+: a savepoint cannot say so")
+        self.assertEqual(list(self.saved.rglob("M-*")), [])
+        self.assertIsNone(process.poll())
+
+
 if __name__ == "__main__":
-    rig.main()
+    rig.main(2)
