@@ -54,103 +54,6 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
     }
 }
 
-/* ---- letters to tasks ---- */
-
-static void
-post(struct weir_job_checkpoint *cp, uint32_t s, enum weir_task_letter kind,
-    const struct weir_mark *mark)
-{
-    struct cp_stage *stage = &cp->stage[s];
-    if (stage->has_ended) {
-        return;
-    }
-    if (stage->out_cnt == CP_OUT_CNT) {
-        weir_job_checkpoint_fail(
-            cp, WEIR_EFAILED, "a task has not looked at the letters of many checkpoints");
-        return;
-    }
-    stage->out[(stage->out_at + stage->out_cnt) % CP_OUT_CNT] =
-        (struct cp_out){.kind = kind, .mark = *mark};
-    stage->out_cnt++;
-}
-
-/* What a task's mailbox does not take waits for the next poll. */
-static void
-deliver(struct weir_job_checkpoint *cp, struct cp_stage *stage)
-{
-    struct weir_task *task = weir_job_task(cp->job, stage->idx);
-    bool is_put = false;
-    while (stage->out_cnt > 0) {
-        const struct cp_out *out = &stage->out[stage->out_at];
-        int rc = weir_task_post(task, (enum weir_task_letter)out->kind, &out->mark);
-        if (rc == 0) {
-            break;
-        }
-        is_put = is_put || rc > 0;
-        stage->out_at = (stage->out_at + 1) % CP_OUT_CNT;
-        stage->out_cnt--;
-    }
-    if (is_put) {
-        cp->worked = true;
-        weir_job_wake_stage(cp->job, stage->idx);
-    }
-}
-
-static struct weir_mark
-mark_of(const struct weir_coordinator_out *out)
-{
-    return (struct weir_mark){.id = out->id,
-        .trigger_ns = out->triggered_ns,
-        .kind = out->request.stop == WEIR_CHECKPOINT_SUSPEND          ? WEIR_MARK_STOP
-                : out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT ? WEIR_MARK_SAVEPOINT
-                                                                      : WEIR_MARK_PERIODIC};
-}
-
-/* To all whose ack is needed. */
-static void
-post_members(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out,
-    enum weir_task_letter kind)
-{
-    const struct weir_mark mark = mark_of(out);
-    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        if ((out->member[s].part & WEIR_MEMBER_ACK) != 0) {
-            post(cp, s, kind, &mark);
-        }
-    }
-}
-
-static bool
-has_source(const struct weir_job_checkpoint *cp, uint32_t s)
-{
-    const struct weir_plan_stage *stage = &cp->job->plan->stages[s];
-    for (uint32_t k = 0; k < stage->operator_cnt; k++) {
-        if (cp->job->plan->graph->operators[stage->operators[k]].kind == WEIR_PLAN_SOURCE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Beside tasks without running producers: those that have sources beside their inputs, for these
- * get no barrier else; and, where some task waits for its last checkpoint, all, for its outputs
- * have ended and bring none. */
-static void
-trigger_members(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
-{
-    const struct weir_mark mark = mark_of(out);
-    bool some_wait = false;
-    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        some_wait |= cp->stage[s].waits && !cp->stage[s].has_ended;
-    }
-    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        uint8_t part = out->member[s].part;
-        bool needs_ack = (part & WEIR_MEMBER_ACK) != 0;
-        if (needs_ack && ((part & WEIR_MEMBER_TRIGGER) != 0 || some_wait || has_source(cp, s))) {
-            post(cp, s, WEIR_TASK_TRIGGER, &mark);
-        }
-    }
-}
-
 /* ---- what the coordinator says ---- */
 
 void
@@ -195,7 +98,7 @@ static void
 aborted(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
 {
     struct cp_flight *flight = weir_job_checkpoint_flight(cp, out->id);
-    post_members(cp, out, WEIR_TASK_ABORT);
+    weir_job_checkpoint_post_members(cp, out, WEIR_TASK_ABORT);
     drop_all(cp, out->id);
     if (flight != NULL) {
         flight->id = 0;
@@ -284,7 +187,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
         case WEIR_COORDINATOR_TRIGGER:
             flight_begin(cp, &out);
             WEIR_KILLPOINT(C1_TRIGGERED);
-            trigger_members(cp, &out);
+            weir_job_checkpoint_post_trigger(cp, weir_job_checkpoint_flight(cp, out.id), &out);
             break;
         case WEIR_COORDINATOR_ABORT:
             aborted(cp, &out);
@@ -295,7 +198,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
             break;
         case WEIR_COORDINATOR_NOTIFY:
             cp->notified_id = out.id;
-            post_members(cp, &out, WEIR_TASK_NOTIFY);
+            weir_job_checkpoint_post_members(cp, &out, WEIR_TASK_NOTIFY);
             WEIR_KILLPOINT(C6_NOTIFIED);
             break;
         case WEIR_COORDINATOR_DROP:
@@ -471,6 +374,7 @@ take_letters(struct weir_job_checkpoint *cp)
         case WEIR_TASK_WAITS:
             cp->stage[letter.from].waits = true;
             cp->stage[letter.from].wait_seq = ++cp->wait_seq;
+            weir_job_checkpoint_post_waits(cp);
             break;
         case WEIR_TASK_COMMITTED:
             weir_coordinator_committed(cp->coordinator, letter.from, letter.args[0], cp->now_ns);
@@ -510,7 +414,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
     ask_due(cp);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (cp->stage[s].out_cnt > 0) {
-            deliver(cp, &cp->stage[s]);
+            weir_job_checkpoint_post_out(&cp->stage[s]);
         }
     }
     return cp->worked;
@@ -668,6 +572,7 @@ make_stages(struct weir_job_checkpoint *cp)
     }
     for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
         cp->flight[i].is_finished = weir_env_alloc(job->env, cp->stage_cnt);
+        cp->flight[i].is_untold = weir_env_alloc(job->env, cp->stage_cnt);
     }
     return rc;
 }

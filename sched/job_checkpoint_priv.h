@@ -119,6 +119,8 @@ struct cp_flight {
     bool is_savepoint; /* beside the timeline */
     struct weir_job_checkpoint_record record;
     bool *is_finished; /* [stage] */
+    bool *is_untold; /* [stage]: its ack is needed, and it was not told to begin */
+    struct weir_mark mark;
 };
 
 /* Whether storage takes checkpoints again: job_checkpoint_probe.c. */
@@ -195,6 +197,18 @@ struct weir_job_checkpoint {
 /* weir_job_checkpoint_drain - do what the coordinator says; after each message to it. */
 void weir_job_checkpoint_drain(struct weir_job_checkpoint *checkpoint);
 struct cp_flight *weir_job_checkpoint_flight(struct weir_job_checkpoint *checkpoint, uint64_t id);
+
+/* ---- job_checkpoint_post.c: letters to tasks ---- */
+
+/* weir_job_checkpoint_post_members - to all whose ack is needed. weir_job_checkpoint_post_trigger -
+ * to those that are to begin. weir_job_checkpoint_post_waits - a task waits for its last
+ * checkpoint. weir_job_checkpoint_post_out - what has been posted and not been taken. */
+void weir_job_checkpoint_post_members(struct weir_job_checkpoint *checkpoint,
+    const struct weir_coordinator_out *out, enum weir_task_letter kind);
+void weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *checkpoint,
+    struct cp_flight *flight, const struct weir_coordinator_out *out);
+void weir_job_checkpoint_post_waits(struct weir_job_checkpoint *checkpoint);
+void weir_job_checkpoint_post_out(struct cp_stage *stage);
 /* weir_job_checkpoint_fail - the job has to end. */
 void weir_job_checkpoint_fail(struct weir_job_checkpoint *checkpoint, int err, const char *text);
 
