@@ -7,7 +7,7 @@
 #include "io/back.h"
 #include "io/sim.h"
 
-#define SIM_FILE_CNT_MAX 2048
+#define SIM_FILE_CNT_MAX 8192
 #define SIM_FILE_BYTES_MAX WEIR_GIB
 #define SIM_SPARE_CNT_MAX 256
 #define SIM_HANDLE_CNT_MAX 1024

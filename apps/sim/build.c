@@ -35,10 +35,21 @@ WEIR_FILTER(most_of, cell)
     return (mixed(in) & 3) != 0;
 }
 
-WEIR_FILTER(thin, cell)
-{
-    return (mixed(in) >> 8 & 7) == 0;
-}
+/* One of eight rows, by other bits of it each time that a stream is thinned. */
+#define THIN(level)                                     \
+    WEIR_FILTER(thin##level, cell)                      \
+    {                                                   \
+        return (mixed(in) >> (8 + 3 * level) & 7) == 0; \
+    }
+THIN(0)
+THIN(1)
+THIN(2)
+THIN(3)
+THIN(4)
+THIN(5)
+static const struct weir_function *const thins[] = {
+    &thin0_op, &thin1_op, &thin2_op, &thin3_op, &thin4_op, &thin5_op};
+WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(thins) == SIM_THIN_LEVEL_CNT, "one for each level");
 
 struct copies {
     int64_t done;
@@ -361,7 +372,7 @@ build_row_op(struct builder *b, const struct sim_node *node, const char *name)
     case SIM_FILTER:
         return weir_filter(s, name, &most_of_op);
     case SIM_THIN:
-        return weir_filter(s, name, &thin_op);
+        return weir_filter(s, name, thins[node->thin_level]);
     default:
         return weir_flatmap(s, name, &fan_op);
     }

@@ -125,6 +125,9 @@ draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
         stream.key_cnt = 61;
         stream.heat = 1.0 / 61;
     }
+    if (op == SIM_THIN) {
+        node->thin_level = stream.thin_level++ % SIM_THIN_LEVEL_CNT;
+    }
     stream.row_cnt *= op == SIM_FILTER ? 0.75 : op == SIM_THIN ? 0.125 : 1.0;
     return add_stream(pen, node, 0, &stream);
 }
@@ -176,6 +179,15 @@ draw_timed(struct pen *pen, enum sim_op op, uint32_t in)
     (void)add_stream(pen, node, 0, &stream);
 }
 
+/* Keys that come often are among pairs all the more often. */
+static double
+heat_of_pairs(double heat, uint32_t key_cnt)
+{
+    double squared = heat * heat * key_cnt;
+    double most = squared > heat ? squared : heat;
+    return most < 1.0 ? most : 1.0;
+}
+
 /* One of eight rows as often as the join needs it. */
 static void
 draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
@@ -199,10 +211,11 @@ draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
     const struct sim_stream *l = &pen->draw->stream[left];
     const struct sim_stream *r = &pen->draw->stream[right];
     double heat = l->heat > r->heat ? l->heat : r->heat;
+    uint32_t key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt;
     struct sim_stream stream = {
-        .key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt,
+        .key_cnt = key_cnt,
         .row_cnt = op == SIM_SEMI_JOIN ? l->row_cnt * 2 : l->row_cnt * r->row_cnt * heat * 3 / 4,
-        .heat = heat,
+        .heat = op == SIM_SEMI_JOIN ? heat : heat_of_pairs(heat, key_cnt),
     };
     struct sim_node *node = add_node(pen, op, left, right);
     node->size_ms = span.size_ms;
@@ -218,6 +231,7 @@ draw_union(struct pen *pen, uint32_t left, uint32_t right)
     const struct sim_stream *r = &pen->draw->stream[right];
     const struct sim_stream stream = {
         .key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt,
+        .thin_level = l->thin_level > r->thin_level ? l->thin_level : r->thin_level,
         .row_cnt = l->row_cnt + r->row_cnt,
         .heat = l->heat > r->heat ? l->heat : r->heat,
     };

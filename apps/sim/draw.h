@@ -26,13 +26,14 @@
 #define SIM_SPAN_MS 65536
 /* Of timers and the buckets they end. */
 #define SIM_BUCKET_MS 512
+#define SIM_THIN_LEVEL_CNT 6
 
 enum sim_op {
     SIM_SOURCE,
     SIM_MAP,
     SIM_REKEY,
     SIM_FILTER, /* three of four rows */
-    SIM_THIN, /* one of eight */
+    SIM_THIN, /* one of eight, others of those at each level */
     SIM_FLATMAP,
     SIM_UNION,
     SIM_WINDOW_SUM, /* built in */
@@ -59,6 +60,7 @@ struct sim_node {
     int64_t size_ms; /* of windows */
     int64_t slide_ms;
     uint32_t top_cnt;
+    uint32_t thin_level;
     uint32_t source; /* which */
     bool is_file; /* a sink: F, not F/ */
 };
@@ -70,6 +72,7 @@ struct sim_stream {
     bool is_stale; /* late rows have crossed an exchange: whether they are late is open there */
     bool is_used;
     uint32_t key_cnt;
+    uint32_t thin_level; /* how often it was thinned */
     double row_cnt; /* about */
     double heat; /* the chance that two rows have the same key */
 };

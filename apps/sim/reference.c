@@ -40,8 +40,13 @@ mixed(const struct sim_row *row)
 }
 
 static void
-one_by_one(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
+one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
 {
+    enum sim_op op = node->op;
+    uint64_t divisor = 256;
+    for (uint32_t i = 0; i < node->thin_level; i++) {
+        divisor *= 8;
+    }
     for (uint64_t i = 0; i < in->cnt; i++) {
         struct sim_row row = in->row[i];
         uint64_t copies = 1;
@@ -52,7 +57,7 @@ one_by_one(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
         } else if (op == SIM_FILTER) {
             copies = mixed(&row) % 4 != 0;
         } else if (op == SIM_THIN) {
-            copies = (mixed(&row) / 256) % 8 == 0;
+            copies = (mixed(&row) / divisor) % 8 == 0;
         } else {
             copies = (uint64_t)row.value % 3;
         }
@@ -377,7 +382,7 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
     if (node->op == SIM_SOURCE) {
         read_source(&draw->source[node->source], out);
     } else if (node->op <= SIM_FLATMAP) {
-        one_by_one(node->op, in, out);
+        one_by_one(node, in, out);
     } else if (node->op == SIM_UNION) {
         for (uint64_t i = 0; i < in->cnt + right->cnt; i++) {
             (void)add(out, i < in->cnt ? &in->row[i] : &right->row[i - in->cnt]);

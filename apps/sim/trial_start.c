@@ -13,7 +13,7 @@
 #include "sched/weir.h"
 
 #define BUDGET_BYTES (512 * WEIR_MIB)
-#define STATE_BYTES (8 * WEIR_MIB)
+#define STATE_BYTES (16 * WEIR_MIB)
 /* Looking at the job costs more than a poll of it. */
 #define LOOK_POLL_CNT 32
 /* A start takes some 10^5. */
