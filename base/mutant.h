@@ -28,7 +28,6 @@
     X(UNDO_PUBLISH_LATE, SIM, "old lines are not published before lines are written")             \
     X(UNDO_NO_OVERLAY, SIM, "saved lines are not laid over the copy of a page")                   \
     X(UNDO_OLD_MASK, SIM, "the mask of the epoch before is used on")                              \
-    X(UNDO_LEFT_OVER, SIM, "lines saved for the last snapshot are laid over pages of this one")   \
     X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
     X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
     X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \

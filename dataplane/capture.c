@@ -326,7 +326,7 @@ weir_capture_begin(struct weir_capture *capture, uint64_t id, bool is_full)
     capture->state = WEIR_CAPTURE_LIVE;
     /* What the owner saved for the last snapshot, before it knew of its end. Once seen: all of it
      * was published before `begun`. */
-    while (!WEIR_MUTANT(UNDO_LEFT_OVER) && weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
+    while (weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
         uint64_t left = undo->begin_seq - weir_ring_look_seq(&capture->cons);
         uint32_t cnt = (uint32_t)weir_min_u64(weir_ring_peek(&capture->cons), left);
         weir_ring_advance(&capture->cons, cnt);
