@@ -65,6 +65,18 @@ make_coordinator(struct weir_job_checkpoint *cp)
     return rc;
 }
 
+/* Whether all subtasks of an operator had ended in the restored checkpoint. */
+static bool
+had_ended(const struct weir_job *job, const char *uid)
+{
+    for (uint32_t i = 0; i < job->restore.ended_cnt; i++) {
+        if (strcmp(job->restore.ended[i], uid) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* All tasks are there, and will be started now. */
 static void
 announce(struct weir_job_checkpoint *cp, int64_t now_ns)
@@ -81,6 +93,8 @@ announce(struct weir_job_checkpoint *cp, int64_t now_ns)
             cp->sink[i]->checkpoints.epoch = weir_store_epoch(cp->store);
             cp->sink[i]->checkpoints.restored_id = restored != NULL ? restored->checkpoint : 0;
             cp->sink[i]->checkpoints.is_new = weir_job_checkpoint_is_new_output(cp, cp->sink[i]);
+            cp->sink[i]->checkpoints.had_ended =
+                !cp->sink[i]->checkpoints.is_new && had_ended(cp->job, cp->job->env->node[i].name);
         }
     }
     cp->now_ns = now_ns;

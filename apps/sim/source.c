@@ -73,8 +73,9 @@ limit(const struct weir_operator *op, int64_t now_ns)
 {
     const struct sim_source *source = conf_of(op)->source;
     const struct sim_gate *gate = conf_of(op)->gate;
-    uint64_t end =
-        gate->is_open ? source->row_cnt : source->row_cnt - source->row_cnt / HELD_ONE_IN - 1;
+    /* The first holds the job; another may come to its end while all goes wrong. */
+    bool is_held = !gate->is_open && (source->idx == 0 || !source->ends_early);
+    uint64_t end = is_held ? source->row_cnt - source->row_cnt / HELD_ONE_IN - 1 : source->row_cnt;
     uint64_t due =
         gate->is_unpaced || source->gap_ns == 0 ? end : (uint64_t)(now_ns / source->gap_ns) + 1;
     return weir_min_u64(end, due);

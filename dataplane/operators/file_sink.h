@@ -91,6 +91,7 @@ struct weir_file_sink_checkpoints {
     uint32_t attempt; /* within the epoch; later ones are higher; below 65536 */
     uint64_t epoch; /* of this start: higher than that of any before it; below 2^48 */
     uint64_t restored_id; /* the checkpoint that is restored; 0: none, the job starts anew */
+    bool had_ended; /* in it, all subtasks had: what they wrote is published */
 };
 
 struct weir_file_sink_conf {
