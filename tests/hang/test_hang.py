@@ -17,12 +17,13 @@ import rig  # noqa: E402
 import storage  # noqa: E402
 
 HANG_FS = pathlib.Path(sys.argv[2]).resolve()
-EVENTS = 150000
+ENDLESS = 100000000000
 RATE = 100000
 MORE = 30000  # records that are read while storage hangs
 LOOK_S = 0.005
-# Enough that more lines of state are behind the blocks in flight (8 MiB) than an undo budget has: 65536.
+# Some 20 MB of state: more lines than an undo budget has in this memory, which are a 16th of all.
 WORDS = 500000
+MEMORY = "192MiB"
 WORDS_OF_A_LINE = 20
 CHUNK_LINES = WORDS // WORDS_OF_A_LINE
 TRIES = 50
@@ -42,10 +43,10 @@ class Hang(rig.Rig):
 
     # ---- a job that is looked at ----
 
-    def start(self, job, params, sets, **kwargs):
+    def start(self, job, params, sets, flags=(), **kwargs):
         self.log = (self.folder / "log").open("wb+")
         self.addCleanup(self.log.close)
-        line = self.command(job, params, {"checkpoints.interval": "20ms", **sets})
+        line = self.command(job, params, {"checkpoints.interval": "20ms", **sets}, flags)
         self.name = line[line.index("--name") + 1]
         self.job = subprocess.Popen(line, cwd=self.folder, env=self.env, stderr=self.log, **kwargs)
         self.addCleanup(self.job.wait)
@@ -81,18 +82,25 @@ class Hang(rig.Rig):
     # ---- checkpoints ----
 
     def nexmark(self, sets, at=""):
-        """q5 with its answer, and its output in a folder of its own."""
-        params = {"query": "q5", "events": f"gen:{EVENTS},seed=3,event_rate=5000"}
-        self.expected = self.folder / "expected.csv"
-        if not self.expected.exists():
-            self.run_job("nexmark", {**params, "output": self.expected})
+        """q5 without an end."""
         place = self.folder / at if at else self.folder
         self.output = place / f"out-{sets['io.engine']}.csv"
-        self.start("nexmark", {**params, "rate": RATE, "output": self.output}, sets)
+        self.start("nexmark", {**self.params(ENDLESS), "rate": RATE, "output": self.output}, sets,
+                   ["--report", self.folder / "report.json"])
+
+    @staticmethod
+    def params(cnt):
+        return {"query": "q5", "events": f"gen:{cnt},seed=3,event_rate=5000"}
 
     def check_end(self):
+        """It is drained: its output is that of an undisturbed run over as many records as it has read."""
+        subprocess.run([str(self.weir_path), "stop", self.name, "--drain", "--wait"], env=self.env, check=True,
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=rig.TIMEOUT_S)
         self.assertEqual(self.job.wait(timeout=rig.TIMEOUT_S), 0, self.text())
-        self.assertEqual(self.rows_differ(self.expected, self.output), "")
+        read = json.loads((self.folder / "report.json").read_text())["records_in"]
+        expected = self.folder / "expected.csv"
+        self.run_job("nexmark", {**self.params(read), "output": expected})
+        self.assertEqual(self.rows_differ(expected, self.output), "")
 
     def test_a_checkpoint_waits_for_storage_and_rows_do_not(self):
         for engine in ENGINES:
@@ -172,7 +180,8 @@ class Hang(rig.Rig):
         """Rows are held back for checkpoints.throttle_max, and go on then."""
         self.start("wordcount", {"input": "-", "output": self.folder / "out.csv"},
                    {"checkpoints.dir": self.storage.path / "checkpoints", "checkpoints.throttle_max": "20ms",
-                    "checkpoints.interval": "250ms"}, stdin=subprocess.PIPE)
+                    "checkpoints.interval": "250ms", "memory.budget": MEMORY, "parallelism": 1},
+                   stdin=subprocess.PIPE)
         self.is_fed = False
         feeder = threading.Thread(target=self.feed)
         feeder.start()
