@@ -249,11 +249,11 @@ def snapshot_suite(mib, rate, keys):
                        lambda lines: snapshots.gap_excess(lines, "line", "control", "work")))
     if is_goal:
         points += [
-            (figure("cpu", "CPU of the storage core a GB", "control", 60.0, False, "ms"),
+            (figure("cpu", "CPU of the storage core a GB", "control", 60.0, True, "ms"),
              lambda lines: snapshots.storage_cpu(lines, "line", "control")),
-            (figure("durable", "until the manifest is durable, p50", "the file", None, False, "ms"),
+            (figure("durable", "until the manifest is durable, p50", "the file", None, True, "ms"),
              lambda lines: snapshots.durable(lines, "line")),
-            (figure("undo", "old lines that wait, the most", "budget", None, False, "MiB"),
+            (figure("undo", "old lines that wait, the most", "budget", None, True, "MiB"),
              lambda lines: snapshots.undo_memory(lines, "line")),
         ]
     if has_fio:
@@ -273,7 +273,7 @@ def loss_suite(mib, rate, keys, intervals, ms, goals):
         every = "%d ms" % interval if interval < 1000 else "%d s" % (interval // 1000)
         title = "checkpoints of %s each %s, %s, %s" % (SNAPSHOT_SIZES[mib], every, SNAPSHOT_RATES[rate], keys)
         take = snapshots.slowdown if rate == "full" else snapshots.loss
-        figure = Figure("%s-%d-loss" % (name, interval), title + ": lost", command, command, "none", goal, cores=2,
+        figure = Figure("%s-%d-loss" % (name, interval), title + ": lost of the core", command, command, "none", goal, cores=2,
                         full=goal is None, unit="%")
         points.append((figure, lambda lines, o=ours, t=take: t(lines, o)))
         figure = Figure("%s-%d-bytes" % (name, interval), title + ": bytes written for a byte of written lines", command,
@@ -329,8 +329,8 @@ def snapshot_suites():
     yield loss_suite(64, "1000000", "uniform", [100, 1000], 2000, {100: 5.0})
     yield snapshot_suite(1024, "0", "uniform")
     yield snapshot_suite(64, "0", "uniform")
-    yield recovery_suite("64", 2_000_000, 100, "100ms", "64 MiB")
-    yield recovery_suite("1024", 32_000_000, 20, "1s", "1 GiB")
+    yield recovery_suite("64", 2_000_000, 30, "100ms", "64 MiB")
+    yield recovery_suite("1024", 32_000_000, 10, "1s", "1 GiB")
     yield from other_store_suites()
     for mib in (64, 1024):
         yield peer_suite(mib, ["page", "stop"], "")

@@ -71,20 +71,22 @@ def bandwidth(lines, ours="line", peer="write"):
 
 
 def loss(lines, ours, base="none"):
-    """Percent of the core's capacity: how much more of its time the same updates take."""
+    """Percent of the core: how much more of its time the same updates take, at the rate that they come."""
     a, b = paired.named(lines, ours), paired.named(lines, base)
-    values = [100 * (1 - without / mine) for mine, without in zip(a["update_ns"], b["update_ns"])]
+    values = [
+        0.1 * rate * (mine - without)  # ns an update, updates a us
+        for mine, without, rate in zip(a["update_ns"], b["update_ns"], a["updates_per_us"])
+    ]
     middle, low, high = paired.bootstrap(values)
     return {
         "value": round(middle, 3),
         "low": round(low, 3),
         "high": round(high, 3),
         "pairs": len(values),
-        "ours_value": round(statistics.median(a["update_ns"]), 3),
-        "peer_value": round(statistics.median(b["update_ns"]), 3),
-        "ours_text": "%.2f ns an update" % statistics.median(a["update_ns"]),
-        "peer_text": "%.2f ns" % statistics.median(b["update_ns"]),
+        "ours_text": "%.1f ns an update" % statistics.median(a["update_ns"]),
+        "peer_text": "%.1f ns" % statistics.median(b["update_ns"]),
         "values": [round(value, 3) for value in values],
+        "update_ns": [a["update_ns"], b["update_ns"]],
         "updates_per_us": [round(statistics.median(line["updates_per_us"]), 3) for line in (a, b)],
         "snapshots": a["snapshots"],
         "declined": a["declined"],
@@ -96,7 +98,7 @@ def loss(lines, ours, base="none"):
 
 
 def slowdown(lines, ours, base="none"):
-    """The same as updates a second, where there is no rate to keep."""
+    """Percent of updates a second, where there is no rate to keep."""
     a, b = paired.named(lines, ours), paired.named(lines, base)
     row = loss(lines, ours, base)
     values = [100 * (1 - mine / without) for mine, without in zip(a["updates_per_us"], b["updates_per_us"])]
