@@ -46,6 +46,17 @@ note_others(struct weir_job *job)
     }
 }
 
+const char *
+weir_job_on_disk(const struct weir_job *job)
+{
+    for (uint32_t i = 0; i < job->env->node_cnt && job->options.state_dir != NULL; i++) {
+        if (job->env->node[i].type == &weir_process_type) {
+            return job->env->node[i].name;
+        }
+    }
+    return NULL;
+}
+
 const struct weir_spill_conf *
 weir_job_spill(struct weir_job *job, uint32_t stage)
 {

@@ -426,7 +426,8 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
             only_saves || strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,
         .touch = weir_conf_i64(conf, WEIR_CONF_MEMORY_TOUCH) == 1 && !only_saves,
     };
-    options.state_dir = state_dir(conf);
+    /* What is there on disk is of the job that runs. */
+    options.state_dir = only_saves ? NULL : state_dir(conf);
     take_checkpoints(launch, &options.checkpoints);
     return weir_job_new(launch->env, launch->plan, &options, ret_job);
 }

@@ -99,16 +99,11 @@ ended(struct weir_control *control, enum weir_task_request request, const char *
 static json_t *
 take_savepoint(struct weir_control *control, const json_t *path)
 {
-    struct weir_job_checkpoint_view view;
     const char *text = json_string_value(path);
     json_t *refusal = weir_saving_path_check(path);
-    weir_job_checkpoints(control->conf.job, &view);
+    refusal = refusal != NULL ? refusal : weir_saving_job_check(control->conf.job);
     if (refusal != NULL) {
         return refusal;
-    }
-    if (view.epoch == 0) {
-        return weir_control_refuse(
-            WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
     }
     if (control->savepoint[0] != '\0' && strcmp(control->savepoint, text) != 0) {
         return weir_control_refuse(

@@ -12,6 +12,25 @@
 #define LOOK_NS (5 * WEIR_MS)
 
 json_t *
+weir_saving_job_check(const struct weir_job *job)
+{
+    struct weir_job_checkpoint_view view;
+    const char *on_disk = weir_job_on_disk(job);
+    weir_job_checkpoints(job, &view);
+    if (view.epoch == 0) {
+        return weir_control_refuse(
+            WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
+    }
+    if (on_disk != NULL) {
+        return weir_control_refuse(WEIR_EREFUSED,
+            "operator %.100s keeps state on disk (state.backend rocksdb): a savepoint cannot hold "
+            "it",
+            on_disk);
+    }
+    return NULL;
+}
+
+json_t *
 weir_saving_path_check(const json_t *path)
 {
     const char *text = json_string_value(path);
@@ -53,17 +72,15 @@ take_dir(struct weir_saving *saving, const json_t *path)
 json_t *
 weir_saving_begin(struct weir_saving *saving, const json_t *path, uint64_t asker)
 {
-    struct weir_job_checkpoint_view view;
-    weir_job_checkpoints(saving->conf->job, &view);
-    if (view.epoch == 0) {
-        return weir_control_refuse(
-            WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
+    json_t *refusal = weir_saving_job_check(saving->conf->job);
+    if (refusal != NULL) {
+        return refusal;
     }
     if (saving->state != WEIR_SAVING_NONE || saving->release_id != 0) {
         return weir_control_refuse(
             WEIR_EREFUSED, "a savepoint below %.200s is being taken", saving->dir);
     }
-    json_t *refusal = take_dir(saving, path);
+    refusal = take_dir(saving, path);
     if (refusal != NULL) {
         return refusal;
     }

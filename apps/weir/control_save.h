@@ -35,6 +35,8 @@ struct weir_saving {
     char dir[WEIR_CONTROL_PATH_BYTES];
 };
 
+/* weir_saving_job_check - NULL, or why no savepoint of the job can be made. */
+json_t *weir_saving_job_check(const struct weir_job *job);
 /* weir_saving_path_check - NULL, or why `path` is none to save below. */
 json_t *weir_saving_path_check(const json_t *path);
 /* weir_saving_begin - take a savepoint below path (NULL: checkpoints.savepoint_dir), for who asks.
