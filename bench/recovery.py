@@ -150,7 +150,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    args.disk = args.disk / f"recovery-{os.getpid()}"
+    args.disk = args.disk.resolve() / f"recovery-{os.getpid()}"
     args.disk.mkdir(parents=True)
     fill(args)
     fio(args, "write")

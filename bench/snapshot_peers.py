@@ -109,7 +109,7 @@ def main():
     parser.add_argument("--cores", default="1,0")
     parser.add_argument("--rocks", type=pathlib.Path)
     args = parser.parse_args()
-    args.disk = args.disk / f"peers-{os.getpid()}"
+    args.disk = args.disk.resolve() / f"peers-{os.getpid()}"
     args.disk.mkdir(parents=True)
     for line in redis(args) if args.peer == "redis" else rocksdb(args):
         print(json.dumps(line))
