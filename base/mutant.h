@@ -39,9 +39,8 @@
     X(MANIFEST_UNSYNCED, SIM, "a manifest is renamed before it is synced")                        \
     X(MANIFEST_DIR_UNSYNCED, SIM, "the directory of the manifest is not synced")                  \
     X(MANIFEST_FULL_DISK, SIM, "a manifest that a full disk did not take is renamed")             \
-    X(MANIFEST_SYNC_UNHEEDED, SIM, "a manifest whose sync failed is renamed")                     \
+    X(MANIFEST_WRITE_UNHEEDED, SIM, "a manifest whose write failed is renamed")                   \
     X(MANIFEST_RENAME_UNHEEDED, SIM, "a manifest that was not renamed counts as there")           \
-    X(MANIFEST_DIR_UNHEEDED, SIM, "a manifest is durable although the sync of its name failed")   \
     X(BASE_LEFT_OUT, SIM, "tasks start without a record of what they started from")               \
     X(OLDER_RESTORED, SIM, "of all manifests the oldest is restored")                             \
     X(DAMAGE_PASSED_OVER, SIM, "an older checkpoint is restored where the newest is damaged")     \
@@ -49,7 +48,6 @@
     X(EPOCH_SHARED, SIM, "an epoch that is taken is used once more: the lock is all there is")    \
     X(RETAINED_TOO_FEW, SIM, "one checkpoint fewer than asked for is kept")                       \
     X(CHAIN_FILE_REMOVED, SIM, "files of a chain go with the manifest that first named them")     \
-    X(FINISHED_LEFT_OUT, SIM, "a manifest does not tell which tasks had finished")                \
     X(SUBSUMED_COMPLETES, SIM, "an older checkpoint still becomes complete after a newer one")    \
     /* sinks */                                                                                   \
     X(SINK_COMMITS_EARLY, SIM, "a sink commits before the manifest is there")                     \
@@ -63,18 +61,13 @@
     X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
     X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
     X(FINAL_SKIPPED, SIM, "a job ends without a checkpoint of its last rows")                     \
-    X(FINAL_TOO_SOON, SIM, "any checkpoint behind the last rows counts as theirs")                \
     /* barriers, channels, time */                                                                \
     X(BARRIER_OVERTAKES, SIM, "a channel goes on behind a barrier that others have yet to bring") \
     X(BUFFER_GIVEN_EARLY, SIM, "a buffer is taken anew while its last slot is being read")        \
     X(WATERMARK_OVERTAKES, SIM, "a watermark leaves before the rows that came before it")         \
-    X(WATERMARK_NOT_RESTORED, SIM, "watermarks of channels are not restored")                     \
-    X(WATERMARK_NOT_KEPT, SIM, "the watermark of an operator is not restored")                    \
     X(IDLE_HOLDS, SIM, "an idle channel holds the watermark back")                                \
-    X(IDLE_NOT_RESTORED, SIM, "a channel that was idle is not so after a restart")                \
     X(TIMERS_NOT_RESTORED, SIM, "timers are not in the index after a restart")                    \
     X(WINDOW_PASSED_OVER, SIM, "a restart takes a window for fired that was not")                 \
-    X(WINDOW_TURN_NOT_RESTORED, SIM, "where the two stacks of windows met is not restored")       \
     X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \
     /* sources and rescaling */                                                                   \
     X(SOURCE_BACK_ONE, SIM, "a source reads its last row again")                                  \

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/mutant.h"
 #include "dataplane/barrier.h"
 #include "dataplane/chain_priv.h"
 #include "dataplane/parts.h"
@@ -100,9 +99,7 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
     rc = rc != 0 ? rc : weir_part_end(&part);
     if (rc == 0) {
         int64_t watermark = (int64_t)words[0];
-        if (!WEIR_MUTANT(WATERMARK_NOT_KEPT)) {
-            node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
-        }
+        node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
         node->idle = is_same && words[1] != 0;
     }
     return rc;

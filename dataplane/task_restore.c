@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mutant.h"
 #include "dataplane/task_priv.h"
 
 void
@@ -63,9 +62,6 @@ restore_gate(struct weir_task *task, struct weir_task_gate *tg,
     int rc = 0;
     weir_task_gate_name(tg, name);
     for (uint32_t i = 0; i < parts_cnt && rc == 0; i++) {
-        if (WEIR_MUTANT(WATERMARK_NOT_RESTORED)) {
-            return 0;
-        }
         if (weir_parts_has(&parts[i], name)) {
             rc = weir_parts_find(&parts[i], name, TASK_GATE_PART_VERSION, &part);
             if (rc == 0 && task->cut.conf.restore->is_same) {

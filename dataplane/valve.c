@@ -226,9 +226,6 @@ restore_channel(struct weir_valve *valve, uint32_t idx, struct weir_part *part)
         return weir_err_push(
             WEIR_EDATA, "channel %u of a valve has flags %llu", idx, (unsigned long long)flags);
     }
-    if (WEIR_MUTANT(IDLE_NOT_RESTORED) && (flags & SAVED_IDLE) != 0) {
-        flags = SAVED_ALIGNED;
-    }
     channel->watermark = (int64_t)watermark;
     channel->heap_idx = NOT_ALIGNED;
     channel->idle = (flags & SAVED_IDLE) != 0;

@@ -76,7 +76,8 @@ pass_over(struct weir_store *store, int err)
 static void
 accept(struct weir_store *store)
 {
-    if (store->bad_cnt > 0 && !store->config.accept_duplicates &&
+    bool takes_any = store->config.accept_duplicates || WEIR_MUTANT(DAMAGE_PASSED_OVER);
+    if (store->bad_cnt > 0 && !takes_any &&
         store->restored.checkpoint < store->config.sinks_committed_max) {
         refuse(store, "a sink has committed more than the newest good checkpoint holds");
         return;

@@ -201,7 +201,7 @@ static void
 put_is_durable(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0 && !WEIR_MUTANT(MANIFEST_DIR_UNHEEDED)) {
+    if (relay->op.result < 0) {
         fail_put(store, "sync the directory of");
         return;
     }
@@ -257,7 +257,7 @@ static void
 put_is_synced(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0 && !WEIR_MUTANT(MANIFEST_SYNC_UNHEEDED)) {
+    if (relay->op.result < 0) {
         fail_put(store, "sync");
         return;
     }
@@ -270,7 +270,8 @@ static void
 put_is_written(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (WEIR_MUTANT(MANIFEST_FULL_DISK) && relay->op.errnum == ENOSPC) {
+    if ((WEIR_MUTANT(MANIFEST_FULL_DISK) && relay->op.errnum == ENOSPC) ||
+        (WEIR_MUTANT(MANIFEST_WRITE_UNHEEDED) && relay->op.errnum == EIO)) {
         relay->op.result = (int64_t)relay->op.bytes;
     }
     if (relay->op.result < 0) {

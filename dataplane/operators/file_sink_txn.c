@@ -607,7 +607,7 @@ weir_file_sink_committed(struct weir_operator *op, uint64_t id)
         return 0;
     }
     txn->commit_id = weir_max_u64(txn->commit_id, id);
-    txn->is_complete |= txn->final_id != 0 && (id >= txn->final_id || WEIR_MUTANT(FINAL_TOO_SOON));
+    txn->is_complete |= txn->final_id != 0 && id >= txn->final_id;
     bg_go(sink);
     return txn->dead != 0 ? say(sink) : 0;
 }

@@ -204,8 +204,7 @@ panes_place(struct window_panes *panes)
         }
         if ((roles & queued) != 0) {
             queue_add(panes, i);
-            bool is_front = (roles & 1U << FRONT) != 0;
-            panes->queue_turn += is_front && !WEIR_MUTANT(WINDOW_TURN_NOT_RESTORED);
+            panes->queue_turn += (roles & 1U << FRONT) != 0;
         }
         pane->roles = (roles & 1U << ENTERED) != 0 && (roles & queued) != 0 ? WINDOW_SHARED : 0;
     }
