@@ -183,7 +183,7 @@ class Report(unittest.TestCase):
             figure.ours.format(build="b", **words)
             figure.peer.format(build="b", **words)
         for suite in figures.SUITES:
-            suite.command.format(build="b", cores="0,1", core="1", hgrm="h")
+            suite.command.format(build="b", root="r", cores="0,1", core="1", other="0", hgrm="h", disk="d")
             self.assertTrue(all(figure.ours == suite.command for figure, _ in suite.points))
 
     def test_suites_of_the_project_find_their_points_in_what_the_programs_print(self):

@@ -42,7 +42,7 @@ class Mutants(unittest.TestCase):
 
     def test_a_process_that_dies_is_a_seed_that_failed(self):
         weir = build()
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("WEIR_", "MALLOC_PERTURB_"))}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("WEIR_", "MALLOC_PERTURB_", "LD_LIBRARY_PATH"))}
         result = subprocess.run([weir, "sim", "--runs", "4", "--jobs", "2", "--mutant", "SOURCE_DIES"],
                                 capture_output=True, text=True, env=env, timeout=TIMEOUT_S)
         self.assertEqual(result.returncode, 1, result.stdout)
