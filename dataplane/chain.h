@@ -128,10 +128,12 @@ WEIR_API WEIR_MUST_USE int weir_chain_snapshot(
  */
 WEIR_API WEIR_MUST_USE int weir_chain_restore(struct weir_chain *chain, uint32_t node,
     const struct weir_parts_reader *parts, uint32_t parts_cnt, bool is_same);
-/* weir_chain_restore_ended - instead, of a source all of whose subtasks had ended: the caller ends
- * it; it leaves no parts either, so that it has ended for whoever is restored from this task,
- * too. */
+/* weir_chain_restore_ended - instead, of an operator all of whose subtasks had ended: it leaves no
+ * parts either, so that it has ended for whoever is restored from this task, too. The caller ends
+ * sources. */
 WEIR_API void weir_chain_restore_ended(struct weir_chain *chain, uint32_t node);
+/* weir_chain_had_ended - whether it was such a one: nothing else is to be written of it either. */
+WEIR_API bool weir_chain_had_ended(const struct weir_chain *chain, uint32_t node);
 /* weir_chain_own_parts - of the parts of all old subtasks those that count for this one's
  * watermarks: its own where the job's tasks are those that there were, else all. */
 WEIR_API const struct weir_parts_reader *weir_chain_own_parts(const struct weir_chain *chain,

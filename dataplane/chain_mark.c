@@ -105,6 +105,12 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
     return rc;
 }
 
+bool
+weir_chain_had_ended(const struct weir_chain *chain, uint32_t idx)
+{
+    return chain->nodes[idx].had_ended;
+}
+
 void
 weir_chain_restore_ended(struct weir_chain *chain, uint32_t idx)
 {

@@ -376,7 +376,7 @@ write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts
             return rc;
         }
         for (uint32_t g = 0; g < task->gate_cnt; g++) {
-            if (task->gates[g].node == i) {
+            if (task->gates[g].node == i && !weir_chain_had_ended(task->chain, i)) {
                 weir_task_gate_name(&task->gates[g], name);
                 weir_parts_begin(parts, name, TASK_GATE_PART_VERSION);
                 weir_gate_snapshot(&task->gates[g].gate, parts);

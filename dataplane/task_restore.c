@@ -87,9 +87,12 @@ restore_node(struct weir_task *task, uint32_t node, struct weir_parts_reader *pa
     const char *uid = weir_chain_operator(task->chain, node)->uid;
     uint32_t cnt = parts_of(from, uid, parts);
     if (cnt == 0) {
-        for (uint32_t s = 0; s < task->source_cnt && had_ended(from, uid); s++) {
+        bool is_over = had_ended(from, uid);
+        if (is_over) {
+            weir_chain_restore_ended(task->chain, node);
+        }
+        for (uint32_t s = 0; s < task->source_cnt && is_over; s++) {
             if (task->sources[s] == node) {
-                weir_chain_restore_ended(task->chain, node);
                 weir_task_end_source(task, s, true, now_ns);
             }
         }

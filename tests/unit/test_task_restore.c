@@ -242,6 +242,69 @@ t_R2_a_source_that_had_ended_leaves_nothing(void **state)
     stage_close(old);
 }
 
+/* So it is with what stands behind it: a sink that knows of none of its rows would publish none. */
+static void
+t_R2_what_had_ended_leaves_nothing(void **state)
+{
+    static const char *const ended[] = {"a", "b"};
+    (void)state;
+    struct stage *old = stage_run(true);
+    old->source_next = 3;
+    settle(old);
+    post(old, WEIR_TASK_TRIGGER, 1);
+    settle(old);
+    leave_out(old, "a");
+    leave_out(old, "b");
+    struct weir_parts_reader parts;
+    read_parts(old, &parts);
+    const struct weir_task_restore restore = {
+        .is_on = true, .parts = &parts, .parts_cnt = 1, .ended = ended, .ended_cnt = 2};
+    const struct stage_conf conf = {.restore = &restore, .has_source = true, .waits_final = true};
+    struct stage *s = stage_open(&conf);
+    settle(s);
+    post(s, WEIR_TASK_TRIGGER, 2);
+    settle(s);
+    assert_non_null(strstr(s->log, "SNAPSHOT final 2\n"));
+    struct weir_parts_reader left;
+    struct weir_part part;
+    size_t offset = 0;
+    read_parts(s, &left);
+    while (weir_parts_next(&left, &offset, &part) == 1) {
+        assert_false(part.uid_bytes == 1 && (part.uid[0] == 'a' || part.uid[0] == 'b'));
+    }
+    stage_close(s);
+    stage_close(old);
+}
+
+/* Nor is anything left of its gates, which would stand under the name of another operator. */
+static void
+t_R2_gates_of_what_had_ended_leave_nothing(void **state)
+{
+    static const char *const ended[] = {"a", "b"};
+    (void)state;
+    struct stage *old = left_by(10, 4);
+    leave_out(old, "a");
+    leave_out(old, "b");
+    struct weir_parts_reader parts;
+    read_parts(old, &parts);
+    const struct weir_task_restore restore = {
+        .is_on = true, .parts = &parts, .parts_cnt = 1, .ended = ended, .ended_cnt = 2};
+    struct stage *s = come(&restore, false);
+    for (uint32_t c = 0; c < IN_CNT; c++) {
+        wire_mark(&s->wire, c, WEIR_SLOT_BARRIER, 2);
+    }
+    settle(s);
+    struct weir_parts_reader left;
+    struct weir_part part;
+    size_t offset = 0;
+    read_parts(s, &left);
+    while (weir_parts_next(&left, &offset, &part) == 1) {
+        assert_true(part.name_bytes < 5 || memcmp(part.name, "gate.", 5) != 0);
+    }
+    stage_close(s);
+    stage_close(old);
+}
+
 /* A damaged part fails the task, and is named. */
 static void
 t_R2_a_part_that_is_cut_off(void **state)
@@ -269,6 +332,8 @@ main(void)
         cmocka_unit_test(t_B4_an_edge_that_was_fused),
         cmocka_unit_test(t_R2_operators_without_parts),
         cmocka_unit_test(t_R2_a_source_that_had_ended_leaves_nothing),
+        cmocka_unit_test(t_R2_what_had_ended_leaves_nothing),
+        cmocka_unit_test(t_R2_gates_of_what_had_ended_leave_nothing),
         cmocka_unit_test(t_R2_a_part_that_is_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
