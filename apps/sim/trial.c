@@ -116,6 +116,7 @@ ask(struct trial *trial, enum sim_fault_kind kind)
         .under = is_sink ? SIM_OUT_DIR : SIM_CHECKPOINT_DIR,
     };
     if (weir_sim_trouble(trial->sim, &trouble)) {
+        trial->has_sink_trouble |= is_sink;
         trial->result->fault_cnt_of[kind]++;
         trial_set(trial, SIM_FEATURE_FAULT + kind);
         trial_note(trial, "  at %.3f ms: %s under %s, verb %" PRIu32 ", after %" PRIu32,

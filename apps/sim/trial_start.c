@@ -210,7 +210,11 @@ judge(struct trial *trial, int err)
     if (err == 0) {
         return 0;
     }
-    if (trial->is_dead || may_fail(trial, err)) {
+    /* Of an operator some of whose subtasks had ended (job_restore_load.c): the next start draws
+     * other numbers. */
+    bool wants_others = err == WEIR_ECONFIG &&
+                        strstr(text, "its state can be restored with another parallelism") != NULL;
+    if (trial->is_dead || wants_others || may_fail(trial, err)) {
         trial_note(trial, "ended at %.3f ms%s: %s", (double)trial->now_ns / 1e6,
             trial->is_dead ? " dead" : "", text);
         return 1;
