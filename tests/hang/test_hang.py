@@ -76,8 +76,20 @@ class Hang(rig.Rig):
     def until_read(self, cnt):
         return self.until(f"{cnt} records", lambda status: status["records_in"] >= cnt)
 
-    def until_failed(self):
-        return self.until("a failed checkpoint", lambda status: status["checkpoints"]["failed"] > 0)
+    def hang_until_failed(self, enough):
+        """Hangs until a checkpoint has failed. One whose manifest is being written cannot fail: that write, too, may
+        become durable. Where the hang met one, storage goes on after enough records, and hangs once more."""
+        for _ in range(TRIES):
+            completed = self.until_completed(1)["checkpoints"]["completed"]
+            before = self.until_completed(completed + 1)
+            self.storage.hang()
+            many = before["records_in"] + enough
+            status = self.until("a failure or many rows", lambda status, many=many:
+                                status["checkpoints"]["failed"] > 0 or status["records_in"] > many)
+            if status["checkpoints"]["failed"] > 0:
+                return status
+            self.storage.go_on()
+        return self.fail("no checkpoint failed while storage hung")
 
     # ---- checkpoints ----
 
@@ -122,9 +134,7 @@ class Hang(rig.Rig):
             with self.subTest(engine):
                 self.nexmark({"checkpoints.dir": self.storage.path / engine, "checkpoints.timeout": "100ms",
                               "io.engine": engine})
-                self.until_completed(2)
-                self.storage.hang()
-                hung = self.until_failed()
+                hung = self.hang_until_failed(10 * MORE)
                 self.until_read(hung["records_in"] + MORE)
                 self.storage.go_on()
                 self.until_completed(hung["checkpoints"]["completed"] + 2)
@@ -136,9 +146,7 @@ class Hang(rig.Rig):
             with self.subTest(engine):
                 self.nexmark({"checkpoints.dir": self.folder / engine, "checkpoints.timeout": "100ms",
                               "io.engine": engine}, at="mounted")
-                self.until_completed(2)
-                self.storage.hang()
-                hung = self.until_failed()
+                hung = self.hang_until_failed(10 * MORE)
                 self.storage.go_on()
                 self.until_completed(hung["checkpoints"]["completed"] + 2)
                 self.check_end()
@@ -160,21 +168,10 @@ class Hang(rig.Rig):
         self.job.stdin.close()
 
     def hang_at_a_snapshot(self):
-        """Behind one that is complete, so that the next one cannot be written; where that had begun already, and had
-        all it needs in memory, once more."""
+        """Behind one that is complete, so that the next one cannot be written."""
         self.until("all words in a checkpoint", lambda status: status["checkpoints"]["completed"] > 0
                    and status["checkpoints"]["last"]["bytes"] > 16 * WORDS)
-        for _ in range(TRIES):
-            completed = self.until_completed(1)["checkpoints"]["completed"]
-            before = self.until_completed(completed + 1)
-            self.storage.hang()
-            enough = before["records_in"] + 20 * CHUNK_LINES
-            status = self.until("a failure or many rows", lambda status, enough=enough:
-                                status["checkpoints"]["failed"] > 0 or status["records_in"] > enough)
-            if status["checkpoints"]["failed"] > 0:
-                return status
-            self.storage.go_on()
-        return self.fail("no snapshot began while storage hung")
+        return self.hang_until_failed(20 * CHUNK_LINES)
 
     def test_a_snapshot_is_given_up_when_its_undo_budget_is_used_up(self):
         """Rows are held back for checkpoints.throttle_max, and go on then."""
