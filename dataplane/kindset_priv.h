@@ -126,6 +126,13 @@ void weir_kind_items_drop(struct weir_keyed_state *s, struct kind_head *head);
 /* The value of an item, copied where the item is about to go. */
 const void *weir_kind_copy(struct weir_keyed_state *s, const void *val, uint32_t bytes);
 
+/* An item as a row of a savepoint, of borrowed bytes; room holds the row: 1, or WEIR_ENOMEM. Its
+ * time is the caller's to set. And back: borrowed bytes, as the declaration of desc has them. */
+WEIR_MUST_USE int weir_kind_row_make(struct weir_state_room *room, struct weir_slice key,
+    struct weir_slice val, struct weir_state_row *ret_row);
+WEIR_MUST_USE int weir_kind_row_take(const struct weir_state_desc *desc,
+    const struct weir_state_row *saved, struct weir_slice *ret_key, struct weir_slice *ret_val);
+
 /* The index of a map: where its entry for a key leads; 0: nowhere. */
 uint32_t weir_kind_map_find(struct weir_keyed_state *s, struct weir_slice key);
 WEIR_MUST_USE int weir_kind_map_index(struct weir_keyed_state *s, uint32_t ref);

@@ -22,20 +22,9 @@
 #define KEPT_MORE_CNT 2
 #define PART "spill"
 #define PART_VERSION 1
-#define PATH_BYTES 512
+#define PATH_BYTES WEIR_SPILL_PATH_BYTES
 
-static int
-refuse_savepoint(const struct weir_operator *op, const struct weir_state_desc *desc,
-    struct weir_state_fields *fields)
-{
-    (void)desc;
-    (void)fields;
-    return weir_err_push(WEIR_ESTATE,
-        "operator %s keeps state on disk (state.backend rocksdb): a savepoint cannot hold it",
-        op->uid);
-}
-
-const struct weir_state_values weir_spill_values = {.describe = refuse_savepoint};
+const struct weir_state_values weir_spill_values = {.is_index = true};
 
 /* ---- open and close ---- */
 
@@ -47,27 +36,34 @@ run_path(const struct weir_spill *spill, char path[PATH_BYTES])
 }
 
 static void
-checkpoint_path(const struct weir_spill *spill, uint64_t id, char path[PATH_BYTES])
+loaded_path(const struct weir_spill *spill, char path[PATH_BYTES])
 {
-    int bytes = snprintf(path, PATH_BYTES, "%s.%llu-%llx", spill->root, (unsigned long long)id,
-        (unsigned long long)spill->op->env->spill->tag);
+    int bytes = snprintf(path, PATH_BYTES, "%s" WEIR_SPILL_LOADED, spill->root);
     WEIR_CHECK(bytes > 0 && bytes < PATH_BYTES, "%s is too long", spill->root);
 }
 
-/* <dir>/<operator>.<subtask>: what stands behind it says whether it is the store or a
- * checkpoint. */
-static int
-make_root(struct weir_spill *spill)
+/* That of a checkpoint beside the timeline, which is of use to this run alone, ends as a
+ * store's. */
+static void
+checkpoint_path(const struct weir_spill *spill, uint64_t id, char path[PATH_BYTES])
 {
-    const struct weir_operator *op = spill->op;
+    int bytes = snprintf(path, PATH_BYTES, "%s.%llu-%llx%s", spill->root, (unsigned long long)id,
+        (unsigned long long)spill->op->env->spill->tag, id == spill->held_id ? WEIR_SPILL_RUN : "");
+    WEIR_CHECK(bytes > 0 && bytes < PATH_BYTES, "%s is too long", spill->root);
+}
+
+int
+weir_spill_root(const struct weir_operator *op, char **ret_root)
+{
     const char *dir = op->env->spill->dir;
     size_t bytes = strlen(dir) + 40;
-    spill->root = malloc(bytes);
-    if (spill->root == NULL || bytes > PATH_BYTES - 48) {
+    char *root = bytes <= PATH_BYTES - 48 ? malloc(bytes) : NULL;
+    if (root == NULL) {
         return weir_err_push(WEIR_ENOMEM, "the directory %s of a state store", dir);
     }
-    snprintf(spill->root, bytes, "%s/%08x.%u", dir, weir_state_id(op->uid, WEIR_SPILL_STATE),
+    snprintf(root, bytes, "%s/%08x.%u", dir, weir_state_id(op->uid, WEIR_SPILL_STATE),
         op->env->subtask_idx);
+    *ret_root = root;
     return 0;
 }
 
@@ -134,7 +130,7 @@ weir_spill_open(struct weir_spill *spill, struct weir_kindset *set, const struct
                 set->state[i].kind->desc[0].name, op->uid);
         }
     }
-    int err = make_root(spill);
+    int err = weir_spill_root(op, &spill->root);
     err = err < 0 ? err : weir_state_find(op, WEIR_SPILL_STATE, &spec, 0, &spill->here);
     if (err < 0 || spill->here != NULL) {
         return err;
@@ -149,15 +145,47 @@ weir_spill_open(struct weir_spill *spill, struct weir_kindset *set, const struct
     return err;
 }
 
+/* Remove a checkpoint, by the next exchange or now. */
+static void
+drop(struct weir_spill *spill, uint64_t id)
+{
+    char path[PATH_BYTES];
+    checkpoint_path(spill, id, path);
+    if (spill->restored_path != NULL && spill->restored_id == id) {
+        snprintf(path, sizeof path, "%s", spill->restored_path);
+    }
+    if (spill->kv != NULL && !spill->is_waiting) {
+        weir_kv_drop(spill->kv, path);
+    } else if (weir_kv_remove(path) < 0) {
+        weir_err_clear(); /* it costs room, and nothing else */
+    }
+}
+
+/* What is kept beside the timeline now; 0: nothing. What was before, goes. */
+static uint64_t
+held_now(struct weir_spill *spill)
+{
+    const struct weir_spill_conf *conf = spill->op->env->spill;
+    uint64_t held = conf->held != NULL ? conf->held(conf->held_arg) : 0;
+    if (spill->held_id != 0 && spill->held_id != held) {
+        drop(spill, spill->held_id);
+        spill->held_id = 0;
+    }
+    return held;
+}
+
 void
 weir_spill_close(struct weir_spill *spill)
 {
     weir_kv_close(spill->kv);
+    spill->kv = NULL;
+    if (spill->held_id != 0) {
+        (void)held_now(spill); /* one that is read still goes with the job */
+    }
     free(spill->root);
     free(spill->buf);
     free(spill->restored_path);
     spill->restored_path = NULL;
-    spill->kv = NULL;
     spill->root = NULL;
     spill->buf = NULL;
 }
@@ -169,7 +197,16 @@ begin(struct weir_spill *spill, const char *const *from, uint32_t from_cnt)
     const struct weir_arena_spec *spec = &spill->set->arena->spec;
     const struct weir_spill_conf *env = spill->op->env->spill;
     char path[PATH_BYTES];
+    char loaded[PATH_BYTES];
+    const char *const loaded_from[] = {loaded};
     run_path(spill, path);
+    if (weir_table_name(spill->here)->owner == WEIR_SPILL_OWNER_LOADED) {
+        loaded_path(spill, loaded);
+        weir_table_owner_set(spill->here, 0); /* a checkpoint of this run knows nothing of it */
+        spill->is_loaded = true;
+        from = loaded_from;
+        from_cnt = 1;
+    }
     /* Hashes of the key groups: their upper halves begin at first * 2^32 / max_parallelism. */
     uint64_t first = ((uint64_t)spec->groups.first << 32) + spec->max_parallelism - 1;
     uint64_t end =
@@ -347,20 +384,11 @@ take_answers(struct weir_spill *spill)
     return err;
 }
 
-/* Remove a checkpoint, by the next exchange or now. */
 static void
-drop(struct weir_spill *spill, uint64_t id)
+drop_aborted(struct weir_spill *spill, uint64_t id)
 {
-    char path[PATH_BYTES];
-    checkpoint_path(spill, id, path);
-    if (spill->restored_path != NULL && spill->restored_id == id) {
-        snprintf(path, sizeof path, "%s", spill->restored_path);
-    }
-    if (spill->kv != NULL && !spill->is_waiting) {
-        weir_kv_drop(spill->kv, path);
-    } else if (weir_kv_remove(path) < 0) {
-        weir_err_clear(); /* it costs room, and nothing else */
-    }
+    drop(spill, id);
+    spill->held_id = spill->held_id == id ? 0 : spill->held_id;
 }
 
 int
@@ -380,9 +408,15 @@ weir_spill_poll(struct weir_spill *spill)
         spill->checkpoint_error = weir_kv_checkpoint_error(spill->kv);
     }
     err = err < 0 ? err : take_answers(spill);
+    if (err == 0 && spill->is_loaded) { /* it has all of it now */
+        char path[PATH_BYTES];
+        loaded_path(spill, path);
+        spill->is_loaded = false;
+        weir_kv_drop(spill->kv, path);
+    }
     if (err == 0 && spill->is_aborted) { /* behind the answers: wants are forgotten by new ones */
         spill->is_aborted = false;
-        drop(spill, spill->making_id);
+        drop_aborted(spill, spill->making_id);
     }
     return err;
 }
@@ -447,6 +481,9 @@ weir_spill_barrier(struct weir_spill *spill, uint64_t id)
     if (step == WEIR_WAIT || step < 0) {
         return step;
     }
+    if (held_now(spill) == id) {
+        spill->held_id = id;
+    }
     checkpoint_path(spill, id, path);
     weir_kv_drop(spill->kv, path); /* of an attempt that is lost */
     weir_kv_checkpoint(spill->kv, path);
@@ -485,7 +522,9 @@ weir_spill_precommit(struct weir_spill *spill, uint64_t id)
         return weir_err_push(
             spill->checkpoint_error, "the state store of operator %s", spill->op->uid);
     }
-    keep(spill, id);
+    if (spill->held_id != id) {
+        keep(spill, id);
+    }
     return WEIR_DONE;
 }
 
@@ -502,7 +541,7 @@ weir_spill_aborted(struct weir_spill *spill, uint64_t id)
     if (spill->has_checkpoint && spill->making_id == id) {
         spill->is_aborted = true; /* it goes when it is made */
     } else {
-        drop(spill, id);
+        drop_aborted(spill, id);
     }
 }
 
@@ -518,11 +557,12 @@ weir_spill_snapshot(struct weir_spill *spill, uint64_t id, struct weir_parts_wri
 }
 
 static int
-read_part(const struct weir_parts_reader *parts, uint64_t *ret_id, char path[PATH_BYTES])
+read_part(const struct weir_part *found, uint64_t *ret_id, char path[PATH_BYTES])
 {
-    struct weir_part part;
-    int err = weir_parts_find(parts, PART, PART_VERSION, &part);
-    err = err < 0 ? err : weir_part_get_u64(&part, ret_id);
+    struct weir_part part = *found;
+    int err = part.version <= PART_VERSION
+                  ? weir_part_get_u64(&part, ret_id)
+                  : weir_err_push(WEIR_EFORMAT, "part %s is of version %u", PART, part.version);
     uint32_t bytes = err == 0 ? part.bytes - part.at : 0;
     if (err == 0 && (bytes == 0 || bytes > PATH_BYTES)) {
         return weir_err_push(WEIR_EDATA, "part %s has a path of %u bytes", PART, bytes);
@@ -530,6 +570,19 @@ read_part(const struct weir_parts_reader *parts, uint64_t *ret_id, char path[PAT
     err = err < 0 ? err : weir_part_get(&part, path, bytes);
     if (err == 0 && path[bytes - 1] != '\0') {
         err = weir_err_push(WEIR_EDATA, "part %s has a path without an end", PART);
+    }
+    return err;
+}
+
+int
+weir_spill_checkpoint(
+    const struct weir_part *part, char ret_path[WEIR_SPILL_PATH_BYTES], bool *ret_is)
+{
+    uint64_t id;
+    bool is = part->name_bytes == sizeof PART - 1 && memcmp(part->name, PART, sizeof PART - 1) == 0;
+    int err = is ? read_part(part, &id, ret_path) : 0;
+    if (err == 0) {
+        *ret_is = is;
     }
     return err;
 }
@@ -548,11 +601,13 @@ weir_spill_restore(
                   ? weir_err_push(WEIR_ENOMEM, "%u paths of state stores", parts_cnt)
                   : 0;
     for (uint32_t i = 0; i < parts_cnt && err == 0; i++) {
+        struct weir_part part;
         uint64_t id;
         if (!weir_parts_has(&parts[i], PART) || (parts_cnt == subtask_cnt && i != own)) {
             continue; /* all of it was in memory; or the key groups are as they were */
         }
-        err = read_part(&parts[i], &id, paths[from_cnt]);
+        err = weir_parts_find(&parts[i], PART, PART_VERSION, &part);
+        err = err < 0 ? err : read_part(&part, &id, paths[from_cnt]);
         from[from_cnt] = paths[from_cnt];
         from_cnt++;
         if (err == 0 && parts_cnt == subtask_cnt) {
@@ -574,7 +629,8 @@ weir_spill_refuse(
     for (uint32_t i = 0; i < parts_cnt; i++) {
         if (weir_parts_has(&parts[i], PART)) {
             return weir_err_push(WEIR_ESTATE,
-                "operator %s was saved with state.backend rocksdb: part of its state is on disk",
+                "operator %s was saved with state.backend rocksdb: part of its state is on disk; a "
+                "savepoint of the job (weir savepoint) can be gone on from without",
                 op->uid);
         }
     }

@@ -40,13 +40,14 @@ WEIR_C_BEGIN
 /* Checkpoints that are remembered until they may go. */
 #define WEIR_SPILL_KEPT_CNT_MAX 64
 
-/* The values of that state: they say that a savepoint, which is made of pages alone, cannot hold
- * what the operator has. */
+/* The values of that state: which keys are here is no part of a savepoint, what they have is
+ * (kindset_spill_rows.h). */
 extern WEIR_API const struct weir_state_values weir_spill_values;
 
 /* Names of stores end so, those of their checkpoints do not: what a start finds of them is of no
  * use. */
 #define WEIR_SPILL_RUN ".run"
+#define WEIR_SPILL_PATH_BYTES 512
 
 /* What the operators of a job are given. */
 struct weir_spill_conf {
@@ -58,6 +59,10 @@ struct weir_spill_conf {
     bool is_inline; /* as struct weir_kv_conf */
     void (*wake)(void *arg);
     void *wake_arg;
+    /* The checkpoint beside the timeline that somebody is to read, from before its barrier on; 0:
+     * none. It stays until this says another one, and counts for none of kept_cnt. NULL: never. */
+    uint64_t (*held)(void *arg);
+    void *held_arg;
 };
 
 struct weir_spill {
@@ -72,6 +77,7 @@ struct weir_spill {
     bool is_waiting; /* an exchange is under way */
     bool has_checkpoint; /* it has a checkpoint, making_id */
     bool is_aborted; /* that was aborted meanwhile */
+    bool is_loaded; /* the store begins with what a savepoint had */
     uint64_t making_id;
     int checkpoint_error;
     char *buf; /* of records */
@@ -81,6 +87,7 @@ struct weir_spill {
     char *root; /* directory of the operator's stores and checkpoints */
     uint64_t kept[WEIR_SPILL_KEPT_CNT_MAX]; /* checkpoints that were not aborted, oldest first */
     uint32_t kept_cnt;
+    uint64_t held_id; /* a checkpoint beside them, 0: none */
     uint64_t restored_id; /* the one that the store began with, if it was one */
     char *restored_path;
     uint64_t in_cnt; /* keys that came, and went */
@@ -129,7 +136,14 @@ WEIR_API void
 weir_spill_snapshot(struct weir_spill *spill, uint64_t id, struct weir_parts_writer *parts);
 WEIR_API WEIR_MUST_USE int weir_spill_restore(
     struct weir_spill *spill, const struct weir_parts_reader *parts, uint32_t parts_cnt);
-/* weir_spill_refuse - what was saved with a store cannot go on without one. WEIR_ESTATE. */
+/* weir_spill_checkpoint - where the checkpoint is that a part tells of; false: it tells of none.
+ *
+ * Errors:  WEIR_EDATA, WEIR_EFORMAT: malformed; *ret_is is set only with 0.
+ */
+WEIR_API WEIR_MUST_USE int weir_spill_checkpoint(
+    const struct weir_part *part, char ret_path[WEIR_SPILL_PATH_BYTES], bool *ret_is);
+/* weir_spill_refuse - a checkpoint that was taken with a store cannot be gone on from without one.
+ * WEIR_ESTATE. */
 WEIR_API WEIR_MUST_USE int weir_spill_refuse(
     const struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
 

@@ -8,18 +8,6 @@
 
 #define BUF_BYTES_LEAST 1024
 
-/* An item's head in a record. */
-struct item_head {
-    int64_t time;
-    uint32_t key_bytes;
-    uint32_t val_bytes;
-};
-/* A state's. */
-struct state_head {
-    uint32_t id;
-    uint32_t bytes;
-};
-
 /* ---- making ---- */
 
 static int
@@ -45,7 +33,7 @@ put(struct weir_spill *spill, const void *data, uint64_t bytes)
 static int
 put_state(struct weir_spill *spill, uint32_t id, const void *data, uint64_t bytes)
 {
-    const struct state_head head = {id, (uint32_t)bytes};
+    const struct weir_spill_state_head head = {id, (uint32_t)bytes};
     int err = put(spill, &head, sizeof head);
     return err < 0 ? err : put(spill, data, bytes);
 }
@@ -54,11 +42,12 @@ static int
 put_items(struct weir_spill *spill, struct weir_keyed_state *s, const struct kind_head *head)
 {
     uint64_t at = spill->buf_bytes;
-    struct state_head state = {s->table->spec.state_id, 0};
+    struct weir_spill_state_head state = {s->table->spec.state_id, 0};
     int err = put(spill, &state, sizeof state);
     for (uint32_t ref = head->first; ref != 0 && err == 0; ref = kind_item_at(s, ref)->next) {
         struct kind_item *item = kind_item_at(s, ref);
-        const struct item_head item_head = {item->time, item->key_bytes, item->val_bytes};
+        const struct weir_spill_item_head item_head = {
+            item->time, item->key_bytes, item->val_bytes};
         err = put(spill, &item_head, sizeof item_head);
         err = err < 0 ? err : put(spill, item->bytes, item->key_bytes);
         err = err < 0 ? err : put(spill, kind_item_val(item), item->val_bytes);
@@ -122,22 +111,88 @@ weir_spill_record_drop(struct weir_spill *spill)
 /* ---- taking ---- */
 
 static int
-broken(const struct weir_spill *spill, const char *what)
+broken(const char *uid, const char *what)
 {
-    return weir_err_push(
-        WEIR_EFORMAT, "operator %s: the states of a key on disk %s", spill->op->uid, what);
+    return weir_err_push(WEIR_EFORMAT, "operator %s: the states of a key on disk %s", uid, what);
 }
 
-/* The next bytes of [*at, end), or NULL. */
+/* The next bytes of what is left, or NULL. */
 static const char *
-cut(const char **at, const char *end, uint64_t bytes)
+cut(struct weir_kv_bytes *rest, uint64_t bytes)
 {
-    const char *here = *at;
-    if ((uint64_t)(end - here) < bytes) {
+    const char *here = rest->ptr;
+    if (rest->bytes < bytes) {
         return NULL;
     }
-    *at += bytes;
+    rest->ptr = here + bytes;
+    rest->bytes -= bytes;
     return here;
+}
+
+static int
+cut_version(const char *uid, struct weir_kv_bytes *rest)
+{
+    uint32_t version;
+    const char *data = cut(rest, sizeof version);
+    if (data == NULL) {
+        return broken(uid, "are cut off");
+    }
+    memcpy(&version, data, sizeof version);
+    return version == WEIR_SPILL_VERSION ? 0 : broken(uid, "are of another version");
+}
+
+/* The next state of a record. */
+static int
+cut_state(const char *uid, struct weir_kv_bytes *rest, struct weir_spill_state_head *ret_head,
+    const char **ret_data)
+{
+    const char *data = cut(rest, sizeof *ret_head);
+    if (data != NULL) {
+        memcpy(ret_head, data, sizeof *ret_head);
+        data = cut(rest, ret_head->bytes);
+    }
+    *ret_data = data;
+    return data != NULL ? 0 : broken(uid, "are cut off");
+}
+
+int
+weir_spill_record_find(
+    const char *uid, struct weir_kv_bytes record, uint32_t id, struct weir_kv_bytes *ret_state)
+{
+    struct weir_kv_bytes found = {NULL, 0};
+    int err = cut_version(uid, &record);
+    while (err == 0 && record.bytes > 0) {
+        struct weir_spill_state_head head;
+        const char *data;
+        err = cut_state(uid, &record, &head, &data);
+        if (err == 0 && head.id == id) {
+            found = (struct weir_kv_bytes){data, head.bytes};
+        }
+    }
+    if (err == 0) {
+        *ret_state = found;
+    }
+    return err;
+}
+
+int
+weir_spill_item_next(const char *uid, struct weir_kv_bytes *rest, struct weir_spill_item *ret_item)
+{
+    struct weir_spill_item_head head;
+    if (rest->bytes == 0) {
+        return 0;
+    }
+    const char *data = cut(rest, sizeof head);
+    if (data != NULL) {
+        memcpy(&head, data, sizeof head);
+        data = cut(rest, (uint64_t)head.key_bytes + head.val_bytes);
+    }
+    if (data == NULL) {
+        return broken(uid, "are cut off");
+    }
+    *ret_item = (struct weir_spill_item){head.time, weir_bytes(data, head.key_bytes),
+        weir_bytes(data + head.key_bytes, head.val_bytes)};
+    return 1;
 }
 
 static int
@@ -149,7 +204,7 @@ take_value(struct weir_spill *spill, struct weir_table *table, const char *data,
     void *val;
     bool made;
     if (bytes != table->spec.val_bytes) {
-        return broken(spill, "have a value of another length");
+        return broken(spill->op->uid, "have a value of another length");
     }
     int err = weir_table_find_or_make(table, &row, &val, &made);
     if (err == 0) {
@@ -174,27 +229,21 @@ take_item(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice v
 }
 
 static int
-take_items(struct weir_spill *spill, struct weir_keyed_state *s, const char *at, const char *end)
+take_items(struct weir_spill *spill, struct weir_keyed_state *s, struct weir_kv_bytes rest)
 {
-    int err = 0;
-    while (at < end && err == 0) {
-        struct item_head head;
-        const char *data = cut(&at, end, sizeof head);
-        if (data != NULL) {
-            memcpy(&head, data, sizeof head);
-            data = cut(&at, end, (uint64_t)head.key_bytes + head.val_bytes);
+    struct weir_spill_item item = {0};
+    int got;
+    while ((got = weir_spill_item_next(spill->op->uid, &rest, &item)) > 0) {
+        int err = take_item(s, item.key, item.val, item.time);
+        if (err < 0) {
+            return err;
         }
-        if (data == NULL) {
-            return broken(spill, "are cut off");
-        }
-        err = take_item(s, weir_bytes(data, head.key_bytes),
-            weir_bytes(data + head.key_bytes, head.val_bytes), head.time);
     }
-    return err;
+    return got;
 }
 
 static int
-take_state(struct weir_spill *spill, const struct state_head *head, const char *data)
+take_state(struct weir_spill *spill, const struct weir_spill_state_head *head, const char *data)
 {
     if (spill->plain != NULL && head->id == spill->plain_id) {
         return take_value(spill, spill->plain, data, head->bytes);
@@ -203,7 +252,7 @@ take_state(struct weir_spill *spill, const struct state_head *head, const char *
         struct weir_keyed_state *s = &spill->set->state[i];
         if (s->table->spec.state_id == head->id) {
             return s->is_inline ? take_value(spill, s->table, data, head->bytes)
-                                : take_items(spill, s, data, data + head->bytes);
+                                : take_items(spill, s, (struct weir_kv_bytes){data, head->bytes});
         }
     }
     return weir_err_push(WEIR_ESTATE,
@@ -214,26 +263,12 @@ take_state(struct weir_spill *spill, const struct state_head *head, const char *
 int
 weir_spill_record_take(struct weir_spill *spill, struct weir_kv_bytes record)
 {
-    const char *at = record.ptr;
-    const char *end = at + record.bytes;
-    uint32_t version;
-    const char *data = cut(&at, end, sizeof version);
-    if (data == NULL) {
-        return broken(spill, "are cut off");
-    }
-    memcpy(&version, data, sizeof version);
-    if (version != WEIR_SPILL_VERSION) {
-        return broken(spill, "are of another version");
-    }
-    int err = 0;
-    while (at < end && err == 0) {
-        struct state_head head;
-        data = cut(&at, end, sizeof head);
-        if (data != NULL) {
-            memcpy(&head, data, sizeof head);
-            data = cut(&at, end, head.bytes);
-        }
-        err = data != NULL ? take_state(spill, &head, data) : broken(spill, "are cut off");
+    int err = cut_version(spill->op->uid, &record);
+    while (err == 0 && record.bytes > 0) {
+        struct weir_spill_state_head head;
+        const char *data;
+        err = cut_state(spill->op->uid, &record, &head, &data);
+        err = err < 0 ? err : take_state(spill, &head, data);
     }
     return err;
 }

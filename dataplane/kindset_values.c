@@ -80,6 +80,37 @@ item_describe(const struct weir_operator *op, const struct weir_state_desc *desc
     return 0;
 }
 
+int
+weir_kind_row_make(struct weir_state_room *room, struct weir_slice key, struct weir_slice val,
+    struct weir_state_row *ret_row)
+{
+    const struct kind_row row = {
+        weir_str_ref(key.ptr, key.ptr, key.bytes), weir_str_ref(key.ptr, val.ptr, val.bytes)};
+    char *mem = weir_state_room_for(room, sizeof row);
+    if (mem == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "an item of a state");
+    }
+    memcpy(mem, &row, sizeof row);
+    ret_row->row = mem;
+    ret_row->heap = key.ptr;
+    return 1;
+}
+
+int
+weir_kind_row_take(const struct weir_state_desc *desc, const struct weir_state_row *saved,
+    struct weir_slice *ret_key, struct weir_slice *ret_val)
+{
+    const struct weir_kind *kind = kind_of(desc);
+    const struct weir_keyed_state s = {.kind = kind};
+    const struct kind_row *row = saved->row; /* in which short ones lie */
+    *ret_key = weir_str_slice(&row->key, saved->heap);
+    *ret_val = weir_str_slice(&row->value, saved->heap);
+    int err = weir_kind_bytes_check(&s, *ret_val, kind->val_bytes, "a saved value");
+    return err < 0 || kind->type != WEIR_KIND_TYPE_MAP
+               ? err
+               : weir_kind_bytes_check(&s, *ret_key, kind->key_bytes, "a saved key");
+}
+
 static int
 item_next(
     const struct weir_operator *op, struct weir_state_walk *walk, struct weir_state_row *ret_row)
@@ -93,16 +124,10 @@ item_next(
     }
     ref = ref == 0 ? head->first : ((const struct kind_item *)weir_arena_ptr(arena, ref))->next;
     struct kind_item *item = weir_arena_ptr(arena, ref);
-    const struct kind_row row = {weir_str_ref(item->bytes, item->bytes, item->key_bytes),
-        weir_str_ref(item->bytes, kind_item_val(item), item->val_bytes)};
-    char *room = weir_state_room_for(walk->room, sizeof row);
-    if (room == NULL) {
-        return weir_err_push(WEIR_ENOMEM, "an item of a state");
-    }
-    memcpy(room, &row, sizeof row);
     walk->at = ref;
-    *ret_row = (struct weir_state_row){room, item->bytes, {item->time, 0}};
-    return 1;
+    ret_row->word[0] = item->time;
+    return weir_kind_row_make(walk->room, weir_bytes(item->bytes, item->key_bytes),
+        weir_bytes(kind_item_val(item), item->val_bytes), ret_row);
 }
 
 /* The index of a map: one table for all of its keys. */
@@ -125,9 +150,9 @@ item_add(const struct weir_operator *op, const struct weir_state_add *add,
     const struct weir_table *table = add->table;
     struct weir_kindset set; /* of which only the current key is of use */
     struct weir_keyed_state s = {.set = &set, .kind = kind, .table = add->table};
-    struct kind_row row;
+    struct weir_slice key;
+    struct weir_slice val;
     uint32_t ref;
-    memcpy(&row, saved->row, sizeof row);
     set.arena = table->arena;
     set.now_ms = saved->word[0];
     set.hash = add->hash;
@@ -135,11 +160,8 @@ item_add(const struct weir_operator *op, const struct weir_state_add *add,
     set.word_cnt = table->word_cnt - table->spec.tail_cnt;
     memcpy(set.key, add->key, table->word_cnt * sizeof set.key[0]);
     s.ns = kind->has_ns ? add->key[set.word_cnt] : 0;
-    struct weir_slice key = weir_str_slice(&row.key, saved->heap);
-    struct weir_slice val = weir_str_slice(&row.value, saved->heap);
     bool is_map = kind->type == WEIR_KIND_TYPE_MAP;
-    int err = weir_kind_bytes_check(&s, val, kind->val_bytes, "a saved value");
-    err = err < 0 || !is_map ? err : weir_kind_bytes_check(&s, key, kind->key_bytes, "a saved key");
+    int err = weir_kind_row_take(add->desc, saved, &key, &val);
     err = err < 0 || !is_map ? err : index_take(op, kind, table, &s.index);
     err = err < 0 ? err : weir_kind_item_add(&s, add->val, key, val, &ref);
     return err < 0 || !is_map ? err : weir_kind_map_index(&s, ref);

@@ -285,8 +285,8 @@ struct weir_savepoint_load;
 /* weir_savepoint_load_open - the states of a stage's operators into its arena, before they open.
  *
  * Shape:   the arena is fresh; weir_savepoint_check has passed. All tables are made, those without
- *          entries too.
- * Owner:   keeps all until close. Errors: WEIR_ESTATE, WEIR_EBUDGET, WEIR_ENOMEM.
+ *          entries too. What an operator keeps on disk goes there (kindset_spill_rows.h).
+ * Owner:   keeps all until close. Errors: WEIR_ESTATE, WEIR_EBUDGET, WEIR_ENOMEM; those of a store.
  */
 WEIR_API WEIR_MUST_USE int
 weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_arena *arena,
@@ -298,7 +298,9 @@ weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_are
  */
 WEIR_API WEIR_MUST_USE int
 weir_savepoint_load_row(struct weir_savepoint_load *load, const struct weir_savepoint_row *row);
-/* weir_savepoint_load_close - all rows have come (or it failed): every line counts as written.
+/* weir_savepoint_load_end - all rows have come. Errors: those of a store. */
+WEIR_API WEIR_MUST_USE int weir_savepoint_load_end(struct weir_savepoint_load *load);
+/* weir_savepoint_load_close - behind the end (or it failed): every line counts as written.
  * Takes NULL. */
 WEIR_API void weir_savepoint_load_close(struct weir_savepoint_load *load);
 

@@ -50,6 +50,9 @@ tables_of(struct weir_savepoint_source *source, const struct weir_savepoint_task
                 arena->spec.name, table->spec.state_id);
         }
         bool is_index = at->desc->values != NULL && at->desc->values->is_index;
+        if (at->desc->values == &weir_spill_values) {
+            source->heres[source->here_cnt++] = (struct savepoint_here){at->op, table};
+        }
         source->table_cnt += is_index ? 0 : 1; /* whoever adds the rows makes it again */
     }
     return 0;
@@ -145,6 +148,47 @@ part_kind(const struct weir_operator *op, const char *name)
     return strcmp(name, WEIR_STATE_PART_CHAIN) == 0 ? &chain : &none;
 }
 
+/* The rest of an operator's keys, if that is what the part tells of. */
+static int
+disk_of(struct weir_savepoint_source *source, const struct weir_operator *op,
+    const struct weir_part *part, bool *ret_is)
+{
+    char path[WEIR_SPILL_PATH_BYTES];
+    uint32_t i = 0;
+    int err = op != NULL && weir_spill_can(op) ? weir_spill_checkpoint(part, path, ret_is) : 0;
+    if (err < 0 || !*ret_is) {
+        return err;
+    }
+    while (i < source->disk_cnt && strcmp(source->disks[i].uid, op->uid) != 0) {
+        i++;
+    }
+    if (i == source->disk_cnt) {
+        source->disks[i].uid = op->uid;
+        err = weir_spill_disk_open(op->uid, &source->disks[i].disk);
+        source->disk_cnt += err == 0;
+    }
+    return err < 0 ? err : weir_spill_disk_add(source->disks[i].disk, path);
+}
+
+/* Tables get what is on disk beside them. */
+static void
+disks_apply(struct weir_savepoint_source *source)
+{
+    for (uint32_t t = 0; t < source->table_cnt; t++) {
+        struct savepoint_table *at = &source->tables[t];
+        for (uint32_t i = 0; i < source->disk_cnt; i++) {
+            bool is_its =
+                strcmp(source->disks[i].uid, at->op->uid) == 0 && !source->now[at->state].is_timers;
+            at->disk = is_its ? source->disks[i].disk : at->disk;
+        }
+        for (uint32_t i = 0; i < source->here_cnt && at->disk != NULL; i++) {
+            const struct savepoint_here *here = &source->heres[i];
+            bool is_its = here->op == at->op && here->table->arena == at->table->arena;
+            at->here = is_its ? here->table : at->here;
+        }
+    }
+}
+
 static int
 parts_of(struct weir_savepoint_source *source, const struct weir_savepoint_task *task)
 {
@@ -152,7 +196,12 @@ parts_of(struct weir_savepoint_source *source, const struct weir_savepoint_task 
     struct weir_part part;
     while (task->parts != NULL && weir_parts_next(task->parts, &offset, &part) > 0) {
         const struct weir_operator *op = part_owner(task, &part);
-        if (is_passing(&part, op)) {
+        bool is_disk = false;
+        int err = disk_of(source, op, &part, &is_disk);
+        if (err < 0) {
+            return err;
+        }
+        if (is_disk || is_passing(&part, op)) {
             continue;
         }
         if (op == NULL) {
@@ -580,11 +629,14 @@ weir_savepoint_gather(struct weir_savepoint_source *source)
     uint64_t operator_cnt = table_cnt + part_cnt;
     source->tables = weir_savepoint_keep(keep, table_cnt * sizeof *source->tables);
     source->parts = weir_savepoint_keep(keep, part_cnt * sizeof *source->parts);
+    source->heres = weir_savepoint_keep(keep, table_cnt * sizeof *source->heres);
+    source->disks = weir_savepoint_keep(keep, part_cnt * sizeof *source->disks);
     source->operator_rows = weir_savepoint_keep(keep, operator_cnt * sizeof *source->operator_rows);
     source->table_rows = weir_savepoint_keep(keep, table_cnt * sizeof *source->table_rows);
     source->part_rows = weir_savepoint_keep(keep, part_cnt * sizeof *source->part_rows);
-    if (source->tables == NULL || source->parts == NULL || source->operator_rows == NULL ||
-        source->table_rows == NULL || source->part_rows == NULL) {
+    if (source->tables == NULL || source->parts == NULL || source->heres == NULL ||
+        source->disks == NULL || source->operator_rows == NULL || source->table_rows == NULL ||
+        source->part_rows == NULL) {
         return weir_err_push(WEIR_ENOMEM, "the catalogue of a savepoint");
     }
     int err = 0;
@@ -610,5 +662,9 @@ weir_savepoint_gather(struct weir_savepoint_source *source)
     source->savepoint.operators = source->operator_rows;
     source->savepoint.states = source->state_rows;
     source->savepoint.parts = source->part_rows;
-    return operators_apply(source);
+    err = operators_apply(source);
+    if (err == 0) {
+        disks_apply(source);
+    }
+    return err;
 }

@@ -20,6 +20,13 @@ struct load_state {
     struct savepoint_map map;
     struct savepoint_map *lists; /* [saved list] */
     struct weir_table **tables; /* [saved table] */
+    struct weir_spill_load *disk; /* where its rows go instead; NULL: into the tables */
+};
+
+/* The store of an operator that keeps its state on disk. */
+struct load_disk {
+    const struct weir_operator *op;
+    struct weir_spill_load *disk;
 };
 
 struct weir_savepoint_load {
@@ -27,6 +34,8 @@ struct weir_savepoint_load {
     struct weir_arena *arena;
     struct savepoint_keep keep;
     struct load_state *states;
+    struct load_disk *disks; /* [disk_cnt] */
+    uint32_t disk_cnt;
     struct weir_row_store store;
     bool has_store;
     struct weir_state_room room; /* of add */
@@ -40,6 +49,7 @@ struct weir_savepoint_load {
     struct weir_state_add add;
     struct savepoint_key key;
     struct weir_state_room text_room; /* what a long text of the key lies in */
+    struct weir_state_room val_room; /* a value that is for the disk */
 };
 
 static struct weir_operator *
@@ -280,6 +290,30 @@ tables_make(struct weir_savepoint_load *load, uint32_t idx)
     return err;
 }
 
+/* State that its operator keeps on disk goes there at once: it need not fit into the pages. Tables
+ * are made all the same, for open() to look at. */
+static int
+disk_find(struct weir_savepoint_load *load, uint32_t idx)
+{
+    struct load_state *to = &load->states[idx];
+    const struct weir_operator *op = to->op;
+    uint32_t i = 0;
+    if (op->env == NULL || op->env->spill == NULL || to->now.is_timers || !weir_spill_can(op)) {
+        return 0;
+    }
+    while (i < load->disk_cnt && load->disks[i].op != op) {
+        i++;
+    }
+    int err = 0;
+    if (i == load->disk_cnt) {
+        load->disks[i].op = op;
+        err = weir_spill_load_open(op, load->savepoint->states[idx].key_kind, &load->disks[i].disk);
+        load->disk_cnt += err == 0;
+    }
+    to->disk = err == 0 ? load->disks[i].disk : NULL;
+    return err;
+}
+
 int
 weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_arena *arena,
     const struct weir_savepoint_ops *ops, struct weir_savepoint_load **ret_load)
@@ -292,8 +326,10 @@ weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_are
     load->arena = arena;
     load->state = UINT32_MAX;
     load->states = weir_savepoint_keep(&load->keep, savepoint->state_cnt * sizeof *load->states);
-    int err = load->states != NULL ? weir_row_store_init(&load->store, arena)
-                                   : weir_err_push(WEIR_ENOMEM, "restoring a savepoint");
+    load->disks = weir_savepoint_keep(&load->keep, savepoint->state_cnt * sizeof *load->disks);
+    int err = load->states != NULL && load->disks != NULL
+                  ? weir_row_store_init(&load->store, arena)
+                  : weir_err_push(WEIR_ENOMEM, "restoring a savepoint");
     load->has_store = err == 0;
     for (uint32_t i = 0; i < savepoint->state_cnt && err == 0; i++) {
         const struct weir_savepoint_state *state = &savepoint->states[i];
@@ -312,6 +348,7 @@ weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_are
                 : weir_err_push(WEIR_ESTATE, "operator %s was saved with max_parallelism %" PRIu32,
                       was->uid, was->parallelism_max);
         err = err < 0 ? err : tables_make(load, i);
+        err = err < 0 ? err : disk_find(load, i);
     }
     if (err < 0) {
         weir_savepoint_load_close(load);
@@ -321,11 +358,24 @@ weir_savepoint_load_open(const struct weir_savepoint *savepoint, struct weir_are
     return 0;
 }
 
+int
+weir_savepoint_load_end(struct weir_savepoint_load *load)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < load->disk_cnt && err == 0; i++) {
+        err = weir_spill_load_end(load->disks[i].disk);
+    }
+    return err;
+}
+
 void
 weir_savepoint_load_close(struct weir_savepoint_load *load)
 {
     if (load == NULL) {
         return;
+    }
+    for (uint32_t i = 0; i < load->disk_cnt; i++) {
+        weir_spill_load_close(load->disks[i].disk);
     }
     if (load->has_store) {
         weir_row_store_forget(&load->store);
@@ -335,6 +385,7 @@ weir_savepoint_load_close(struct weir_savepoint_load *load)
     weir_savepoint_keep_fini(&load->keep);
     free(load->room.mem);
     free(load->text_room.mem);
+    free(load->val_room.mem);
     free(load->row_room.mem);
     free(load);
 }
@@ -400,6 +451,22 @@ text_keep(struct weir_savepoint_load *load)
     return 0;
 }
 
+/* A value for the disk: nothing was added to it yet. */
+static int
+disk_entry_make(struct weir_savepoint_load *load, uint64_t hash, void **ret_val)
+{
+    const struct load_state *to = &load->states[load->state];
+    const struct weir_spill_key key = {hash, load->key.word, load->key.heap, load->key_group};
+    uint32_t bytes = load->table->spec.val_bytes;
+    char *val = weir_state_room_for(&load->val_room, bytes);
+    if (val == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a value of %" PRIu32 " bytes", bytes);
+    }
+    memset(val, 0, bytes);
+    *ret_val = val;
+    return weir_spill_load_key(to->disk, to->desc, &key);
+}
+
 static int
 entry_make(struct weir_savepoint_load *load, struct savepoint_in *in)
 {
@@ -422,9 +489,13 @@ entry_make(struct weir_savepoint_load *load, struct savepoint_in *in)
         .heap = key->heap,
         .key_stride = sizeof key->word,
         .cnt = 1};
-    bool made = false;
+    bool made = true;
     void *val;
-    err = err < 0 ? err : weir_table_find_or_make(table, &rows, &val, &made);
+    if (load->states[load->state].disk != NULL) {
+        err = err < 0 ? err : disk_entry_make(load, hash, &val);
+    } else {
+        err = err < 0 ? err : weir_table_find_or_make(table, &rows, &val, &made);
+    }
     if (err < 0 || !made) {
         return err < 0 ? err : malformed(load, "a key stands there twice");
     }
@@ -445,6 +516,7 @@ entry_load(struct weir_savepoint_load *load, struct savepoint_in *in)
 {
     const struct weir_savepoint_state *state = &load->savepoint->states[load->state];
     const struct load_state *to = &load->states[load->state];
+    bool has_list = false;
     int err = entry_make(load, in);
     if (err == 0 && to->desc->values != NULL && to->desc->values->fresh != NULL) {
         err = to->desc->values->fresh(to->op, to->desc, load->add.val);
@@ -464,7 +536,12 @@ entry_load(struct weir_savepoint_load *load, struct savepoint_in *in)
                 &value, was->type, &to->now.field[to->map.to[i]].field, load->add.val, NULL);
         }
     }
-    return err;
+    for (uint32_t i = 0; i < to->now.field_cnt; i++) {
+        has_list |= to->now.field[i].field.type == WEIR_STATE_LIST;
+    }
+    return err < 0 || to->disk == NULL || has_list
+               ? err
+               : weir_spill_load_value(to->disk, load->add.val, load->table->spec.val_bytes);
 }
 
 /* What a row has that was not saved: zero, and null where it may be. */
@@ -545,7 +622,11 @@ list_load(struct weir_savepoint_load *load, const struct weir_savepoint_row *sav
         }
     }
     load->add.field = to->map.to[idx];
-    return err < 0 ? err : to->desc->values->add(to->op, &load->add, &row);
+    if (err < 0) {
+        return err;
+    }
+    return to->disk != NULL ? weir_spill_load_row(to->disk, to->desc, &row)
+                            : to->desc->values->add(to->op, &load->add, &row);
 }
 
 int

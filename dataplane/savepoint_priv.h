@@ -6,6 +6,7 @@
 #ifndef WEIR_DATAPLANE_SAVEPOINT_PRIV_H
 #define WEIR_DATAPLANE_SAVEPOINT_PRIV_H
 
+#include "dataplane/kindset_spill_rows.h"
 #include "dataplane/savepoint.h"
 
 WEIR_C_BEGIN
@@ -148,6 +149,18 @@ struct savepoint_table {
     const struct weir_operator *op;
     const struct weir_state_desc *desc;
     uint32_t state;
+    struct weir_spill_disk *disk; /* what its operator has on disk of this state; NULL: nothing */
+    const struct weir_table *here; /* keys that count as they are in the pages */
+};
+/* The keys that an operator has in the pages of one task. */
+struct savepoint_here {
+    const struct weir_operator *op;
+    const struct weir_table *table;
+};
+/* What an operator has beside all pages. */
+struct savepoint_disk {
+    const char *uid;
+    struct weir_spill_disk *disk;
 };
 struct savepoint_part {
     const char *uid;
@@ -170,6 +183,10 @@ struct savepoint_place {
     uint32_t field;
     uint32_t list; /* lists before that field */
     struct weir_state_walk walk;
+    bool is_disk_open; /* the first of the table's entries on disk was asked for */
+    bool has_disk; /* `disk` is the next one there */
+    bool is_from_disk; /* the entry at hand is */
+    struct weir_spill_entry disk;
     uint64_t entries; /* of the key group */
     uint64_t rows;
     uint64_t key[WEIR_TABLE_WORD_CNT_MAX * WEIR_TABLE_BUCKET_ENTRY_CNT_MAX];
@@ -196,6 +213,10 @@ struct weir_savepoint_source {
     uint32_t table_cnt;
     struct savepoint_part *parts;
     uint32_t part_cnt;
+    struct savepoint_here *heres;
+    uint32_t here_cnt;
+    struct savepoint_disk *disks;
+    uint32_t disk_cnt;
     /* The catalogue, and what its states are. */
     struct weir_savepoint savepoint;
     struct weir_savepoint_operator *operator_rows;

@@ -51,6 +51,9 @@ weir_savepoint_source_close(struct weir_savepoint_source *source)
     if (source == NULL) {
         return;
     }
+    for (uint32_t i = 0; i < source->disk_cnt; i++) {
+        weir_spill_disk_close(source->disks[i].disk);
+    }
     weir_savepoint_keep_fini(&source->keep);
     free(source->groups);
     free(source->walk_room.mem);
@@ -199,6 +202,34 @@ key_put(struct weir_savepoint_source *source, const struct weir_table *table, co
     return 0;
 }
 
+/* The same of an entry on disk, and its value; a list or map has none. */
+static int
+disk_key_put(
+    struct weir_savepoint_source *source, const struct savepoint_table *at, const char **ret_val)
+{
+    struct savepoint_out *out = &source->out;
+    const struct weir_spill_entry *entry = &source->place.disk;
+    const struct weir_state_fields *now = &source->now[at->state];
+    bool has_list = now->field_cnt > 0 && now->field[0].field.type == WEIR_STATE_LIST;
+    bool is_text = at->table->spec.key_kind == WEIR_KEY_STR;
+    if ((!has_list && entry->state.bytes != at->table->spec.val_bytes) ||
+        (!is_text && entry->key.bytes != at->table->word_cnt * sizeof(uint64_t)) ||
+        at->table->spec.tail_cnt != 0) {
+        return weir_err_push(WEIR_EFORMAT,
+            "state %s of operator %s: a key or value on disk has another length", at->desc->name,
+            at->op->uid);
+    }
+    if (is_text) {
+        weir_savepoint_put_u32(out, (uint32_t)entry->key.bytes);
+        if (entry->key.bytes > WEIR_KEY_TEXT_INLINE_BYTES) {
+            weir_savepoint_put_u64(out, entry->hash);
+        }
+    }
+    weir_savepoint_put(out, entry->key.ptr, entry->key.bytes);
+    *ret_val = entry->state.ptr;
+    return 0;
+}
+
 /* The entry itself: key and scalars. */
 static int
 entry_put(struct weir_savepoint_source *source, const struct savepoint_table *at)
@@ -208,7 +239,9 @@ entry_put(struct weir_savepoint_source *source, const struct savepoint_table *at
     const struct weir_state_fields *now = &source->now[at->state];
     const char *val = place->val[place->entry_at];
     weir_savepoint_put_u8(out, SAVEPOINT_TAG_ENTRY);
-    int err = key_put(source, at->table, &place->key[place->entry_at * at->table->word_cnt]);
+    int err = place->is_from_disk
+                  ? disk_key_put(source, at, &val)
+                  : key_put(source, at->table, &place->key[place->entry_at * at->table->word_cnt]);
     for (uint32_t i = 0; i < now->field_cnt && err == 0; i++) {
         const struct weir_field *field = &now->field[i].field;
         if (field->type != WEIR_STATE_LIST) {
@@ -267,7 +300,9 @@ list_put(struct weir_savepoint_source *source, const struct savepoint_table *at)
             place->walk.val = place->val[place->entry_at];
             place->walk.field = place->field;
             place->walk.room = &source->walk_room;
-            int got = at->desc->values->next(at->op, &place->walk, &row);
+            int got = place->is_from_disk ? weir_spill_disk_row(at->disk, &place->disk.state,
+                                                &source->walk_room, &row)
+                                          : at->desc->values->next(at->op, &place->walk, &row);
             if (got > 0) {
                 place->rows++;
                 row_put(&source->out, field, 1 + place->list, &row);
@@ -300,6 +335,62 @@ bucket_have(struct weir_savepoint_source *source, const struct savepoint_table *
     place->entry_at = 0;
     place->entry_cnt = weir_table_scan_ordered(at->table, &place->cursor, place->key, place->val);
     return place->entry_cnt > 0;
+}
+
+/* The next entry of the table on disk. */
+static int
+disk_step(struct weir_savepoint_source *source, const struct savepoint_table *at)
+{
+    struct savepoint_place *place = &source->place;
+    const struct weir_arena_spec *spec = &at->table->arena->spec;
+    const struct weir_spill_ask ask = {
+        at->here, at->table->spec.state_id, source->group, spec->max_parallelism};
+    source->look_cnt++;
+    int got = place->is_disk_open ? weir_spill_disk_next(at->disk, &place->disk)
+                                  : weir_spill_disk_seek(at->disk, &ask, &place->disk);
+    place->is_disk_open = true;
+    place->has_disk = got > 0;
+    return got;
+}
+
+/* Whether there is an entry of the key group in the table at hand: 1, 0 or an error. The next one
+ * in the order of hashes is that of the pages or that on disk. */
+static int
+entry_have(struct weir_savepoint_source *source, const struct savepoint_table *at)
+{
+    struct savepoint_place *place = &source->place;
+    if (place->is_in_entry) {
+        return 1;
+    }
+    bool has_page = bucket_have(source, at);
+    const struct weir_keygroup_range *groups = &at->table->arena->spec.groups;
+    place->is_from_disk = false;
+    if (at->disk == NULL || source->group - groups->first >= groups->cnt) {
+        return has_page;
+    }
+    int err = place->is_disk_open ? 0 : disk_step(source, at);
+    if (err < 0) {
+        return err;
+    }
+    place->is_from_disk =
+        place->has_disk &&
+        (!has_page || place->disk.hash < weir_table_stored_hash(at->table,
+                                             &place->key[place->entry_at * at->table->word_cnt]));
+    return has_page || place->has_disk;
+}
+
+/* The entry at hand is written. */
+static int
+entry_end(struct weir_savepoint_source *source, const struct savepoint_table *at)
+{
+    struct savepoint_place *place = &source->place;
+    place->is_in_entry = false;
+    if (place->is_from_disk) {
+        int got = disk_step(source, at);
+        return got < 0 ? got : 0;
+    }
+    place->entry_at++;
+    return 0;
 }
 
 static void
@@ -360,13 +451,12 @@ rows_put(struct weir_savepoint_source *source, const struct savepoint_table *at)
     }
     uint64_t record = record_begin(out, WEIR_SAVEPOINT_ROWS);
     int err = 0;
-    while (err == 0 && out->err == 0 && bucket_have(source, at)) {
+    while (err == 0 && out->err == 0 && (err = entry_have(source, at)) > 0) {
         err = place->is_in_entry ? list_put(source, at) : entry_put(source, at);
-        if (err >= 0 && place->field == source->now[at->state].field_cnt) {
-            place->is_in_entry = false;
-            place->entry_at++;
-        }
         err = err > 0 ? 0 : err;
+        if (err == 0 && place->field == source->now[at->state].field_cnt) {
+            err = entry_end(source, at);
+        }
         if (body_bytes(out, record) >= WEIR_SAVEPOINT_ROWS_BYTES) {
             break;
         }
@@ -394,12 +484,15 @@ group_step(struct weir_savepoint_source *source)
         return 0;
     }
     const struct savepoint_table *at = &source->tables[place->table];
-    if (bucket_have(source, at)) {
-        return rows_put(source, at);
+    int have = entry_have(source, at);
+    if (have != 0) {
+        return have < 0 ? have : rows_put(source, at);
     }
     const struct savepoint_table *next = at + 1;
     place->table++;
     memset(&place->cursor, 0, sizeof place->cursor);
+    place->is_disk_open = false;
+    place->has_disk = false;
     /* Tables of the same name in other tasks have other key groups. */
     place->is_table_open = place->is_table_open && place->table < source->table_cnt &&
                            next->state == at->state && next->table->ns == at->table->ns;

@@ -15,6 +15,17 @@
  *
  * Keys begin with 8 bytes, big-endian, by which they are dealt out to stores.
  *
+ * [format: State / Files of a checkpoint of keys on disk (WEIR_KV_LIST_VERSION)]
+ *
+ *     text, in the file weir-files beside those that it names:
+ *         weir-files 1
+ *         CRC32C, 8 hex digits | bytes | name        a line each, of all but logs and locks
+ *         end CRC32C of all lines before
+ *
+ * [end of format]
+ *
+ * A table never changes, so its checksum is made once, by the first checkpoint that has it.
+ *
  * Inline: no helper; an exchange is done by weir_kv_go, and is said to be busy for some polls drawn
  * from a seed. So a run under a seeded poller repeats.
  *
@@ -28,6 +39,7 @@
 
 WEIR_C_BEGIN
 
+#define WEIR_KV_LIST_VERSION 1
 #define WEIR_KV_PREFIX_BYTES 8
 #define WEIR_KV_BUSY 1 /* no error code has this value */
 
@@ -94,6 +106,32 @@ WEIR_API WEIR_MUST_USE int weir_kv_remove(const char *dir);
 
 /* weir_kv_remove_all - weir_kv_remove() of what lies in dir under names that end in `suffix`. */
 WEIR_API WEIR_MUST_USE int weir_kv_remove_all(const char *dir, const char *suffix);
+
+/* ---- a checkpoint as it lies there, for who does not own it ----
+ *
+ * Both block, change nothing of it, and may be called by any one thread. Errors: WEIR_ECHECKPOINT:
+ * a file of it is damaged or not there, with its name; WEIR_EIO; WEIR_ENOMEM.
+ */
+
+/* weir_kv_verify - read all files and hold them against their checksums. */
+struct weir_kv_files {
+    uint32_t cnt;
+    uint64_t bytes;
+};
+WEIR_API WEIR_MUST_USE int weir_kv_verify(const char *dir, struct weir_kv_files *ret_files);
+
+/* Its keys, upward. weir_kv_view_open also: WEIR_EUNAVAILABLE, as weir_kv_open. close takes
+ * NULL. */
+struct weir_kv_view;
+WEIR_API WEIR_MUST_USE int weir_kv_view_open(const char *dir, struct weir_kv_view **ret_view);
+WEIR_API void weir_kv_view_close(struct weir_kv_view *view);
+/* weir_kv_view_seek - to the first key whose first 8 bytes are no less than `first`.
+ * weir_kv_view_next - to the next one. Returns: 1: it stands there; 0: there is none; an error. */
+WEIR_API WEIR_MUST_USE int weir_kv_view_seek(struct weir_kv_view *view, uint64_t first);
+WEIR_API WEIR_MUST_USE int weir_kv_view_next(struct weir_kv_view *view);
+/* weir_kv_view_key, weir_kv_view_val - where it stands; good until it moves. */
+WEIR_API struct weir_kv_bytes weir_kv_view_key(const struct weir_kv_view *view);
+WEIR_API struct weir_kv_bytes weir_kv_view_val(const struct weir_kv_view *view);
 
 WEIR_C_END
 

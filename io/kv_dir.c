@@ -160,7 +160,7 @@ link_all(DIR *from, int to)
     while ((entry = readdir(from)) != NULL) {
         const char *name = entry->d_name;
         int err = 0;
-        if (name[0] == '.' || strcmp(name, "LOCK") == 0) {
+        if (name[0] == '.' || strcmp(name, "LOCK") == 0 || strcmp(name, WEIR_KV_LIST_NAME) == 0) {
             continue;
         }
         if (!is_table(name) || linkat(dirfd(from), name, to, name, 0) != 0) {

@@ -64,4 +64,27 @@ WEIR_MUST_USE int weir_kv_dir_sync_above(const char *dir);
 /* Make dir with what `from` holds: tables by hard links, the rest as copies. */
 WEIR_MUST_USE int weir_kv_dir_link(const char *from, const char *dir);
 
+/* The files of a checkpoint, by their names. Zeroed: none. */
+#define WEIR_KV_LIST_NAME "weir-files"
+#define WEIR_KV_NAME_BYTES 64
+struct kv_file {
+    char name[WEIR_KV_NAME_BYTES];
+    uint64_t bytes;
+    uint32_t crc;
+};
+struct kv_list {
+    struct kv_file *file;
+    uint32_t cnt;
+    uint32_t cap;
+};
+void weir_kv_list_fini(struct kv_list *list);
+/* Read what a checkpoint says of itself. WEIR_ECHECKPOINT, WEIR_EIO, WEIR_ENOMEM; then it is
+ * empty. */
+WEIR_MUST_USE int weir_kv_list_read(const char *dir, struct kv_list *ret_list);
+/* Whether all of them are there, with their lengths: WEIR_ECHECKPOINT where not, by name. */
+WEIR_MUST_USE int weir_kv_list_check(const char *dir, const struct kv_list *list);
+/* Make the list of a checkpoint that was just made, durably; `known` has tables whose checksums are
+ * known, and is the new list afterwards. */
+WEIR_MUST_USE int weir_kv_list_make(const char *dir, struct kv_list *known);
+
 #endif

@@ -64,6 +64,7 @@ struct kv_store {
     rocksdb_writebatch_t *batch;
     rocksdb_t *db;
     rocksdb_column_family_handle_t *family;
+    struct kv_list known; /* tables of the last checkpoint */
     /* of one exchange */
     const char **key;
     size_t *key_bytes;
@@ -71,6 +72,13 @@ struct kv_store {
     char **error;
     uint32_t cap;
 };
+
+/* Whether what the library says is of a file that is damaged or not there. */
+static bool
+is_damage(const char *text)
+{
+    return strncmp(text, "Corruption", 10) == 0 || strstr(text, "No such file") != NULL;
+}
 
 /* What the library says, as an error; takes the text. */
 static int
@@ -217,6 +225,19 @@ cut_range(struct kv_store *s, const struct weir_kv_conf *conf)
 
 /* ---- open and close ---- */
 
+/* What a checkpoint says that it has, by the names that it has here; one without a list is as it
+ * is. */
+static int
+check_from(struct kv_store *s, const char *dir)
+{
+    weir_kv_list_fini(&s->known);
+    if (weir_kv_list_read(dir, &s->known) < 0) {
+        weir_err_clear();
+        return 0;
+    }
+    return weir_kv_list_check(dir, &s->known);
+}
+
 static int
 open_db(struct kv_store *s, const struct weir_kv_conf *conf)
 {
@@ -225,6 +246,9 @@ open_db(struct kv_store *s, const struct weir_kv_conf *conf)
     char *text = NULL;
     int err = weir_kv_remove(conf->dir);
     err = err < 0 ? err : weir_kv_dir_make_above(conf->dir);
+    for (uint32_t i = 0; i < conf->from_cnt && err == 0; i++) {
+        err = check_from(s, conf->from[i]);
+    }
     if (err == 0 && conf->from_cnt == 1) {
         err = weir_kv_dir_link(conf->from[0], conf->dir);
     }
@@ -233,12 +257,18 @@ open_db(struct kv_store *s, const struct weir_kv_conf *conf)
     }
     s->db =
         s->rocks.open_column_families(s->options, conf->dir, 1, names, options, &s->family, &text);
+    if (s->db == NULL && conf->from_cnt == 1 && is_damage(text)) {
+        err = weir_err_push(WEIR_ECHECKPOINT, "state on disk, %s: %s", conf->from[0], text);
+        s->rocks.free(text);
+        return err;
+    }
     if (s->db == NULL) {
         return failed(s, text, conf->dir);
     }
     if (conf->from_cnt == 1) {
         return cut_range(s, conf);
     }
+    weir_kv_list_fini(&s->known); /* tables of several stores are written anew */
     for (uint32_t i = 0; i < conf->from_cnt && err == 0; i++) {
         err = copy_range(s, conf, conf->from[i]);
     }
@@ -265,12 +295,10 @@ weir_kv_store_open(const struct weir_kv_conf *conf, struct kv_store **ret_store)
     return 0;
 }
 
-void
-weir_kv_store_close(struct kv_store *s)
+/* What a store has taken. */
+static void
+store_fini(struct kv_store *s)
 {
-    if (s == NULL) {
-        return;
-    }
     if (s->family != NULL) {
         s->rocks.column_family_handle_destroy(s->family);
     }
@@ -286,11 +314,20 @@ weir_kv_store_close(struct kv_store *s)
         s->rocks.cache_destroy(s->cache);
     }
     /* The library stays loaded: its threads are the process's. */
+    weir_kv_list_fini(&s->known);
     free(s->key);
     free(s->key_bytes);
     free(s->slice);
     free(s->error);
-    free(s);
+}
+
+void
+weir_kv_store_close(struct kv_store *s)
+{
+    if (s != NULL) {
+        store_fini(s);
+        free(s);
+    }
 }
 
 /* ---- exchanges ---- */
@@ -385,6 +422,7 @@ run_checkpoint(struct kv_store *s, const char *dir)
     s->rocks.checkpoint_create(checkpoint, dir, 0, &text);
     s->rocks.checkpoint_object_destroy(checkpoint);
     err = failed(s, text, dir);
+    err = err < 0 ? err : weir_kv_list_make(dir, &s->known);
     return err < 0 ? err : weir_kv_dir_sync_above(dir);
 }
 
@@ -399,4 +437,112 @@ weir_kv_store_run(struct kv_store *s, struct kv_exchange *x)
         x->checkpoint_rc = run_checkpoint(s, x->checkpoint);
     }
     return err;
+}
+
+/* ---- looking at a checkpoint ---- */
+
+struct weir_kv_view {
+    struct kv_store store; /* of which nothing is written */
+    rocksdb_iterator_t *at;
+    char *dir;
+};
+
+/* Damage, and files that are not there, are one thing; a device that fails is another. */
+static int
+view_failed(const struct weir_kv_view *view, char *text)
+{
+    if (text == NULL) {
+        return 0;
+    }
+    int err = weir_err_push(
+        is_damage(text) ? WEIR_ECHECKPOINT : WEIR_EIO, "state on disk, %s: %s", view->dir, text);
+    view->store.rocks.free(text);
+    return err;
+}
+
+int
+weir_kv_view_open(const char *dir, struct weir_kv_view **ret_view)
+{
+    const struct weir_kv_conf conf = {.dir = dir};
+    struct weir_kv_view *view = calloc(1, sizeof *view);
+    if (view == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "a look at state on disk");
+    }
+    struct kv_store *s = &view->store;
+    view->dir = strdup(dir);
+    int err = view->dir != NULL ? load(s) : weir_err_push(WEIR_ENOMEM, "a look at state on disk");
+    if (err == 0) {
+        set_options(s, &conf);
+        s->rocks.options_set_create_if_missing(s->options, 0);
+        err = check_from(s, dir);
+    }
+    if (err == 0) {
+        char *text = NULL;
+        s->db = s->rocks.open_for_read_only(s->options, dir, 0, &text);
+        err = view_failed(view, text);
+    }
+    if (err < 0) {
+        weir_kv_view_close(view);
+        return err;
+    }
+    view->at = s->rocks.create_iterator(s->db, s->read);
+    *ret_view = view;
+    return 0;
+}
+
+void
+weir_kv_view_close(struct weir_kv_view *view)
+{
+    if (view == NULL) {
+        return;
+    }
+    if (view->at != NULL) {
+        view->store.rocks.iter_destroy(view->at);
+    }
+    store_fini(&view->store);
+    free(view->dir);
+    free(view);
+}
+
+static int
+view_stands(struct weir_kv_view *view)
+{
+    char *text = NULL;
+    if (view->store.rocks.iter_valid(view->at)) {
+        return 1;
+    }
+    view->store.rocks.iter_get_error(view->at, &text);
+    return view_failed(view, text);
+}
+
+int
+weir_kv_view_seek(struct weir_kv_view *view, uint64_t first)
+{
+    char prefix[WEIR_KV_PREFIX_BYTES];
+    prefix_of(first, prefix);
+    view->store.rocks.iter_seek(view->at, prefix, sizeof prefix);
+    return view_stands(view);
+}
+
+int
+weir_kv_view_next(struct weir_kv_view *view)
+{
+    view->store.rocks.iter_next(view->at);
+    return view_stands(view);
+}
+
+struct weir_kv_bytes
+weir_kv_view_key(const struct weir_kv_view *view)
+{
+    struct weir_kv_bytes key;
+    key.ptr = view->store.rocks.iter_key(view->at, &key.bytes);
+    return key;
+}
+
+struct weir_kv_bytes
+weir_kv_view_val(const struct weir_kv_view *view)
+{
+    struct weir_kv_bytes val;
+    val.ptr = view->store.rocks.iter_value(view->at, &val.bytes);
+    return val;
 }

@@ -152,10 +152,6 @@ WEIR_API WEIR_MUST_USE bool weir_job_savepoint(struct weir_job *job, uint64_t ti
 /* weir_job_savepoint_release - what it needs may go. Thread, returns: as above. */
 WEIR_API WEIR_MUST_USE bool weir_job_savepoint_release(struct weir_job *job, uint64_t id);
 
-/* weir_job_on_disk - an operator that keeps state on disk, which no savepoint can hold; NULL: none
- * does. */
-WEIR_API const char *weir_job_on_disk(const struct weir_job *job);
-
 /* ---- looking ---- */
 
 WEIR_API uint32_t weir_job_task_cnt(const struct weir_job *job);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/check.h"
 #include "base/killpoint.h"
 #include "base/log.h"
@@ -47,6 +48,9 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
     flight->triggered_ns = out->triggered_ns;
     flight->wait_seq = cp->wait_seq;
     flight->is_savepoint = out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT;
+    if (flight->is_savepoint) {
+        weir_store_rlx(&cp->job->held_id, out->id); /* relaxed: see held_of() of job_spill.c */
+    }
     flight->record =
         (struct weir_job_checkpoint_record){.id = out->id, .utc_ns = weir_clock_utc_ns(&cp->clock)};
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {

@@ -37,6 +37,9 @@ weir_job_checkpoint_start_store(struct weir_job_checkpoint *cp)
     if (cp->store != NULL && weir_store_warning(cp->store)[0] != '\0') {
         weir_log(WEIR_LOG_WARNING, 0, "%s", weir_store_warning(cp->store));
     }
+    if (cp->store != NULL) {
+        weir_job_spill_tidy(cp->job, true);
+    }
     return weir_job_restore_load(cp->restore, cp->job);
 }
 

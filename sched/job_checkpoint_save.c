@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/log.h"
 #include "io/io.h"
 #include "sched/graph_node.h"
@@ -29,6 +30,9 @@ tell_savepoint(struct weir_job_checkpoint *cp, uint64_t id, enum weir_checkpoint
                    : weir_checkpoint_reason_text(reason)};
     (void)pthread_mutex_unlock(&cp->look_mutex);
     cp->kept_id = id != 0 ? id : cp->kept_id;
+    if (id == 0) {
+        weir_store_rlx(&cp->job->held_id, 0); /* relaxed: see held_of() of job_spill.c */
+    }
     cp->savepoint_ticket = 0;
     cp->savepoint_asked = false;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutant.h"
@@ -267,6 +268,10 @@ start_next(struct weir_job_checkpoint *cp)
     if (cp->release_id != 0) {
         weir_store_release(cp->store, cp->release_id);
         cp->kept_id = cp->release_id == cp->kept_id ? 0 : cp->kept_id;
+        /* relaxed: this core writes it alone, and see held_of() of job_spill.c */
+        if (weir_load_rlx(&cp->job->held_id) == cp->release_id) {
+            weir_store_rlx(&cp->job->held_id, 0);
+        }
         cp->release_id = 0;
         cp->tidy_wanted = true;
     }

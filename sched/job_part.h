@@ -3,6 +3,7 @@
 #ifndef WEIR_SCHED_JOB_PART_H
 #define WEIR_SCHED_JOB_PART_H
 
+#include "base/atomic.h"
 #include "dataplane/arena.h"
 #include "dataplane/partition.h"
 #include "io/buf.h"
@@ -59,6 +60,9 @@ struct weir_job {
     struct job_core *core;
     uint32_t io_cnt;
     struct weir_job_checkpoint *checkpoint; /* NULL: none are taken */
+    /* Writer: the storage core. The checkpoint beside the timeline, from before its barrier until
+     * nobody reads it any more; 0: none. */
+    WEIR_ATOMIC(uint64_t) held_id;
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
@@ -66,12 +70,18 @@ struct weir_job {
     uint32_t fallback_cnt;
     struct weir_task_restore restore; /* what tasks start from */
     struct weir_job_restored restored;
+    const char *state_dir; /* of state on disk; NULL: there is none */
+    bool has_state_dir; /* it is this run's alone */
 };
 
 /* weir_job_spill - where state of a stage goes that does not fit, as the options say; NULL:
  * nowhere.
  */
 const struct weir_spill_conf *weir_job_spill(struct weir_job *job, uint32_t stage);
+/* weir_job_spill_tidy - what is of use to one run alone goes. At its begin, when no other process
+ * has the job any more: what one has left that was killed; at its end, when all stores are
+ * closed. */
+void weir_job_spill_tidy(struct weir_job *job, bool is_begin);
 /* weir_job_wake - core `from` has published something for core `to`. */
 void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 /* weir_job_wake_all - a request was left for the tasks: no core may sleep over it. */

@@ -81,6 +81,7 @@ row_take(void *arg, const struct weir_savepoint_row *row)
 struct counted {
     struct weir_job_restore *restore;
     struct weir_savepoint_reader *reader;
+    int err; /* of what was made of them */
 };
 
 static int
@@ -89,14 +90,15 @@ take(void *arg, const void *payload, uint64_t bytes, uint64_t off)
     struct counted *counted = arg;
     counted->restore->progress.bytes_done += bytes;
     weir_job_restore_tell(counted->restore, false);
-    return weir_savepoint_take(counted->reader, payload, bytes, off);
+    counted->err = weir_savepoint_take(counted->reader, payload, bytes, off);
+    return counted->err;
 }
 
 static int
 read_files(struct weir_job_restore *restore, struct weir_savepoint_reader *reader)
 {
     const struct weir_manifest *manifest = restore->manifest;
-    struct counted counted = {restore, reader};
+    struct counted counted = {restore, reader, 0};
     int err = 0;
     for (uint32_t i = 0; i < manifest->file_cnt; i++) {
         restore->progress.bytes_all += manifest->files[i].file_bytes;
@@ -106,7 +108,7 @@ read_files(struct weir_job_restore *restore, struct weir_savepoint_reader *reade
             .dir = restore->data_dir, .file = &manifest->files[i], .sink = take, .arg = &counted};
         err = weir_job_restore_read(restore, &ask);
         if (err != 0) {
-            bool is_ours = err == WEIR_ECONFIG || err == WEIR_ESTATE || err == WEIR_EBUDGET;
+            bool is_ours = err == counted.err && err != WEIR_EDATA && err != WEIR_EFORMAT;
             return is_ours ? err : weir_job_restore_blame(restore, err);
         }
     }
@@ -139,6 +141,9 @@ weir_job_restore_savepoint(struct weir_job_restore *restore)
     err = err != 0 ? err
                    : weir_savepoint_parts(weir_savepoint_reader_catalogue(reader), NULL,
                          &restore->parts, &restore->parts_cnt);
+    for (uint32_t s = 0; taker.loads != NULL && s < job->plan->stage_cnt; s++) {
+        err = err != 0 || taker.loads[s] == NULL ? err : weir_savepoint_load_end(taker.loads[s]);
+    }
     for (uint32_t s = 0; taker.loads != NULL && s < job->plan->stage_cnt; s++) {
         weir_savepoint_load_close(taker.loads[s]);
     }

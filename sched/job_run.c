@@ -333,6 +333,9 @@ run_threads(struct weir_job *job)
 int
 weir_job_run(struct weir_job *job)
 {
+    if (job->checkpoint == NULL) { /* else when it has its directory of checkpoints */
+        weir_job_spill_tidy(job, true);
+    }
     return job->run == NULL ? run_seeded(job) : run_threads(job);
 }
 

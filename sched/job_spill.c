@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the state of a stage's operators goes that does not fit into its pages. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/kindset_spill.h"
@@ -46,15 +49,26 @@ note_others(struct weir_job *job)
     }
 }
 
-const char *
-weir_job_on_disk(const struct weir_job *job)
+static uint64_t
+held_of(void *arg)
 {
-    for (uint32_t i = 0; i < job->env->node_cnt && job->options.state_dir != NULL; i++) {
-        if (job->env->node[i].type == &weir_process_type) {
-            return job->env->node[i].name;
-        }
-    }
-    return NULL;
+    const struct spill_stage *stage = arg;
+    /* relaxed: a number that says all there is; the barrier of that checkpoint comes behind it. */
+    return weir_load_rlx(&stage->job->held_id);
+}
+
+/* Checkpoints name their share of it, for who may have another working directory. */
+static char *
+make_dir(const struct weir_job *job)
+{
+    const char *dir = job->options.state_dir;
+    char cwd[PATH_MAX] = "";
+    bool is_absolute = dir[0] == '/' || getcwd(cwd, sizeof cwd) == NULL;
+    size_t bytes = strlen(cwd) + strlen(dir) + strlen(job->env->job_name) + sizeof STATE_DIR + 2;
+    char *path = weir_env_alloc(job->env, bytes);
+    snprintf(path, bytes, "%s%s%s/%s" STATE_DIR, is_absolute ? "" : cwd, is_absolute ? "" : "/",
+        dir, job->env->job_name);
+    return path;
 }
 
 const struct weir_spill_conf *
@@ -64,26 +78,35 @@ weir_job_spill(struct weir_job *job, uint32_t stage)
     if (options->state_dir == NULL) {
         return NULL;
     }
-    size_t bytes = strlen(options->state_dir) + strlen(job->env->job_name) + sizeof STATE_DIR + 1;
     struct spill_stage *made = weir_env_alloc(job->env, sizeof *made);
-    char *dir = weir_env_alloc(job->env, bytes);
-    snprintf(dir, bytes, "%s/%s" STATE_DIR, options->state_dir, job->env->job_name);
+    if (job->state_dir == NULL) {
+        job->state_dir = make_dir(job);
+    }
     if (stage == 0) {
         note_others(job);
-        if (weir_kv_remove_all(dir, WEIR_SPILL_RUN) < 0) {
-            weir_err_clear(); /* of a start that was killed; it costs room, and nothing else */
-        }
     }
     struct weir_clock os;
     weir_clock_init_os(&os);
     made->conf.tag = (uint64_t)weir_clock_utc_ns(&os);
     made->job = job;
     made->stage = stage;
-    made->conf.dir = dir;
+    made->conf.dir = job->state_dir;
     made->conf.kept_cnt =
         options->checkpoints.retained + options->checkpoints.coordinator.concurrent_max;
     made->conf.is_inline = options->poller == WEIR_JOB_SEEDED;
     made->conf.wake = wake_stage;
     made->conf.wake_arg = made;
+    made->conf.held = held_of;
+    made->conf.held_arg = made;
     return &made->conf;
+}
+
+void
+weir_job_spill_tidy(struct weir_job *job, bool is_begin)
+{
+    job->has_state_dir = job->has_state_dir || is_begin;
+    if (job->state_dir != NULL && job->has_state_dir &&
+        weir_kv_remove_all(job->state_dir, WEIR_SPILL_RUN) < 0) {
+        weir_err_clear(); /* it costs room, and nothing else */
+    }
 }

@@ -654,6 +654,7 @@ weir_job_delete(struct weir_job *job)
         weir_task_delete(job->stage[s].task);
     }
     weir_job_checkpoint_delete(job->checkpoint);
+    weir_job_spill_tidy(job, false);
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_region_close(job->stage[s].state);
     }

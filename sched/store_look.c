@@ -9,9 +9,14 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "dataplane/kindset_spill.h"
+#include "dataplane/parts.h"
+#include "dataplane/task_file.h"
 #include "sched/store_priv.h"
 
 #define DIR_FLAGS (WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY)
+/* Parts are small: more is damage that no checksum has caught. */
+#define PARTS_BYTES_MAX WEIR_GIB
 
 /* Names of one directory, one after the other. */
 struct names {
@@ -417,6 +422,22 @@ weir_look_at(const struct weir_look *look, uint32_t idx)
     return &look->entries[idx];
 }
 
+/* The directory of its files; 0, or what is wrong with the checkpoint. */
+static int
+open_data(struct weir_look *look, struct weir_look_checkpoint *entry, int32_t *ret_dir)
+{
+    char path[WEIR_LOOK_JOB_BYTES + 8];
+    if (entry->err != 0) {
+        return entry->err;
+    }
+    (void)snprintf(path, sizeof path, "%s/data", look->is_job ? "." : entry->job);
+    int err = open_at(look, look->top, path, DIR_FLAGS, ret_dir);
+    if (err != 0) {
+        keep_error(entry, err);
+    }
+    return entry->err;
+}
+
 static int
 verify_file(
     struct weir_look *look, struct weir_look_checkpoint *entry, struct weir_snapshot_ask *ask)
@@ -436,10 +457,100 @@ verify_file(
     return entry->err;
 }
 
+/* ---- what state on disk has of a checkpoint ---- */
+
+/* Head and parts of one file, as its payloads come. */
+struct front {
+    char *mem;
+    uint64_t bytes;
+    uint64_t wanted;
+};
+
+static int
+front_take(void *arg, const void *payload, uint64_t bytes, uint64_t off)
+{
+    struct front *front = arg;
+    struct weir_task_file_head head;
+    if (off == 0) {
+        memset(front, 0, sizeof *front);
+        if (weir_task_file_check(payload, bytes) != NULL) {
+            return 0; /* a start will say what is wrong */
+        }
+        memcpy(&head, payload, sizeof head);
+        front->wanted = head.parts_bytes <= PARTS_BYTES_MAX ? sizeof head + head.parts_bytes : 0;
+        front->mem = malloc(weir_align_up(front->wanted, sizeof(uint64_t)) + 1);
+        if (front->mem == NULL) {
+            return weir_err_push(WEIR_ENOMEM, "parts of a checkpoint");
+        }
+    }
+    if (off < front->wanted) {
+        uint64_t cnt = weir_min_u64(bytes, front->wanted - off);
+        memcpy(front->mem + off, payload, cnt);
+        front->bytes = off + cnt;
+    }
+    return 0;
+}
+
+/* Parts count that are of the newest file of their task. */
+static bool
+is_newest(const struct weir_manifest *manifest, uint32_t idx)
+{
+    const struct weir_snapshot_id *id = &manifest->files[idx].id;
+    for (uint32_t i = 0; i < manifest->file_cnt; i++) {
+        const struct weir_snapshot_id *other = &manifest->files[i].id;
+        if (other->task == id->task && other->subtask == id->subtask &&
+            (other->checkpoint > id->checkpoint ||
+                (other->checkpoint == id->checkpoint && other->epoch > id->epoch))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The checkpoints of stores that the parts name. */
+static int
+verify_stores(struct weir_look_checkpoint *entry, const struct front *front)
+{
+    struct weir_parts_reader reader;
+    struct weir_part part;
+    size_t offset = 0;
+    if (front->wanted == 0 || front->bytes != front->wanted) {
+        return 0;
+    }
+    const uint64_t head_bytes = sizeof(struct weir_task_file_head);
+    int err = weir_parts_reader_init(&reader, front->mem + head_bytes, front->bytes - head_bytes);
+    while (err == 0 && weir_parts_next(&reader, &offset, &part) > 0) {
+        char path[WEIR_SPILL_PATH_BYTES];
+        bool is_one = false;
+        err = weir_spill_checkpoint(&part, path, &is_one);
+        struct weir_kv_files files;
+        err = err == 0 && is_one ? weir_kv_verify(path, &files) : err;
+    }
+    if (err != 0) {
+        keep_error(entry, err);
+    }
+    return entry->err;
+}
+
 int
 weir_look_verify(struct weir_look *look, uint32_t idx)
 {
-    return weir_look_read(look, idx, NULL, NULL);
+    struct weir_look_checkpoint *entry = &look->entries[idx];
+    const struct weir_manifest *manifest = &entry->manifest;
+    bool is_savepoint = manifest->kind == WEIR_MANIFEST_KIND_SAVEPOINT;
+    struct front front = {NULL, 0, 0};
+    int32_t data = -1;
+    int err = is_savepoint ? weir_look_read(look, idx, NULL, NULL) : open_data(look, entry, &data);
+    for (uint32_t i = 0; i < manifest->file_cnt && err == 0 && !is_savepoint; i++) {
+        struct weir_snapshot_ask ask = {
+            .dir = data, .file = &manifest->files[i], .sink = front_take, .arg = &front};
+        err = verify_file(look, entry, &ask);
+        err = err == 0 && is_newest(manifest, i) ? verify_stores(entry, &front) : err;
+        free(front.mem);
+        memset(&front, 0, sizeof front);
+    }
+    close_at(look, data);
+    return err;
 }
 
 int
@@ -447,17 +558,8 @@ weir_look_read(struct weir_look *look, uint32_t idx,
     int (*sink)(void *arg, const void *payload, uint64_t bytes, uint64_t off), void *arg)
 {
     struct weir_look_checkpoint *entry = &look->entries[idx];
-    char path[WEIR_LOOK_JOB_BYTES + 8];
     int32_t data = -1;
-    if (entry->err != 0) {
-        return entry->err;
-    }
-    (void)snprintf(path, sizeof path, "%s/data", look->is_job ? "." : entry->job);
-    int err = open_at(look, look->top, path, DIR_FLAGS, &data);
-    if (err != 0) {
-        keep_error(entry, err);
-        return entry->err;
-    }
+    int err = open_data(look, entry, &data);
     for (uint32_t i = 0; i < entry->manifest.file_cnt && err == 0; i++) {
         struct weir_snapshot_ask ask = {
             .dir = data, .file = &entry->manifest.files[i], .sink = sink, .arg = arg};

@@ -47,7 +47,8 @@ WEIR_API bool weir_look_is_job(const struct weir_look *look);
 WEIR_API uint32_t weir_look_cnt(const struct weir_look *look);
 WEIR_API const struct weir_look_checkpoint *
 weir_look_at(const struct weir_look *look, uint32_t idx);
-/* weir_look_verify - read every block of every file of checkpoint idx.
+/* weir_look_verify - read every block of every file of checkpoint idx, and all that state on disk
+ * has of it (io/kv.h), wherever that lies.
  *
  * Returns: 0; WEIR_ECHECKPOINT for damage, with `wrong` of the checkpoint set; or an error of io.
  */

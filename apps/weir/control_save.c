@@ -15,17 +15,10 @@ json_t *
 weir_saving_job_check(const struct weir_job *job)
 {
     struct weir_job_checkpoint_view view;
-    const char *on_disk = weir_job_on_disk(job);
     weir_job_checkpoints(job, &view);
     if (view.epoch == 0) {
         return weir_control_refuse(
             WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
-    }
-    if (on_disk != NULL) {
-        return weir_control_refuse(WEIR_EREFUSED,
-            "operator %.100s keeps state on disk (state.backend rocksdb): a savepoint cannot hold "
-            "it",
-            on_disk);
     }
     return NULL;
 }

@@ -48,8 +48,8 @@ const struct weir_verb weir_verb_savepoint = {
                 "weir savepoint nexmark-q5 kept --json\n",
     .notes = "It returns when the savepoint is there. Without DIR it lies below the job's\n"
              "checkpoints.savepoint_dir. The job takes a checkpoint for it, of which a process of\n"
-             "lower priority makes the savepoint: it takes as much memory as the state "
-             "has.\n" WEIR_ASK_NOTES,
+             "lower priority makes the savepoint: it takes as much memory as the state has "
+             "in memory.\n" WEIR_ASK_NOTES,
     .flags = savepoint_flags,
     .flag_cnt = WEIR_ARRAY_CNT(savepoint_flags),
     .arg_cnt_min = 1,

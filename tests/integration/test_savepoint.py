@@ -439,34 +439,6 @@ class Evolving(Saving):
         self.addCleanup(feed.close)
         return process, feed
 
-    def test_state_on_disk_cannot_be_saved_and_is_left_alone(self):
-        pipe = self.folder / "pipe"
-        os.mkfifo(pipe)
-        sets = {"checkpoints.dir": "ckpt", "checkpoints.interval": "20ms", "state.backend": "rocksdb"}
-        line = [*self.command(JOBS / "declared.so", {"input": pipe, "output": "o.csv"}, sets), "--name", self.name]
-        process = subprocess.Popen(line, cwd=self.folder, env=self.env, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
-        feed = os.fdopen(os.open(pipe, os.O_RDWR), "w", encoding="utf-8")
-        self.addCleanup(feed.close)
-        feed.write("to be or not to be\n")
-        feed.flush()
-        self.until(process, lambda: self.checkpoint() > 0)
-        for verb, *args in (("savepoint", "saved"), ("stop", "--savepoint=saved")):
-            self.assertIn("operator declared keeps state on disk", self.ask(verb, *args, code=1))
-        process.send_signal(signal.SIGSTOP)
-        path = max((self.folder / "ckpt" / self.name / "manifest").glob("M-*"), key=lambda p: int(p.name.split("-")[1]))
-        saver = subprocess.run([*line, f"--restore={path}", "--savepoint=saved"], cwd=self.folder, env=self.env,
-                               capture_output=True, check=False, text=True)
-        self.assertEqual(saver.returncode, 1, saver.stderr)
-        self.assertIn("WEIR-1501", saver.stderr)
-        process.send_signal(signal.SIGCONT)
-        last = self.checkpoint()
-        self.until(process, lambda: self.checkpoint() > last)
-        self.stop("--wait")
-        self.assertEqual(process.wait(), 0, process.stderr.read())
-        self.assertFalse(self.saved.exists())
-
     def table(self, name):
         return sorted((self.folder / f"{name}.csv").read_text().splitlines()[1:])
 

@@ -396,14 +396,29 @@ rig_restore(struct rig *rig, uint32_t cnt, bool moves)
 
 /* ---- savepoints ---- */
 
+/* What a store has of it, and the part that says where. */
+static WEIR_UNUSED void
+rig_store_part(const struct rig *rig, struct rig_task *t, struct weir_parts_writer *writer)
+{
+    int step;
+    while ((step = weir_spill_barrier(&t->spill, rig->snapshot_id)) == WEIR_WAIT) {
+    }
+    assert_int_equal(step, WEIR_DONE);
+    while ((step = weir_spill_precommit(&t->spill, rig->snapshot_id)) == WEIR_WAIT) {
+    }
+    assert_int_equal(step, WEIR_DONE);
+    weir_spill_snapshot(&t->spill, rig->snapshot_id, writer);
+}
+
 /* What all tasks hold now as a savepoint. */
 static WEIR_UNUSED void
-rig_savepoint_write(const struct rig *rig, struct stream *stream)
+rig_savepoint_write(struct rig *rig, struct stream *stream)
 {
     struct weir_savepoint_task tasks[RIG_SUBTASK_CNT_MAX];
     struct weir_operator *ops[RIG_SUBTASK_CNT_MAX];
     struct weir_parts_reader readers[RIG_SUBTASK_CNT_MAX];
     const struct weir_savepoint_spec spec = {.job = "rig", .tasks = tasks, .task_cnt = rig->cnt};
+    rig->snapshot_id++;
     for (uint32_t i = 0; i < rig->cnt; i++) {
         struct rig_task *t = rig->task[i];
         struct weir_parts_writer writer;
@@ -411,6 +426,9 @@ rig_savepoint_write(const struct rig *rig, struct stream *stream)
         weir_parts_writer_init(&writer, t->parts, sizeof t->parts);
         weir_parts_writer_of(&writer, t->op.uid);
         weir_kindset_snapshot(t->set, &writer);
+        if (rig->store != NULL) {
+            rig_store_part(rig, t, &writer);
+        }
         assert_int_equal(weir_parts_finish(&writer, &t->parts_bytes), 0);
         assert_int_equal(weir_parts_reader_init(&readers[i], t->parts, t->parts_bytes), 0);
         ops[i] = &t->op;
@@ -420,15 +438,11 @@ rig_savepoint_write(const struct rig *rig, struct stream *stream)
     assert_int_equal(stream_write(&spec, rig->cnt, 2, stream), 0);
 }
 
-/* All tasks go, and cnt others come from a savepoint of them, which would write the same. */
+/* Tasks of a closed rig, cnt of them, come from a savepoint. */
 static WEIR_UNUSED void
-rig_savepoint(struct rig *rig, uint32_t cnt)
+rig_load(struct rig *rig, uint32_t cnt, const struct stream *stream)
 {
-    struct stream stream;
-    struct stream again;
     const uint32_t max = RIG_GROUP_CNT;
-    rig_savepoint_write(rig, &stream);
-    rig_close(rig);
     rig->cnt = cnt;
     for (uint32_t i = 0; i < cnt; i++) {
         struct rig_task *t = rig_task_new(rig, i, cnt);
@@ -439,7 +453,7 @@ rig_savepoint(struct rig *rig, uint32_t cnt)
         struct stream_load to = {
             .arena = &t->arena, .ops = {.ops = &op, .parallelism_max = &max, .op_cnt = 1}};
         rig->task[i] = t;
-        int err = stream_load(&stream, &to, i, &reader);
+        int err = stream_load(stream, &to, i, &reader);
         if (err < 0) {
             weir_err_print(stderr, err);
         }
@@ -449,9 +463,25 @@ rig_savepoint(struct rig *rig, uint32_t cnt)
                              &readers, &reader_cnt),
             0);
         assert_int_equal(weir_kindset_restore(t->set, op, readers, reader_cnt), 0);
+        assert_int_equal(rig->store != NULL ? weir_spill_restore(&t->spill, readers, reader_cnt)
+                                            : weir_spill_refuse(op, readers, reader_cnt),
+            0);
         free(readers);
         weir_savepoint_reader_close(reader);
     }
+}
+
+/* All tasks go, and cnt others come from a savepoint of them, with a store or without: they would
+ * write the same. */
+static WEIR_UNUSED void
+rig_savepoint(struct rig *rig, uint32_t cnt, const struct weir_spill_conf *store)
+{
+    struct stream stream;
+    struct stream again;
+    rig_savepoint_write(rig, &stream);
+    rig_close(rig);
+    rig->store = store;
+    rig_load(rig, cnt, &stream);
     rig_savepoint_write(rig, &again);
     assert_int_equal(again.bytes, stream.bytes);
     assert_memory_equal(again.data, stream.data, stream.bytes);

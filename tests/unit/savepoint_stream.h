@@ -167,6 +167,7 @@ stream_load(const struct stream *stream, struct stream_load *to, uint64_t seed,
 {
     const struct weir_savepoint_events events = {stream_load_begin, stream_load_row, to};
     int err = stream_read(stream, &events, seed, ret_reader);
+    err = err < 0 ? err : weir_savepoint_load_end(to->load);
     weir_savepoint_load_close(to->load);
     to->load = NULL;
     return err;

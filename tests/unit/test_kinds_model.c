@@ -452,7 +452,8 @@ restore(struct world *w)
 static void
 savepoint(struct world *w)
 {
-    rig_savepoint(&w->rig, 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX));
+    rig_savepoint(
+        &w->rig, 1 + (uint32_t)weir_rng_below(&w->rng, RIG_SUBTASK_CNT_MAX), w->rig.store);
     ref_gone(&w->ref, w->rig.now);
     w->has_saved = false;
 }
@@ -536,7 +537,7 @@ run(uint64_t seed, uint32_t key_kind, const struct weir_spill_conf *store, uint6
             restore(w);
             restore_cnt++;
         }
-        if (store == NULL && weir_rng_chance(&w->rng, 1, 1500)) {
+        if (weir_rng_chance(&w->rng, 1, store == NULL ? 1500 : 900)) {
             savepoint(w);
         }
     }

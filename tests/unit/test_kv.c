@@ -265,6 +265,136 @@ t_an_error_stays(void **unused)
     weir_err_clear();
 }
 
+/* A checkpoint as who does not own it sees it: all of its keys, in order, from any of them on. */
+static void
+t_a_view_has_all_keys_in_order(void **unused)
+{
+    (void)unused;
+    char path[KV_PATH_BYTES];
+    struct model m;
+    struct weir_rng rng;
+    struct weir_kv_view *view;
+    memset(&m, 0, sizeof m);
+    struct weir_kv *kv = open_store("store", true, NULL, 0);
+    weir_rng_init(&rng, 6);
+    for (uint32_t i = 0; i < 60; i++) {
+        random_exchange(kv, &m, &rng);
+    }
+    take_checkpoint(kv, kv_path(path, "viewed", 0));
+    weir_kv_close(kv);
+    assert_int_equal(weir_kv_view_open(path, &view), 0);
+    for (uint64_t from = 0; from <= KEY_CNT; from += KEY_CNT / 5) {
+        int got = weir_kv_view_seek(view, from * (UINT64_MAX / KEY_CNT));
+        for (uint64_t i = from; i < KEY_CNT; i++) {
+            struct key key = key_of(i);
+            if (m.bytes[i] == 0) {
+                continue;
+            }
+            assert_int_equal(got, 1);
+            assert_int_equal(weir_kv_view_key(view).bytes, sizeof key);
+            assert_memory_equal(weir_kv_view_key(view).ptr, &key, sizeof key);
+            assert_int_equal(weir_kv_view_val(view).bytes, m.bytes[i]);
+            assert_int_equal(*(const char *)weir_kv_view_val(view).ptr, m.first[i]);
+            got = weir_kv_view_next(view);
+        }
+        assert_int_equal(got, 0);
+    }
+    weir_kv_view_close(view);
+    weir_kv_view_close(NULL);
+    assert_int_equal(weir_kv_view_open("/dev/null/none", &view) < 0, true);
+    weir_err_clear();
+}
+
+/* The first file of a checkpoint whose name ends so. */
+static void
+file_of(const char *dir, const char *end, char path[KV_PATH_BYTES])
+{
+    DIR *open_dir = opendir(dir);
+    const struct dirent *entry;
+    assert_non_null(open_dir);
+    path[0] = '\0';
+    while ((entry = readdir(open_dir)) != NULL) {
+        size_t bytes = strlen(entry->d_name);
+        if (bytes >= strlen(end) && strcmp(entry->d_name + bytes - strlen(end), end) == 0) {
+            snprintf(path, KV_PATH_BYTES, "%.150s/%.90s", dir, entry->d_name);
+        }
+    }
+    closedir(open_dir);
+    assert_true(path[0] != '\0');
+}
+
+static void
+flip(const char *path, long at)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void
+assert_damaged(const char *dir, const char *path)
+{
+    struct weir_kv_files files;
+    char text[1024] = "";
+    assert_int_equal(weir_kv_verify(dir, &files), WEIR_ECHECKPOINT);
+    weir_err_save(text, sizeof text);
+    weir_err_clear();
+    assert_non_null(strstr(text, strrchr(path, '/') + 1));
+}
+
+/* Wherever a file of a checkpoint is changed, or one is missing, that file is named; a checkpoint
+ * of a store that began with another one knows its tables from there. */
+static void
+t_damage_is_found(void **unused)
+{
+    (void)unused;
+    static const char *const ends[] = {".sst", "CURRENT", "weir-files"};
+    char dir[2][KV_PATH_BYTES];
+    char path[KV_PATH_BYTES];
+    struct model m;
+    struct weir_rng rng;
+    struct weir_kv_files files;
+    memset(&m, 0, sizeof m);
+    struct weir_kv *kv = open_store("store", true, NULL, 0);
+    weir_rng_init(&rng, 7);
+    for (uint32_t i = 0; i < 30; i++) {
+        random_exchange(kv, &m, &rng);
+    }
+    take_checkpoint(kv, kv_path(dir[0], "damaged", 0));
+    weir_kv_close(kv);
+    const char *const from[] = {dir[0]};
+    kv = open_store("store", true, from, 1);
+    take_checkpoint(kv, kv_path(dir[1], "damaged", 1));
+    weir_kv_close(kv);
+    for (uint32_t d = 0; d < 2; d++) {
+        assert_int_equal(weir_kv_verify(dir[d], &files), 0);
+        assert_true(files.cnt >= 4 && files.bytes > 0);
+    }
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(ends); i++) {
+        file_of(dir[1], ends[i], path);
+        for (long at = -1; at <= 5; at += 2) {
+            flip(path, at);
+            assert_damaged(dir[1], path);
+            flip(path, at);
+        }
+        assert_int_equal(weir_kv_verify(dir[1], &files), 0);
+    }
+    file_of(dir[1], ".sst", path);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size - 1), 0); /* of both: a table is one file */
+    assert_damaged(dir[1], path);
+    assert_int_equal(unlink(path), 0);
+    assert_damaged(dir[1], path);
+    file_of(dir[1], "weir-files", path);
+    assert_int_equal(unlink(path), 0);
+    assert_damaged(dir[1], path);
+}
+
 static void
 t_stores_are_removed_by_their_names(void **unused)
 {
@@ -305,6 +435,8 @@ main(void)
         cmocka_unit_test(t_checkpoints_share_files),
         cmocka_unit_test(t_a_store_begins_with_its_own_keys),
         cmocka_unit_test(t_an_error_stays),
+        cmocka_unit_test(t_a_view_has_all_keys_in_order),
+        cmocka_unit_test(t_damage_is_found),
         cmocka_unit_test(t_stores_are_removed_by_their_names),
         cmocka_unit_test(t_closing_waits),
     };
