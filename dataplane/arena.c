@@ -407,6 +407,8 @@ weir_arena_rebuild(struct weir_arena *arena)
     arena->page_used_cnt = 1;
     /* From the end, so that low pages are taken first again. */
     for (uint32_t page = arena->page_fresh; page-- > 1;) {
+        uint32_t ahead = page > WEIR_ARENA_AHEAD_CNT ? page - WEIR_ARENA_AHEAD_CNT : 0;
+        __builtin_prefetch(weir_arena_ptr(arena, ahead * WEIR_ARENA_PAGE_REFS));
         struct weir_slab *slab =
             (struct weir_slab *)weir_arena_ptr(arena, page * WEIR_ARENA_PAGE_REFS);
         if (slab->kind == WEIR_PAGE_FREE || slab->kind == WEIR_PAGE_INDEX) {

@@ -57,6 +57,8 @@ WEIR_C_BEGIN
 /* Room for one table record; asserted in table.h. */
 #define WEIR_ARENA_TABLE_BYTES 192
 #define WEIR_ARENA_TABLE_CNT_DEFAULT 4096
+/* A walk over all pages asks for their headers so many pages ahead. */
+#define WEIR_ARENA_AHEAD_CNT 16
 
 enum weir_page_kind {
     WEIR_PAGE_FREE = 0,

@@ -459,3 +459,11 @@ weir_capture_commit(struct weir_capture *capture, uint64_t id)
     capture->committed_id = id;
     return true;
 }
+
+void
+weir_capture_rest(struct weir_capture *capture, uint64_t id)
+{
+    WEIR_CHECK(capture->number == 0 && capture->committed_id == 0 && id != 0,
+        "snapshots rest on %llu already", (unsigned long long)capture->committed_id);
+    capture->committed_id = id;
+}

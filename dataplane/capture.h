@@ -157,6 +157,9 @@ WEIR_API WEIR_MUST_USE int weir_capture_tidy(struct weir_capture *capture);
  *          came to its end: increments go on resting on the base before.
  */
 WEIR_API bool weir_capture_commit(struct weir_capture *capture, uint64_t id);
+/* weir_capture_rest - the arena holds what snapshot id does (but for lines that count as written):
+ * the first snapshot rests on that. Before the owner's first barrier. */
+WEIR_API void weir_capture_rest(struct weir_capture *capture, uint64_t id);
 /* weir_capture_base - the id of the snapshot on which the newest increment rests; 0: on none. */
 static inline uint64_t
 weir_capture_base(const struct weir_capture *capture)

@@ -12,6 +12,7 @@ int
 weir_restore_init(struct weir_restore *restore, struct weir_arena *arena,
     const struct weir_restore_spec *spec, void *mem)
 {
+    WEIR_CHECK(spec->is_in_place || !spec->is_continued, "pages that move are all written");
     if (arena->page_fresh != 1 || arena->table_fresh != 0 ||
         (spec->is_in_place && spec->page_cnt_max > arena->page_cnt)) {
         return weir_err_push(WEIR_EINVAL,
@@ -39,7 +40,13 @@ weir_restore_source(struct weir_restore *restore)
     }
     restore->source_cnt++;
     restore->source_table_cnt = restore->arena->table_fresh;
-    memset(restore->mem, 0, weir_restore_footprint(&restore->spec));
+    /* As far as the source before this has come, for memory may be far larger than state. */
+    memset(restore->page, 0, restore->old_end * sizeof *restore->page);
+    memset(restore->table, 0, restore->spec.table_cnt_max * sizeof *restore->table);
+    if (restore->reached != NULL) {
+        memset(restore->reached, 0, restore->old_end * sizeof *restore->reached);
+    }
+    restore->old_end = 1;
     return 0;
 }
 
@@ -47,6 +54,16 @@ static struct weir_slab *
 page_at(const struct weir_restore *restore, uint32_t page)
 {
     return (struct weir_slab *)weir_arena_ptr(restore->arena, page * WEIR_ARENA_PAGE_REFS);
+}
+
+/* An old page where it lies now, NULL: nowhere. For walks over all of them. */
+static struct weir_slab *
+page_of(const struct weir_restore *restore, uint32_t old)
+{
+    __builtin_prefetch(page_at(
+        restore, restore->page[weir_min_u32(old + WEIR_ARENA_AHEAD_CNT, restore->old_end - 1)]));
+    uint32_t page = restore->page[old];
+    return page != 0 ? page_at(restore, page) : NULL;
 }
 
 /* ---- records ---- */
@@ -137,6 +154,7 @@ weir_restore_apply(struct weir_restore *restore, const void *buf, uint64_t bytes
     struct weir_capture_record head;
     memcpy(&head, buf, sizeof head);
     restore->record_cnt++;
+    restore->old_end = (uint32_t)weir_max_u64(restore->old_end, head.page + 1);
     if (!is_wanted(restore, &head)) {
         page_drop(restore, head.page);
         return head.bytes;
@@ -293,6 +311,7 @@ names_apply(struct weir_restore *restore, uint32_t old)
     memcpy(copy, page_at(restore, page), sizeof copy);
     page_drop(restore, old);
     if (restore->spec.is_in_place) { /* all pages are where they belong: this one can be had */
+        weir_arena_touch_line(restore->arena, page_at(restore, page));
         restore->arena->free_page[restore->arena->free_cnt++] = page;
         restore->arena->page_used_cnt++;
     }
@@ -364,15 +383,14 @@ int
 weir_restore_source_end(struct weir_restore *restore)
 {
     int err = 0;
-    for (uint32_t old = 1; old < restore->spec.page_cnt_max && err == 0; old++) {
-        uint32_t page = restore->page[old];
-        if (page != 0 && page_at(restore, page)->kind == WEIR_PAGE_NAMES) {
+    for (uint32_t old = 1; old < restore->old_end && err == 0; old++) {
+        const struct weir_slab *slab = page_of(restore, old);
+        if (slab != NULL && slab->kind == WEIR_PAGE_NAMES) {
             err = names_apply(restore, old);
         }
     }
-    for (uint32_t old = 1; old < restore->spec.page_cnt_max && err == 0; old++) {
-        uint32_t page = restore->page[old];
-        struct weir_slab *slab = page != 0 ? page_at(restore, page) : NULL;
+    for (uint32_t old = 1; old < restore->old_end && err == 0; old++) {
+        struct weir_slab *slab = page_of(restore, old);
         if (slab != NULL && slab->kind == WEIR_PAGE_BUCKET) {
             err = bucket_apply(restore, (struct weir_bucket *)(void *)slab);
         } else if (slab != NULL && slab->kind == WEIR_PAGE_SMALL) {
@@ -380,9 +398,9 @@ weir_restore_source_end(struct weir_restore *restore)
         }
     }
     bool sweeps = restore->reached != NULL && !restore->spec.is_in_place;
-    for (uint32_t old = 1; old < restore->spec.page_cnt_max && err == 0 && sweeps; old++) {
-        uint32_t page = restore->page[old];
-        if (page != 0 && page_at(restore, page)->kind == WEIR_PAGE_BLOB) {
+    for (uint32_t old = 1; old < restore->old_end && err == 0 && sweeps; old++) {
+        const struct weir_slab *slab = page_of(restore, old);
+        if (slab != NULL && slab->kind == WEIR_PAGE_BLOB) {
             blobs_sweep(restore, old);
         }
     }
@@ -400,7 +418,7 @@ weir_restore_finish(struct weir_restore *restore)
             weir_table_give_rest(t);
         }
     }
-    if (err == 0) {
+    if (err == 0 && !restore->spec.is_continued) {
         weir_arena_masks_fill(arena);
     }
     return err;

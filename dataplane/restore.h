@@ -37,6 +37,9 @@ struct weir_restore_spec {
     uint32_t page_cnt_max; /* of the largest old arena */
     uint32_t table_cnt_max;
     bool is_in_place;
+    /* In place only: the next snapshot rests on the one that is restored (weir_capture_rest), so
+     * that only what the restore itself changes counts as written. */
+    bool is_continued;
     weir_restore_value_fn *value_fn; /* NULL: values hold no references */
     /* Whether a state is one of the arena's operators: tables of others are given up, and so is
      * whatever nothing refers to any more. NULL: all are. */
@@ -51,6 +54,7 @@ struct weir_restore {
     uint64_t (*reached)[2]; /* [old] blocks of a slab that something refers to; NULL: not asked */
     uint32_t *page; /* [old] where it lies now, 0: nowhere */
     uint32_t *table; /* [old] its place now, plus 1 */
+    uint32_t old_end; /* old pages from here on are in no record of the present source */
     uint32_t source_cnt;
     uint32_t source_table_cnt; /* tables from here on are of this source */
     uint64_t record_cnt;
@@ -88,7 +92,8 @@ WEIR_API WEIR_MUST_USE int64_t weir_restore_apply(
  *          two sources and cannot be told apart; what value_fn says.
  */
 WEIR_API WEIR_MUST_USE int weir_restore_source_end(struct weir_restore *restore);
-/* weir_restore_finish - make the indexes again. All lines count as written. */
+/* weir_restore_finish - make the indexes again. All lines count as written, unless it is
+ * continued. */
 WEIR_API WEIR_MUST_USE int weir_restore_finish(struct weir_restore *restore);
 
 /* weir_restore_table - what became of a table of the present source, by its old place; NULL: it is

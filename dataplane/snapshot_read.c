@@ -295,8 +295,9 @@ tell(struct weir_snapshot_reader *reader, const char *block)
 static void
 ask_for_blocks(struct weir_snapshot_reader *reader)
 {
-    while (reader->asked < reader->footer.block_cnt &&
-           reader->asked < reader->told + reader->config.depth) {
+    uint32_t depth = reader->ask.front_only ? 1 : reader->config.depth;
+    while (reader->fault.err == 0 && reader->asked < reader->footer.block_cnt &&
+           reader->asked < reader->told + depth) {
         struct slot *slot = &reader->slots[reader->asked % reader->config.depth];
         weir_io_op_read(&slot->op, reader->file, slot->buf, bytes_of_block(reader, reader->asked),
             reader->asked * reader->stride);
@@ -326,6 +327,11 @@ poll_blocks(struct weir_snapshot_reader *reader)
             blame(reader, WEIR_EDATA, reader->told, off, "the file ends early");
         } else {
             tell(reader, slot->buf);
+        }
+        uint64_t asked = reader->asked;
+        ask_for_blocks(reader);
+        if (reader->asked > asked) {
+            break; /* the device is to have it before another block is worked on */
         }
     }
     if (reader->fault.err == 0) {
@@ -359,6 +365,13 @@ weir_snapshot_read_poll(struct weir_snapshot_reader *reader)
     reader->reads = false;
     weir_relay_start(&reader->relay, reader->config.io, close_file);
     return weir_relay_poll(&reader->relay);
+}
+
+bool
+weir_snapshot_read_is_ready(const struct weir_snapshot_reader *reader)
+{
+    return reader->reads && reader->told < reader->asked && reader->fault.err == 0 &&
+           reader->slots[reader->told % reader->config.depth].op.state != WEIR_IO_FLYING;
 }
 
 const struct weir_snapshot_footer *

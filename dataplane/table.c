@@ -617,6 +617,8 @@ weir_table_rebuild(struct weir_arena *arena)
         }
     }
     for (uint32_t page = 1; page < arena->page_fresh; page++) {
+        uint32_t ahead = weir_min_u32(page + WEIR_ARENA_AHEAD_CNT, arena->page_fresh - 1);
+        __builtin_prefetch(weir_arena_ptr(arena, ahead * WEIR_ARENA_PAGE_REFS));
         int err = rebuild_page(arena, page);
         if (err < 0) {
             return err;

@@ -31,7 +31,10 @@ weir_table_adopt(
         return weir_err_push(
             WEIR_EFORMAT, "state %u: a bucket of size %u", t->spec.state_id, bucket->size_idx);
     }
-    bucket->table_idx = t->table_idx;
+    if (bucket->table_idx != t->table_idx) {
+        weir_arena_touch_line(t->arena, bucket);
+        bucket->table_idx = t->table_idx;
+    }
     uint32_t slot_cnt = refs != NULL ? table_slots_of(t, bucket) : 0;
     int err = 0;
     for (uint32_t slot = 0; slot < slot_cnt && err == 0; slot++) {

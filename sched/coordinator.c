@@ -25,7 +25,8 @@ conf_check(const struct weir_coordinator_conf *conf)
         return weir_err_push(WEIR_EINVAL, "a queue of %u requests, and it is 1 to %d",
             conf->queue_max, WEIR_CHECKPOINT_QUEUE_CNT_MAX);
     }
-    if (conf->interval_ns < 0 || conf->pause_ns < 0 || conf->timeout_ns <= 0) {
+    if (conf->interval_ns < 0 || conf->first_ns < 0 || conf->pause_ns < 0 ||
+        conf->timeout_ns <= 0) {
         return weir_err_push(WEIR_EINVAL, "interval %lld ns, pause %lld ns, timeout %lld ns",
             (long long)conf->interval_ns, (long long)conf->pause_ns, (long long)conf->timeout_ns);
     }

@@ -25,7 +25,8 @@
  *
  * Thread:  one, the checkpoint thread or the seeded poller; all calls.
  * Source:  Flink's CheckpointCoordinator. Different: manifests are stored one at a time in the
- *          order of ids; the first periodic one starts an interval after the start, not at random;
+ *          order of ids; the first periodic one starts an interval after the start, or when it
+ *          is told to, not at random;
  *          what is overdue is not caught up.
  */
 #ifndef WEIR_SCHED_COORDINATOR_H
@@ -53,6 +54,7 @@ struct weir_coordinator_conf {
     uint64_t epoch;
     uint64_t id_last; /* the highest id ever seen of this job: ids start above it */
     int64_t interval_ns; /* 0: only on request */
+    int64_t first_ns; /* from the start to the first periodic one; 0: interval_ns */
     int64_t pause_ns; /* between the end of one and the next periodic one */
     int64_t timeout_ns;
     uint64_t tolerable; /* failures in a row; WEIR_CHECKPOINT_TOLERABLE_UNLIMITED */

@@ -145,7 +145,8 @@ weir_coordinator_start(struct weir_coordinator *coordinator, int64_t now_ns)
     WEIR_CHECK(weir_coordinator_is_settled(coordinator),
         "started while a checkpoint of the last run is being stored");
     coordinator->mode = COORDINATOR_ON;
-    coordinator->periodic_ns = now_ns + coordinator->conf.interval_ns;
+    const struct weir_coordinator_conf *conf = &coordinator->conf;
+    coordinator->periodic_ns = now_ns + (conf->first_ns != 0 ? conf->first_ns : conf->interval_ns);
 }
 
 void

@@ -14,7 +14,8 @@
  *
  * State pages are written in full at first, then what has changed since the last complete
  * checkpoint, up to WEIR_JOB_CHECKPOINT_CHAIN_CNT_MAX files or until these are as long as the
- * first.
+ * first. That goes on where pages were restored to where they had been: the first checkpoint is of
+ * what has changed since the one that was restored.
  *
  * Thread:  new, arena, conf, task, delete: the job's, before and after the run. begin, poll: the
  *          storage core's. request, look: any.

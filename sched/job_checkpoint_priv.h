@@ -217,6 +217,8 @@ void weir_job_checkpoint_fail(struct weir_job_checkpoint *checkpoint, int err, c
 int weir_job_checkpoint_slots_new(struct cp_stage *stage);
 /* weir_job_checkpoint_slots_open - their writers; io has started. */
 int weir_job_checkpoint_slots_open(struct cp_stage *stage);
+/* weir_job_checkpoint_slots_rest - on the files that the pages were restored from, if they can. */
+void weir_job_checkpoint_slots_rest(struct cp_stage *stage);
 /* weir_job_checkpoint_slots_close - what they have of io; by its owner. */
 void weir_job_checkpoint_slots_close(struct cp_stage *stage);
 void weir_job_checkpoint_slots_delete(struct cp_stage *stage);

@@ -16,6 +16,9 @@
 /* A file is being written, whose pages may wait for nothing but a look. */
 #define LOOK_NS (200 * WEIR_US)
 #define SLEEP_NS_MAX (500 * WEIR_MS)
+/* Behind a restore the first checkpoint comes after this part of the interval: what it shows has
+ * waited since the end of the last run. */
+#define RESTORED_DIV 10
 
 /* ---- the start ---- */
 
@@ -58,6 +61,9 @@ make_coordinator(struct weir_job_checkpoint *cp)
     conf.epoch = weir_store_epoch(cp->store);
     conf.id_last = weir_store_checkpoint_next(cp->store) - 1;
     conf.is_savepoint_queued = true;
+    if (weir_job_restore_manifest(cp->restore) != NULL) {
+        conf.first_ns = weir_max_i64(conf.interval_ns / RESTORED_DIV, conf.pause_ns);
+    }
     conf.has_no_counts = cp->options.is_tracked;
     conf.task_cnt = cp->stage_cnt;
     conf.task_commits = task_commits;
@@ -117,6 +123,7 @@ weir_job_checkpoint_begin(struct weir_job_checkpoint *cp, int64_t now_ns)
     rc = rc != 0 ? rc : weir_job_checkpoint_start_store(cp);
     for (uint32_t s = 0; s < cp->stage_cnt && rc == 0; s++) {
         rc = weir_job_checkpoint_slots_open(&cp->stage[s]);
+        weir_job_checkpoint_slots_rest(&cp->stage[s]);
     }
     rc = rc != 0 ? rc : make_coordinator(cp);
     if (rc == 0) {

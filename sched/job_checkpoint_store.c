@@ -56,7 +56,7 @@ static bool
 lists_new(const struct weir_job_checkpoint *cp, struct lists *lists)
 {
     const struct weir_job *job = cp->job;
-    size_t files = (size_t)cp->stage_cnt * (WEIR_JOB_CHECKPOINT_CHAIN_CNT_MAX + 1);
+    size_t files = (size_t)cp->stage_cnt * (WEIR_JOB_RESTORE_CHAIN_CNT_MAX + 1);
     size_t nodes = 0;
     size_t states = 0;
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {

@@ -219,8 +219,7 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
         .restore = &cp->job->restore};
     stage->slot = weir_env_alloc(env, cp->slot_cnt * sizeof *stage->slot);
     stage->last = weir_env_alloc(env, (stage->channel_cnt + 1) * sizeof *stage->last);
-    stage->chain =
-        weir_env_alloc(env, (WEIR_JOB_CHECKPOINT_CHAIN_CNT_MAX + 1) * sizeof *stage->chain);
+    stage->chain = weir_env_alloc(env, (WEIR_JOB_RESTORE_CHAIN_CNT_MAX + 1) * sizeof *stage->chain);
     for (uint32_t i = 0; i < cp->slot_cnt; i++) {
         struct cp_slot *slot = &stage->slot[i];
         slot->entry = weir_env_alloc(env, (stage->channel_cnt + 1) * sizeof *slot->entry);
@@ -305,6 +304,20 @@ weir_job_checkpoint_slots_delete(struct cp_stage *stage)
         if (stage->slot[i].parts != NULL) {
             (void)munmap(stage->slot[i].parts, CP_PARTS_BYTES);
         }
+    }
+}
+
+void
+weir_job_checkpoint_slots_rest(struct cp_stage *stage)
+{
+    const struct weir_snapshot_ack *const *files;
+    uint32_t cnt = weir_job_restore_chain(stage->checkpoint->restore, stage->idx, &files);
+    for (uint32_t i = 0; i < cnt; i++) {
+        stage->chain[i] = *files[i];
+    }
+    stage->chain_cnt = cnt;
+    if (cnt > 0) {
+        weir_capture_rest(&stage->capture, files[cnt - 1]->id.checkpoint);
     }
 }
 
@@ -434,8 +447,11 @@ is_full(const struct cp_stage *stage)
 {
     const struct weir_snapshot_ack *chain = stage->chain;
     uint32_t cnt = stage->chain_cnt;
-    if (cnt == 0 || cnt >= WEIR_JOB_CHECKPOINT_CHAIN_CNT_MAX ||
-        chain[cnt - 1].id.checkpoint != stage->capture.committed_id) {
+    bool is_restored =
+        cnt > 0 && chain[cnt - 1].id.epoch != weir_store_epoch(stage->checkpoint->store);
+    uint32_t most =
+        is_restored ? WEIR_JOB_RESTORE_CHAIN_CNT_MAX : WEIR_JOB_CHECKPOINT_CHAIN_CNT_MAX;
+    if (cnt == 0 || cnt >= most || chain[cnt - 1].id.checkpoint != stage->capture.committed_id) {
         return true;
     }
     uint64_t more = 0;

@@ -18,6 +18,10 @@
 #include "sched/job.h"
 #include "sched/store.h"
 
+/* Files of one task that the first snapshot behind a restore may rest on. More than otherwise,
+ * where a full one may be due: rows that wait for this one have waited for the restore, too. */
+#define WEIR_JOB_RESTORE_CHAIN_CNT_MAX 16
+
 struct weir_job_restore_conf {
     const char *dir; /* checkpoints.dir */
     const char *job; /* its name */
@@ -61,6 +65,12 @@ weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job);
 struct weir_savepoint_made;
 WEIR_API WEIR_MUST_USE int weir_job_restore_save(struct weir_job_restore *restore,
     const struct weir_job_save_options *options, struct weir_savepoint_made *ret_made);
+
+/* weir_job_restore_chain - the files that the pages of a stage were restored from, where a snapshot
+ * of them can rest on these: the one in full, and its increments. Returns: how many; 0: it cannot.
+ * Owner: restore's. After load. */
+WEIR_API uint32_t weir_job_restore_chain(const struct weir_job_restore *restore, uint32_t stage,
+    const struct weir_snapshot_ack *const **ret_files);
 
 /* weir_job_restore_store - the started store; restore's. NULL with only_reads. */
 WEIR_API struct weir_store *weir_job_restore_store(struct weir_job_restore *restore);

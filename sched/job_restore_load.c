@@ -71,7 +71,8 @@ weir_job_restore_read(struct weir_job_restore *restore, const struct weir_snapsh
     int err;
     weir_snapshot_read(restore->reader, ask);
     while ((err = weir_snapshot_read_poll(restore->reader)) == WEIR_RELAY_BUSY) {
-        if (weir_io_poll(restore->io, weir_io_clock_ns(restore->io)) == 0) {
+        if (weir_io_poll(restore->io, weir_io_clock_ns(restore->io)) == 0 &&
+            !weir_snapshot_read_is_ready(restore->reader)) {
             weir_io_wait(restore->io, WAIT_NS, -1);
         }
         weir_job_restore_tell(restore, false);
@@ -138,6 +139,7 @@ read_parts(struct weir_job_restore *restore, uint32_t idx)
     struct job_old_task *old = &restore->old[idx];
     const struct weir_snapshot_ask ask = {.dir = restore->data_dir,
         .file = old->files[old->file_cnt - 1],
+        .front_only = true,
         .sink = parts_sink,
         .arg = old};
     int err = weir_job_restore_read(restore, &ask);
@@ -180,8 +182,10 @@ list_files(struct weir_job_restore *restore)
     restore->old = calloc(cnt + UINT64_C(1), sizeof *restore->old);
     restore->parts = calloc(cnt + UINT64_C(1), sizeof *restore->parts);
     restore->ended = calloc(manifest->operator_cnt + UINT64_C(1), sizeof *restore->ended);
+    restore->continued =
+        calloc(restore->job->plan->stage_cnt + UINT64_C(1), sizeof *restore->continued);
     if (restore->files == NULL || restore->old == NULL || restore->parts == NULL ||
-        restore->ended == NULL) {
+        restore->ended == NULL || restore->continued == NULL) {
         return weir_err_push(WEIR_ENOMEM, "%u files of a checkpoint", cnt);
     }
     for (uint32_t i = 0; i < cnt; i++) {
@@ -460,8 +464,28 @@ is_in_place(const struct weir_job_restore *restore, const struct target *target)
     return false;
 }
 
+/* The old task that a snapshot of the stage could rest on, plus 1; 0: none. Its files lie where
+ * those of this run will, under the name of the same task. */
+static uint32_t
+find_continued(const struct weir_job_restore *restore, const struct target *target)
+{
+    uint32_t stage = (uint32_t)(target->stage - restore->job->stage);
+    for (uint32_t i = 0; i < restore->old_cnt && restore->store != NULL; i++) {
+        const struct job_old_task *old = &restore->old[i];
+        const struct weir_snapshot_ack *last = old->files[old->file_cnt - 1];
+        if (target->wants[i]) {
+            bool is_own = !restore->owns_data_dir && last->id.job == weir_store_job(restore->store);
+            bool is_same = last->id.task == stage &&
+                           last->id.subtask == restore->job->plan->stages[stage].subtask;
+            bool has_room = old->file_cnt <= WEIR_JOB_RESTORE_CHAIN_CNT_MAX;
+            return is_own && is_same && has_room ? i + 1 : 0;
+        }
+    }
+    return 0;
+}
+
 static int
-open_target(const struct weir_job_restore *restore, struct target *target)
+open_target(struct weir_job_restore *restore, struct target *target)
 {
     struct weir_restore_spec spec = {
         .value_fn = move_value, .is_known_fn = is_known, .arg = target};
@@ -487,6 +511,9 @@ open_target(const struct weir_job_restore *restore, struct target *target)
     spec.table_cnt_max =
         spec.table_cnt_max != 0 ? spec.table_cnt_max : WEIR_ARENA_TABLE_CNT_DEFAULT;
     spec.is_in_place = is_in_place(restore, target);
+    uint32_t continued = spec.is_in_place ? find_continued(restore, target) : 0;
+    spec.is_continued = continued != 0;
+    restore->continued[target->stage - restore->job->stage] = continued;
     target->mem = calloc(1, weir_restore_footprint(&spec));
     return target->mem == NULL
                ? weir_err_push(WEIR_ENOMEM, "a restore of %u pages", spec.page_cnt_max)
@@ -676,6 +703,16 @@ weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job)
     return 0;
 }
 
+uint32_t
+weir_job_restore_chain(const struct weir_job_restore *restore, uint32_t stage,
+    const struct weir_snapshot_ack *const **ret_files)
+{
+    uint32_t idx = restore->continued != NULL ? restore->continued[stage] : 0;
+    const struct job_old_task *old = idx != 0 ? &restore->old[idx - 1] : NULL;
+    *ret_files = old != NULL ? old->files : NULL;
+    return old != NULL ? old->file_cnt : 0;
+}
+
 void
 weir_job_restore_free(struct weir_job_restore *restore)
 {
@@ -687,4 +724,5 @@ weir_job_restore_free(struct weir_job_restore *restore)
     free(restore->old);
     free(restore->parts);
     free(restore->ended);
+    free(restore->continued);
 }

@@ -36,6 +36,7 @@ struct weir_job_restore {
     uint32_t parts_cnt;
     const char **ended;
     uint32_t ended_cnt;
+    uint32_t *continued; /* [stage] the old task whose files its pages rest on, plus 1; 0: none */
     bool lacks_subtasks; /* some operator's: they had ended */
     struct weir_job_restore_progress progress;
     int64_t begin_ns;

@@ -445,7 +445,8 @@ verify_file(
     weir_snapshot_read(look->reader, ask);
     int err;
     while ((err = weir_snapshot_read_poll(look->reader)) == WEIR_RELAY_BUSY) {
-        if (weir_io_poll(look->io, weir_io_clock_ns(look->io)) == 0) {
+        if (weir_io_poll(look->io, weir_io_clock_ns(look->io)) == 0 &&
+            !weir_snapshot_read_is_ready(look->reader)) {
             weir_io_wait(look->io, WEIR_SEC_NS, -1);
         }
     }

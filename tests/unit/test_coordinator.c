@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cases of SCENARIOS T.17 carry their id; Flink's test is CheckpointCoordinatorTest unless
  * named. */
+#include "base/err.h"
 #include "tests/unit/coordinator_rig.h"
 
 static struct rig rig;
@@ -203,6 +204,29 @@ t_T277_the_pause_is_kept_and_savepoints_ignore_it(void **state)
     rig_tick(&rig, 65);
     assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 4);
     rig_end(&rig);
+}
+
+static void
+t_the_first_periodic_one_may_come_sooner(void **state)
+{
+    (void)state;
+    rig_conf(&rig, 2);
+    rig.conf.interval_ns = 100;
+    rig.conf.first_ns = 30;
+    rig_start(&rig);
+    int64_t began_ns = rig.now_ns;
+    assert_int_equal(weir_coordinator_due_ns(rig.coordinator), began_ns + 30);
+    rig_tick(&rig, began_ns + 29);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 0);
+    rig_tick(&rig, began_ns + 30);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 1);
+    rig_complete(&rig, 1);
+    assert_int_equal(weir_coordinator_due_ns(rig.coordinator), began_ns + 130);
+    rig_end(&rig);
+    rig_conf(&rig, 2);
+    rig.conf.first_ns = -1;
+    assert_int_equal(weir_coordinator_new(&rig.conf, &rig.coordinator), WEIR_EINVAL);
+    weir_err_clear();
 }
 
 static void
@@ -590,6 +614,7 @@ main(void)
         cmocka_unit_test(t_T275_no_more_at_once_than_allowed),
         cmocka_unit_test(t_T276_subsumed_ones_make_room),
         cmocka_unit_test(t_T277_the_pause_is_kept_and_savepoints_ignore_it),
+        cmocka_unit_test(t_the_first_periodic_one_may_come_sooner),
         cmocka_unit_test(t_T279_savepoints_are_not_subsumed),
         cmocka_unit_test(t_T279_a_savepoint_does_not_subsume),
         cmocka_unit_test(t_T280_tasks_that_do_not_run),

@@ -472,6 +472,19 @@ close_back(struct back *back)
 
 static const struct weir_job_restore_options latest = {.from = WEIR_JOB_RESTORE_LATEST};
 
+/* Whether snapshots of the stages' pages can rest on the files that were restored. */
+static void
+expect_chains(const struct back *back, bool are_there)
+{
+    for (uint32_t s = 0; s < back->live.plan->stage_cnt; s++) {
+        const struct weir_snapshot_ack *const *files;
+        uint32_t cnt = weir_job_restore_chain(back->restore, s, &files);
+        assert_int_equal(cnt, are_there && back->live.job->stage[s].has_arena ? 1 : 0);
+        assert_true(cnt == 0 || files[0]->id.task == s);
+        assert_true(cnt == 0 || files[0]->id.checkpoint == back->live.job->restored.checkpoint);
+    }
+}
+
 static void
 expect_back(struct disk *disk, const struct shape *shape, bool is_same)
 {
@@ -485,6 +498,7 @@ expect_back(struct disk *disk, const struct shape *shape, bool is_same)
     assert_true(back.live.job->restore.is_on);
     assert_true(back.live.job->restore.is_same == is_same);
     assert_int_equal(back.live.job->restored.checkpoint, 5);
+    expect_chains(&back, is_same);
     assert_true(back.told.last.is_done);
     assert_true(back.told.last.bytes_done > 0);
     close_back(&back);
@@ -575,6 +589,7 @@ t_R1_what_may_be_named(void **state)
     assert_null(weir_job_restore_manifest(back.restore));
     assert_int_equal(weir_store_epoch(weir_job_restore_store(back.restore)), 1);
     assert_false(back.live.job->restore.is_on);
+    expect_chains(&back, false);
     close_back(&back);
     struct weir_job_restore_options how = {.from = WEIR_JOB_RESTORE_NONE};
     assert_int_equal(come_back(&disk, &shape, how, &back), 0);
@@ -606,6 +621,7 @@ t_R1_what_may_be_named(void **state)
         assert_int_equal(come_back(&other, &shape, how, &back), 0);
         assert_int_equal(back.live.job->restored.checkpoint, 5);
         expect_keys(&back.live, "keep", 3, KEY_CNT);
+        expect_chains(&back, false); /* its files lie elsewhere */
         struct weir_store *store = weir_job_restore_store(back.restore);
         assert_int_equal(weir_store_checkpoint_next(store), 6);
         assert_true(weir_store_epoch(store) > 3);

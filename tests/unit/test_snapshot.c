@@ -65,6 +65,69 @@ read_one(struct files *files, const struct weir_snapshot_ack *ack, struct rig_si
     return rig_read(&files->rig, &ask);
 }
 
+/* A sink that ends after one block, of a file of seven: no more than that was asked for. */
+static int
+end_early(void *arg, const void *payload, uint64_t bytes, uint64_t off)
+{
+    const struct files *files = arg;
+    (void)payload;
+    (void)bytes;
+    assert_int_equal(off, 0);
+    assert_int_equal(weir_io_flying_cnt(files->place->io), 0);
+    return WEIR_ECANCELED;
+}
+
+static void
+t_a_front_is_read_a_block_at_a_time(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct weir_snapshot_config config = {.read_back = true};
+    struct rig_source source;
+    open_files(&files, place, &config);
+    rig_source_init(&source, 5, 1, 7 * CAPACITY);
+    assert_int_equal(write_one(&files, 1, &source), 0);
+    struct weir_snapshot_ack ack = *weir_snapshot_ack(files.rig.writer);
+    struct weir_snapshot_ask ask = {
+        .dir = files.dir, .file = &ack, .front_only = true, .sink = end_early, .arg = &files};
+    assert_int_equal(rig_read(&files.rig, &ask), WEIR_ECANCELED);
+    ask.sink = NULL; /* to its end, in the same way */
+    assert_int_equal(rig_read(&files.rig, &ask), 0);
+    close_files(&files);
+}
+
+/* What is there may be worked on at once; while nothing is, something is under way. */
+static void
+t_a_reader_says_what_is_ready(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct weir_snapshot_config config = {.read_back = true};
+    struct rig_source source;
+    struct rig_sink sink = {.seed = 5001};
+    int status;
+    uint32_t ready_cnt = 0;
+    open_files(&files, place, &config);
+    rig_source_init(&source, 5, 1, 7 * CAPACITY);
+    assert_int_equal(write_one(&files, 1, &source), 0);
+    struct weir_snapshot_ack ack = *weir_snapshot_ack(files.rig.writer);
+    struct weir_snapshot_ask ask = {.dir = files.dir, .file = &ack, .sink = rig_sink, .arg = &sink};
+    assert_false(weir_snapshot_read_is_ready(files.rig.reader));
+    weir_snapshot_read(files.rig.reader, &ask);
+    while ((status = weir_snapshot_read_poll(files.rig.reader)) == WEIR_RELAY_BUSY) {
+        bool is_ready = weir_snapshot_read_is_ready(files.rig.reader);
+        ready_cnt += is_ready;
+        assert_true(is_ready || weir_io_flying_cnt(place->io) > 0);
+        assert_true(rig_turn(&files.rig));
+    }
+    assert_int_equal(status, 0);
+    assert_false(weir_snapshot_read_is_ready(files.rig.reader));
+    assert_int_equal(sink.bytes, 7 * CAPACITY);
+    assert_false(sink.differs);
+    print_message("%u polls found a block ready\n", ready_cnt);
+    close_files(&files);
+}
+
 static bool
 is_there(struct place *place, const char *name)
 {
@@ -446,6 +509,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_EACH(t_what_was_written_is_read),
+        ON_EACH(t_a_front_is_read_a_block_at_a_time),
+        ON_EACH(t_a_reader_says_what_is_ready),
         ON_EACH(t_direct_io_is_the_same_file),
         ON_EACH(t_a_name_is_never_used_again),
         ON_EACH(t_what_is_declined_leaves_nothing),
