@@ -681,7 +681,6 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
         return weir_err_push(
             WEIR_ENOMEM, "%" PRIu64 " bytes of staging buffers for snapshots", bytes);
     }
-    memset(staging, 0, bytes);
     snapshot->config = checked;
     snapshot->staging = staging;
     snapshot->file = -1;

@@ -220,6 +220,26 @@ make_std(struct weir_sim *world)
 }
 
 int
+weir_sim_pool_open(struct weir_sim_pool **ret_pool)
+{
+    struct weir_sim_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "memory of simulated worlds");
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+void
+weir_sim_pool_close(struct weir_sim_pool *pool)
+{
+    for (uint32_t i = 0; pool != NULL && i < pool->cnt; i++) {
+        (void)munmap(pool->spare[i], SIM_FILE_BYTES_MAX); /* our own mapping */
+    }
+    free(pool);
+}
+
+int
 weir_sim_open(const struct weir_sim_config *config, struct weir_sim **ret_world)
 {
     struct weir_sim *world = calloc(1, sizeof *world);
@@ -227,6 +247,13 @@ weir_sim_open(const struct weir_sim_config *config, struct weir_sim **ret_world)
         return weir_err_push(WEIR_ENOMEM, "simulated world");
     }
     world->config = *config;
+    world->pool = config->pool;
+    int pool_err = config->pool == NULL ? weir_sim_pool_open(&world->own) : 0;
+    if (pool_err != 0) {
+        free(world);
+        return pool_err;
+    }
+    world->pool = config->pool != NULL ? config->pool : world->own;
     if (config->latency_ns_max == 0) {
         world->config.latency_ns_max = SIM_LATENCY_NS_DEFAULT;
     }
@@ -262,16 +289,10 @@ weir_sim_close(struct weir_sim *world)
         free(world->mends[i].good);
     }
     for (uint32_t i = 0; i < world->file_end; i++) {
-        if (world->files[i].base != NULL) {
-            (void)munmap(world->files[i].base, SIM_FILE_BYTES_MAX); /* our own mapping */
-        }
-        if (world->files[i].durable != NULL) {
-            (void)munmap(world->files[i].durable, SIM_FILE_BYTES_MAX); /* our own mapping */
-        }
+        weir_sim_file_unmap(world, world->files[i].base, world->files[i].bytes);
+        weir_sim_file_unmap(world, world->files[i].durable, world->files[i].durable_bytes);
     }
-    for (uint32_t i = 0; i < world->spare_cnt; i++) {
-        (void)munmap(world->spare[i], SIM_FILE_BYTES_MAX); /* our own mapping */
-    }
+    weir_sim_pool_close(world->own);
     free(world);
 }
 

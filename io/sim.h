@@ -22,8 +22,11 @@
 
 WEIR_C_BEGIN
 
+struct weir_sim_pool;
+
 struct weir_sim_config {
     uint64_t seed;
+    struct weir_sim_pool *pool; /* borrowed until the world is closed; NULL: none */
     int64_t start_ns; /* the clock before the first poll */
     int64_t utc_ns; /* wall-clock time of simulated zero */
     int64_t latency_ns_max; /* operations take [1, latency_ns_max]; 0 means 100 us */
@@ -33,6 +36,11 @@ struct weir_sim_config {
      * as the directory was. */
     bool cuts_power;
 };
+
+/* weir_sim_pool_open - memory that worlds, one at a time, leave to the next: to have pages anew
+ * takes longer than to clear them. */
+WEIR_API int weir_sim_pool_open(struct weir_sim_pool **ret_pool) WEIR_MUST_USE;
+WEIR_API void weir_sim_pool_close(struct weir_sim_pool *pool);
 
 /* weir_sim_open - an empty world; allocates. weir_sim_close - after the last io on it was
  * closed. */

@@ -7,7 +7,7 @@
 #include "io/sim_priv.h"
 
 /* What a file has in it at most whose memory another one takes. */
-#define SPARE_BYTES_MAX WEIR_MIB
+#define SPARE_BYTES_MAX (256 * WEIR_KIB)
 
 /* Adds one component; "" and "." add nothing, ".." takes the last one away. Returns false if
  * full. */
@@ -108,21 +108,23 @@ check_parent(struct weir_sim *world, const char *path)
 static char *
 map_bytes(struct weir_sim *world)
 {
-    return world->spare_cnt > 0 ? world->spare[--world->spare_cnt]
-                                : mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct weir_sim_pool *pool = world->pool;
+    return pool->cnt > 0 ? pool->spare[--pool->cnt]
+                         : mmap(NULL, SIM_FILE_BYTES_MAX, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-/* The next file takes small ones as they are: to map pages anew takes longer than to clear them. */
-static void
-unmap_bytes(struct weir_sim *world, char *mem, uint64_t used_bytes)
+/* The next file takes small ones as they are. */
+void
+weir_sim_file_unmap(struct weir_sim *world, char *mem, uint64_t used_bytes)
 {
+    struct weir_sim_pool *pool = world->pool;
     if (mem == NULL) {
         return;
     }
-    if (used_bytes <= SPARE_BYTES_MAX && world->spare_cnt < SIM_SPARE_CNT_MAX) {
+    if (used_bytes <= SPARE_BYTES_MAX && pool->cnt < SIM_SPARE_CNT_MAX) {
         memset(mem, 0, used_bytes);
-        world->spare[world->spare_cnt++] = mem;
+        pool->spare[pool->cnt++] = mem;
     } else {
         (void)munmap(mem, SIM_FILE_BYTES_MAX); /* our own mapping */
     }
@@ -177,8 +179,8 @@ weir_sim_file_drop(struct weir_sim *world, struct sim_file *file)
     if (file->is_linked || file->handle_cnt > 0 || file->is_durable) {
         return;
     }
-    unmap_bytes(world, file->durable, file->durable_bytes);
-    unmap_bytes(world, file->base, file->bytes);
+    weir_sim_file_unmap(world, file->durable, file->durable_bytes);
+    weir_sim_file_unmap(world, file->base, file->bytes);
     world->used_bytes -= file->bytes;
     *file = (struct sim_file){0};
 }

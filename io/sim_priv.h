@@ -9,7 +9,7 @@
 
 #define SIM_FILE_CNT_MAX 8192
 #define SIM_FILE_BYTES_MAX WEIR_GIB
-#define SIM_SPARE_CNT_MAX 256
+#define SIM_SPARE_CNT_MAX 1024
 #define SIM_HANDLE_CNT_MAX 1024
 #define SIM_PATH_BYTES 256
 #define SIM_FAULT_CNT_MAX 16
@@ -84,8 +84,14 @@ struct weir_sim {
     struct sim_file files[SIM_FILE_CNT_MAX];
     struct sim_handle handles[SIM_HANDLE_CNT_MAX];
     struct sim_fault faults[SIM_FAULT_CNT_MAX];
-    char *spare[SIM_SPARE_CNT_MAX]; /* memory of files that are gone, all zero */
-    uint32_t spare_cnt;
+    struct weir_sim_pool *pool; /* the config's, or own */
+    struct weir_sim_pool *own;
+};
+
+/* Memory of files that are gone, all zero. */
+struct weir_sim_pool {
+    char *spare[SIM_SPARE_CNT_MAX];
+    uint32_t cnt;
 };
 
 /* weir_sim_handle_of - the open handle, or NULL; weir_sim_handle_new - a free one (>= 0) or
@@ -123,6 +129,8 @@ struct sim_file *weir_sim_file_find(struct weir_sim *world, const char *path);
 /* weir_sim_file_make - a new file or directory; its parent must be there: -errno. */
 int weir_sim_file_make(
     struct weir_sim *world, const char *path, bool is_dir, struct sim_file **ret_file);
+/* weir_sim_file_unmap - the memory of a file that is no more. */
+void weir_sim_file_unmap(struct weir_sim *world, char *mem, uint64_t used_bytes);
 /* weir_sim_file_drop - free what is neither named nor open. */
 void weir_sim_file_drop(struct weir_sim *world, struct sim_file *file);
 /* weir_sim_path - dir's path and path joined and made absolute: 0 or -errno. */

@@ -256,7 +256,8 @@ weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *c
         err = start_reading(restore, named);
         goto out;
     }
-    bool holds = holds_checkpoints(conf);
+    /* Of the latest the store will say it. */
+    bool holds = conf->how.from != WEIR_JOB_RESTORE_LATEST && holds_checkpoints(conf);
     if (conf->how.from == WEIR_JOB_RESTORE_NONE && holds) {
         err = refuse_none(conf);
         goto out;

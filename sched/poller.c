@@ -21,6 +21,7 @@ struct poller {
     struct weir_task **open; /* the first open_cnt have not ended */
     uint32_t open_cnt;
     uint32_t idle_cnt; /* polls since something was done */
+    uint32_t sweep_at; /* where the round begins that asks all in turn */
     uint32_t stuck_cnt;
     uint32_t wait_cnt; /* rounds since then in which only the side had a time */
     int64_t now_ns;
@@ -128,12 +129,32 @@ poll_side(struct poller *poller)
     return show(poller, poller->open_cnt, worked);
 }
 
+/* Who may be asked: the open tasks, and behind them the side. */
+static uint32_t
+asked_cnt(const struct poller *poller)
+{
+    return poller->open_cnt + (poller->conf->side != NULL ? 1 : 0);
+}
+
+/* At random; once as many in turn had nothing to do as there are, each of them once more. */
+static uint32_t
+choose(struct poller *poller)
+{
+    uint32_t cnt = asked_cnt(poller);
+    if (poller->idle_cnt < cnt) {
+        return (uint32_t)weir_rng_below(&poller->rng, cnt);
+    }
+    if (poller->idle_cnt == cnt) {
+        poller->sweep_at = (uint32_t)weir_rng_below(&poller->rng, cnt);
+    }
+    return (poller->sweep_at + poller->idle_cnt) % cnt;
+}
+
 static bool
 poll_one(struct poller *poller)
 {
     const struct weir_poller_conf *conf = poller->conf;
-    uint32_t at =
-        (uint32_t)weir_rng_below(&poller->rng, poller->open_cnt + (conf->side != NULL ? 1 : 0));
+    uint32_t at = choose(poller);
     if (at == poller->open_cnt) {
         return poll_side(poller);
     }
@@ -181,8 +202,7 @@ weir_poller_run(const struct weir_poller_conf *conf)
         if (poll % PUBLISH_POLL_CNT == 0) {
             publish(&poller);
         }
-        /* In 8 polls per task, a random order has asked each but a few in ten thousand. */
-        if (err == 0 && poller.idle_cnt > 8 * poller.open_cnt) {
+        if (err == 0 && poller.idle_cnt >= 2 * asked_cnt(&poller)) {
             err = pass_time(&poller);
         }
     }

@@ -10,9 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "io/sim.h"
+
 /* Of the message that a crash leaves. */
 #define CRASH_TEXT_BYTES 160
 
+/* Of all worlds of this process. */
+static struct weir_sim_pool *pool;
 /* What a crash says; written before each trial, since then nothing can be. */
 static char crash_text[CRASH_TEXT_BYTES];
 
@@ -35,10 +40,20 @@ on_crash(int signum)
 }
 
 static void
+open_pool(void)
+{
+    if (weir_sim_pool_open(&pool) != 0) {
+        weir_err_clear(); /* each world has its own then */
+        pool = NULL;
+    }
+}
+
+static void
 run_seed(const struct sim_crew_conf *conf, uint64_t seed, struct sim_outcome *ret_outcome)
 {
     struct sim_trial_conf trial = conf->trial;
     trial.seed = seed;
+    trial.pool = pool;
     (void)snprintf(crash_text, sizeof crash_text,
         "weir sim: seed %" PRIu64 " has crashed; again with: weir sim --replay %" PRIu64 "\n", seed,
         seed);
@@ -105,6 +120,7 @@ _Noreturn static void
 work(const struct sim_crew_conf *conf, uint64_t first, int to)
 {
     static struct sim_outcome outcome;
+    open_pool();
     for (uint64_t i = first; i < conf->run_cnt && !is_over(conf); i += conf->hand_cnt) {
         run_seed(conf, conf->seed + i, &outcome);
         if (!send_all(to, &outcome, sizeof outcome)) {
@@ -210,6 +226,7 @@ sim_crew_run(const struct sim_crew_conf *conf)
         (void)signal(SIGPIPE, SIG_IGN);
         return run_beside(&crew);
     }
+    open_pool();
     for (uint64_t i = 0; i < conf->run_cnt && !is_over(conf); i++) {
         run_seed(conf, conf->seed + i, &outcome);
         conf->fn(conf->arg, &outcome);
@@ -217,5 +234,7 @@ sim_crew_run(const struct sim_crew_conf *conf)
             break;
         }
     }
+    weir_sim_pool_close(pool);
+    pool = NULL;
     return 0;
 }

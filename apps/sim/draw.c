@@ -93,6 +93,7 @@ draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
     source->late_ms = chance(pen, 25) ? SIM_SPAN_MS / 3 : 0;
     source->gap_ns = pen->draw->run_ns / (int64_t)source->row_cnt;
     source->ends_early = chance(pen, 50);
+    source->is_dealt = chance(pen, 30);
     pen->draw->row_cnt += source->row_cnt * source->split_cnt;
     uint32_t key_cnt = source->key_cnt * source->split_cnt;
     const struct sim_stream stream = {

@@ -26,6 +26,7 @@ struct sim_source {
     int64_t jitter_ms;
     int64_t late_ms; /* how late rows are that are late on purpose; 0: none is */
     int64_t gap_ns; /* between two rows of a split */
+    bool is_dealt; /* positions are a list that restarts deal out, not a union list */
     bool ends_early; /* a subtask without splits ends at once, else it says nothing and waits */
 };
 

@@ -187,12 +187,13 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
     struct source *self = (struct source *)op->self;
     struct weir_state_list list;
     struct weir_part item;
+    uint64_t *owned = &conf_of(op)->gate->owned[conf_of(op)->source->idx];
     uint64_t seen = 0;
     int got;
     weir_state_list_init(&list, op, parts, parts_cnt);
     list.name = "splits";
     list.version_max = SPLITS_VERSION;
-    list.is_union = true;
+    list.is_union = !conf_of(op)->source->is_dealt;
     self->split_cnt = 0;
     while ((got = weir_state_list_next(&list, &item)) > 0) {
         struct split split = {0, 0};
@@ -201,12 +202,15 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
         if (err != 0) {
             return err;
         }
-        if (split.idx >= SIM_SPLIT_CNT_MAX || (seen >> split.idx & 1) != 0) {
+        bool is_own = !list.is_union || is_mine(op, split.idx);
+        if (split.idx >= SIM_SPLIT_CNT_MAX ||
+            ((seen | (is_own ? *owned : 0)) >> split.idx & 1) != 0) {
             return weir_err_push(
                 WEIR_EBUG, "invariant O2: split %" PRIu64 " has two owners", split.idx);
         }
         seen |= UINT64_C(1) << split.idx;
-        if (is_mine(op, split.idx)) {
+        if (is_own) {
+            *owned |= UINT64_C(1) << split.idx;
             conf_of(op)->gate->restored.at[conf_of(op)->source->idx][split.idx] = split.at + 1;
             split.at -= WEIR_MUTANT(SOURCE_BACK_ONE) && split.at > 0;
             split.at += WEIR_MUTANT(SOURCE_AHEAD_ONE) && split.at > 0;

@@ -2,8 +2,9 @@
 /* source.h: a source that replays, and looks at what it is given back.
  *
  * Splits are dealt to its subtasks by number. It reads the one that is least far, so that its
- * watermark is behind all that it has yet to read, and keeps positions as a union list: after a
- * restart with another parallelism each subtask takes its own.
+ * watermark is behind all that it has yet to read, and keeps positions as a union list, of which
+ * each subtask takes its own after a restart with another parallelism; or as a list, which is then
+ * dealt out anew.
  */
 #ifndef WEIR_APPS_SIM_SOURCE_H
 #define WEIR_APPS_SIM_SOURCE_H
@@ -27,6 +28,7 @@ struct sim_gate {
     uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
     struct sim_positions saved[SIM_POSITIONS_CNT]; /* by checkpoint, mod their number */
     struct sim_positions restored; /* in this start */
+    uint64_t owned[SIM_SOURCE_CNT_MAX]; /* splits that it gave back to their owners, as bits */
 };
 
 struct sim_source_conf {

@@ -116,7 +116,6 @@ ask(struct trial *trial, enum sim_fault_kind kind)
         .under = is_sink ? SIM_OUT_DIR : SIM_CHECKPOINT_DIR,
     };
     if (weir_sim_trouble(trial->sim, &trouble)) {
-        trial->has_sink_trouble |= is_sink;
         trial->result->fault_cnt_of[kind]++;
         trial_set(trial, SIM_FEATURE_FAULT + kind);
         trial_note(trial, "  at %.3f ms: %s under %s, verb %" PRIu32 ", after %" PRIu32,
@@ -175,6 +174,9 @@ note_draw(struct trial *trial)
         if (source->late_ms > 0) {
             trial_set(trial, SIM_FEATURE_LATE_ROWS);
         }
+        if (source->is_dealt) {
+            trial_set(trial, SIM_FEATURE_DEALT);
+        }
         if (source->is_skewed) {
             trial_set(trial, SIM_FEATURE_SKEW);
         }
@@ -197,6 +199,7 @@ open_world(struct trial *trial)
         .latency_ns_max = weir_rng_between(&trial->rng, 10, 200) * WEIR_US,
         .short_ppm = is_short ? 20000 : 0,
         .cuts_power = true,
+        .pool = trial->conf->pool,
     };
     if (is_short) {
         trial_set(trial, SIM_FEATURE_SHORT_IO);

@@ -47,6 +47,7 @@ enum sim_feature {
     SIM_FEATURE_CUT = SIM_FEATURE_PARALLELISM + SIM_PARALLELISM_MAX, /* all, none */
     SIM_FEATURE_RESCALED = SIM_FEATURE_CUT + 2,
     SIM_FEATURE_LATE_ROWS,
+    SIM_FEATURE_DEALT, /* a list state */
     SIM_FEATURE_SKEW,
     SIM_FEATURE_EARLY_END,
     SIM_FEATURE_FILE, /* a sink to F */
@@ -59,8 +60,11 @@ const char *sim_feature_name(uint32_t feature);
 /* sim_feature_is_drawn - false: a number that stands for nothing that is drawn. */
 bool sim_feature_is_drawn(uint32_t feature);
 
+struct weir_sim_pool;
+
 struct sim_trial_conf {
     uint64_t seed;
+    struct weir_sim_pool *pool; /* of the world; or NULL */
     uint64_t row_cnt;
     bool is_loud; /* tell each start and each fault on stderr */
 };

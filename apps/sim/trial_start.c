@@ -240,6 +240,7 @@ trial_start(struct trial *trial)
     trial->completed_cnt = 0;
     trial->look_cnt = 0;
     memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
+    memset(trial->gate.owned, 0, sizeof trial->gate.owned);
     for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
         trial->watermark[i] = WEIR_TIME_MIN;
     }
