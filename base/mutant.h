@@ -28,9 +28,11 @@
     X(UNDO_PUBLISH_LATE, SIM, "old lines are not published before lines are written")             \
     X(UNDO_NO_OVERLAY, SIM, "saved lines are not laid over the copy of a page")                   \
     X(UNDO_OLD_MASK, SIM, "the mask of the epoch before is used on")                              \
+    X(UNDO_FULL_PASSED_OVER, SIM, "a line is written unsaved where the undo ring is full")        \
     X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
     X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
     X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \
+    X(COMMIT_MISTAKEN, SIM, "a snapshot takes the end of an older checkpoint for its own")        \
     X(PAGE_TAKEN_CLEAN, SIM, "a page that is taken does not count as written")                    \
     X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
     X(CHAIN_LINK_MISSED, SIM, "the newest change before a snapshot is not in its chain")          \
@@ -41,6 +43,8 @@
     X(MANIFEST_FULL_DISK, SIM, "a manifest that a full disk did not take is renamed")             \
     X(MANIFEST_WRITE_UNHEEDED, SIM, "a manifest whose write failed is renamed")                   \
     X(MANIFEST_RENAME_UNHEEDED, SIM, "a manifest that was not renamed counts as there")           \
+    X(MANIFEST_DIR_UNHEEDED, SIM, "a manifest counts as there though its directory is unsynced")  \
+    X(OUTCOME_DECLINED, SIM, "what may be complete or not counts as declined")                    \
     X(BASE_LEFT_OUT, SIM, "tasks start without a record of what they started from")               \
     X(OLDER_RESTORED, SIM, "of all manifests the oldest is restored")                             \
     X(DAMAGE_PASSED_OVER, SIM, "an older checkpoint is restored where the newest is damaged")     \
@@ -48,6 +52,7 @@
     X(EPOCH_SHARED, SIM, "an epoch that is taken is used once more: the lock is all there is")    \
     X(RETAINED_TOO_FEW, SIM, "one checkpoint fewer than asked for is kept")                       \
     X(CHAIN_FILE_REMOVED, SIM, "files of a chain go with the manifest that first named them")     \
+    X(DROP_UNSYNCED, SIM, "files of a checkpoint go before its manifest is gone for good")        \
     X(SUBSUMED_COMPLETES, SIM, "an older checkpoint still becomes complete after a newer one")    \
     /* sinks */                                                                                   \
     X(SINK_COMMITS_EARLY, SIM, "a sink commits before the manifest is there")                     \
@@ -60,12 +65,14 @@
     X(SINK_ABORTED_DROPPED, SIM, "parts of an aborted checkpoint are not in the next one")        \
     X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
     X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
+    X(SINK_RESTORED_UNSYNCED, SIM, "what a restart commits is not synced")                        \
     X(FINAL_SKIPPED, SIM, "a job ends without a checkpoint of its last rows")                     \
     /* barriers, channels, time */                                                                \
     X(BARRIER_OVERTAKES, SIM, "a channel goes on behind a barrier that others have yet to bring") \
     X(BUFFER_GIVEN_EARLY, SIM, "a buffer is taken anew while its last slot is being read")        \
     X(WATERMARK_OVERTAKES, SIM, "a watermark leaves before the rows that came before it")         \
     X(IDLE_HOLDS, SIM, "an idle channel holds the watermark back")                                \
+    X(WATERMARK_NOT_RESTORED, SIM, "channels begin without a watermark after a restart")          \
     X(TIMERS_NOT_RESTORED, SIM, "timers are not in the index after a restart")                    \
     X(WINDOW_PASSED_OVER, SIM, "a restart takes a window for fired that was not")                 \
     X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \
@@ -74,6 +81,7 @@
     X(SOURCE_AHEAD_ONE, SIM, "a source leaves a row out")                                         \
     X(SOURCE_DIES, CRASH, "a source ends the process where it is restored")                       \
     X(UNION_CUT, SIM, "a subtask sees only its own part of a union list")                         \
+    X(LIST_UNCUT, SIM, "each subtask sees all of a list that is to be dealt out")                 \
     X(KEY_GROUP_OFF_BY_ONE, SIM, "another range of key groups lacks its last one")                \
     X(RESCALED_AS_SAME, SIM, "another parallelism is taken for the old one")
 

@@ -230,7 +230,7 @@ is_own(const struct weir_state_list *list)
     if (list->is_broadcast) {
         return list->at == list->chosen;
     }
-    if (list->is_union && !WEIR_MUTANT(UNION_CUT)) {
+    if ((list->is_union && !WEIR_MUTANT(UNION_CUT)) || WEIR_MUTANT(LIST_UNCUT)) {
         return true;
     }
     if (list->parts_cnt == list->subtask_cnt) {

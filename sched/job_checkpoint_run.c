@@ -102,8 +102,7 @@ announce(struct weir_job_checkpoint *cp, int64_t now_ns)
             cp->sink[i]->checkpoints.epoch = weir_store_epoch(cp->store);
             cp->sink[i]->checkpoints.restored_id = restored != NULL ? restored->checkpoint : 0;
             cp->sink[i]->checkpoints.is_new = weir_job_checkpoint_is_new_output(cp, cp->sink[i]);
-            cp->sink[i]->checkpoints.had_ended =
-                !cp->sink[i]->checkpoints.is_new && had_ended(cp->job, cp->job->env->node[i].name);
+            cp->sink[i]->checkpoints.had_ended = had_ended(cp->job, cp->job->env->node[i].name);
         }
     }
     cp->now_ns = now_ns;

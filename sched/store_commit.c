@@ -76,7 +76,7 @@ manifest_is_put(struct weir_relay *relay)
     }
     bool is_unknown = store->put == PUT_DIR_SYNC ||
                       (store->put == PUT_RENAME && may_have_happened(store->errnum));
-    if (is_unknown && !store->commit_is_aside) {
+    if (is_unknown && !store->commit_is_aside && !WEIR_MUTANT(OUTCOME_DECLINED)) {
         end_unknown(store);
         return;
     }

@@ -201,7 +201,7 @@ static void
 put_is_durable(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0) {
+    if (relay->op.result < 0 && !(WEIR_MUTANT(MANIFEST_DIR_UNHEEDED) && store->name_to[0] == 'M')) {
         fail_put(store, "sync the directory of");
         return;
     }
@@ -271,7 +271,8 @@ put_is_written(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
     if ((WEIR_MUTANT(MANIFEST_FULL_DISK) && relay->op.errnum == ENOSPC) ||
-        (WEIR_MUTANT(MANIFEST_WRITE_UNHEEDED) && relay->op.errnum == EIO)) {
+        (WEIR_MUTANT(MANIFEST_WRITE_UNHEEDED) && relay->op.errnum == EIO &&
+            store->name_to[0] == 'M')) {
         relay->op.result = (int64_t)relay->op.bytes;
     }
     if (relay->op.result < 0) {

@@ -32,7 +32,6 @@ struct trial {
     /* of all starts */
     uint64_t id_max; /* of the checkpoints that were complete */
     uint64_t epoch_max;
-    bool has_sink_trouble; /* sinks were troubled: they leave what they could not remove */
     /* of this start */
     struct weir_job *job;
     uint32_t life; /* of the world */

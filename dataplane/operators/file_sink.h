@@ -91,7 +91,9 @@ struct weir_file_sink_checkpoints {
     uint32_t attempt; /* within the epoch; later ones are higher; below 65536 */
     uint64_t epoch; /* of this start: higher than that of any before it; below 2^48 */
     uint64_t restored_id; /* the checkpoint that is restored; 0: none, the job starts anew */
-    bool had_ended; /* in it, all subtasks had: what they wrote is published */
+    /* In it, all subtasks had: what they wrote is published. No part is begun, no final checkpoint
+     * is waited for; the first subtask removes at its end what is left all the same. */
+    bool had_ended;
 };
 
 struct weir_file_sink_conf {

@@ -217,9 +217,6 @@ is_published(const struct sink *sink)
     if (sink->target == SINK_DIR) {
         return 1;
     }
-    if (txn->merge_cnt == 0 && sink->conf->checkpoints.had_ended) {
-        return 1; /* their rows are not known any more: to publish none would replace them */
-    }
     if (txn->merge_cnt > 0 || txn->done_rows == 0) {
         return 0;
     }

@@ -496,6 +496,9 @@ weir_file_sink_txn_open(struct sink *sink)
     make_job_text(sink->env->job_name, txn->job);
     memcpy(txn->out, sink->dir, sizeof txn->out);
     weir_file_sink_txn_pending_dir(sink, txn->gen, sink->dir);
+    if (conf->had_ended && sink->env->subtask_idx > 0) {
+        return 0; /* nothing will come; the first one tidies */
+    }
     int rc = make_dir(sink, txn->out);
     rc = rc != 0 ? rc : sync_parent(sink, txn->out);
     if (rc == 0 && sink->env->subtask_idx == 0) {
@@ -686,7 +689,7 @@ weir_file_sink_restore(
         rc = restore_subtask(sink, &readers[i], &has_any);
     }
     sink->txn->is_published = sink->txn->is_published && has_any;
-    return rc != 0 ? rc : sync_dir(sink, sink->txn->out);
+    return rc != 0 || WEIR_MUTANT(SINK_RESTORED_UNSYNCED) ? rc : sync_dir(sink, sink->txn->out);
 }
 
 /* ---- the end ---- */

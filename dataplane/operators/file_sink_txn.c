@@ -402,7 +402,7 @@ static int
 begin_part(struct sink *sink, int64_t now_ns)
 {
     struct sink_txn *txn = sink->txn;
-    if (txn->is_published) {
+    if (txn->is_published || sink->conf->checkpoints.had_ended) {
         return weir_err_push(WEIR_EILLEGAL,
             "output %s is finished, by the restored checkpoint; now there are more rows",
             sink->conf->path);
@@ -710,6 +710,11 @@ weir_file_sink_txn_end(struct sink *sink)
     struct weir_io_stat st;
     struct weir_io_op look;
     uint32_t rest_max = txn->rest_cnt + END_REST_MAX;
+    if (sink->conf->checkpoints.had_ended && sink->env->subtask_idx == 0) {
+        /* A power cut may have brought back what was removed when it was published. */
+        weir_file_sink_txn_sweep(sink);
+        return 0;
+    }
     if (!txn->is_complete) {
         return 0; /* what is left belongs to a checkpoint that is not complete yet, if any */
     }

@@ -49,6 +49,7 @@ struct script {
     bool is_plain; /* without checkpoints */
     bool at_least_once;
     bool allows_rollback;
+    bool had_ended; /* as where the checkpoint has nothing of any subtask */
 };
 
 struct source {
@@ -190,6 +191,7 @@ open_subtask(struct life *life, uint32_t s)
     sub->conf.checkpoints.is_on = !life->script.is_plain;
     sub->conf.checkpoints.at_least_once = life->script.at_least_once;
     sub->conf.checkpoints.allows_rollback = life->script.allows_rollback;
+    sub->conf.checkpoints.had_ended = life->script.had_ended;
     sub->conf.checkpoints.epoch = life->store->epoch;
     sub->conf.checkpoints.restored_id = life->store->id;
     for (uint32_t i = 0; i < 2; i++) {
@@ -418,7 +420,7 @@ start(struct life *life, struct place *place, struct store *store, const struct 
     int rc = 0;
     for (uint32_t s = 0; s < script->cnt && rc == 0; s++) {
         rc = counts(life) ? open_subtask(life, s) : 1;
-        if (rc == 0 && store->id != 0) {
+        if (rc == 0 && store->id != 0 && !script->had_ended) {
             rc = counts(life) ? restore(life, s) : 1;
         }
     }

@@ -131,6 +131,43 @@ t_two_runs_without_checkpoints_do_not_meet(void **state)
     end(t);
 }
 
+/* ---- what had ended ---- */
+
+/* Parts whose removal a power cut has undone, and its own directories, do not stay: they would keep
+ * other jobs away from the output. */
+static void
+t_a_sink_that_had_ended_leaves_nothing_hidden(void **state)
+{
+    static const char *const paths[] = {"out/", "out.csv"};
+    static const char *const back[][2] = {
+        {"/work/out/.pending-test-1.0-by-1.0/part-test-0-1.0-0-0",
+            "/work/out/.pending-test-1.0-by-1.0/part-test-0-1.0-1-0"},
+        {"/work/out.csv.parts/.pending-test-1.0-by-1.0/part-test-0-1.0-0-0",
+            "/work/out.csv.parts.old/.pending-test-1.0-by-1.0/part-test-0-1.0-1-0"},
+    };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct by_hand *t = begin(paths[i], 0);
+        t->script.cnt = 2;
+        assert_int_equal(live(&t->place, &t->store, &t->script, NULL), 0);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(weir_sim_put(t->place.world, back[i][k], "5\n", 2), 0);
+        }
+        t->script.had_ended = true;
+        assert_int_equal(start(&t->life, &t->place, &t->store, &t->script), 0);
+        turns(&t->life, 20);
+        assert_int_equal(close_life(&t->life), 0);
+        t->store.has_ended = true;
+        check_output(&t->place, &t->store, paths[i]);
+        for (uint32_t k = 0; k < weir_sim_path_end(t->place.world); k++) {
+            const char *path = weir_sim_path_at(t->place.world, k);
+            assert_true(path == NULL || strstr(path, "/.pending-") == NULL);
+            assert_true(path == NULL || strstr(path, ".parts") == NULL);
+        }
+        end(t);
+    }
+}
+
 /* ---- what is refused ---- */
 
 static void
@@ -229,6 +266,7 @@ main(void)
         cmocka_unit_test(t_a_start_that_is_late_is_refused),
         cmocka_unit_test(t_a_second_job_is_refused),
         cmocka_unit_test(t_two_runs_without_checkpoints_do_not_meet),
+        cmocka_unit_test(t_a_sink_that_had_ended_leaves_nothing_hidden),
         cmocka_unit_test(t_streams_need_leave),
         cmocka_unit_test(t_the_output_does_not_go_back),
         cmocka_unit_test(t_a_part_that_is_damaged_or_gone_is_an_error),
