@@ -4,7 +4,8 @@
  * Each one that begins seals a part in every sink, and these are bounded: a storage that is full
  * for long would fail the job. So after some failures no checkpoint begins, and the storage core
  * tries by itself, once an interval, whether as much as the last one wrote can be written. Where
- * that works and the next checkpoint fails all the same, it waits longer, up to WAIT_NS_MAX.
+ * that works and the next checkpoint fails all the same, it waits longer, never above WAIT_NS_MAX:
+ * the end of a job waits for its last checkpoint, however seldom the others are.
  */
 #include <errno.h>
 #include <string.h>
@@ -119,7 +120,8 @@ static int64_t
 wait_ns(const struct weir_job_checkpoint *cp, uint32_t lg2)
 {
     int64_t ns = weir_max_i64(cp->options.coordinator.interval_ns, WAIT_NS_MIN);
-    return weir_min_i64(ns << weir_min_u32(lg2, WAIT_LG2_MAX), weir_max_i64(ns, WAIT_NS_MAX));
+    ns = weir_min_i64(ns, WAIT_NS_MAX);
+    return weir_min_i64(ns << weir_min_u32(lg2, WAIT_LG2_MAX), WAIT_NS_MAX);
 }
 
 static void

@@ -137,6 +137,15 @@ refuse_none(const struct weir_job_restore_conf *conf)
 }
 
 static int
+refuse_foreign(const struct weir_job_restore_conf *conf)
+{
+    return weir_err_push(WEIR_ECONFIG,
+        "--restore=%s is not of checkpoints.dir %s, which holds checkpoints of job %s: give a "
+        "directory without any",
+        conf->how.path, conf->dir, conf->job);
+}
+
+static int
 run_store(struct weir_job_restore *restore)
 {
     int err;
@@ -178,7 +187,10 @@ start_store(struct weir_job_restore *restore, const struct named *named, bool is
     if (restore->manifest != NULL && conf->how.from == WEIR_JOB_RESTORE_NONE) {
         return refuse_none(conf);
     }
-    if (entry != NULL && is_foreign && restore->manifest == NULL) {
+    if (entry != NULL && is_foreign && restore->manifest != NULL) {
+        return refuse_foreign(conf); /* who looked before could not see it */
+    }
+    if (entry != NULL && is_foreign) {
         restore->manifest = &entry->manifest;
         return open_data_dir(restore, named->dir);
     }
@@ -266,10 +278,7 @@ weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *c
         err = look_at_path(restore, named);
         is_foreign = err == 0 && !is_own(conf, named->dir);
         if (err == 0 && is_foreign && holds) {
-            err = weir_err_push(WEIR_ECONFIG,
-                "--restore=%s is not of checkpoints.dir %s, which holds checkpoints of job %s: "
-                "give a directory without any",
-                conf->how.path, conf->dir, conf->job);
+            err = refuse_foreign(conf);
         }
     }
     err = err != 0 ? err : start_store(restore, named, is_foreign);

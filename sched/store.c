@@ -20,8 +20,8 @@ WEIR_STATIC_ASSERT(WEIR_SNAPSHOT_GROUP_CNT_MAX * sizeof(struct weir_snapshot_gro
                        VERIFY_BLOCK_BYTES,
     "a footer fits");
 
-static bool
-is_job_name(const char *name)
+bool
+weir_store_is_job_name(const char *name)
 {
     size_t bytes =
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
@@ -31,14 +31,15 @@ is_job_name(const char *name)
 static int
 check_config(const struct weir_store_config *config)
 {
-    if (!is_job_name(config->job)) {
+    if (!weir_store_is_job_name(config->job)) {
         return weir_err_push(WEIR_EINVAL,
             "job '%s': a name for a directory of checkpoints has letters, digits, '.', '_', '-'",
             config->job);
     }
     if (strlen(config->root) >= WEIR_STORE_ROOT_BYTES) {
-        return weir_err_push(WEIR_EINVAL, "the directory of checkpoints has a name of %zu bytes",
-            strlen(config->root));
+        return weir_err_push(WEIR_ECONFIG,
+            "the directory of checkpoints has a name of %zu bytes, and may have %d",
+            strlen(config->root), WEIR_STORE_ROOT_BYTES - 1);
     }
     if (config->manifest_bytes_max > WEIR_MANIFEST_BYTES_MAX) {
         return weir_err_push(WEIR_EINVAL, "manifests of %" PRIu64 " bytes, over %d",

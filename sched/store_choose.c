@@ -272,6 +272,13 @@ names_are_known(struct weir_relay *relay)
     }
     store->walk_bound = UINT64_MAX;
     store->fault[0] = '\0';
+    if (store->checkpoint_max >= STORE_CHECKPOINT_MAX) {
+        weir_relay_end(
+            relay, weir_store_blame(store, WEIR_ECHECKPOINT,
+                       "%s/%s: a name in it says checkpoint %" PRIu64 ", which none may follow",
+                       store->root, store->job_name, store->checkpoint_max));
+        return;
+    }
     if (store->config.start_empty || (store->walk_epoch == 0 && manifest_cnt == 0)) {
         weir_relay_jump(relay, weir_store_chosen_step);
         return;

@@ -17,10 +17,13 @@
 #define DIR_FLAGS (WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY)
 /* Parts are small: more is damage that no checksum has caught. */
 #define PARTS_BYTES_MAX WEIR_GIB
+/* A job that runs removes a manifest between the list of names and its reading: then the list is
+ * read again, so often. */
+#define AGAIN_CNT 8
 
-/* Names of one directory, one after the other. */
+/* Names of one directory, one after the other; what is longer is none of ours. */
 struct names {
-    char (*name)[STORE_NAME_BYTES];
+    char (*name)[WEIR_LOOK_JOB_BYTES];
     uint32_t cnt;
     uint32_t room;
 };
@@ -33,6 +36,8 @@ struct weir_look {
     uint32_t room;
     int32_t top; /* handle of the directory given */
     bool is_job; /* it is a job's own */
+    char kind; /* of its manifests: 'M', or 'S' for one that lies aside */
+    int errnum; /* of the last open_at */
 };
 
 static int
@@ -41,6 +46,7 @@ open_at(struct weir_look *look, int32_t dir, const char *path, uint32_t flags, i
     struct weir_io_op op;
     weir_io_op_open(&op, dir, path, flags);
     int64_t res = weir_io_perform(look->io, &op);
+    look->errnum = res < 0 ? op.errnum : 0;
     if (res < 0) {
         return weir_io_op_fail(&op);
     }
@@ -147,8 +153,8 @@ keep_error(struct weir_look_checkpoint *entry, int err)
     weir_err_clear();
 }
 
-/* kind: 'M' or 'S'. */
-static void
+/* kind: 'M' or 'S'. Returns false for one that is not there any more. */
+static bool
 read_manifest(struct weir_look *look, int32_t dir, char kind, struct weir_look_checkpoint *entry)
 {
     char name[STORE_NAME_BYTES];
@@ -159,7 +165,7 @@ read_manifest(struct weir_look *look, int32_t dir, char kind, struct weir_look_c
     int err = read_file(look, dir, name, &entry->buf, &entry->manifest_bytes);
     if (err != 0) {
         keep_error(entry, err);
-        return;
+        return look->errnum != ENOENT;
     }
     err = weir_manifest_decode(entry->buf, entry->manifest_bytes, &entry->manifest, &wrong, &off);
     if (err == 0 && (entry->manifest.checkpoint != entry->checkpoint ||
@@ -174,6 +180,7 @@ read_manifest(struct weir_look *look, int32_t dir, char kind, struct weir_look_c
             off, wrong);
         keep_error(entry, err);
     }
+    return true;
 }
 
 static int
@@ -242,31 +249,66 @@ add_entry(struct weir_look *look, const char *job, const struct store_name *name
     return 0;
 }
 
+/* Forgets the entries from `first` on. */
+static void
+drop_entries(struct weir_look *look, uint32_t first)
+{
+    while (look->cnt > first) {
+        struct weir_look_checkpoint *entry = &look->entries[--look->cnt];
+        weir_manifest_fini(&entry->manifest);
+        free(entry->buf);
+    }
+}
+
+/* The manifests of one list of names. Returns how many of them have gone, or an error. */
+static int
+read_names(struct weir_look *look, int32_t dir, const struct names *names, const char *job)
+{
+    uint32_t first = look->cnt;
+    uint32_t kept = first;
+    for (uint32_t i = 0; i < names->cnt; i++) {
+        struct store_name parsed;
+        if (weir_store_name_parse(names->name[i], &parsed) && parsed.kind == 'M') {
+            int err = add_entry(look, job, &parsed);
+            if (err != 0) {
+                return err;
+            }
+        }
+    }
+    uint32_t found = look->cnt;
+    for (uint32_t i = first; i < found; i++) {
+        struct weir_look_checkpoint entry = look->entries[i];
+        if (read_manifest(look, dir, 'M', &entry)) {
+            look->entries[kept++] = entry;
+        }
+    }
+    look->cnt = kept;
+    return (int)(found - kept);
+}
+
 /* All manifests of one job, whose directory is `at` below dir. */
 static int
 read_job(struct weir_look *look, int32_t dir, const char *at, const char *job)
 {
-    char path[2 * STORE_NAME_BYTES];
+    char path[WEIR_LOOK_JOB_BYTES + 16];
     int32_t manifests = -1;
     struct names names = {0};
     uint32_t first = look->cnt;
+    int gone = 1;
     (void)snprintf(path, sizeof path, "%s/manifest", at);
-    int err = open_at(look, dir, path, DIR_FLAGS, &manifests);
-    if (err != 0) {
-        return err;
-    }
-    err = list_dir(look, manifests, &names);
-    for (uint32_t i = 0; i < names.cnt && err == 0; i++) {
-        struct store_name parsed;
-        if (weir_store_name_parse(names.name[i], &parsed) && parsed.kind == 'M') {
-            err = add_entry(look, job, &parsed);
-        }
+    int err = 0;
+    for (uint32_t i = 0; i < AGAIN_CNT && gone > 0 && err == 0; i++) {
+        drop_entries(look, first);
+        names.cnt = 0;
+        close_at(look, manifests); /* a list goes on from where its handle stands */
+        manifests = -1;
+        err = open_at(look, dir, path, DIR_FLAGS, &manifests);
+        err = err == 0 ? list_dir(look, manifests, &names) : err;
+        gone = err == 0 ? read_names(look, manifests, &names, job) : 0;
+        err = gone < 0 ? gone : err;
     }
     if (err == 0 && look->cnt > first) {
         qsort(&look->entries[first], look->cnt - first, sizeof *look->entries, compare);
-        for (uint32_t i = first; i < look->cnt; i++) {
-            read_manifest(look, manifests, 'M', &look->entries[i]);
-        }
         mark_current(look, manifests, &names, first);
     }
     free(names.name);
@@ -280,7 +322,8 @@ compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* The last part of a path, for the name of a job whose own directory was given. */
+/* The last part of a path, for the name of a job whose own directory was given; it may have been
+ * moved to one of any name. */
 static void
 last_part(const char *path, char ret[WEIR_LOOK_JOB_BYTES])
 {
@@ -294,6 +337,9 @@ last_part(const char *path, char ret[WEIR_LOOK_JOB_BYTES])
     }
     (void)snprintf(
         ret, WEIR_LOOK_JOB_BYTES, "%.*s", (int)weir_min_u64(bytes - from, 100), path + from);
+    for (char *at = ret; *at != '\0'; at++) {
+        *at = *at < ' ' || *at > '~' ? '?' : *at;
+    }
 }
 
 static int
@@ -314,6 +360,9 @@ read_all(struct weir_look *look, const char *dir)
         qsort(names.name, names.cnt, sizeof *names.name, compare_names);
     }
     for (uint32_t i = 0; i < names.cnt && err == 0; i++) {
+        if (!weir_store_is_job_name(names.name[i])) {
+            continue; /* lost+found, say, into which not everybody may look */
+        }
         err = read_job(look, look->top, names.name[i], names.name[i]);
         job_cnt += err == 0 ? 1 : 0;
         if (err == WEIR_ENOINPUT) { /* no job's directory */
@@ -338,7 +387,7 @@ read_kept(struct weir_look *look, const char *dir, const struct store_name *kept
     int err = open_at(look, look->top, "manifest", DIR_FLAGS, &manifests);
     err = err == 0 ? add_entry(look, own, kept) : err;
     if (err == 0) {
-        read_manifest(look, manifests, 'S', &look->entries[0]);
+        (void)read_manifest(look, manifests, 'S', &look->entries[0]);
     }
     close_at(look, manifests);
     return err;
@@ -353,6 +402,7 @@ open_look(const char *dir, const struct store_name *kept, struct weir_look **ret
         return weir_err_push(WEIR_ENOMEM, "a look at checkpoints");
     }
     look->top = -1;
+    look->kind = kept != NULL ? 'S' : 'M';
     struct weir_io_config config = {.kind = WEIR_IO_AUTO};
     int err = weir_io_open(&config, &look->io);
     err = err == 0 ? weir_io_start(look->io) : err;
@@ -393,10 +443,7 @@ weir_look_close(struct weir_look *look)
     if (look == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < look->cnt; i++) {
-        weir_manifest_fini(&look->entries[i].manifest);
-        free(look->entries[i].buf);
-    }
+    drop_entries(look, 0);
     weir_snapshot_reader_close(look->reader);
     close_at(look, look->top);
     weir_io_close(look->io);
@@ -420,6 +467,56 @@ const struct weir_look_checkpoint *
 weir_look_at(const struct weir_look *look, uint32_t idx)
 {
     return &look->entries[idx];
+}
+
+int
+weir_look_find(const struct weir_look *look, const char *id, uint32_t *ret_idx)
+{
+    const struct weir_look_checkpoint *found = NULL;
+    for (uint32_t i = 0; i < look->cnt; i++) {
+        const struct weir_look_checkpoint *entry = &look->entries[i];
+        char text[24];
+        (void)snprintf(text, sizeof text, "%" PRIu64, entry->checkpoint);
+        if (id != NULL ? strcmp(text, id) != 0 : !entry->is_current) {
+            continue;
+        }
+        if (found != NULL && strcmp(found->job, entry->job) != 0) {
+            return weir_err_push(WEIR_EUSAGE, "jobs %s and %s have %s%s: name the directory of one",
+                found->job, entry->job, id != NULL ? "a checkpoint " : "checkpoints",
+                id != NULL ? id : "");
+        }
+        if (found == NULL || entry->is_current || !found->is_current) {
+            found = entry; /* of several epochs the last; the current one before all */
+            *ret_idx = i;
+        }
+    }
+    return found != NULL ? 0 : WEIR_ENOINPUT;
+}
+
+/* Whether its manifest was removed: then its files may be, too, and nothing is damaged. */
+static bool
+has_gone(struct weir_look *look, const struct weir_look_checkpoint *entry)
+{
+    char path[WEIR_LOOK_JOB_BYTES + STORE_NAME_BYTES];
+    struct weir_io_stat stat;
+    struct weir_io_op op;
+    (void)snprintf(path, sizeof path, "%s/manifest/%c-%" PRIu64 "-%" PRIu64,
+        look->is_job ? "." : entry->job, look->kind, entry->checkpoint, entry->epoch);
+    weir_io_op_stat(&op, look->top, path, &stat);
+    return weir_io_perform(look->io, &op) < 0 && op.errnum == ENOENT;
+}
+
+/* A read of its files has ended with err. */
+static int
+end_read(struct weir_look *look, struct weir_look_checkpoint *entry, int32_t data, int err)
+{
+    close_at(look, data);
+    if (err == WEIR_ECHECKPOINT && has_gone(look, entry)) {
+        entry->is_gone = true;
+        entry->err = err = WEIR_ENOINPUT;
+        (void)snprintf(entry->wrong, sizeof entry->wrong, "it was removed while it was read");
+    }
+    return err;
 }
 
 /* The directory of its files; 0, or what is wrong with the checkpoint. */
@@ -550,8 +647,7 @@ weir_look_verify(struct weir_look *look, uint32_t idx)
         free(front.mem);
         memset(&front, 0, sizeof front);
     }
-    close_at(look, data);
-    return err;
+    return end_read(look, entry, data, err);
 }
 
 int
@@ -566,6 +662,5 @@ weir_look_read(struct weir_look *look, uint32_t idx,
             .dir = data, .file = &entry->manifest.files[i], .sink = sink, .arg = arg};
         err = verify_file(look, entry, &ask);
     }
-    close_at(look, data);
-    return err;
+    return end_read(look, entry, data, err);
 }

@@ -2,7 +2,8 @@
 /* store_look.h: a directory of checkpoints as it lies there: read, verified, never changed.
  *
  * It takes no lock and no epoch, so it may look while a job runs; what the job removes meanwhile is
- * then missing. Blocks; thread: any one. The layout stands in store.h.
+ * not there, or gone when its files are read. Blocks; thread: any one. The layout stands in
+ * store.h.
  */
 #ifndef WEIR_SCHED_STORE_LOOK_H
 #define WEIR_SCHED_STORE_LOOK_H
@@ -22,6 +23,7 @@ struct weir_look_checkpoint {
     uint64_t epoch;
     uint64_t manifest_bytes;
     bool is_current; /* the one that a start would take, if it is good */
+    bool is_gone; /* after a read that failed: a job has removed it meanwhile */
     int err; /* 0, or why the manifest cannot be read: then it is empty */
     char wrong[WEIR_LOOK_TEXT_BYTES]; /* of err, or of a verify: "file, block, byte: what" */
     struct weir_manifest manifest;
@@ -47,10 +49,18 @@ WEIR_API bool weir_look_is_job(const struct weir_look *look);
 WEIR_API uint32_t weir_look_cnt(const struct weir_look *look);
 WEIR_API const struct weir_look_checkpoint *
 weir_look_at(const struct weir_look *look, uint32_t idx);
+/* weir_look_find - the checkpoint with number id, NULL: the current one.
+ *
+ * Errors:  WEIR_EUSAGE where several jobs have one; WEIR_ENOINPUT, of which nothing is told, where
+ *          there is none.
+ */
+WEIR_API int
+weir_look_find(const struct weir_look *look, const char *id, uint32_t *ret_idx) WEIR_MUST_USE;
 /* weir_look_verify - read every block of every file of checkpoint idx, and all that state on disk
  * has of it (io/kv.h), wherever that lies.
  *
- * Returns: 0; WEIR_ECHECKPOINT for damage, with `wrong` of the checkpoint set; or an error of io.
+ * Returns: 0; WEIR_ECHECKPOINT for damage, with `wrong` of the checkpoint set; WEIR_ENOINPUT and
+ *          is_gone where a job has removed it meanwhile; or an error of io.
  */
 WEIR_API int weir_look_verify(struct weir_look *look, uint32_t idx) WEIR_MUST_USE;
 /* weir_look_read - the same, and what the files hold is told to sink, file by file in the order of

@@ -10,6 +10,10 @@
 #define STORE_NAME_BYTES 96
 #define STORE_LIST_BYTES (32 * 1024)
 #define STORE_LOCK_TRY_NS (50 * WEIR_MS)
+/* Who names files by epochs has so many bits for them (file_sink.h); JSON has for ids. Nobody
+ * counts as far, but anybody may put a file there. */
+#define STORE_EPOCH_MAX ((UINT64_C(1) << 48) - 1)
+#define STORE_CHECKPOINT_MAX (UINT64_C(1) << 62)
 #define STORE_RECORD_E 1
 #define STORE_RECORD_B 2
 
@@ -165,6 +169,8 @@ void weir_store_get(struct weir_store *store, int32_t dir, weir_relay_fn *back);
 void weir_store_unlink(struct weir_store *store, int32_t dir, weir_relay_fn *back);
 void weir_store_sync(struct weir_store *store, int32_t dir, weir_relay_fn *back);
 
+/* weir_store_is_job_name - whether a job's directory may be called so. */
+bool weir_store_is_job_name(const char *name);
 /* weir_store_name_parse - of a name in the manifest directory; false for one that is none of
  * ours. */
 bool weir_store_name_parse(const char *text, struct store_name *ret);

@@ -195,15 +195,17 @@ numbers_are_known(struct weir_relay *relay)
         return;
     }
     uint64_t highest = store->epoch;
+    const char *name = "";
     for (uint32_t i = 0; i < store->name_cnt; i++) {
-        if (store->names[i].kind != 'T') {
-            highest = weir_max_u64(highest, store->names[i].epoch);
+        if (store->names[i].kind != 'T' && store->names[i].epoch > highest) {
+            highest = store->names[i].epoch;
+            name = store->names[i].text;
         }
     }
-    if (highest == UINT64_MAX) {
-        weir_relay_end(relay,
-            weir_store_blame(store, WEIR_ECHECKPOINT,
-                "%s/%s/manifest names an epoch beyond all numbers", store->root, store->job_name));
+    if (highest >= STORE_EPOCH_MAX) {
+        weir_relay_end(relay, weir_store_blame(store, WEIR_ECHECKPOINT,
+                                  "%s/%s/manifest/%s: its epoch none may follow", store->root,
+                                  store->job_name, name));
         return;
     }
     store->epoch = highest + (WEIR_MUTANT(EPOCH_SHARED) && highest > 0 ? 0 : 1);

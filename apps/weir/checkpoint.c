@@ -155,26 +155,13 @@ list_run(const struct weir_args *args)
 static int
 find(const struct weir_args *args, const struct weir_look *look, uint32_t *ret_idx)
 {
-    bool found = false;
-    for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
-        const struct weir_look_checkpoint *entry = weir_look_at(look, i);
-        char text[24];
-        (void)snprintf(text, sizeof text, "%" PRIu64, entry->checkpoint);
-        bool is_it = args->arg_cnt > 1 ? strcmp(text, args->arg[1]) == 0 : entry->is_current;
-        if (is_it) { /* of several epochs the last; the current one before all */
-            if (!found || entry->is_current || !weir_look_at(look, *ret_idx)->is_current) {
-                *ret_idx = i;
-            }
-            found = true;
-        }
-    }
-    if (found) {
-        return 0;
+    int err = weir_look_find(look, args->arg_cnt > 1 ? args->arg[1] : NULL, ret_idx);
+    if (err != WEIR_ENOINPUT) {
+        return err;
     }
     return args->arg_cnt > 1
-               ? weir_err_push(
-                     WEIR_ENOINPUT, "%s holds no checkpoint %s", args->arg[0], args->arg[1])
-               : weir_err_push(WEIR_ENOINPUT, "%s holds no current checkpoint", args->arg[0]);
+               ? weir_err_push(err, "%s holds no checkpoint %s", args->arg[0], args->arg[1])
+               : weir_err_push(err, "%s holds no current checkpoint", args->arg[0]);
 }
 
 static json_t *
@@ -296,7 +283,8 @@ show_run(const struct weir_args *args)
     return err;
 }
 
-/* One checkpoint, read as a whole. Returns whether it is damaged. */
+/* One checkpoint, read as a whole. Returns whether it is damaged; one that a job has removed
+ * meanwhile is not. */
 static bool
 verify_one(struct weir_look *look, uint32_t idx, json_t *list)
 {
@@ -304,7 +292,7 @@ verify_one(struct weir_look *look, uint32_t idx, json_t *list)
     const struct weir_look_checkpoint *entry = weir_look_at(look, idx);
     if (list != NULL) {
         json_t *doc = entry_json(entry);
-        json_object_set_new(doc, "good", json_boolean(err == 0));
+        json_object_set_new(doc, "good", entry->is_gone ? json_null() : json_boolean(err == 0));
         json_array_append_new(list, doc);
     } else if (err == 0) {
         (void)printf("%s %" PRIu64 ", epoch %" PRIu64 ": good, %" PRIu32 " files, %" PRIu64
@@ -312,10 +300,10 @@ verify_one(struct weir_look *look, uint32_t idx, json_t *list)
             entry->job, entry->checkpoint, entry->epoch, entry->manifest.file_cnt,
             file_bytes(&entry->manifest));
     } else {
-        (void)printf("%s %" PRIu64 ", epoch %" PRIu64 ": damaged: %s\n", entry->job,
-            entry->checkpoint, entry->epoch, entry->wrong);
+        (void)printf("%s %" PRIu64 ", epoch %" PRIu64 ": %s: %s\n", entry->job, entry->checkpoint,
+            entry->epoch, entry->is_gone ? "gone" : "damaged", entry->wrong);
     }
-    return err != 0;
+    return err != 0 && !entry->is_gone;
 }
 
 static int
@@ -384,7 +372,8 @@ const struct weir_verb weir_verb_checkpoint_verify = {
     .examples = "weir checkpoint verify ckpt       # all of them\n"
                 "weir checkpoint verify ckpt 2\n",
     .notes =
-        "Exit code 65 where something is damaged: the file, the block and the byte are named.\n",
+        "Exit code 65 where something is damaged: the file, the block and the byte are named.\n"
+        "What a job that runs removes meanwhile is gone, which is no damage.\n",
     .flags = checkpoint_flags,
     .flag_cnt = WEIR_ARRAY_CNT(checkpoint_flags),
     .arg_cnt_min = 1,

@@ -175,19 +175,11 @@ show_print(const struct weir_look_checkpoint *entry, const struct weir_savepoint
 static int
 find(const struct weir_args *args, const struct weir_look *look, uint32_t *ret_idx)
 {
-    bool found = false;
-    for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
-        const struct weir_look_checkpoint *entry = weir_look_at(look, i);
-        char text[24];
-        (void)snprintf(text, sizeof text, "%" PRIu64, entry->checkpoint);
-        if (args->arg_cnt > 1 ? strcmp(text, args->arg[1]) == 0 : entry->is_current) {
-            *ret_idx = i;
-            found = true;
-        }
-    }
-    return found ? 0
-                 : weir_err_push(WEIR_ENOINPUT, "%s holds no savepoint %s", args->arg[0],
-                       args->arg_cnt > 1 ? args->arg[1] : "that a job could start from");
+    int err = weir_look_find(look, args->arg_cnt > 1 ? args->arg[1] : NULL, ret_idx);
+    return err != WEIR_ENOINPUT
+               ? err
+               : weir_err_push(err, "%s holds no savepoint %s", args->arg[0],
+                     args->arg_cnt > 1 ? args->arg[1] : "that a job could start from");
 }
 
 static int

@@ -95,10 +95,36 @@ class Checkpoint(unittest.TestCase):
     def test_what_is_not_there(self):
         empty = pathlib.Path(self.folder.name) / "empty"
         empty.mkdir()
-        for args in (("list", empty), ("list", "/nonexistent"), ("show", self.dir, 99)):
+        for args in (("list", empty), ("list", "/nonexistent"), ("show", self.dir, 99), ("verify", self.dir, 99),
+                     ("list", DATA / "job/manifest/B-1"), ("verify", empty, "--json")):
             code, out, err = weir(*args)
             self.assertEqual((code, out), (66, ""), err)
         self.assertIn("no JOB/manifest in it", weir("list", empty)[2])
+
+    def test_what_is_no_jobs_is_passed_over(self):
+        for name in ("lost+found", "a file", ".hidden"):
+            shutil.copytree(self.dir / "job", self.dir / name)
+        (self.dir / "text").write_text("of somebody else")
+        for name in ("M-1", "M-x-1", "M-01-1", "M-1-1.bak", "T-9-M-9-1", "S-3-3", "notes"):
+            (self.dir / "job/manifest" / name).write_bytes(b"half")
+        code, out, err = weir("verify", self.dir, "--json")
+        self.assertEqual(code, 0, err)
+        self.assertEqual([(row["job"], row["checkpoint"]) for row in json.loads(out)["checkpoints"]],
+                         [("job", 1), ("job", 2)])
+
+    def test_what_is_no_file_is_no_manifest(self):
+        (self.dir / "job/manifest/M-7-2").mkdir()
+        code, out, _ = weir("list", self.dir)
+        self.assertEqual(code, 65)
+        self.assertRegex(out.splitlines()[-1], "7 +2 .* current, damaged: ")
+
+    def test_one_of_several_jobs_has_to_be_named(self):
+        shutil.copytree(self.dir / "job", self.dir / "other")
+        for args in (("show", self.dir), ("show", self.dir, 2), ("verify", self.dir, 2)):
+            code, out, err = weir(*args)
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn("name the directory of one", err)
+        self.assertEqual(weir("show", self.dir / "other", 2)[0], 0)
 
 
 if __name__ == "__main__":

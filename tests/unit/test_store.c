@@ -121,6 +121,43 @@ t_an_orphan_is_removed_and_a_stranger_stays(void **state)
     rig_close(&rig);
 }
 
+/* Numbers that cannot be counted on from are named, not wrapped around. */
+static void
+t_numbers_that_none_may_follow_are_refused(void **state)
+{
+    static const char *const names[] = {"manifest/E-281474976710655",
+        "manifest/B-18446744073709551615", "manifest/M-3-281474976710655",
+        "data/18446744073709551615-1-0-0-1.snap", "manifest/M-4611686018427387904-1"};
+    struct place *place = *state;
+    struct rig rig;
+    open_rig(place, &rig);
+    expect(&rig, rig_start(&rig), 0);
+    rig_close(&rig);
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(names); i++) {
+        char name[96];
+        struct weir_io_op op;
+        (void)snprintf(name, sizeof name, "ckpt/job/%s", names[i]);
+        put_file(place, name, "");
+        open_rig(place, &rig);
+        expect(&rig, rig_start(&rig), WEIR_ECHECKPOINT);
+        assert_non_null(strstr(weir_store_fault(rig.store), "may follow"));
+        rig_close(&rig);
+        weir_io_op_unlink(&op, WEIR_IO_CWD, at(place, name), 0);
+        assert_int_equal(perform(place, &op), 0);
+    }
+    open_rig(place, &rig);
+    expect(&rig, rig_start(&rig), 0);
+    rig_close(&rig);
+    struct weir_store_config config = config_of(place);
+    struct weir_store *store;
+    char root[WEIR_STORE_ROOT_BYTES + 1];
+    memset(root, 'r', sizeof root - 1);
+    root[sizeof root - 1] = '\0';
+    config.root = root;
+    assert_int_equal(weir_store_open(&config, &store), WEIR_ECONFIG);
+    weir_err_clear();
+}
+
 static void
 t_two_on_one_directory_the_second_refuses(void **state)
 {
@@ -333,6 +370,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         ON_EACH(t_a_start_finds_the_last_checkpoint),
         ON_EACH(t_an_orphan_is_removed_and_a_stranger_stays),
+        ON_EACH(t_numbers_that_none_may_follow_are_refused),
         ON_EACH(t_two_on_one_directory_the_second_refuses),
         ON_EACH(t_a_fenced_one_tells_nobody),
         ON_EACH(t_what_is_off_the_timeline_counts_for_nothing),
