@@ -3,7 +3,7 @@
 """scenarios.py --markdown | --missing: which test stands for which semantic scenario, for docs/scenarios.md.
 
 The scenarios stand in tests/docs/scenarios.txt, whose head says how. A test is a case in tests/ whose
-name carries the id: t_T034_jumps_over_checkpoints. --markdown fails where a scenario without a word of
+name carries the id: t_T034_jumps_over_checkpoints, test_T312_... --markdown fails where a scenario without a word of
 excuse has none; --missing lists all that have none.
 """
 import pathlib
@@ -13,7 +13,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests/docs/scenarios.txt"
 ENTRY = re.compile(r"(T-\d{3}) ([^|]+?)(?: \| (without|later|not yet): (.+))?$")
-CASE = re.compile(r"^(?:def )?(t_\w+)\((?:void|\w*\):)", re.M)
+CASE = re.compile(r"^ *(?:def )?(t(?:est)?_\w+)\((?:void|\w*\):)", re.M)
 ID = re.compile(r"(?<=_)T(\d{3})(?=_)")
 
 

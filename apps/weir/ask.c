@@ -135,15 +135,24 @@ weir_ask_long(const struct weir_args *args, json_t *request, void (*print)(const
     return ask_for(args, request, LONG_NS, print);
 }
 
+/* Whole or not at all: what was cut short, or left out, would save the job elsewhere or nowhere. */
 int
 weir_ask_set_path(json_t *request, const char *key, const char *path)
 {
     char cwd[WEIR_CONTROL_PATH_BYTES] = "";
-    char text[2 * WEIR_CONTROL_PATH_BYTES];
-    if (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL) {
-        return weir_err_push(WEIR_EUSAGE, "the directory that %s is in has too long a name", path);
+    char text[WEIR_CONTROL_PATH_BYTES];
+    bool is_absolute = path[0] == '/';
+    if (!is_absolute && getcwd(cwd, sizeof cwd) == NULL) {
+        return weir_err_push(
+            WEIR_EUSAGE, "the directory that %.200s is in has too long a name", path);
     }
-    (void)snprintf(text, sizeof text, "%s%s%.1023s", cwd, cwd[0] != '\0' ? "/" : "", path);
-    (void)json_object_set_new(request, key, json_string(text));
+    int n = snprintf(text, sizeof text, "%s%s%s", cwd, is_absolute ? "" : "/", path);
+    if (path[0] == '\0' || n < 0 || (size_t)n >= sizeof text) {
+        return weir_err_push(WEIR_EUSAGE, "%.200s%s: the name of a directory has 1 to %d bytes",
+            path, strlen(path) > 200 ? "..." : "", WEIR_CONTROL_PATH_BYTES - 1);
+    }
+    if (json_object_set_new(request, key, json_string(text)) != 0) {
+        return weir_err_push(WEIR_EUSAGE, "%s: its name is no UTF-8, as a request has to be", path);
+    }
     return 0;
 }

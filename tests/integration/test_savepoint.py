@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_savepoint.py WEIR JOBS-DIR: jobs saved as rows, killed or while they go on, and gone on with from there: other subtasks,
 other cut."""
+import fcntl
 import json
 import os
 import pathlib
@@ -147,6 +148,33 @@ class Savepoint(Saving):
         self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
         self.assert_exact("q5")
 
+    def test_a_stop_saves_a_job_that_has_not_begun(self):
+        self.killed("q5", {"parallelism": 1})
+        with open(self.folder / "ckpt" / self.name / "manifest/LOCK", "r+b") as lock:
+            refusal = None
+            while refusal is None:  # it gives up a lock that it waits for too long
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                process = self.launched("q5", {"parallelism": 1}, ("--restore=latest",))
+                while not self.status() and process.poll() is None:
+                    pass
+                if process.poll() is None:
+                    refusal = subprocess.run([str(self.weir_path), "stop", self.name, "--savepoint=saved"], env=self.env,
+                                             cwd=self.folder, capture_output=True, check=False, text=True).stderr
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                if process.wait() == 78:
+                    refusal = None
+        self.assertEqual((refusal, process.returncode), ("", 0))
+        self.assertEqual(len(list(self.saved.rglob("M-*"))), 1)
+
+    def test_where_to_is_taken_whole_or_refused(self):
+        too_long = "x" * 2000
+        for verb, *args in (("savepoint", too_long), ("stop", f"--savepoint=/{too_long}"), ("stop", "--savepoint=")):
+            self.assertIn("the name of a directory has 1 to 1023 bytes", self.ask(verb, *args, code=2))
+        result = subprocess.run([str(self.weir_path), b"stop", self.name, b"--savepoint=\xff\xfe"], env=self.env,
+                                capture_output=True, check=False)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn(b"its name is no UTF-8", result.stderr)
+
     def test_what_cannot_be_saved_stops_nothing(self):
         params = {"query": "q5", "events": EVENTS, "rate": 1000, "output": "o.csv"}
         line = [*self.command("nexmark", params, {"parallelism": 1}), "--name", self.name]
@@ -194,12 +222,27 @@ class Savepoint(Saving):
         text = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", code=65).text
         self.assertIn(f"data/{data.name}, block 0, byte 0", text)
 
-    def test_state_that_nobody_takes_up_is_named(self):
+    def test_T313_state_that_nobody_takes_up_is_named(self):
         self.killed("q5", {"parallelism": 1})
         self.save("q5", {"parallelism": 1})
         text = self.run_it("q8", {"checkpoints.dir": "next"}, f"--restore={self.saved}", code=78).text
         self.assertRegex(text, r"the savepoint has (state|parts) of operator \S+ \(\S+\), which the job does not take")
         self.assertIn("--allow-non-restored-state", text)
+        self.run_it("q8", {"checkpoints.dir": "other", "checkpoints.interval": "10ms"}, f"--restore={self.saved}",
+                    "--allow-non-restored-state")
+        self.assertTrue((self.folder / "q8.csv").exists())
+
+    def test_T294_who_starts_from_a_savepoint_leaves_it_as_it_is(self):
+        self.killed("q5", {"parallelism": 1})
+        self.save("q5", {"parallelism": 1})
+        before = {path: path.read_bytes() for path in self.saved.rglob("*") if path.is_file()}
+        self.run_it("q5", {"checkpoints.dir": "next", "checkpoints.interval": "10ms"}, f"--restore={self.saved}")
+        self.assertGreater(len(list((self.folder / "next").rglob("M-*"))), 0)
+        self.assertEqual({path: path.read_bytes() for path in self.saved.rglob("*") if path.is_file()}, before)
+        # Nor does a start take something else for it where not all can be looked into.
+        (self.folder / "next/loop").symlink_to("loop")
+        text = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", code=78).text
+        self.assertIn("give a directory without any", text)
 
     def test_what_cannot_be_saved_is_said(self):
         self.assertIn("takes no checkpoints", self.run_it("q5", {}, f"--savepoint={self.saved}", code=78).text)
