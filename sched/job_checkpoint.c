@@ -249,7 +249,7 @@ note_running(struct weir_job_checkpoint *cp)
 
 /* A task is out of data, and ends with a checkpoint that begins now. */
 static bool
-is_awaited(const struct weir_job_checkpoint *cp)
+some_wait(const struct weir_job_checkpoint *cp)
 {
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (cp->stage[s].waits && !cp->stage[s].has_ended) {
@@ -259,12 +259,18 @@ is_awaited(const struct weir_job_checkpoint *cp)
     return false;
 }
 
+bool
+weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *cp)
+{
+    return cp->stop_wanted || some_wait(cp);
+}
+
 /* It is to be asked for: none is under way that it may end with. */
 static bool
 wants_last(const struct weir_job_checkpoint *cp)
 {
     return !cp->stop_wanted && weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
-           weir_coordinator_queue_cnt(cp->coordinator) == 0 && is_awaited(cp);
+           weir_coordinator_queue_cnt(cp->coordinator) == 0 && some_wait(cp);
 }
 
 static void

@@ -134,6 +134,7 @@ struct cp_probe {
     int32_t dir;
     int32_t file;
     int err;
+    bool is_gone; /* the directory has no name any more: nothing can be put there, ever */
     uint64_t bytes;
     char page[WEIR_PAGE_BYTES];
 };
@@ -209,6 +210,8 @@ void weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *checkpoint,
     struct cp_flight *flight, const struct weir_coordinator_out *out);
 void weir_job_checkpoint_post_waits(struct weir_job_checkpoint *checkpoint);
 void weir_job_checkpoint_post_out(struct cp_stage *stage);
+/* weir_job_checkpoint_is_awaited - the end of the job waits for a last checkpoint. */
+bool weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *checkpoint);
 /* weir_job_checkpoint_fail - the job has to end. */
 void weir_job_checkpoint_fail(struct weir_job_checkpoint *checkpoint, int err, const char *text);
 

@@ -8,10 +8,12 @@
  * the end of a job waits for its last checkpoint, however seldom the others are.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "io/io.h"
+#include "sched/graph_node.h"
 #include "sched/job_checkpoint_priv.h"
 
 /* Failures in a row that are borne before; a limit of the user's below that is never reached
@@ -97,6 +99,7 @@ opened(struct weir_relay *relay)
 {
     struct cp_probe *probe = probe_of(relay);
     if (has_failed(relay)) {
+        probe->is_gone = relay->op.errnum == ENOENT; /* to make it there would have helped else */
         weir_relay_end(relay, probe->err);
         return;
     }
@@ -122,6 +125,19 @@ wait_ns(const struct weir_job_checkpoint *cp, uint32_t lg2)
     int64_t ns = weir_max_i64(cp->options.coordinator.interval_ns, WAIT_NS_MIN);
     ns = weir_min_i64(ns, WAIT_NS_MAX);
     return weir_min_i64(ns << weir_min_u32(lg2, WAIT_LG2_MAX), WAIT_NS_MAX);
+}
+
+/* The directory was removed while the job ran. That goes on as without checkpoints; its end, which
+ * waits for the last one, would wait for ever. */
+static void
+end_without(struct weir_job_checkpoint *cp)
+{
+    char text[sizeof cp->error_text];
+    (void)snprintf(text, sizeof text,
+        "the directory of checkpoints, %.400s/%.100s, was removed while the job ran: its last "
+        "checkpoint cannot be taken",
+        cp->options.dir, cp->job->env->job_name);
+    weir_job_checkpoint_fail(cp, WEIR_EIO, text);
 }
 
 static void
@@ -182,6 +198,8 @@ weir_job_checkpoint_probe_poll(struct weir_job_checkpoint *cp)
     probe->at_ns = cp->now_ns + wait_ns(cp, 0);
     if (rc == 0) {
         hold(cp, false);
+    } else if (probe->is_gone && weir_job_checkpoint_is_awaited(cp)) {
+        end_without(cp);
     }
 }
 

@@ -30,7 +30,7 @@ struct names {
 
 struct weir_look {
     struct weir_io *io;
-    struct weir_snapshot_reader *reader;
+    struct weir_snapshot_reader *reader; /* NULL until a file is read: its blocks are large */
     struct weir_look_checkpoint *entries;
     uint32_t cnt;
     uint32_t room;
@@ -406,11 +406,6 @@ open_look(const char *dir, const struct store_name *kept, struct weir_look **ret
     struct weir_io_config config = {.kind = WEIR_IO_AUTO};
     int err = weir_io_open(&config, &look->io);
     err = err == 0 ? weir_io_start(look->io) : err;
-    struct weir_snapshot_config reader = {.io = look->io,
-        .depth = 2,
-        .block_bytes = WEIR_SNAPSHOT_BLOCK_BYTES_MAX,
-        .unregistered = true};
-    err = err == 0 ? weir_snapshot_reader_open(&reader, &look->reader) : err;
     err = err == 0 ? open_at(look, WEIR_IO_CWD, dir, DIR_FLAGS, &look->top) : err;
     if (err == 0) {
         err = kept != NULL ? read_kept(look, dir, kept) : read_all(look, dir);
@@ -519,6 +514,16 @@ end_read(struct weir_look *look, struct weir_look_checkpoint *entry, int32_t dat
     return err;
 }
 
+static int
+open_reader(struct weir_look *look)
+{
+    const struct weir_snapshot_config config = {.io = look->io,
+        .depth = 2,
+        .block_bytes = WEIR_SNAPSHOT_BLOCK_BYTES_MAX,
+        .unregistered = true};
+    return look->reader != NULL ? 0 : weir_snapshot_reader_open(&config, &look->reader);
+}
+
 /* The directory of its files; 0, or what is wrong with the checkpoint. */
 static int
 open_data(struct weir_look *look, struct weir_look_checkpoint *entry, int32_t *ret_dir)
@@ -528,7 +533,8 @@ open_data(struct weir_look *look, struct weir_look_checkpoint *entry, int32_t *r
         return entry->err;
     }
     (void)snprintf(path, sizeof path, "%s/data", look->is_job ? "." : entry->job);
-    int err = open_at(look, look->top, path, DIR_FLAGS, ret_dir);
+    int err = open_reader(look);
+    err = err == 0 ? open_at(look, look->top, path, DIR_FLAGS, ret_dir) : err;
     if (err != 0) {
         keep_error(entry, err);
     }

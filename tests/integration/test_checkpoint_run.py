@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -233,6 +234,18 @@ class CheckpointRun(rig.Rig):
         self.assertEqual(self.weir("stop", process.name).returncode, 0)
         report = self.end(process)
         self.assertEqual(report["state"], "stopped")
+
+    def test_a_directory_that_is_removed_lets_the_job_go_on_and_its_end_say_so(self):
+        process = self.start_endless({}, {"query": "q0"})
+        self.status_when(process, lambda s: s["checkpoints"]["completed"] > 0)
+        while self.dir.exists():
+            shutil.rmtree(self.dir, ignore_errors=True)
+        before = self.status_when(process, lambda s: s["checkpoints"]["failed"] >= 4)
+        self.status_when(process, lambda s: s["records_in"] > before["records_in"])
+        self.assertEqual(self.weir("stop", process.name).returncode, 0)
+        report = self.end(process, 74)
+        self.assertIn(f"{self.dir}/{process.name}, was removed while the job ran", report["error"])
+        self.assertFalse((self.folder / "out.csv").exists())
 
     def test_failures_that_are_not_borne_fail_the_job(self):
         process, inside = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})

@@ -23,7 +23,7 @@
 WEIR_SCHEMA(number, NUMBER)
 
 #define HOST "core:4 pu:1"
-#define END_CNT 100
+#define END_CNT 30
 #define SLICE_CNT 16 /* rows of a poll of a source */
 #define ROW_CNT_MAX 1000
 #define LONG_CNT 400
