@@ -330,6 +330,26 @@ weir_timers_peek(struct weir_timers *timers, int64_t up_to, struct weir_timer *r
     return WEIR_TIMERS_BUSY;
 }
 
+uint32_t
+weir_timers_ahead(const struct weir_timers *timers, int64_t up_to, uint32_t cnt, uint64_t *ret_key)
+{
+    uint32_t key_cnt = timers->table->word_cnt - TAIL_CNT;
+    const struct weir_timer_heap *heap = &timers->heap[0];
+    uint64_t end = weir_min_u64(cnt, heap->cnt);
+    uint32_t found = 0;
+    for (uint64_t i = 0; i < end; i++) {
+        const struct entry *entry = entry_at(timers->arena, heap, i);
+        uint64_t stored[WEIR_TABLE_WORD_CNT_MAX];
+        if (entry->time <= up_to &&
+            weir_table_find_hashed(timers->table, entry->hash, (uint64_t)entry->time, stored)) {
+            memcpy(ret_key, stored, key_cnt * sizeof *ret_key);
+            ret_key += key_cnt;
+            found++;
+        }
+    }
+    return found;
+}
+
 void
 weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer)
 {

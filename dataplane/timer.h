@@ -87,6 +87,14 @@ weir_timers_delete(struct weir_timers *timers, const struct weir_timer_key *key,
 #define WEIR_TIMERS_BUSY 2
 WEIR_API int
 weir_timers_peek(struct weir_timers *timers, int64_t up_to, struct weir_timer *ret_timer);
+/* weir_timers_ahead - look at the first cnt places of the index: which keys peek will give sooner
+ * or later with this up_to.
+ *
+ * Shape:   ret_key has room for cnt keys, as weir_table_scan gives those of a table without a tail.
+ * Returns: how many.
+ */
+WEIR_API uint32_t weir_timers_ahead(
+    const struct weir_timers *timers, int64_t up_to, uint32_t cnt, uint64_t *ret_key);
 /* weir_timers_pop - remove a timer that peek gave. Its callback may have set or deleted others, and
  * itself. */
 WEIR_API void weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer);

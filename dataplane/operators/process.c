@@ -8,8 +8,8 @@
  * of state of their own; one is removed when its body is done, so a body that ran out of room meets
  * it again.
  *
- * State on disk (kindset_spill.h): the keys of a batch, or of a timer, are asked for first; the
- * batch waits for them as a whole. Timers are always in memory.
+ * State on disk (kindset_spill.h): the keys of a batch, or of a timer and some that are due with
+ * it, are asked for first; the batch waits for them as a whole. Timers are always in memory.
  *
  * Declared states (kind.h) have tables of their own. What has expired of them goes bit by bit, in
  * each call.
@@ -32,6 +32,9 @@
 
 /* Timers that one call of watermark() fires: some 50 us with a short body. */
 #define SLICE_TIMER_CNT 128
+/* Places of the timers' index that are looked at for keys on disk: one read has those of a
+ * slice. */
+#define AHEAD_CNT SLICE_TIMER_CNT
 
 WEIR_STATIC_ASSERT(WEIR_PROCESS_STATE_BYTES_MAX == WEIR_TABLE_VAL_BYTES_MAX, "one limit");
 
@@ -300,22 +303,40 @@ rows_fetch(struct self *self, const struct weir_view *in, uint32_t at)
     return end;
 }
 
-/* The same for the key of a timer, which is loaded: WEIR_DONE, WEIR_WAIT or an error. */
+/* The same for the key of a timer, whose stored row is given: WEIR_DONE, and it is loaded;
+ * WEIR_WAIT or an error. Where it is not here, those of timers behind it are asked for with it. */
 static int
 timer_fetch(struct self *self)
 {
     struct weir_spill *spill = &self->spill;
+    const struct weir_table *table = self->timers.table;
+    const uint64_t *stored = self->timer.stored;
+    uint64_t ahead[AHEAD_CNT * WEIR_KEY_TEXT_WORD_CNT];
     int step = weir_spill_poll(spill);
-    weir_spill_turn(spill);
-    if (step == WEIR_WAIT && spill->has_checkpoint && weir_spill_has(spill, &self->rows.rows)) {
+    int loaded = weir_keyed_load_stored(&self->keyed, table, stored, 1, &self->rows);
+    if (step < 0 || loaded < 0) {
+        return step < 0 ? step : loaded;
+    }
+    if (weir_spill_has(spill, &self->rows.rows)) {
         return WEIR_DONE;
     }
     if (step != WEIR_DONE) {
         return step;
     }
+    weir_spill_turn(spill);
     int err = weir_spill_want(spill, &self->rows.rows);
+    uint32_t cnt = weir_timers_ahead(&self->timers, self->up_to, AHEAD_CNT, ahead);
+    if (err == 0 && cnt > 0) {
+        loaded = weir_keyed_load_stored(&self->keyed, table, ahead, cnt, &self->rows);
+        err = loaded < 0 ? loaded : weir_spill_want(spill, &self->rows.rows);
+    }
     err = err < 0 ? err : weir_spill_go(spill);
-    return err < 0 ? err : weir_spill_poll(spill);
+    err = err < 0 ? err : weir_spill_poll(spill);
+    if (err == WEIR_DONE) {
+        loaded = weir_keyed_load_stored(&self->keyed, table, stored, 1, &self->rows);
+        err = loaded < 0 ? loaded : WEIR_DONE;
+    }
+    return err;
 }
 
 static int
@@ -399,12 +420,10 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
         return got == WEIR_TIMERS_BUSY ? WEIR_PROCESS_SLICE : got;
     }
     /* The stored row begins with the key, as the table of states has it too. */
-    int loaded = weir_keyed_load_stored(
-        &self->keyed, self->timers.table, self->timer.stored, 1, &self->rows);
-    if (loaded < 0) {
-        return loaded;
-    }
-    int here = self->spills ? timer_fetch(self) : WEIR_DONE;
+    int here = self->spills ? timer_fetch(self)
+                            : weir_keyed_load_stored(&self->keyed, self->timers.table,
+                                  self->timer.stored, 1, &self->rows);
+    here = here > 0 && !self->spills ? (int)WEIR_DONE : here;
     if (here != WEIR_DONE) {
         self->waits = here == WEIR_WAIT;
         return here < 0 ? here : WEIR_PROCESS_SLICE;

@@ -116,7 +116,7 @@ class OnDisk(test_savepoint.Saving):
     def test_a_stop_saves_it_too(self):
         process, feed = self.launched_words(self.disk, lines=LINES[:FIRST])
         self.stop("--savepoint", "saved", "--wait")
-        self.assertEqual(process.wait(), 0)
+        self.assertEqual(process.wait(rig.TIMEOUT_S), 0)
         feed.close()
         self.assertRegex(process.stdout.read(), r"savepoint \d+ in .*/saved: \d+ entries")
         self.assert_rest({PARALLELISM: 1}, self.saved, 0)
@@ -158,7 +158,7 @@ class OnDisk(test_savepoint.Saving):
             feed.write("version: 1\n")
         _, err = asker.communicate(timeout=rig.TIMEOUT_S)
         self.assertEqual(asker.returncode, 0, err)
-        self.assertEqual(process.wait(), 0)
+        self.assertEqual(process.wait(rig.TIMEOUT_S), 0)
         self.assertEqual(self.stores(".run"), [])
         self.assertRegex(self.show(self.saved), "state cnt  key string; 1 namespaces, [1-9]")
 

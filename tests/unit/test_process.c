@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/kindset_spill.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/state.h"
 #include "tests/unit/harness.h"
+#include "tests/unit/kv_place.h"
 #include "tests/unit/test.h"
 
 #define CLICK(F) F(i64, user) F(str, page) F(time, at)
@@ -119,10 +121,12 @@ WEIR_PROCESS_KINDS(recent, click, struct nothing, visit, recent_kinds)
 }
 
 static struct harness *
-open_process(const struct weir_process_conf *conf, uint32_t batch_rows)
+open_on_disk(
+    const struct weir_process_conf *conf, uint32_t batch_rows, const struct weir_spill_conf *spill)
 {
     struct harness_conf hc;
     memset(&hc, 0, sizeof hc);
+    hc.spill = spill;
     hc.type = &weir_process_type;
     hc.conf = conf;
     hc.in_schema[0] = click_schema();
@@ -130,6 +134,12 @@ open_process(const struct weir_process_conf *conf, uint32_t batch_rows)
     hc.out_schema[1] = visit_schema();
     hc.batch_rows = batch_rows;
     return harness_new(&hc);
+}
+
+static struct harness *
+open_process(const struct weir_process_conf *conf, uint32_t batch_rows)
+{
+    return open_on_disk(conf, batch_rows, NULL);
 }
 
 static struct weir_process_conf
@@ -188,33 +198,53 @@ t_a_session_ends_when_its_timer_fires(void **state)
     harness_free(h);
 }
 
+/* A click of each user; then all of their timers are due at once. Returns how often the chain ran
+ * for them. */
+static uint64_t
+many_timers(int64_t users, const struct weir_spill_conf *spill)
+{
+    struct weir_process_conf conf = conf_of(&session_process, WEIR_KEY(click, user));
+    struct harness *h = open_on_disk(&conf, spill != NULL ? 0 : 7, spill);
+    struct click *clicks = calloc((size_t)users, sizeof *clicks);
+    for (int64_t i = 0; i < users; i++) {
+        clicks[i].user = i;
+        clicks[i].at = (i * 7919) % 5000;
+    }
+    for (int64_t i = 0; i < users; i += 1000) {
+        harness_push(h, 0, clicks + i, 1000);
+    }
+    uint64_t step_cnt = h->step_cnt;
+    harness_watermark(h, 0, 100000);
+    step_cnt = h->step_cnt - step_cnt;
+    assert_int_equal(h->out[0].row_cnt, users);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < users; i++) {
+        const struct visit *row = harness_row(h, 0, i);
+        assert_true(i == 0 || row->at >= ((const struct visit *)harness_row(h, 0, i - 1))->at);
+        assert_int_equal(row->at, row->user * 7919 % 5000 + GAP);
+        sum += (uint64_t)row->user;
+    }
+    assert_int_equal(sum, (uint64_t)users * ((uint64_t)users - 1) / 2);
+    free(clicks);
+    harness_free(h);
+    return step_cnt;
+}
+
 static void
 t_many_timers_due_at_once_stop_where_the_output_is_full(void **state)
 {
     (void)state;
-    enum { USERS = 20000 };
-    struct weir_process_conf conf = conf_of(&session_process, WEIR_KEY(click, user));
-    struct harness *h = open_process(&conf, 7);
-    struct click *clicks = calloc(USERS, sizeof *clicks);
-    for (int64_t i = 0; i < USERS; i++) {
-        clicks[i].user = i;
-        clicks[i].at = (i * 7919) % 5000;
-    }
-    for (uint32_t i = 0; i < USERS; i += 1000) {
-        harness_push(h, 0, clicks + i, 1000);
-    }
-    harness_watermark(h, 0, 100000);
-    assert_int_equal(h->out[0].row_cnt, USERS);
-    uint64_t users = 0;
-    for (uint32_t i = 0; i < USERS; i++) {
-        const struct visit *row = harness_row(h, 0, i);
-        assert_true(i == 0 || row->at >= ((const struct visit *)harness_row(h, 0, i - 1))->at);
-        assert_int_equal(row->at, row->user * 7919 % 5000 + GAP);
-        users += (uint64_t)row->user;
-    }
-    assert_int_equal(users, (uint64_t)USERS * (USERS - 1) / 2);
-    free(clicks);
-    harness_free(h);
+    (void)many_timers(20000, NULL);
+}
+
+/* Their keys come from disk by the dozen, with the first that is missed. */
+static void
+t_keys_of_many_timers_come_from_disk_together(void **state)
+{
+    (void)state;
+    enum { USERS = 4000 };
+    const struct weir_spill_conf spill = {.dir = kv_place, .key_max = 300, .is_inline = true};
+    assert_in_range(many_timers(USERS, &spill), 1, USERS / 4);
 }
 
 static void
@@ -355,10 +385,14 @@ main(void)
         cmocka_unit_test(t_declared_state_lives_for_its_time),
         cmocka_unit_test(t_a_session_ends_when_its_timer_fires),
         cmocka_unit_test(t_many_timers_due_at_once_stop_where_the_output_is_full),
+        cmocka_unit_test(t_keys_of_many_timers_come_from_disk_together),
         cmocka_unit_test(t_state_is_kept_by_text_and_rows_may_go_aside),
         cmocka_unit_test(t_a_cleared_state_is_new_again_within_a_batch),
         cmocka_unit_test(t_columns_and_slow_sinks_give_the_same),
         cmocka_unit_test(t_what_does_not_go_together_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_make();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_place_remove();
+    return failed;
 }

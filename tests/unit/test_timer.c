@@ -100,6 +100,32 @@ t_a_timer_exists_once_and_fires_in_time_order(void **state)
     world_close(&w);
 }
 
+/* What is due soon is seen without being taken; what was deleted is not. */
+static void
+t_keys_ahead_are_those_that_are_due(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t key[50];
+    world_open(&w, UINT64_C(1) << 20, WEIR_KEY_8);
+    assert_int_equal(weir_timers_ahead(&w.timers, INT64_MAX, 50, key), 0);
+    for (uint64_t i = 0; i < 40; i++) {
+        assert_true(set(&w, i, 7, 100 + (int64_t)i));
+    }
+    assert_true(unset(&w, 3, 7, 103));
+    assert_int_equal(weir_timers_ahead(&w.timers, 119, 50, key), 19);
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < 19; i++) {
+        assert_in_range(key[i], 0, 19);
+        seen |= UINT64_C(1) << key[i];
+    }
+    assert_int_equal(seen, 0xffff7);
+    assert_int_equal(weir_timers_ahead(&w.timers, 119, 1, key), 1);
+    assert_int_equal(key[0], 0);
+    assert_int_equal(weir_timers_cnt(&w.timers), 39);
+    world_close(&w);
+}
+
 static void
 t_a_timer_stays_until_it_is_popped_and_may_set_others(void **state)
 {
@@ -322,6 +348,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_a_timer_exists_once_and_fires_in_time_order),
+        cmocka_unit_test(t_keys_ahead_are_those_that_are_due),
         cmocka_unit_test(t_a_timer_stays_until_it_is_popped_and_may_set_others),
         cmocka_unit_test(t_string_keys_long_and_short_carry_timers),
         cmocka_unit_test(t_a_full_arena_refuses_a_timer_and_keeps_the_others),
