@@ -68,6 +68,8 @@ class Suite:
     points: tuple
     cores: int = 2
     needs: tuple = ()  # programs beside ours (bench/packages.txt)
+    limit_s: float = 900  # no result after that
+    is_grid: bool = False  # of `bench/run --grid`
 
 
 KERNEL = "{build}/bench/nexmark/bench_kernels"
@@ -214,6 +216,7 @@ def cpu_points():
 
 
 
+GRID_LIMIT_S = 230
 SNAPSHOT_SIZES = {1: "1 MiB", 64: "64 MiB", 1024: "1 GiB", 4096: "4 GiB"}
 SNAPSHOT_RATES = {"0": "no updates", "1000000": "1 M updates/s", "full": "full speed"}
 # Rounds and snapshots of a phase: 1,000 in all up to 64 MiB, 30 at 1 GiB, 5 at 4 GiB and a little more.
@@ -224,6 +227,10 @@ SNAPSHOT_PEERS = {"page": "pages copied on write", "stop": "stop and copy", "for
 def snapshot_command(phases, mib, rate, keys, rounds, rest):
     words = "%s %s --mib %d --rate %s --rounds %d %s" % (snapshots.BENCH, phases, mib, rate, rounds, rest)
     return words + (" --zipf" if keys == "zipf" else "") + snapshots.TAIL
+
+
+def grid_suite(name, command, points, needs=()):
+    return Suite(name, command, tuple(points), needs=needs, limit_s=GRID_LIMIT_S, is_grid=True)
 
 
 def snapshot_suite(mib, rate, keys):
@@ -259,13 +266,13 @@ def snapshot_suite(mib, rate, keys):
     if has_fio:
         full = rate != "0" and not is_goal
         points.append((figure("fio", "bytes a second", "fio", 0.92, full, ""), snapshots.bandwidth))
-    return Suite(name, command, tuple(points), needs=("fio",) if has_fio else ())
+    return grid_suite(name, command, points, ("fio",) if has_fio else ())
 
 
-def loss_suite(mib, rate, keys, intervals, ms, goals):
+def loss_suite(mib, rate, keys, intervals, ms, goals, rounds=5):
     """Checkpoints as a job takes them, on a schedule, beside none."""
     phases = ",".join(["none"] + ["more@%d" % interval for interval in intervals])
-    command = snapshot_command(phases, mib, rate, keys, 5, "--ms %d" % ms)
+    command = snapshot_command(phases, mib, rate, keys, rounds, "--ms %d" % ms)
     name = "checkpoints-%d-%s-%s" % (mib, rate, keys)
     points = []
     for interval in intervals:
@@ -279,7 +286,8 @@ def loss_suite(mib, rate, keys, intervals, ms, goals):
         figure = Figure("%s-%d-bytes" % (name, interval), title + ": bytes written for a byte of written lines", command,
                         command, "lines", 1.5, cores=2, full=goal is None, unit="bytes")
         points.append((figure, lambda lines, o=ours: snapshots.amplification(lines, o)))
-    return Suite(name, command, tuple(points))
+    suite = name if len(intervals) > 1 or intervals == [1000] else "%s-%d" % (name, intervals[0])
+    return grid_suite(suite, command, points)
 
 
 def peer_suite(mib, peers, rest):
@@ -294,7 +302,7 @@ def peer_suite(mib, peers, rest):
                         % (SNAPSHOT_SIZES[mib], name, ", small pages of the host" if rest else ""),
                         command, command, "control", None, cores=2, full=True, unit="us")
         points.append((figure, lambda lines, p=peer: snapshots.gap_excess(lines, p, "control", "work")))
-    return Suite("peer-%d-%s" % (mib, peers[0]), command, tuple(points))
+    return grid_suite("peer-%d-%s" % (mib, peers[0]), command, points)
 
 
 RECOVERY = "python3 {root}/bench/recovery.py {build}/apps/weir/weir {build}/bench/snapshot/keyed.so --disk {disk} "
@@ -319,8 +327,8 @@ def other_store_suites():
             ("rocksdb", "checkpoint of 1 GiB after 1 M updates, beside RocksDB's", ())):
         command = PEERS + peer + " --disk {disk} --cores {core},{other} --rocks {build}/bench/snapshot/bench_rocks"
         figure = Figure("other-" + peer, title, command, command, peer, 1.0, cores=2)
-        yield Suite("other-" + peer, command, ((figure, lambda lines, p=peer: snapshots.other_store(lines, p)),),
-                    needs=needs)
+        yield grid_suite("other-" + peer, command,
+                         ((figure, lambda lines, p=peer: snapshots.other_store(lines, p)),), needs)
 
 
 def snapshot_suites():
@@ -335,10 +343,13 @@ def snapshot_suites():
     for mib in (64, 1024):
         yield peer_suite(mib, ["page", "stop"], "")
         yield peer_suite(mib, ["fork"], "--small-pages")
+    for mib in (64, 1024):
+        yield loss_suite(mib, "1000000", "uniform", [10000], 20000, {}, 2)
     yield loss_suite(1024, "1000000", "zipf", [1000], 5000, {})
     yield loss_suite(1024, "full", "uniform", [1000], 5000, {})
     yield loss_suite(64, "full", "uniform", [100, 1000], 2000, {})
     yield loss_suite(1024, "full", "zipf", [1000], 5000, {})
+    yield loss_suite(1024, "full", "uniform", [10000], 20000, {}, 2)
     done = {(1024, "1000000", "uniform"), (1024, "0", "uniform"), (64, "0", "uniform")}
     for mib, rate, keys in itertools.product(SNAPSHOT_SIZES, SNAPSHOT_RATES, ("uniform", "zipf")):
         if (mib, rate, keys) not in done and (rate != "0" or keys == "uniform"):

@@ -5,6 +5,7 @@ import os
 import platform
 import random
 import shlex
+import signal
 import statistics
 import subprocess
 
@@ -216,14 +217,27 @@ def cpu_use(lines, ours, peer):
     }
 
 
-def run_suite(command, probe):
+def run_in_time(command, limit_s):
+    """(exit code, stdout, stderr) of a program that is ended after limit_s with all that it has started."""
+    process = subprocess.Popen(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise Refused("%s: not done after %g s" % (command, limit_s)) from None
+    return process.returncode, out, err
+
+
+def run_suite(command, probe, limit_s=None):
     """The lines of a program that measures several things by itself, and the placement that it ran in."""
     before = placement(probe)
-    done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        raise Refused("%s: exit %d: %s" % (command, done.returncode, done.stderr.strip()[-300:]))
+    code, out, err = run_in_time(command, limit_s)
+    if code != 0:
+        raise Refused("%s: exit %d: %s" % (command, code, err.strip()[-300:]))
     after = placement(probe)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     return lines, before if before == after else "mixed"
 
 

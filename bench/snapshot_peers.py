@@ -18,7 +18,8 @@ import sys
 import time
 
 VALUE_BYTES = 1000
-LOOK_S = 0.002
+LOOK_S = 0.01
+HANGS_S = 60
 UPDATES = 1000000
 ENTRY_BYTES = 64
 
@@ -37,14 +38,22 @@ class Redis:
         line = ["taskset", "-c", args.cores, "redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
                 "--appendonly", "no", "--dir", args.disk, "--rdbcompression", "no", "--enable-debug-command", "local"]
         self.process = subprocess.Popen([str(word) for word in line], stdout=subprocess.DEVNULL)
-        while not self.socket.exists():
-            time.sleep(0.05)
+        self.until(self.socket.exists)
         count = args.mib * (1 << 20) // VALUE_BYTES
         self.ask("DEBUG", "POPULATE", str(count), "key", str(VALUE_BYTES))
 
+    def until(self, is_so):
+        """Wait, but not for a server that has ended, nor for ever."""
+        began = time.monotonic()
+        while not is_so():
+            if self.process.poll() is not None or time.monotonic() - began > HANGS_S:
+                self.process.kill()
+                sys.exit(f"redis-server ended, or nothing happens for {HANGS_S} s")
+            time.sleep(LOOK_S)
+
     def ask(self, *words):
         line = ["redis-cli", "-s", str(self.socket), *words]
-        return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(line, capture_output=True, text=True, check=True, timeout=HANGS_S).stdout
 
     def info(self):
         pairs = (line.split(":", 1) for line in self.ask("INFO").splitlines() if ":" in line)
@@ -55,14 +64,12 @@ class Redis:
         began = time.monotonic()
         if "started" not in self.ask("BGSAVE"):
             sys.exit("redis-server saves nothing")
-        while True:
-            info = self.info()
-            if info["rdb_bgsave_in_progress"] == "0":
-                break
-            time.sleep(LOOK_S)
+        self.until(lambda: self.info()["rdb_bgsave_in_progress"] == "0")
+        ms = 1000 * (time.monotonic() - began)
+        info = self.info()
         if info["rdb_last_bgsave_status"] != "ok":
             sys.exit("redis-server: BGSAVE failed")
-        return 1000 * (time.monotonic() - began), int(info["latest_fork_usec"])
+        return ms, int(info["latest_fork_usec"])
 
     def close(self):
         self.process.terminate()

@@ -17,6 +17,8 @@
 #include "base/mutant.h"
 #include "dataplane/snapshot_priv.h"
 
+#define HUGE_BYTES (2 * WEIR_MIB)
+
 enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_WAITING, SLOT_FLYING };
 
 struct slot {
@@ -40,6 +42,8 @@ struct weir_snapshot {
     const struct weir_snapshot_source *source;
     struct slot *filling;
     uint32_t fill_bytes;
+    uint32_t slot_cnt;
+    uint32_t flying_cnt;
     bool writes; /* the phase of blocks */
     bool made; /* the file is ours: nobody else's is removed */
     bool ended; /* the source has no more */
@@ -339,6 +343,7 @@ weir_snapshot_start(struct weir_snapshot *snapshot, const struct weir_snapshot_i
     snapshot->source = source;
     snapshot->filling = NULL;
     snapshot->fill_bytes = 0;
+    snapshot->flying_cnt = 0;
     snapshot->made = false;
     snapshot->ended = false;
     snapshot->has_footer = false;
@@ -448,7 +453,7 @@ send_footer(struct weir_snapshot *snapshot, struct slot *slot)
 static struct slot *
 free_slot(struct weir_snapshot *snapshot)
 {
-    for (uint32_t i = 0; i < snapshot->config.depth; i++) {
+    for (uint32_t i = 0; i < snapshot->slot_cnt; i++) {
         if (snapshot->slots[i].state == SLOT_FREE) {
             return &snapshot->slots[i];
         }
@@ -505,7 +510,10 @@ fill_blocks(struct weir_snapshot *snapshot)
 {
     uint64_t left = snapshot->config.poll_bytes_max;
     left = left == 0 ? UINT64_MAX : weir_max_u64(left, snapshot->config.block_bytes);
-    while (!snapshot->ended && snapshot->fault.err == 0 && left > 0 &&
+    /* A block that the device could take now does not wait for the next one. */
+    bool is_one = snapshot->config.ahead > 0 && snapshot->flying_cnt < snapshot->config.depth;
+    uint64_t enough = is_one ? snapshot->block + 1 : UINT64_MAX;
+    while (!snapshot->ended && snapshot->fault.err == 0 && left > 0 && snapshot->block < enough &&
            snapshot->now_ns >= snapshot->next_ns) {
         int64_t got = fill_once(snapshot);
         if (got < 0) {
@@ -528,6 +536,7 @@ land(struct weir_snapshot *snapshot, struct slot *slot)
 {
     int64_t res = slot->op.result;
     slot->state = SLOT_FREE;
+    snapshot->flying_cnt--;
     if (res < 0) {
         if (!snapshot->aborted && !(WEIR_MUTANT(SNAPSHOT_FULL_DISK) && slot->op.errnum == ENOSPC)) {
             blame_op(snapshot, &slot->op, "write", slot->off + slot->moved);
@@ -552,22 +561,40 @@ land(struct weir_snapshot *snapshot, struct slot *slot)
     slot->state = SLOT_WAITING;
 }
 
-static void
+/* Of the blocks that wait, the first of the file; NULL: none does. */
+static struct slot *
+next_waiting(struct weir_snapshot *snapshot)
+{
+    struct slot *next = NULL;
+    for (uint32_t i = 0; i < snapshot->slot_cnt; i++) {
+        struct slot *slot = &snapshot->slots[i];
+        if (slot->state == SLOT_WAITING && (next == NULL || slot->off < next->off)) {
+            next = slot;
+        }
+    }
+    return next;
+}
+
+/* Reports whether any were. */
+static bool
 submit_waiting(struct weir_snapshot *snapshot)
 {
-    for (uint32_t i = 0; i < snapshot->config.depth; i++) {
-        struct slot *slot = &snapshot->slots[i];
-        if (slot->state != SLOT_WAITING) {
-            continue;
+    uint32_t flying_cnt = snapshot->flying_cnt;
+    while (snapshot->flying_cnt < snapshot->config.depth) {
+        struct slot *slot = next_waiting(snapshot);
+        if (slot == NULL) {
+            break;
         }
         weir_io_op_write(&slot->op, snapshot->file, slot->buf + slot->moved,
             slot->bytes - slot->moved, slot->off + slot->moved);
         if (!weir_io_submit(snapshot->config.io, &slot->op)) {
-            return;
+            break;
         }
         slot->state = SLOT_FLYING;
+        snapshot->flying_cnt++;
         WEIR_KILLPOINT(W3_SUBMITTED);
     }
+    return snapshot->flying_cnt > flying_cnt;
 }
 
 /* Reports whether the phase of blocks is over: all written, or failed and nothing in flight. */
@@ -575,7 +602,7 @@ static bool
 poll_blocks(struct weir_snapshot *snapshot)
 {
     uint32_t busy_cnt = 0;
-    for (uint32_t i = 0; i < snapshot->config.depth; i++) {
+    for (uint32_t i = 0; i < snapshot->slot_cnt; i++) {
         struct slot *slot = &snapshot->slots[i];
         if (slot->state == SLOT_FLYING && slot->op.state == WEIR_IO_DONE) {
             land(snapshot, slot);
@@ -584,13 +611,14 @@ poll_blocks(struct weir_snapshot *snapshot)
     if (snapshot->aborted) {
         blame(snapshot, WEIR_ECANCELED, snapshot->off, "%s was aborted", snapshot->ack.name);
     }
-    if (snapshot->fault.err == 0) {
+    /* What is ready goes to the device before more is made: io's next poll takes it there. */
+    if (snapshot->fault.err == 0 && !submit_waiting(snapshot)) {
         fill_blocks(snapshot);
+        if (snapshot->fault.err == 0) {
+            (void)submit_waiting(snapshot);
+        }
     }
-    if (snapshot->fault.err == 0) {
-        submit_waiting(snapshot);
-    }
-    for (uint32_t i = 0; i < snapshot->config.depth; i++) {
+    for (uint32_t i = 0; i < snapshot->slot_cnt; i++) {
         struct slot *slot = &snapshot->slots[i];
         if (snapshot->fault.err != 0 && slot->state == SLOT_FLYING) {
             weir_io_cancel(snapshot->config.io, &slot->op);
@@ -655,6 +683,7 @@ weir_snapshot_config_check(struct weir_snapshot_config *config)
     config->block_bytes =
         config->block_bytes != 0 ? config->block_bytes : WEIR_SNAPSHOT_BLOCK_BYTES_DEFAULT;
     if (config->depth > WEIR_SNAPSHOT_DEPTH_MAX ||
+        config->ahead > WEIR_SNAPSHOT_DEPTH_MAX - config->depth ||
         config->block_bytes < WEIR_SNAPSHOT_BLOCK_BYTES_MIN ||
         config->block_bytes > WEIR_SNAPSHOT_BLOCK_BYTES_MAX ||
         (config->block_bytes & (config->block_bytes - 1)) != 0) {
@@ -673,8 +702,11 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
         return err;
     }
     struct weir_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    uint64_t bytes = (uint64_t)checked.depth * checked.block_bytes;
-    char *staging = aligned_alloc(WEIR_SNAPSHOT_ALIGN, bytes);
+    uint32_t slot_cnt = checked.depth + checked.ahead;
+    uint64_t bytes = (uint64_t)slot_cnt * checked.block_bytes;
+    /* A block in pages of 4 KiB has more pieces than a request of a disk may have. */
+    char *staging =
+        aligned_alloc(bytes % HUGE_BYTES == 0 ? HUGE_BYTES : WEIR_SNAPSHOT_ALIGN, bytes);
     if (snapshot == NULL || staging == NULL) {
         free(snapshot);
         free(staging);
@@ -683,8 +715,9 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
     }
     snapshot->config = checked;
     snapshot->staging = staging;
+    snapshot->slot_cnt = slot_cnt;
     snapshot->file = -1;
-    for (uint32_t i = 0; i < checked.depth; i++) {
+    for (uint32_t i = 0; i < slot_cnt; i++) {
         uint32_t own = WEIR_MUTANT(SNAPSHOT_BUFFER_SHARED) ? 0 : i;
         snapshot->slots[i].buf = staging + (uint64_t)own * checked.block_bytes;
     }
@@ -693,6 +726,7 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
         weir_snapshot_close(snapshot);
         return err;
     }
+    memset(staging, 0, bytes); /* now: io has asked for huge pages */
     *ret_snapshot = snapshot;
     return 0;
 }
@@ -713,7 +747,7 @@ weir_snapshot_close(struct weir_snapshot *snapshot)
     if (snapshot == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < snapshot->config.depth; i++) {
+    for (uint32_t i = 0; i < snapshot->slot_cnt; i++) {
         weir_io_settle(snapshot->config.io, &snapshot->slots[i].op);
     }
     close_handle(snapshot, weir_relay_drop(&snapshot->relay));

@@ -106,6 +106,9 @@ struct weir_snapshot_source {
 struct weir_snapshot_config {
     struct weir_io *io;
     uint32_t depth; /* blocks in flight, [1, WEIR_SNAPSHOT_DEPTH_MAX]; 0: the default */
+    /* Blocks made while `depth` fly, so that what lands is replaced at once: a device that answers
+     * several writes together has nothing to do until then. depth + ahead <= DEPTH_MAX. */
+    uint32_t ahead;
     uint32_t block_bytes; /* a power of two; 0: the default */
     uint64_t poll_bytes_max; /* filled by one poll; 0: no limit. At least one block. */
     uint64_t rate_bytes_max; /* written per second; 0: no limit */
@@ -138,7 +141,8 @@ struct weir_snapshot_fault {
 
 struct weir_snapshot;
 
-/* weir_snapshot_open - a writer with its staging buffers: depth * block_bytes, registered with io.
+/* weir_snapshot_open - a writer with its staging buffers, (depth + ahead) * block_bytes, registered
+ * with io.
  *
  * Thread:  the owner of io, after its start. Errors: WEIR_EINVAL, WEIR_ENOMEM.
  */

@@ -78,6 +78,30 @@ weir_task_file_fill(void *arg, void *buf, uint64_t bytes)
     return got == WEIR_AGAIN ? WEIR_SNAPSHOT_BUSY : got == WEIR_DONE ? 0 : got;
 }
 
+uint64_t
+weir_task_file_bytes_max(uint64_t parts_bytes, uint64_t page_cnt, uint32_t block_bytes)
+{
+    uint64_t room = block_bytes - WEIR_SNAPSHOT_HEAD_BYTES;
+    uint64_t a_block = room / WEIR_CAPTURE_RECORD_BYTES_MAX;
+    uint64_t first =
+        sizeof(struct weir_task_file_head) + weir_align_up(parts_bytes, sizeof(uint64_t));
+    uint64_t block_cnt = first / room;
+    uint64_t used = first % room;
+    uint64_t beside = (room - used) / WEIR_CAPTURE_RECORD_BYTES_MAX; /* the end of the parts */
+    if (a_block == 0) {
+        return 0;
+    }
+    if (page_cnt <= beside) {
+        used += page_cnt * WEIR_CAPTURE_RECORD_BYTES_MAX;
+    } else {
+        block_cnt += 1 + (page_cnt - beside) / a_block;
+        used = (page_cnt - beside) % a_block * WEIR_CAPTURE_RECORD_BYTES_MAX;
+    }
+    uint64_t last =
+        used > 0 ? weir_align_up(WEIR_SNAPSHOT_HEAD_BYTES + used, WEIR_SNAPSHOT_ALIGN) : 0;
+    return block_cnt * block_bytes + last + WEIR_SNAPSHOT_ALIGN; /* and the footer */
+}
+
 const char *
 weir_task_file_check(const void *bytes_at, uint64_t bytes)
 {

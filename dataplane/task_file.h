@@ -69,6 +69,13 @@ WEIR_API void weir_task_file_pages(
 /* weir_task_file_fill - a struct weir_snapshot_source's fill; arg is a struct weir_task_file. */
 WEIR_API WEIR_MUST_USE int64_t weir_task_file_fill(void *arg, void *buf, uint64_t bytes);
 
+/* weir_task_file_bytes_max - the most that a file in blocks of block_bytes takes, of so many pages
+ * in
+ * full: exactly that where all of them are in use, and have lines to be restored. 0: no page fits a
+ * block. */
+WEIR_API uint64_t weir_task_file_bytes_max(
+    uint64_t parts_bytes, uint64_t page_cnt, uint32_t block_bytes);
+
 /* weir_task_file_check - NULL, or what is wrong with the first bytes of the payloads. */
 WEIR_API WEIR_MUST_USE const char *weir_task_file_check(const void *head, uint64_t bytes);
 

@@ -16,6 +16,8 @@
 #include "base/err.h"
 #include "io/back.h"
 
+#define HUGE_BYTES (2 * WEIR_MIB)
+
 static const char *const verb_words[] = {
 #define VERB_WORD(verb, word) word,
     WEIR_IO_VERBS(VERB_WORD)
@@ -322,6 +324,9 @@ weir_io_degraded(const struct weir_io *io)
 int
 weir_io_register(struct weir_io *io, void *base, uint64_t bytes)
 {
+    if (((uintptr_t)base | bytes) % HUGE_BYTES == 0) {
+        (void)madvise(base, bytes, MADV_HUGEPAGE); /* advice only */
+    }
     return io->back->add_range != NULL ? io->back->add_range(io, base, bytes) : 0;
 }
 

@@ -190,7 +190,7 @@ WEIR_API const char *weir_io_name(const struct weir_io *io);
 WEIR_API const char *weir_io_degraded(const struct weir_io *io);
 
 /* weir_io_register - tell io of memory that buffers will lie in, so that it need not map it each
- * time.
+ * time. What begins and ends at multiples of 2 MiB is asked for in huge pages.
  *
  * Thread:  owner, after start. Limits: 16 ranges of up to 1 GiB at a time.
  * Owner:   borrowed until weir_io_unregister or close: memory that is freed before would be written

@@ -25,7 +25,22 @@
 #define REGISTERED_STAGE_CNT_MAX 6
 /* Parts that are touched before rows flow. */
 #define TOUCH_BYTES (64 * WEIR_KIB)
-#define FILE_EXTRA_BYTES (64 * WEIR_KIB)
+
+static uint64_t
+arena_bytes(const struct cp_stage *stage)
+{
+    return stage->arena != NULL ? (uint64_t)stage->arena->page_cnt * WEIR_PAGE_BYTES : 0;
+}
+
+static uint32_t
+block_bytes(const struct cp_stage *stage)
+{
+    uint64_t bytes = arena_bytes(stage);
+    return stage->checkpoint->options.block_bytes != 0 ? stage->checkpoint->options.block_bytes
+           : bytes >= LARGE_BYTES                      ? WEIR_MIB
+           : bytes > 0                                 ? 256 * WEIR_KIB
+                                                       : 64 * WEIR_KIB;
+}
 
 /* ---- the core's side ---- */
 
@@ -268,14 +283,11 @@ int
 weir_job_checkpoint_slots_open(struct cp_stage *stage)
 {
     struct weir_job_checkpoint *cp = stage->checkpoint;
-    uint64_t bytes = stage->arena != NULL ? (uint64_t)stage->arena->page_cnt * WEIR_PAGE_BYTES : 0;
-    bool is_large = bytes >= LARGE_BYTES;
+    bool is_large = arena_bytes(stage) >= LARGE_BYTES;
     const struct weir_snapshot_config config = {.io = cp->io,
         .depth = is_large ? 8 : 4,
-        .block_bytes = cp->options.block_bytes != 0 ? cp->options.block_bytes
-                       : is_large                   ? WEIR_MIB
-                       : bytes > 0                  ? 256 * WEIR_KIB
-                                                    : 64 * WEIR_KIB,
+        .ahead = is_large ? 4 : 0,
+        .block_bytes = block_bytes(stage),
         .poll_bytes_max = POLL_BYTES,
         .bytes_max = cp->options.task_bytes_max,
         .direct = weir_store_is_direct(cp->store),
@@ -479,8 +491,11 @@ start_file(struct cp_stage *stage, struct cp_slot *slot, uint64_t parts_bytes, b
         int rc = weir_capture_begin(&stage->capture, slot->id, full);
         WEIR_CHECK(rc == WEIR_DONE, "a snapshot of pages begins: %d", rc);
         weir_task_file_pages(&slot->file, stage->arena, &stage->capture);
+        /* As near as can be: what is too much has to be cut, and the disk told. */
         slot->source.bytes_expected =
-            full ? slot->page_bytes + slot->page_bytes / 64 + parts_bytes + FILE_EXTRA_BYTES : 0;
+            full ? weir_task_file_bytes_max(
+                       parts_bytes, slot->page_bytes / WEIR_PAGE_BYTES, block_bytes(stage))
+                 : 0;
     }
     slot->state = SLOT_WRITING;
     weir_snapshot_start(slot->writer, &id, weir_store_data_dir(cp->store), &slot->source);

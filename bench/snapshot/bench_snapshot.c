@@ -21,6 +21,7 @@
  * read: always); `work` are those with a batch or a barrier in them. A line of JSON for each
  * different phase, lists in the order of their rounds.
  */
+#include <ftw.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
@@ -41,6 +42,8 @@
 #define PHASE_CNT_MAX 12
 #define ROUND_CNT_MAX 64
 #define TAKEN_CNT_MAX 8192
+#define FORK_JOB "fork"
+#define PATH_BYTES 4096
 #define LIST_CNT_MAX 256 /* times that are told one by one */
 /* Pages that page copy-on-write may have saved: as many bytes as the lines. */
 #define LINES_A_PAGE 64
@@ -81,6 +84,7 @@ struct entry {
     int64_t storage_cpu_ns;
     int64_t wall_ns;
     int64_t held_ns;
+    int64_t tidy_ns;
     int64_t late_ns_max;
 };
 
@@ -108,7 +112,10 @@ struct bench {
     sem_t begun;
     enum mode mode; /* MODE_CNT: end */
     pid_t child;
+    bool is_scheduled; /* what is old goes while the next snapshot is written, as in a job */
     WEIR_ATOMIC(uint32_t) done;
+    WEIR_ATOMIC(uint32_t) tidied; /* and what is old is gone */
+    int64_t tidy_ns; /* of the phase, by the storage core */
     struct files_result taken[TAKEN_CNT_MAX]; /* of the phase, by the storage core */
     uint32_t taken_cnt;
     uint64_t fio_bytes_per_s;
@@ -198,13 +205,40 @@ take(struct bench *b, enum mode mode, uint32_t number, struct files_result *resu
     }
 }
 
+static int
+remove_one(const char *path, const struct stat *stat, int kind, struct FTW *at)
+{
+    (void)stat;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+/* The file before is removed, which may take its time: where the file system tells the disk that
+ * blocks are free, the disk does nothing else meanwhile. So the next one waits for it. */
+static void
+tidy(struct bench *b, enum mode mode)
+{
+    char path[PATH_BYTES];
+    int64_t begin_ns = weir_clock_ns(&b->clock);
+    files_settle(&b->files);
+    if (mode == FORK) {
+        (void)snprintf(path, sizeof path, "%s/" FORK_JOB, b->dir);
+        (void)nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    } else if (mode == WRITE) {
+        files_fio_tidy(b->dir);
+    }
+    b->tidy_ns += weir_clock_ns(&b->clock) - begin_ns;
+}
+
 static void *
 storage_main(void *arg)
 {
     struct bench *b = (struct bench *)arg;
     pin(b->core[1]);
     files_open(&b->files, b->dir, &b->state.arena, "bench_snapshot");
-    weir_store_rel(&b->done, 1); /* pairs with main() */
+    weir_store_rel(&b->done, 1);
+    weir_store_rel(&b->tidied, 1); /* pairs with main() */
     for (uint32_t number = 2;; number++) {
         while (sem_wait(&b->begun) != 0) {
         }
@@ -218,6 +252,10 @@ storage_main(void *arg)
             b->taken[b->taken_cnt++] = result;
         }
         weir_store_rel(&b->done, number); /* pairs with run_phase() */
+        if (!b->is_scheduled) {
+            tidy(b, mode);
+        }
+        weir_store_rel(&b->tidied, number); /* pairs with run_phase() */
     }
     files_close(&b->files);
     return NULL;
@@ -232,7 +270,7 @@ child_main(struct bench *b)
     struct files *files = malloc(sizeof *files);
     struct files_result result;
     pin(b->core[1]);
-    files_open(files, b->dir, &b->state.arena, "fork");
+    files_open(files, b->dir, &b->state.arena, FORK_JOB);
     files_pages(files, &source, 1, &result);
     _exit(result.is_declined ? 1 : 0);
 }
@@ -260,6 +298,7 @@ barrier(struct bench *b, struct entry *e)
         b->child = pid;
     }
     b->mode = e->mode;
+    b->is_scheduled = e->every_ms != 0;
     (void)sem_post(&b->begun);
     if (takes_snapshots(e->mode)) {
         weir_hist_record(&e->barrier, (uint64_t)(weir_clock_ns(&b->clock) - from));
@@ -345,7 +384,8 @@ poll_until_end(struct bench *b, struct entry *e, struct run *run, int64_t end_ns
         if (!is_live && (now >= end_ns || run->left == 0)) {
             return;
         }
-        if (!is_live && is_snapshot && now >= run->trigger_ns) {
+        bool is_ready = !is_live && weir_load_acq(&b->tidied) == b->number; /* as above */
+        if (is_ready && is_snapshot && now >= run->trigger_ns) {
             run->left--;
             run->trigger_ns += (int64_t)e->every_ms * WEIR_MS;
             run->worked = true;
@@ -395,6 +435,8 @@ keep_taken(struct bench *b, struct entry *e, double *ret_bytes_per_us)
     *ret_bytes_per_us = is_fio(e->mode) ? (double)b->fio_bytes_per_s / 1e6
                         : ns > 0        ? (double)bytes * 1e3 / (double)ns
                                         : 0;
+    e->tidy_ns += b->tidy_ns;
+    b->tidy_ns = 0;
     b->taken_cnt = 0;
     b->fio_bytes_per_s = 0;
 }
@@ -417,6 +459,9 @@ run_phase(struct bench *b, struct entry *e, uint64_t snapshot_cnt, bool is_kept)
     poll_until_end(b, e, &run, is_timed ? begin_ns + (int64_t)b->ms * WEIR_MS : INT64_MAX);
     while (b->capture.undo != NULL &&
            weir_arena_snapshot_poll(&b->state.arena) != WEIR_ARENA_SNAPSHOT_NONE) {
+        weir_spin_hint();
+    }
+    while (weir_load_acq(&b->tidied) != b->number) { /* pairs with storage_main() */
         weir_spin_hint();
     }
     int64_t ns = weir_clock_ns(&b->clock) - begin_ns;
@@ -531,12 +576,14 @@ report(const struct bench *b, const struct entry *e)
         "increment_ms", e->increment_ms, (uint32_t)weir_min_u64(e->increment_cnt, LIST_CNT_MAX));
     printf(",\"file_bytes\":%llu,\"increments\":%llu,\"increment_bytes\":%llu,"
            "\"dirty_bytes\":%llu,\"saved\":%llu,\"undo_max\":%u,\"undo_budget\":%u,"
-           "\"storage_cpu_s\":%.4f,\"wall_s\":%.3f,\"held_ms\":%.2f,\"late_ms_max\":%.3f}\n",
+           "\"storage_cpu_s\":%.4f,\"wall_s\":%.3f,\"held_ms\":%.2f,\"late_ms_max\":%.3f,"
+           "\"tidy_ms\":%.2f}\n",
         (unsigned long long)e->file_bytes, (unsigned long long)e->increment_cnt,
         (unsigned long long)e->increment_bytes, (unsigned long long)e->dirty_bytes,
         (unsigned long long)e->saved_cnt, e->undo_max,
         b->capture.undo != NULL ? b->capture.undo->slot_cnt : 0, (double)e->storage_cpu_ns / 1e9,
-        (double)e->wall_ns / 1e9, (double)e->held_ns / 1e6, (double)e->late_ns_max / 1e6);
+        (double)e->wall_ns / 1e9, (double)e->held_ns / 1e6, (double)e->late_ns_max / 1e6,
+        (double)e->tidy_ns / 1e6);
 }
 
 /* ---- set-up ---- */
@@ -691,7 +738,7 @@ main(int argc, char **argv)
         perror("bench_snapshot");
         return 1;
     }
-    while (weir_load_acq(&bench.done) != 1) { /* pairs with storage_main() */
+    while (weir_load_acq(&bench.tidied) != 1) { /* pairs with storage_main() */
         weir_spin_hint();
     }
     run_all(&bench);

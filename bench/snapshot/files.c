@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/io.h"
 
 /* All as sched/job_checkpoint_task.c and sched/job_checkpoint_run.c have it. */
 #define LARGE_BYTES (64 * WEIR_MIB)
 #define POLL_BYTES (4 * WEIR_MIB)
-#define EXTRA_BYTES (64 * WEIR_KIB)
 #define LOOK_NS (200 * WEIR_US)
 
 #define COMMAND_BYTES 1024
+#define PATH_BYTES 4096
+#define FIO_FILE "fio.tmp"
 #define JSON_BYTES (256 * 1024)
 
 static void
@@ -23,6 +25,12 @@ check(int err)
         weir_err_print(stderr, err);
         exit(1);
     }
+}
+
+static uint32_t
+block_bytes(uint64_t page_bytes)
+{
+    return page_bytes >= LARGE_BYTES ? WEIR_MIB : 256 * WEIR_KIB;
 }
 
 static int64_t
@@ -78,18 +86,25 @@ files_open(struct files *files, const char *dir, const struct weir_arena *arena,
     bool is_large = files->page_bytes >= LARGE_BYTES;
     const struct weir_snapshot_config config = {.io = files->io,
         .depth = is_large ? 8 : 4,
-        .block_bytes = is_large ? WEIR_MIB : 256 * WEIR_KIB,
+        .ahead = is_large ? 4 : 0,
+        .block_bytes = block_bytes(files->page_bytes),
         .poll_bytes_max = POLL_BYTES,
         .direct = weir_store_is_direct(files->store)};
     check(weir_snapshot_open(&config, &files->writer));
 }
 
 void
-files_close(struct files *files)
+files_settle(struct files *files)
 {
     if (files->is_tidying) {
         (void)settle(files);
     }
+}
+
+void
+files_close(struct files *files)
+{
+    files_settle(files);
     weir_snapshot_close(files->writer);
     weir_store_close(files->store);
     weir_io_close(files->io);
@@ -125,9 +140,7 @@ commit(struct files *files, uint64_t number)
         .started_ns = weir_io_wall_ns(files->io),
         .files = files->chain,
         .file_cnt = files->chain_cnt};
-    if (files->is_tidying) {
-        (void)settle(files);
-    }
+    files_settle(files);
     weir_store_commit(files->store, &manifest);
     int err = settle(files);
     if (err == 0) {
@@ -148,7 +161,9 @@ store(struct files *files, uint64_t number, bool is_full, struct files_result *r
     int64_t begin_ns = now_ns(files);
     files->source = (struct weir_snapshot_source){.fill = fill, .arg = files};
     files->source.bytes_expected =
-        is_full ? files->page_bytes + files->page_bytes / 64 + EXTRA_BYTES : 0;
+        is_full ? weir_task_file_bytes_max(
+                      0, files->page_bytes / WEIR_PAGE_BYTES, block_bytes(files->page_bytes))
+                : 0;
     weir_snapshot_start(files->writer, &id, weir_store_data_dir(files->store), &files->source);
     int err = write_blocks(files);
     if (err != 0) {
@@ -230,12 +245,11 @@ files_fio(const char *dir, const char *how, uint64_t mib, int core)
     char command[COMMAND_BYTES];
     char section[32];
     (void)snprintf(command, sizeof command,
-        "taskset -c %d fio --name=weir --filename=%s/fio.tmp --rw=%s --bs=%s --iodepth=%d "
+        "taskset -c %d fio --name=weir --filename=%s/" FIO_FILE " --rw=%s --bs=%s --iodepth=%d "
         "--ioengine=io_uring --fixedbufs --registerfiles --direct=1 --size=%llum --end_fsync=1 "
-        "--unlink=%d --output-format=json",
+        "--output-format=json",
         core, dir, how, mib * WEIR_MIB >= LARGE_BYTES ? "1m" : "256k",
-        mib * WEIR_MIB >= LARGE_BYTES ? 8 : 4, (unsigned long long)mib,
-        strcmp(how, "write") == 0 ? 1 : 0);
+        mib * WEIR_MIB >= LARGE_BYTES ? 8 : 4, (unsigned long long)mib);
     FILE *pipe = popen(command, "r"); /* NOLINT: the command is ours */
     size_t bytes = pipe != NULL ? fread(json, 1, sizeof json - 1, pipe) : 0;
     json[bytes] = '\0';
@@ -246,4 +260,12 @@ files_fio(const char *dir, const char *how, uint64_t mib, int core)
     const char *at = strstr(json, section);
     at = at != NULL ? strstr(at, "\"bw_bytes\" : ") : NULL;
     return at != NULL ? strtoull(at + strlen("\"bw_bytes\" : "), NULL, 10) : 0;
+}
+
+void
+files_fio_tidy(const char *dir)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/" FIO_FILE, dir);
+    (void)unlink(path);
 }

@@ -49,6 +49,8 @@ struct files_result {
 void
 files_open(struct files *files, const char *dir, const struct weir_arena *arena, const char *job);
 void files_close(struct files *files);
+/* files_settle - until what is old has been removed, where that has begun. */
+void files_settle(struct files *files);
 
 /* files_capture - the snapshot of this number, whose barrier has come: its file and its manifest.
  * is_chained: an increment where the engine would make one. */
@@ -61,5 +63,6 @@ void files_pages(struct files *files, struct page_source *source, uint64_t numbe
 /* files_fio - bytes per second of the same blocks, written or read by fio in the directory; 0: it
  * said none. */
 uint64_t files_fio(const char *dir, const char *how, uint64_t mib, int core);
+void files_fio_tidy(const char *dir);
 
 #endif

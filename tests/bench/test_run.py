@@ -55,6 +55,28 @@ class Runner(unittest.TestCase):
             with self.assertRaises(paired.Refused):
                 paired.run_command(command)
 
+    def test_a_suite_that_does_not_end_is_no_result_and_leaves_nothing_running(self):
+        names = os.path.join(self.folder.name, "pids")
+        command = "sh -c 'echo $$ >%s; tail -f /dev/null & echo $! >>%s; wait'" % (names, names)
+        with self.assertRaisesRegex(paired.Refused, "not done after"):
+            paired.run_suite(command, None, 3)
+        with open(names, encoding="ascii") as file:
+            started = [int(line) for line in file]
+        self.assertEqual(len(started), 2)
+        for pid in started:
+            state = paired.read_text("/proc/%d/stat" % pid, "gone Z").rsplit(")", 1)[-1].split()
+            self.assertIn(state[0] if state[0] != "gone" else "Z", ("Z", "X"))
+        self.assertEqual(paired.run_suite("echo {\"name\":\"a\"}".replace('"', '\\"'), None, 60)[0], [{"name": "a"}])
+
+    def test_the_grid_has_all_sizes_rates_and_draws(self):
+        names = {suite.name for suite in figures.SUITES if suite.is_grid}
+        for mib in (1, 64, 1024, 4096):
+            self.assertIn("snapshot-%d-0-uniform" % mib, names)
+            for rate in ("1000000", "full"):
+                self.assertLessEqual({"snapshot-%d-%s-%s" % (mib, rate, keys) for keys in ("uniform", "zipf")}, names)
+        self.assertLessEqual({"peer-64-page", "peer-64-fork", "peer-1024-page", "peer-1024-fork", "other-redis",
+                              "other-rocksdb", "checkpoints-1024-1000000-uniform-10000"}, names)
+
     def test_pairs_of_moved_cpus_are_left_out(self):
         near, far = self.command("P", 100), self.command("P", 500)
         self.assertEqual((paired.placement(near), paired.placement(far)), ("near", "far"))

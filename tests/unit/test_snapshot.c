@@ -6,6 +6,7 @@
 
 #include "base/crc.h"
 #include "dataplane/snapshot_priv.h"
+#include "dataplane/task_file.h"
 #include "tests/unit/store_rig.h"
 
 #define CAPACITY (RIG_BLOCK_BYTES - WEIR_SNAPSHOT_HEAD_BYTES)
@@ -173,7 +174,7 @@ t_direct_io_is_the_same_file(void **state)
 {
     struct place *place = *state;
     struct files files;
-    struct weir_snapshot_config config = {.direct = true, .read_back = true};
+    struct weir_snapshot_config config = {.direct = true, .read_back = true, .ahead = 3};
     struct weir_io_stat stat;
     struct weir_io_op op;
     put_file(place, "probe", "");
@@ -224,7 +225,7 @@ t_what_is_declined_leaves_nothing(void **state)
 {
     struct place *place = *state;
     struct files files;
-    struct weir_snapshot_config config = {0};
+    struct weir_snapshot_config config = {.ahead = 1};
     char name[WEIR_SNAPSHOT_NAME_BYTES];
     open_files(&files, place, &config);
     struct rig_source source;
@@ -245,7 +246,9 @@ t_what_is_declined_leaves_nothing(void **state)
         weir_snapshot_abort(files.rig.writer);
         status = rig_write(&files.rig);
         place->now_ns = weir_max_i64(place->now_ns, files.rig.now_ns);
-        assert_true(status == 0 || status == WEIR_ECANCELED);
+        /* In a world a write may be short once too often. */
+        assert_true(status == 0 || status == WEIR_ECANCELED ||
+                    (status == WEIR_EIO && place->world != NULL));
         assert_int_equal(is_there(place, name), status == 0);
         if (status == 0) {
             struct weir_io_op op;
@@ -453,6 +456,131 @@ t_a_rate_is_kept(void **state)
     close_files(&files);
 }
 
+/* What the device could take goes to it block by block; once `depth` fly, `ahead` more are made. */
+static void
+t_blocks_are_made_while_others_fly(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct weir_snapshot_config config = {.ahead = 2};
+    open_files(&files, place, &config);
+    struct rig_source source;
+    rig_source_init(&source, 5, 0, 9 * CAPACITY);
+    struct weir_snapshot *writer = files.rig.writer;
+    weir_snapshot_start(writer, &id_one, files.dir, &source.source);
+    while (source.at == 0) {
+        assert_int_equal(weir_snapshot_poll(writer, files.rig.now_ns), WEIR_RELAY_BUSY);
+        assert_true(source.at > 0 || rig_turn(&files.rig));
+    }
+    static const uint64_t made[] = {1, 2, 3, 5, 5};
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(made); i++) { /* io is not asked: nothing lands */
+        assert_int_equal(source.at, made[i] * CAPACITY);
+        assert_int_equal(weir_io_flying_cnt(place->io), weir_min_u64(made[i], 3));
+        assert_int_equal(weir_snapshot_poll(writer, files.rig.now_ns), WEIR_RELAY_BUSY);
+    }
+    while (weir_io_flying_cnt(place->io) == 3) {
+        assert_true(rig_turn(&files.rig));
+    }
+    /* What has landed is replaced by what is ready, before anything is made. */
+    uint32_t flying_cnt = weir_io_flying_cnt(place->io);
+    assert_int_equal(weir_snapshot_poll(writer, files.rig.now_ns), WEIR_RELAY_BUSY);
+    assert_int_equal(weir_io_flying_cnt(place->io), weir_min_u32(flying_cnt + 2, 3));
+    assert_int_equal(source.at, 5 * CAPACITY);
+    assert_int_equal(rig_write(&files.rig), 0);
+    struct weir_snapshot_ack ack = *weir_snapshot_ack(writer);
+    struct rig_sink sink = {.seed = 5000};
+    assert_int_equal(read_one(&files, &ack, &sink), 0);
+    assert_false(sink.differs);
+    assert_int_equal(sink.bytes, 9 * CAPACITY);
+    close_files(&files);
+}
+
+static void
+fill_arena(struct weir_arena *arena, uint32_t page_cnt)
+{
+    for (uint32_t i = 0; i < page_cnt; i++) {
+        uint32_t page;
+        assert_int_equal(weir_arena_page_take(arena, &page), 0);
+        ((struct weir_slab *)weir_arena_ptr(arena, page * WEIR_ARENA_PAGE_REFS))->kind =
+            WEIR_PAGE_BUCKET;
+    }
+}
+
+/* The bytes of a file of so many pages, all in use. */
+static uint64_t
+task_file_bytes(struct files *files, struct weir_snapshot *writer, char *parts,
+    uint64_t parts_bytes, uint32_t page_cnt)
+{
+    const struct weir_arena_spec spec = {"test", 128, {0, 128}, 16};
+    uint64_t bytes = (page_cnt + 256) * UINT64_C(4096);
+    struct weir_arena arena;
+    struct weir_capture capture;
+    struct weir_task_file file;
+    void *mem = aligned_alloc(WEIR_PAGE_BYTES, bytes);
+    memset(mem, 0, bytes);
+    assert_int_equal(weir_arena_init(&arena, &spec, mem, bytes), 0);
+    fill_arena(&arena, page_cnt);
+    void *beside =
+        aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&arena, WEIR_UNDO_CNT_MIN));
+    assert_int_equal(weir_capture_init(&capture, &arena, WEIR_UNDO_CNT_MIN, beside), 0);
+    assert_int_equal(weir_arena_snapshot_begin(&arena), WEIR_DONE);
+    assert_int_equal(weir_capture_begin(&capture, 5, true), WEIR_DONE);
+    weir_task_file_init(&file, parts, parts_bytes);
+    weir_task_file_pages(&file, &arena, &capture);
+    const struct weir_snapshot_source source = {.fill = weir_task_file_fill, .arg = &file};
+    struct weir_snapshot_id id = id_one;
+    id.attempt = page_cnt;
+    id.epoch = parts_bytes + 1;
+    weir_snapshot_start(writer, &id, files->dir, &source);
+    struct weir_snapshot *own = files->rig.writer;
+    files->rig.writer = writer;
+    assert_int_equal(rig_write(&files->rig), 0);
+    files->rig.writer = own;
+    free(beside);
+    free(mem);
+    return weir_snapshot_ack(writer)->file_bytes;
+}
+
+/* What the disk is asked for is neither short, nor to be cut. */
+static void
+t_the_length_of_a_file_is_known_before(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct weir_snapshot_config config = {
+        .io = place->io, .block_bytes = 16384, .depth = 3, .ahead = 1};
+    struct weir_snapshot *writer;
+    static const uint64_t parts_bytes[] = {0, 1, 8000, 16184, 16192, 16193, 40000};
+    static const uint32_t page_cnts[] = {1, 2, 3, 4, 5, 6, 7, 50};
+    static _Alignas(8) char parts[40008];
+    open_files(&files, place, &config);
+    assert_int_equal(weir_snapshot_open(&config, &writer), 0);
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(parts_bytes); i++) {
+        for (uint32_t k = 0; k < WEIR_ARRAY_CNT(page_cnts); k++) {
+            assert_int_equal(task_file_bytes(&files, writer, parts, parts_bytes[i], page_cnts[k]),
+                weir_task_file_bytes_max(parts_bytes[i], page_cnts[k], 16384));
+        }
+    }
+    assert_int_equal(weir_task_file_bytes_max(0, 1, WEIR_CAPTURE_RECORD_BYTES_MAX), 0);
+    weir_snapshot_close(writer);
+    close_files(&files);
+}
+
+static void
+t_no_more_blocks_than_there_are_slots(void **state)
+{
+    struct place *place = *state;
+    struct weir_snapshot *writer = NULL;
+    struct weir_snapshot_config config = {.io = place->io,
+        .depth = WEIR_SNAPSHOT_DEPTH_MAX - 1,
+        .ahead = 2,
+        .block_bytes = RIG_BLOCK_BYTES};
+    assert_int_equal(weir_snapshot_open(&config, &writer), WEIR_EINVAL);
+    config.ahead = 1;
+    assert_int_equal(weir_snapshot_open(&config, &writer), 0);
+    weir_snapshot_close(writer);
+}
+
 static void
 t_a_full_disk_is_told_before_any_data(void **state)
 {
@@ -519,6 +647,11 @@ main(void)
         cmocka_unit_test_setup_teardown(t_every_bit_is_under_a_checksum, set_up_sim, tear_down),
         cmocka_unit_test_setup_teardown(t_a_block_of_elsewhere_is_found, set_up_sim, tear_down),
         cmocka_unit_test_setup_teardown(t_a_rate_is_kept, set_up_sim, tear_down),
+        cmocka_unit_test_setup_teardown(t_blocks_are_made_while_others_fly, set_up_sim, tear_down),
+        cmocka_unit_test_setup_teardown(
+            t_the_length_of_a_file_is_known_before, set_up_posix, tear_down),
+        cmocka_unit_test_setup_teardown(
+            t_no_more_blocks_than_there_are_slots, set_up_sim, tear_down),
         cmocka_unit_test(t_a_full_disk_is_told_before_any_data),
         cmocka_unit_test(t_names_are_parsed_back),
     };
