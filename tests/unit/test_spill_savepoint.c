@@ -3,6 +3,7 @@
  * bytes, each is restored into the other, and what is broken on disk is told. */
 #include <fcntl.h>
 
+#include "dataplane/kindset_spill_rows.h"
 #include "tests/unit/kinds_rig.h"
 
 #define KEY_CNT 300
@@ -247,6 +248,76 @@ t_what_is_broken_on_disk_is_told(void **unused)
     }
 }
 
+/* Of an operator two subtasks cannot have left the same keys. */
+static void
+t_a_key_group_is_in_one_store(void **unused)
+{
+    (void)unused;
+    const struct weir_spill_conf store = {
+        .dir = kv_place, .kept_cnt = 1, .key_max = KEY_CNT_HERE, .is_inline = true};
+    struct rig rig = {.store = &store, .kinds = kinds, .kind_cnt = KIND_CNT, .now = 1000};
+    struct weir_rng rng;
+    struct stream stream;
+    struct weir_parts_reader reader;
+    weir_rng_init(&rng, 5);
+    rig_open(&rig, 1);
+    for (uint32_t i = 0; i < STEP_CNT; i++) {
+        struct act act = draw(&rng);
+        perform(&rig, &act);
+    }
+    rig_savepoint_write(&rig, &stream);
+    stream_free(&stream);
+    struct rig_task *t = rig.task[0];
+    struct weir_operator *op = &t->op;
+    assert_int_equal(weir_parts_reader_init(&reader, t->parts, t->parts_bytes), 0);
+    const struct weir_savepoint_task tasks[] = {
+        {.arena = &t->arena, .parts = &reader, .ops = &op, .op_cnt = 1},
+        {.parts = &reader, .ops = &op, .op_cnt = 1, .subtask = 1}};
+    const struct weir_savepoint_spec spec = {.job = "rig", .tasks = tasks, .task_cnt = 2};
+    assert_error(stream_write(&spec, 1, 1, &stream), WEIR_ECHECKPOINT, "two state stores");
+    stream_free(&stream);
+    rig_close(&rig);
+}
+
+/* Rows that no savepoint has are refused, and what was loaded until then goes. */
+static void
+t_keys_out_of_order_are_refused(void **unused)
+{
+    (void)unused;
+    const struct weir_spill_conf store = {.dir = kv_place, .is_inline = true};
+    struct rig rig = {.store = &store, .kinds = kinds, .kind_cnt = KIND_CNT};
+    struct rig_task *t = rig_task_new(&rig, 0, 1);
+    const uint64_t word[] = {1, 2};
+    const int64_t val = 7;
+    struct weir_spill_key key = {900, &word[0], NULL, 0};
+    for (uint32_t how = 0; how < 3; how++) {
+        const struct weir_state_desc *desc = &kinds[VALUE].desc[0];
+        struct weir_spill_load *load;
+        assert_int_equal(weir_spill_load_open(&t->op, WEIR_KEY_8, &load), 0);
+        key = (struct weir_spill_key){900, &word[0], NULL, 0};
+        assert_int_equal(weir_spill_load_key(load, desc, &key), 0);
+        assert_int_equal(weir_spill_load_value(load, &val, sizeof val), 0);
+        key.word = how == 1 ? &word[0] : &word[1];
+        key.hash = how == 2 ? 899 : 900;
+        int err = weir_spill_load_key(load, desc, &key);
+        if (how == 0) {
+            assert_int_equal(err, 0);
+        } else {
+            assert_error(err, WEIR_EDATA, how == 1 ? "stands there twice" : "not in their order");
+        }
+        weir_spill_load_close(load);
+    }
+    weir_spill_load_close(NULL);
+    rig_task_free(t);
+    DIR *dir = opendir(kv_place);
+    const struct dirent *entry;
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        assert_null(strstr(entry->d_name, ".load"));
+    }
+    closedir(dir);
+}
+
 int
 main(void)
 {
@@ -254,6 +325,8 @@ main(void)
         cmocka_unit_test(t_both_backends_make_the_same_savepoint),
         cmocka_unit_test(t_fields_evolve_on_their_way_to_disk),
         cmocka_unit_test(t_what_is_broken_on_disk_is_told),
+        cmocka_unit_test(t_a_key_group_is_in_one_store),
+        cmocka_unit_test(t_keys_out_of_order_are_refused),
     };
     kv_place_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
