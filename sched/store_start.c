@@ -78,12 +78,19 @@ probe_is_known(struct weir_relay *relay)
     weir_relay_go(relay, probe_is_closed);
 }
 
+/* What may not be written here now will not be later: better said at once than by checkpoints. */
 static void
 probe_is_open(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0) {
-        probe_is_gone(relay);
+    int errnum = relay->op.result < 0 ? relay->op.errnum : 0;
+    if (errnum == EACCES || errnum == EPERM || errnum == EROFS) {
+        fail_op(store, "make a file in", "data");
+        return;
+    }
+    if (errnum != 0) { /* such an open may have made it all the same */
+        weir_io_op_unlink(&relay->op, store->data_dir, store->name, 0);
+        weir_relay_go(relay, probe_is_gone);
         return;
     }
     store->file = (int32_t)relay->op.result;

@@ -96,6 +96,28 @@ entry_json(const struct weir_look_checkpoint *entry)
     return doc;
 }
 
+/* What cannot be read for another reason may be whole. */
+static const char *
+wrong_text(int err)
+{
+    return err == WEIR_ECHECKPOINT ? "damaged" : "cannot be read";
+}
+
+/* Of two errors of checkpoints the one that the exit code tells: damage before all. */
+static int
+worse(int one, int other)
+{
+    return one == WEIR_ECHECKPOINT || other == 0 ? one : other;
+}
+
+/* The exit code of what is wrong with checkpoints, which was printed; other errors are the caller's
+ * to print. */
+static int
+wrong_code(int err)
+{
+    return err != 0 ? weir_err_exit_code(err) : 0;
+}
+
 static void
 entry_print(const struct weir_look_checkpoint *entry)
 {
@@ -103,20 +125,14 @@ entry_print(const struct weir_look_checkpoint *entry)
     char taken[32];
     char per_dirty[32];
     (void)printf("%-16s %8" PRIu64 " %6" PRIu64 " %-20s %9.1f %9.3f %6" PRIu32 " %12" PRIu64
-                 " %9s  %s%s%s\n",
+                 " %9s  %s%s%s%s%s\n",
         entry->job, entry->checkpoint, entry->epoch, time_text(manifest->started_ns, taken),
         (double)manifest->duration_ns / (double)WEIR_MS,
         (double)manifest->stall_ns / (double)WEIR_MS, manifest->file_cnt, file_bytes(manifest),
         per_dirty_text(manifest, per_dirty), entry->is_current ? "current" : "",
-        entry->err != 0 ? (entry->is_current ? ", damaged: " : "damaged: ") : "",
+        entry->err != 0 && entry->is_current ? ", " : "",
+        entry->err != 0 ? wrong_text(entry->err) : "", entry->err != 0 ? ": " : "",
         entry->err != 0 ? entry->wrong : "");
-}
-
-/* The exit code that damage has; other errors are the caller's to print. */
-static int
-damage_code(bool is_damaged)
-{
-    return is_damaged ? weir_err_exit_code(WEIR_ECHECKPOINT) : 0;
 }
 
 static int
@@ -127,7 +143,6 @@ list_run(const struct weir_args *args)
     if (err != 0) {
         return err;
     }
-    bool is_damaged = false;
     json_t *list = json_array();
     bool as_json = weir_cli_has(args, "json");
     if (!as_json) {
@@ -136,7 +151,7 @@ list_run(const struct weir_args *args)
     }
     for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
         const struct weir_look_checkpoint *entry = weir_look_at(look, i);
-        is_damaged = is_damaged || entry->err != 0;
+        err = worse(err, entry->err);
         if (as_json) {
             json_array_append_new(list, entry_json(entry));
         } else {
@@ -148,7 +163,7 @@ list_run(const struct weir_args *args)
     }
     json_decref(list);
     weir_look_close(look);
-    return damage_code(is_damaged);
+    return wrong_code(err);
 }
 
 /* The checkpoint that the second argument names, or the current one: 0 and its place. */
@@ -283,9 +298,9 @@ show_run(const struct weir_args *args)
     return err;
 }
 
-/* One checkpoint, read as a whole. Returns whether it is damaged; one that a job has removed
- * meanwhile is not. */
-static bool
+/* One checkpoint, read as a whole. Returns what is wrong with it; 0 also where a job has removed it
+ * meanwhile. */
+static int
 verify_one(struct weir_look *look, uint32_t idx, json_t *list)
 {
     int err = weir_look_verify(look, idx);
@@ -301,9 +316,9 @@ verify_one(struct weir_look *look, uint32_t idx, json_t *list)
             file_bytes(&entry->manifest));
     } else {
         (void)printf("%s %" PRIu64 ", epoch %" PRIu64 ": %s: %s\n", entry->job, entry->checkpoint,
-            entry->epoch, entry->is_gone ? "gone" : "damaged", entry->wrong);
+            entry->epoch, entry->is_gone ? "gone" : wrong_text(err), entry->wrong);
     }
-    return err != 0 && !entry->is_gone;
+    return entry->is_gone ? 0 : err;
 }
 
 static int
@@ -311,7 +326,7 @@ verify_run(const struct weir_args *args)
 {
     struct weir_look *look;
     uint32_t idx = 0;
-    bool is_damaged = false;
+    int wrong = 0;
     int err = weir_look_open(args->arg[0], &look);
     if (err != 0) {
         return err;
@@ -319,17 +334,17 @@ verify_run(const struct weir_args *args)
     json_t *list = weir_cli_has(args, "json") ? json_array() : NULL;
     if (args->arg_cnt > 1) {
         err = find(args, look, &idx);
-        is_damaged = err == 0 && verify_one(look, idx, list);
+        wrong = err == 0 ? verify_one(look, idx, list) : 0;
     }
     for (uint32_t i = 0; args->arg_cnt == 1 && i < weir_look_cnt(look); i++) {
-        is_damaged = verify_one(look, i, list) || is_damaged;
+        wrong = worse(wrong, verify_one(look, i, list));
     }
     if (list != NULL && err == 0) {
         weir_cli_print_json(json_pack("{s:O}", "checkpoints", list));
     }
     json_decref(list);
     weir_look_close(look);
-    return err != 0 ? err : damage_code(is_damaged);
+    return err != 0 ? err : wrong_code(wrong);
 }
 
 static const struct weir_flag checkpoint_flags[] = {

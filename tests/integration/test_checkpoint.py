@@ -117,6 +117,14 @@ class Checkpoint(unittest.TestCase):
         code, out, _ = weir("list", self.dir)
         self.assertEqual(code, 65)
         self.assertRegex(out.splitlines()[-1], "7 +2 .* current, damaged: ")
+        # What stands there and is no file for another reason may be whole where it was.
+        (self.dir / "job/manifest/M-7-2").rmdir()
+        (self.dir / "job/manifest/M-7-2").symlink_to("M-2-2")
+        code, out, _ = weir("list", self.dir)
+        self.assertEqual(code, 74, out)
+        self.assertRegex(out.splitlines()[-1], "7 +2 .* current, cannot be read: ")
+        self.damage("manifest/M-1-1", 130)
+        self.assertEqual(weir("verify", self.dir)[0], 65)
 
     def test_one_of_several_jobs_has_to_be_named(self):
         shutil.copytree(self.dir / "job", self.dir / "other")

@@ -158,6 +158,41 @@ t_numbers_that_none_may_follow_are_refused(void **state)
     weir_err_clear();
 }
 
+/* Each checkpoint would fail, and the end of the job wait for one. */
+static void
+t_a_directory_that_takes_no_files_is_refused_at_the_start(void **state)
+{
+    struct place *place = *state;
+    struct rig rig;
+    const struct weir_sim_trouble denied = {.kind = WEIR_SIM_ERROR,
+        .verb = WEIR_IO_OPEN,
+        .errnum = EACCES,
+        .under = at(place, "ckpt/job/data/probe-1")};
+    assert_true(weir_sim_trouble(place->world, &denied));
+    open_rig(place, &rig);
+    expect(&rig, rig_start(&rig), WEIR_EPERM);
+    assert_non_null(strstr(weir_store_fault(rig.store), "make a file in"));
+    assert_non_null(strstr(weir_store_fault(rig.store), "ckpt/job/data: Permission denied"));
+    rig_close(&rig);
+}
+
+/* A file system that knows no direct I/O may make the file, and refuse to open it so. */
+static void
+t_a_trial_of_direct_io_leaves_nothing(void **state)
+{
+    struct place *place = *state;
+    struct rig rig;
+    open_rig(place, &rig);
+    expect(&rig, rig_start(&rig), 0);
+    rig_close(&rig);
+    put_file(place, "ckpt/job/data/probe-2", "");
+    open_rig(place, &rig);
+    expect(&rig, rig_start(&rig), 0);
+    assert_false(weir_store_is_direct(rig.store));
+    rig_close(&rig);
+    assert_int_equal(file_bytes(place, "ckpt/job/data/probe-2"), UINT64_MAX);
+}
+
 static void
 t_two_on_one_directory_the_second_refuses(void **state)
 {
@@ -371,6 +406,9 @@ main(void)
         ON_EACH(t_a_start_finds_the_last_checkpoint),
         ON_EACH(t_an_orphan_is_removed_and_a_stranger_stays),
         ON_EACH(t_numbers_that_none_may_follow_are_refused),
+        cmocka_unit_test_setup_teardown(
+            t_a_directory_that_takes_no_files_is_refused_at_the_start, set_up_sim, tear_down),
+        ON_EACH(t_a_trial_of_direct_io_leaves_nothing),
         ON_EACH(t_two_on_one_directory_the_second_refuses),
         ON_EACH(t_a_fenced_one_tells_nobody),
         ON_EACH(t_what_is_off_the_timeline_counts_for_nothing),
