@@ -322,10 +322,11 @@ def recovery_suite(name, keys, kills, interval, title):
 
 
 def other_store_suites():
-    for peer, title, needs in (
-            ("redis", "snapshot of 1 GiB, beside BGSAVE", ("redis-server", "redis-cli")),
-            ("rocksdb", "checkpoint of 1 GiB after 1 M updates, beside RocksDB's", ())):
-        command = PEERS + peer + " --disk {disk} --cores {core},{other} --rocks {build}/bench/snapshot/bench_rocks"
+    for peer, title, rounds, needs in (
+            ("redis", "snapshot of 1 GiB, beside BGSAVE", 4, ("redis-server", "redis-cli")),
+            ("rocksdb", "checkpoint of 1 GiB after 1 M updates, beside RocksDB's", 8, ())):
+        command = PEERS + peer + " --rounds %d --disk {disk} --cores {core},{other} --rocks" % rounds
+        command += " {build}/bench/snapshot/bench_rocks"
         figure = Figure("other-" + peer, title, command, command, peer, 1.0, cores=2)
         yield grid_suite("other-" + peer, command,
                          ((figure, lambda lines, p=peer: snapshots.other_store(lines, p)),), needs)

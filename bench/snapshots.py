@@ -67,7 +67,10 @@ def bandwidth(lines, ours="line", peer="write"):
     a, b = paired.named(lines, ours), paired.named(lines, peer)
     if not all(b["bytes_per_us"]):
         raise paired.Refused("fio gave no figure")
-    return ratio_of(a, b, a["bytes_per_us"], b["bytes_per_us"], lambda rate: "%.2f GB/s" % (rate / 1000))
+    row = ratio_of(a, b, a["bytes_per_us"], b["bytes_per_us"], lambda rate: "%.2f GB/s" % (rate / 1000))
+    row["peer_buffers"] = b.get("buffers")
+    row["tidy_ms"] = [a.get("tidy_ms"), a["snapshots"]]
+    return row
 
 
 def loss(lines, ours, base="none"):

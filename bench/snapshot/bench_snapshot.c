@@ -119,6 +119,7 @@ struct bench {
     struct files_result taken[TAKEN_CNT_MAX]; /* of the phase, by the storage core */
     uint32_t taken_cnt;
     uint64_t fio_bytes_per_s;
+    bool fio_is_huge; /* its buffers */
 
     uint32_t number;
     int64_t held_at_ns; /* of the live snapshot */
@@ -197,7 +198,9 @@ take(struct bench *b, enum mode mode, uint32_t number, struct files_result *resu
     }
     case WRITE:
     case READ:
-        b->fio_bytes_per_s = files_fio(b->dir, mode_names[mode], b->state_conf.mib, b->core[1]);
+        b->fio_bytes_per_s = files_fio(
+            &(const struct files_fio){b->dir, mode_names[mode], b->state_conf.mib, b->core[1]},
+            &b->fio_is_huge);
         break;
     default:
         files_pages(&b->files, &source, number, result);
@@ -557,6 +560,9 @@ report(const struct bench *b, const struct entry *e)
         printf(",\"rate\":\"full\"");
     } else {
         printf(",\"rate\":%llu", (unsigned long long)b->rate);
+    }
+    if (is_fio(e->mode)) {
+        printf(",\"buffers\":\"%s\"", b->fio_is_huge ? "huge pages" : "small pages");
     }
     print_hist("gap", &e->gap);
     print_hist("work", &e->work);

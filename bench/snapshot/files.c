@@ -238,28 +238,38 @@ files_pages(struct files *files, struct page_source *source, uint64_t number,
     (void)store(files, number, true, ret_result);
 }
 
-uint64_t
-files_fio(const char *dir, const char *how, uint64_t mib, int core)
+/* What fio says of one run with buffers in such memory; 0: nothing. */
+static uint64_t
+fio_once(const struct files_fio *fio, const char *memory)
 {
     static char json[JSON_BYTES];
     char command[COMMAND_BYTES];
     char section[32];
+    bool is_large = fio->mib * WEIR_MIB >= LARGE_BYTES;
     (void)snprintf(command, sizeof command,
         "taskset -c %d fio --name=weir --filename=%s/" FIO_FILE " --rw=%s --bs=%s --iodepth=%d "
         "--ioengine=io_uring --fixedbufs --registerfiles --direct=1 --size=%llum --end_fsync=1 "
-        "--output-format=json",
-        core, dir, how, mib * WEIR_MIB >= LARGE_BYTES ? "1m" : "256k",
-        mib * WEIR_MIB >= LARGE_BYTES ? 8 : 4, (unsigned long long)mib);
+        "--iomem=%s --output-format=json 2>/dev/null",
+        fio->core, fio->dir, fio->how, is_large ? "1m" : "256k", is_large ? 8 : 4,
+        (unsigned long long)fio->mib, memory);
     FILE *pipe = popen(command, "r"); /* NOLINT: the command is ours */
     size_t bytes = pipe != NULL ? fread(json, 1, sizeof json - 1, pipe) : 0;
     json[bytes] = '\0';
     if (pipe == NULL || pclose(pipe) != 0) {
         return 0;
     }
-    (void)snprintf(section, sizeof section, "\"%s\" : {", how);
+    (void)snprintf(section, sizeof section, "\"%s\" : {", fio->how);
     const char *at = strstr(json, section);
     at = at != NULL ? strstr(at, "\"bw_bytes\" : ") : NULL;
     return at != NULL ? strtoull(at + strlen("\"bw_bytes\" : "), NULL, 10) : 0;
+}
+
+uint64_t
+files_fio(const struct files_fio *fio, bool *ret_is_huge)
+{
+    uint64_t bytes_per_s = fio_once(fio, "shmhuge");
+    *ret_is_huge = bytes_per_s != 0;
+    return bytes_per_s != 0 ? bytes_per_s : fio_once(fio, "malloc");
 }
 
 void

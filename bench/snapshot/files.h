@@ -60,9 +60,16 @@ void files_capture(struct files *files, struct weir_capture *capture, uint64_t n
 void files_pages(struct files *files, struct page_source *source, uint64_t number,
     struct files_result *ret_result);
 
+struct files_fio {
+    const char *dir;
+    const char *how; /* "read" or "write" */
+    uint64_t mib;
+    int core;
+};
+
 /* files_fio - bytes per second of the same blocks, written or read by fio in the directory; 0: it
- * said none. */
-uint64_t files_fio(const char *dir, const char *how, uint64_t mib, int core);
+ * said none. Its buffers lie in huge pages, as ours do, where the host has some set aside. */
+uint64_t files_fio(const struct files_fio *fio, bool *ret_is_huge);
 void files_fio_tidy(const char *dir);
 
 #endif
