@@ -104,6 +104,12 @@ class Rig(unittest.TestCase):
         return path
 
 
+def freeze(process):
+    """Stops it. The signal alone does not: threads on other cores go on for a moment."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 def unpack(path, to):
     with open(to, "wb") as file:
         subprocess.run(["zstd", "-dcq", str(path)], check=True, stdout=file)

@@ -285,7 +285,7 @@ class Control(Running):
     def test_job_that_is_stopped_by_a_signal_is_silent(self):
         process = self.start("nexmark", ENDLESS)
         self.running(process)
-        process.send_signal(signal.SIGSTOP)
+        rig.freeze(process)
         text = self.weir("status", process.name, code=69).stderr
         self.assertIn("WEIR-1802", text)
         self.assertIn(f"process {process.pid}, has not answered", text)

@@ -268,7 +268,7 @@ class Savepoint(Saving):
     def test_a_named_checkpoint_is_read_where_it_lies(self):
         process = self.started("q5", {"parallelism": 2})
         manifests = self.folder / "ckpt" / self.name / "manifest"
-        process.send_signal(signal.SIGSTOP)  # it holds its name, its cores and the lock of the directory
+        rig.freeze(process)  # it holds its name, its cores and the lock of the directory
         path = max(manifests.glob("M-*"), key=lambda p: int(p.name.split("-")[1]))
         self.run_it("q5", {"parallelism": 2, "checkpoints.dir": "ckpt"}, f"--restore={path}",
                     f"--savepoint={self.saved}")
