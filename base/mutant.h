@@ -37,13 +37,13 @@
     X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
     X(CHAIN_LINK_MISSED, SIM, "the newest change before a snapshot is not in its chain")          \
     X(DELETE_UNTOUCHED, SIM, "an entry is deleted without a mark on its lines")                   \
+    X(SPLIT_UNTOUCHED, SIM, "a bucket is split without a mark on its lines")                      \
     /* the store */                                                                               \
     X(MANIFEST_UNSYNCED, SIM, "a manifest is renamed before it is synced")                        \
     X(MANIFEST_DIR_UNSYNCED, SIM, "the directory of the manifest is not synced")                  \
     X(MANIFEST_FULL_DISK, SIM, "a manifest that a full disk did not take is renamed")             \
     X(MANIFEST_WRITE_UNHEEDED, SIM, "a manifest whose write failed is renamed")                   \
     X(MANIFEST_RENAME_UNHEEDED, SIM, "a manifest that was not renamed counts as there")           \
-    X(MANIFEST_DIR_UNHEEDED, SIM, "a manifest counts as there though its directory is unsynced")  \
     X(OUTCOME_DECLINED, SIM, "what may be complete or not counts as declined")                    \
     X(BASE_LEFT_OUT, SIM, "tasks start without a record of what they started from")               \
     X(OLDER_RESTORED, SIM, "of all manifests the oldest is restored")                             \
@@ -72,7 +72,6 @@
     X(BUFFER_GIVEN_EARLY, SIM, "a buffer is taken anew while its last slot is being read")        \
     X(WATERMARK_OVERTAKES, SIM, "a watermark leaves before the rows that came before it")         \
     X(IDLE_HOLDS, SIM, "an idle channel holds the watermark back")                                \
-    X(WATERMARK_NOT_RESTORED, SIM, "channels begin without a watermark after a restart")          \
     X(TIMERS_NOT_RESTORED, SIM, "timers are not in the index after a restart")                    \
     X(WINDOW_PASSED_OVER, SIM, "a restart takes a window for fired that was not")                 \
     X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \

@@ -2,7 +2,6 @@
 #include "dataplane/gate.h"
 
 #include "base/check.h"
-#include "base/mutant.h"
 
 void
 weir_gate_init(
@@ -109,7 +108,7 @@ weir_gate_restore(struct weir_gate *gate, struct weir_part *part)
     for (uint32_t c = 0; c < channel_cnt && rc == 0; c++) {
         uint64_t watermark;
         rc = weir_part_get_u64(part, &watermark);
-        if (rc == 0 && channel_cnt == gate->channel_cnt && !WEIR_MUTANT(WATERMARK_NOT_RESTORED)) {
+        if (rc == 0 && channel_cnt == gate->channel_cnt) {
             gate->channels[c].watermark = (int64_t)watermark;
         }
     }

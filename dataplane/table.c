@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
 #include "dataplane/table_priv.h"
 
 /* A bucket grows or splits at 12/16 of its slots: above, ever more keys lie outside of their home
@@ -507,7 +508,9 @@ bucket_split(struct weir_table *t, const struct table_place *place)
     struct weir_bucket *upper = table_bucket_at(t, ref);
     note_moved(t, place->ref);
     memcpy(old, bucket, WEIR_PAGE_BYTES);
-    weir_arena_touch(arena, bucket, WEIR_PAGE_BYTES);
+    if (!WEIR_MUTANT(SPLIT_UNTOUCHED)) {
+        weir_arena_touch(arena, bucket, WEIR_PAGE_BYTES);
+    }
     memset((char *)bucket + WEIR_LINE_BYTES, 0, WEIR_PAGE_BYTES - WEIR_LINE_BYTES);
     memset(bucket->used, 0, sizeof bucket->used);
     bucket->entry_cnt = 0;

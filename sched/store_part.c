@@ -201,7 +201,7 @@ static void
 put_is_durable(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
-    if (relay->op.result < 0 && !(WEIR_MUTANT(MANIFEST_DIR_UNHEEDED) && store->name_to[0] == 'M')) {
+    if (relay->op.result < 0) {
         fail_put(store, "sync the directory of");
         return;
     }

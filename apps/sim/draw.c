@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+/* Keys of a split at the most, where they are few, or many: more than fit a page of a key group. */
+#define KEY_CNT_MANY 3000
 /* Pairs that a join may make, about. */
 #define PAIR_CNT_MAX 20000.0
 /* Rows that all sinks may get, about. */
@@ -84,7 +86,7 @@ draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
     source->seed = weir_rng_u64(&pen->rng);
     source->split_cnt = 1 + (uint32_t)below(pen, SIM_SPLIT_CNT_MAX);
     source->row_cnt = (row_cnt + source->split_cnt - 1) / source->split_cnt;
-    source->key_cnt = 1 + (uint32_t)below(pen, 40);
+    source->key_cnt = 1 + (uint32_t)below(pen, chance(pen, 15) ? KEY_CNT_MANY : SIM_KEY_CNT_FEW);
     source->is_skewed = chance(pen, 20);
     source->step_ms = SIM_SPAN_MS / (int64_t)source->row_cnt;
     source->step_ms = source->step_ms < 1 ? 1 : source->step_ms;
@@ -140,10 +142,12 @@ draw_window(struct pen *pen, enum sim_op op, uint32_t in)
     struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
     draw_span(pen, node);
     node->top_cnt = 1 + (uint32_t)below(pen, 5);
+    double most = from.row_cnt * (double)node->size_ms / (double)node->slide_ms;
+    double each = op == SIM_TOP ? 2.0 * node->top_cnt : from.key_cnt;
     struct sim_stream stream = {
         .is_ordered = op != SIM_TOP,
         .key_cnt = from.key_cnt,
-        .row_cnt = window_cnt(node) * (op == SIM_TOP ? 2.0 * node->top_cnt : from.key_cnt),
+        .row_cnt = window_cnt(node) * each < most ? window_cnt(node) * each : most,
         .heat = op == SIM_TOP ? from.heat : 1.0 / from.key_cnt,
     };
     (void)add_stream(pen, node, 0, &stream);

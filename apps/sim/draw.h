@@ -24,6 +24,7 @@
 #define SIM_PARALLELISM_MAX 5
 /* Event time that every source goes through. */
 #define SIM_SPAN_MS 65536
+#define SIM_KEY_CNT_FEW 40
 /* Of timers and the buckets they end. */
 #define SIM_BUCKET_MS 512
 #define SIM_THIN_LEVEL_CNT 6

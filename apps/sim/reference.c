@@ -302,12 +302,12 @@ join(const struct sim_rows *left, const struct sim_rows *right, struct sim_rows 
 
 /* ---- by key ---- */
 
-/* What is kept for each key; keys are small. */
+/* What is kept for each key; keys are small numbers. */
 struct kept {
     int64_t cnt;
     int64_t sum;
 };
-#define KEY_CNT_MAX 512
+#define KEY_CNT_MAX (SIM_SPLIT_CNT_MAX * 4096)
 
 static void
 in_order(enum sim_op op, const struct sim_rows *in, struct sim_rows *out, struct sim_rows *side)

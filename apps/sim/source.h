@@ -28,6 +28,8 @@ struct sim_gate {
     uint64_t emitted_cnt; /* rows of all sources in this start, counted again after a restart */
     struct sim_positions saved[SIM_POSITIONS_CNT]; /* by checkpoint, mod their number */
     struct sim_positions restored; /* in this start */
+    uint64_t late_id; /* a barrier that came behind that of late_for_id; 0: none did */
+    uint64_t late_for_id;
     uint64_t owned[SIM_SOURCE_CNT_MAX]; /* splits that it gave back to their owners, as bits */
 };
 

@@ -174,6 +174,9 @@ note_draw(struct trial *trial)
         if (source->late_ms > 0) {
             trial_set(trial, SIM_FEATURE_LATE_ROWS);
         }
+        if (source->key_cnt > SIM_KEY_CNT_FEW) {
+            trial_set(trial, SIM_FEATURE_MANY_KEYS);
+        }
         if (source->is_dealt) {
             trial_set(trial, SIM_FEATURE_DEALT);
         }

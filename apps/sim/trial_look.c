@@ -102,6 +102,16 @@ check_completed(struct trial *trial, const struct weir_job_checkpoint_view *view
     return true;
 }
 
+static bool
+check_barriers(struct trial *trial)
+{
+    if (trial->gate.late_id != 0) {
+        trial_fail(trial, "invariant B1: barrier %" PRIu64 " after %" PRIu64, trial->gate.late_id,
+            trial->gate.late_for_id);
+    }
+    return trial->gate.late_id == 0;
+}
+
 bool
 trial_look(struct trial *trial)
 {
@@ -112,7 +122,7 @@ trial_look(struct trial *trial)
         return false;
     }
     trial->look_cnt++;
-    if (!check_completed(trial, &view) ||
+    if (!check_barriers(trial) || !check_completed(trial, &view) ||
         (trial->look_cnt % WATERMARK_LOOK_CNT == 0 && !check_watermarks(trial))) {
         return false;
     }

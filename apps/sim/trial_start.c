@@ -189,10 +189,12 @@ may_fail(struct trial *trial, int err)
 
 /* What is broken where a start fails though nothing was done to it; others name it themselves. */
 static const char *
-broken(const struct trial *trial, int err)
+broken(const struct trial *trial, int err, const char *text)
 {
     bool is_damage = err == WEIR_ECHECKPOINT || err == WEIR_EDATA || err == WEIR_EFORMAT;
-    return trial->id_max == 0    ? ""
+    bool is_stuck = err == WEIR_EILLEGAL && strstr(text, "no task can go on") != NULL;
+    return is_stuck              ? "invariant L1: "
+           : trial->id_max == 0  ? ""
            : is_damage           ? "invariant C4: a complete checkpoint is not restored: "
            : err == WEIR_ECONFIG ? "invariant S2: a sink has committed what is not listed: "
                                  : "";
@@ -219,7 +221,7 @@ judge(struct trial *trial, int err)
             trial->is_dead ? " dead" : "", text);
         return 1;
     }
-    trial_fail(trial, "%sstart %" PRIu32 " failed: %s", broken(trial, err),
+    trial_fail(trial, "%sstart %" PRIu32 " failed: %s", broken(trial, err, text),
         trial->result->start_cnt, text);
     return -1;
 }

@@ -12,7 +12,7 @@ import sys
 import unittest
 
 WEIR = pathlib.Path(sys.argv[1]).resolve()
-SEED_CNT = int(os.environ.get("WEIR_SIM_RUNS", "1000"))
+SEED_CNT = int(os.environ.get("WEIR_SIM_RUNS", "3000"))
 SEED_FIRST = int(os.environ.get("WEIR_SIM_FIRST", "1"))
 TIMEOUT_S = 800
 
