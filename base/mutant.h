@@ -43,6 +43,7 @@
     X(MANIFEST_DIR_UNSYNCED, SIM, "the directory of the manifest is not synced")                  \
     X(MANIFEST_FULL_DISK, SIM, "a manifest that a full disk did not take is renamed")             \
     X(MANIFEST_WRITE_UNHEEDED, SIM, "a manifest whose write failed is renamed")                   \
+    X(MANIFEST_SYNC_UNHEEDED, SIM, "a manifest whose sync failed is renamed")                     \
     X(MANIFEST_RENAME_UNHEEDED, SIM, "a manifest that was not renamed counts as there")           \
     X(OUTCOME_DECLINED, SIM, "what may be complete or not counts as declined")                    \
     X(BASE_LEFT_OUT, SIM, "tasks start without a record of what they started from")               \
@@ -62,6 +63,7 @@
     X(SINK_SYNC_UNHEEDED, SIM, "a part whose sync failed counts as durable")                      \
     X(SINK_MOVE_UNHEEDED, SIM, "a part that was not renamed counts as committed")                 \
     X(SINK_COMMIT_UNSYNCED, SIM, "committed parts are forgotten before their names are durable")  \
+    X(SINK_COMMIT_UNHEEDED, SIM, "committed parts are forgotten though their names are unsynced") \
     X(SINK_ABORTED_DROPPED, SIM, "parts of an aborted checkpoint are not in the next one")        \
     X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
     X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
