@@ -17,8 +17,6 @@
 #include "base/mutant.h"
 #include "dataplane/snapshot_priv.h"
 
-#define HUGE_BYTES (2 * WEIR_MIB)
-
 enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_WAITING, SLOT_FLYING };
 
 struct slot {
@@ -705,8 +703,9 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
     uint32_t slot_cnt = checked.depth + checked.ahead;
     uint64_t bytes = (uint64_t)slot_cnt * checked.block_bytes;
     /* A block in pages of 4 KiB has more pieces than a request of a disk may have. */
-    char *staging =
-        aligned_alloc(bytes % HUGE_BYTES == 0 ? HUGE_BYTES : WEIR_SNAPSHOT_ALIGN, bytes);
+    char *staging = aligned_alloc(
+        bytes % WEIR_SNAPSHOT_HUGE_BYTES == 0 ? WEIR_SNAPSHOT_HUGE_BYTES : WEIR_SNAPSHOT_ALIGN,
+        bytes);
     if (snapshot == NULL || staging == NULL) {
         free(snapshot);
         free(staging);

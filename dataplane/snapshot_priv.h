@@ -14,6 +14,9 @@ WEIR_C_BEGIN
 #define WEIR_SNAPSHOT_KIND_FOOTER 2
 #define WEIR_SNAPSHOT_FOOTER_HEAD_BYTES 48
 
+/* Buffers of so much and more lie in huge pages. */
+#define WEIR_SNAPSHOT_HUGE_BYTES (2 * WEIR_MIB)
+
 struct weir_snapshot_head {
     char magic[8];
     uint32_t version;

@@ -397,7 +397,11 @@ weir_snapshot_reader_open(
     }
     struct weir_snapshot_reader *reader = calloc(1, sizeof *reader);
     uint64_t bytes = ((uint64_t)checked.depth + 1) * checked.block_bytes;
-    char *staging = aligned_alloc(WEIR_SNAPSHOT_ALIGN, bytes);
+    /* As the writer's: a block in small pages is more than one request of a disk. */
+    uint64_t align =
+        bytes >= WEIR_SNAPSHOT_HUGE_BYTES ? WEIR_SNAPSHOT_HUGE_BYTES : WEIR_SNAPSHOT_ALIGN;
+    bytes = weir_align_up(bytes, align);
+    char *staging = aligned_alloc(align, bytes);
     if (reader == NULL || staging == NULL) {
         free(reader);
         free(staging);

@@ -654,8 +654,7 @@ load_manifest(struct weir_job_restore *restore)
     const struct weir_manifest *manifest = restore->manifest;
     /* Read once: the page cache would only take memory, and time to copy from. */
     const struct weir_snapshot_config blocks = {.io = restore->io,
-        .direct = !restore->owns_data_dir && weir_store_is_direct(restore->store),
-        .unregistered = true};
+        .direct = !restore->owns_data_dir && weir_store_is_direct(restore->store)};
     int err = weir_snapshot_reader_open(&blocks, &restore->reader);
     restore->begin_ns = weir_io_clock_ns(restore->io);
     restore->progress.checkpoint = manifest->checkpoint;
