@@ -51,7 +51,7 @@ const struct weir_verb weir_verb_stop = {
     .text = "end the sources of a running job and let it finish what is in flight",
     .examples = "weir stop nexmark-q5                   # windows that are open do not fire\n"
                 "weir stop nexmark-q5 --drain --wait    # all fire; come back when it has ended\n"
-                "weir stop nexmark-q5 --savepoint saved --wait\n",
+                "weir stop nexmark-q5 --savepoint ended --wait\n",
     .notes = WEIR_ASK_NOTES,
     .flags = stop_flags,
     .flag_cnt = WEIR_ARRAY_CNT(stop_flags),
