@@ -12,8 +12,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/check.h"
 #include "dataplane/operators/file_sink_priv.h"
@@ -226,6 +226,12 @@ open_target(struct sink *sink)
     return err;
 }
 
+static size_t
+buf_bytes(const struct sink *sink)
+{
+    return weir_max_u64(sink->cap, LIST_BYTES);
+}
+
 static int
 sink_open(struct weir_operator *op)
 {
@@ -245,10 +251,13 @@ sink_open(struct weir_operator *op)
     sink->cap = sink->write_bytes +
                 (conf->row_bytes_max != 0 ? conf->row_bytes_max : ROW_BYTES_MAX_DEFAULT);
     for (int i = 0; i < 2; i++) {
-        sink->bufs[i] = malloc(weir_max_u64(sink->cap, LIST_BYTES));
-        if (sink->bufs[i] == NULL) {
+        /* As long as the longest row, and touched as far as rows go. */
+        void *at = mmap(NULL, buf_bytes(sink), PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (at == MAP_FAILED) {
             return weir_err_push(WEIR_ENOMEM, "buffers of %zu bytes for %s", sink->cap, conf->path);
         }
+        sink->bufs[i] = at;
     }
     return open_target(sink);
 }
@@ -600,8 +609,11 @@ sink_close(struct weir_operator *op, bool clean)
             weir_file_sink_txn_close(sink);
         }
     }
-    free(sink->bufs[0]);
-    free(sink->bufs[1]);
+    for (int i = 0; i < 2; i++) {
+        if (sink->bufs[i] != NULL) {
+            (void)munmap(sink->bufs[i], buf_bytes(sink));
+        }
+    }
     return rc;
 }
 
