@@ -202,4 +202,12 @@ weir_region_table_holds(
            bytes <= table->entry[id].bytes - off;
 }
 
+/* weir_lazy_map - zeroed memory of this process that the host backs as far as it is touched: for
+ * buffers as long as the longest thing that may come. NULL: none; ended by weir_lazy_unmap. Any
+ * thread. */
+WEIR_API void *weir_lazy_map(uint64_t bytes);
+
+/* weir_lazy_unmap - gives back what weir_lazy_map(bytes) gave; NULL is nothing. */
+WEIR_API void weir_lazy_unmap(void *at, uint64_t bytes);
+
 #endif

@@ -354,3 +354,19 @@ weir_region_astray(const struct weir_region *region, uint32_t *ret_sampled)
     *ret_sampled = cnt;
     return astray;
 }
+
+void *
+weir_lazy_map(uint64_t bytes)
+{
+    void *at = mmap(
+        NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+void
+weir_lazy_unmap(void *at, uint64_t bytes)
+{
+    if (at != NULL) {
+        (void)munmap(at, bytes);
+    }
+}

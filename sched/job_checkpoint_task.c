@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/check.h"
 #include "base/killpoint.h"
@@ -238,13 +237,11 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
     for (uint32_t i = 0; i < cp->slot_cnt; i++) {
         struct cp_slot *slot = &stage->slot[i];
         slot->entry = weir_env_alloc(env, (stage->channel_cnt + 1) * sizeof *slot->entry);
-        void *parts = mmap(NULL, CP_PARTS_BYTES, PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (parts == MAP_FAILED) {
+        slot->parts = weir_lazy_map(CP_PARTS_BYTES);
+        if (slot->parts == NULL) {
             return weir_err_push(WEIR_ENOMEM, "%llu bytes for the parts of a snapshot",
                 (unsigned long long)CP_PARTS_BYTES);
         }
-        slot->parts = parts;
         if (cp->job->options.world == NULL) { /* where time is drawn, no fault is late */
             memset(slot->parts, 0, TOUCH_BYTES);
         }
@@ -313,9 +310,7 @@ void
 weir_job_checkpoint_slots_delete(struct cp_stage *stage)
 {
     for (uint32_t i = 0; stage->slot != NULL && i < stage->checkpoint->slot_cnt; i++) {
-        if (stage->slot[i].parts != NULL) {
-            (void)munmap(stage->slot[i].parts, CP_PARTS_BYTES);
-        }
+        weir_lazy_unmap(stage->slot[i].parts, CP_PARTS_BYTES);
     }
 }
 

@@ -13,9 +13,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/region.h"
 #include "dataplane/operators/file_sink_priv.h"
 
 #define WRITE_BYTES_DEFAULT (256 * WEIR_KIB)
@@ -252,12 +252,10 @@ sink_open(struct weir_operator *op)
                 (conf->row_bytes_max != 0 ? conf->row_bytes_max : ROW_BYTES_MAX_DEFAULT);
     for (int i = 0; i < 2; i++) {
         /* As long as the longest row, and touched as far as rows go. */
-        void *at = mmap(NULL, buf_bytes(sink), PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (at == MAP_FAILED) {
+        sink->bufs[i] = weir_lazy_map(buf_bytes(sink));
+        if (sink->bufs[i] == NULL) {
             return weir_err_push(WEIR_ENOMEM, "buffers of %zu bytes for %s", sink->cap, conf->path);
         }
-        sink->bufs[i] = at;
     }
     return open_target(sink);
 }
@@ -610,9 +608,7 @@ sink_close(struct weir_operator *op, bool clean)
         }
     }
     for (int i = 0; i < 2; i++) {
-        if (sink->bufs[i] != NULL) {
-            (void)munmap(sink->bufs[i], buf_bytes(sink));
-        }
+        weir_lazy_unmap(sink->bufs[i], buf_bytes(sink));
     }
     return rc;
 }
