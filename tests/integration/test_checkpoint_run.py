@@ -238,7 +238,8 @@ class CheckpointRun(rig.Rig):
     def test_a_directory_that_is_removed_lets_the_job_go_on_and_its_end_say_so(self):
         before = None
         while before is None:  # a manifest that was being put there is one that nobody knows of: that ends a job
-            process = self.start_endless({}, {"query": "q0"})
+            output = self.folder / f"{self.fresh_name()}.csv"  # the last one's is not another job's to take
+            process = self.start_endless({}, {"query": "q0", "output": output})
             self.status_when(process, lambda s: s["checkpoints"]["completed"] > 0)
             while self.dir.exists():
                 shutil.rmtree(self.dir, ignore_errors=True)
@@ -251,7 +252,7 @@ class CheckpointRun(rig.Rig):
         self.assertEqual(self.weir("stop", process.name).returncode, 0)
         report = self.end(process, 74)
         self.assertIn(f"{self.dir}/{process.name}, was removed while the job ran", report["error"])
-        self.assertFalse((self.folder / "out.csv").exists())
+        self.assertFalse(output.exists())
 
     def test_failures_that_are_not_borne_fail_the_job(self):
         process, inside = self.start_on_small_disk({"checkpoints.tolerable_failures": 1})
