@@ -71,27 +71,32 @@ def line_of(figure, row):
 
 
 def describe(host):
-    return "%s, %d CPUs%s, Linux %s, THP %s, clock %s, commit %s" % (
+    return "%s, %d CPUs%s, Linux %s, THP %s, clock %s" % (
         host["cpu"], host["cpus"], " (virtual)" if host["hypervisor"] else "", host["kernel"], host["thp"],
-        host["clock_source"], host["commit"] + ("+changes" if host["dirty"] else ""))
+        host["clock_source"])
+
+
+def commit_of(host):
+    return host["commit"] + ("+changes" if host["dirty"] else "")
 
 
 def table(folder, figures):
     """The figures as Markdown, with the host that they were measured on below."""
     lines = ["| figure | ours | peer | result, 95 % interval | goal | bar | |", "|---|---:|---:|---:|---:|---:|---|"]
-    hosts = []
+    hosts = {}
     for figure, row in latest(folder, figures):
         lines.append("| %s | %s | %s |" % (figure.title, " | ".join(cells(figure, row)), verdict(figure, row)))
-        said = describe(row["host"])
-        if said not in hosts:
-            hosts.append(said)
+        commits = hosts.setdefault(describe(row["host"]), [])
+        if commit_of(row["host"]) not in commits:
+            commits.append(commit_of(row["host"]))
     if len(lines) == 2:
         return "Nothing measured yet: `bench/run` makes this table.\n"
     lines += [
         "",
         "A result without a unit is the peer's time over ours, the median over pairs of one run: above 1, ours is "
         "faster. One in ns is what a step adds, one in µs how far a percentile lies above the host's hiccups of the "
-        "same minutes. Host: %s." % "; ".join(hosts),
+        "same minutes. Host: %s."
+        % "; ".join("%s, commit %s" % (host, ", ".join(commits)) for host, commits in hosts.items()),
     ]
     return "\n".join(lines) + "\n"
 
