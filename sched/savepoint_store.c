@@ -160,14 +160,15 @@ open_store(struct write *write, const char *job)
         return err;
     }
     /* Sinks know the checkpoint by its id: who starts from the savepoint must speak of the same. A
-     * file that a process has left which died before its manifest is in nobody's way. */
+     * job that began anew in another directory has counted anew, so an id may be here already: the
+     * epoch, which the store has claimed for this process alone, tells the two apart. */
     const struct weir_manifest *newest = weir_store_restored(write->store);
     write->id = parent > 0 ? parent : weir_store_checkpoint_next(write->store);
-    if (newest != NULL && newest->checkpoint >= write->id) {
+    if (newest != NULL && newest->kind != WEIR_MANIFEST_KIND_SAVEPOINT) {
         return weir_err_push(WEIR_ECONFIG,
-            "%s holds savepoint %" PRIu64 " of job %s, and %" PRIu64
-            " is to be written: give another directory",
-            write->conf->root, newest->checkpoint, job, parent);
+            "%s holds checkpoints of job %s, which remove what is older than they are: give a "
+            "savepoint another directory",
+            write->conf->root, job);
     }
     return 0;
 }

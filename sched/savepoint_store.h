@@ -3,7 +3,8 @@
  * (store.h), with a manifest of kind savepoint.
  *
  * It names nothing outside its directory: root may be moved, copied, or put away. Several
- * savepoints of a job may lie below one root; the newest is the current one, the others stay.
+ * savepoints of a job may lie below one root; the newest is the current one, the others stay. Of
+ * starts that have counted anew two may have the same id: then their epochs differ.
  *
  * Manifest: the files in the order of their streams, operators with the numbers of their states,
  * and the counters "entries", "rows" and "key_groups".
@@ -29,8 +30,8 @@ struct weir_savepoint_made {
 struct weir_savepoint_conf {
     struct weir_io *io;
     const char *root; /* made where it is not there */
-    /* The checkpoint that it says the same as, whose id it gets; 0: none. One below root must not
-     * be as high yet. */
+    /* The checkpoint that it says the same as, whose id it gets, and above whose epoch its own is;
+     * 0: none. */
     uint64_t parent_checkpoint;
     uint64_t parent_epoch;
     bool strict;
@@ -40,8 +41,9 @@ struct weir_savepoint_conf {
 
 /* weir_savepoint_store - write what the tasks of spec hold; spec->job names the directory.
  *
- * Errors:  WEIR_ECONFIG: see parent_checkpoint; those of weir_savepoint_source_open and fill;
- *          WEIR_EIO and those of the store, with its sentence. Nothing is there then that counts.
+ * Errors:  WEIR_ECONFIG: root is where the job keeps its checkpoints; those of
+ *          weir_savepoint_source_open and fill; WEIR_EIO and those of the store, with its sentence.
+ *          Nothing is there then that counts.
  */
 WEIR_API WEIR_MUST_USE int weir_savepoint_store(const struct weir_savepoint_conf *conf,
     const struct weir_savepoint_spec *spec, struct weir_savepoint_made *ret_made);

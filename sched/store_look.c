@@ -464,15 +464,23 @@ weir_look_at(const struct weir_look *look, uint32_t idx)
     return &look->entries[idx];
 }
 
+static bool
+has_id(const struct weir_look_checkpoint *entry, const char *id)
+{
+    char text[48];
+    (void)snprintf(text, sizeof text, "%" PRIu64, entry->checkpoint);
+    bool is_it = strcmp(text, id) == 0;
+    (void)snprintf(text, sizeof text, "%" PRIu64 "-%" PRIu64, entry->checkpoint, entry->epoch);
+    return is_it || strcmp(text, id) == 0;
+}
+
 int
 weir_look_find(const struct weir_look *look, const char *id, uint32_t *ret_idx)
 {
     const struct weir_look_checkpoint *found = NULL;
     for (uint32_t i = 0; i < look->cnt; i++) {
         const struct weir_look_checkpoint *entry = &look->entries[i];
-        char text[24];
-        (void)snprintf(text, sizeof text, "%" PRIu64, entry->checkpoint);
-        if (id != NULL ? strcmp(text, id) != 0 : !entry->is_current) {
+        if (id != NULL ? !has_id(entry, id) : !entry->is_current) {
             continue;
         }
         if (found != NULL && strcmp(found->job, entry->job) != 0) {

@@ -51,6 +51,7 @@ WEIR_API const struct weir_look_checkpoint *
 weir_look_at(const struct weir_look *look, uint32_t idx);
 /* weir_look_find - the checkpoint with number id, NULL: the current one.
  *
+ * Shape:   id is "12", of several epochs the current or the newest one, or "12-3" with the epoch.
  * Errors:  WEIR_EUSAGE where several jobs have one; WEIR_ENOINPUT, of which nothing is told, where
  *          there is none.
  */

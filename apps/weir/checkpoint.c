@@ -372,7 +372,8 @@ const struct weir_verb weir_verb_checkpoint_show = {
     .args = "DIR [ID]",
     .text = "say what is in a checkpoint: files, operators, positions, transactions",
     .examples = "weir checkpoint show ckpt       # the one that a start would restore\n"
-                "weir checkpoint show ckpt 2\n",
+                "weir checkpoint show ckpt 2\n"
+                "weir checkpoint show ckpt 2-2   # that of epoch 2\n",
     .flags = checkpoint_flags,
     .flag_cnt = WEIR_ARRAY_CNT(checkpoint_flags),
     .arg_cnt_min = 1,

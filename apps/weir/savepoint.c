@@ -97,11 +97,11 @@ show_json(const struct weir_look_checkpoint *entry, const struct weir_savepoint 
         json_array_append_new(
             operators, operator_json(savepoint, &savepoint->operators[i], counts));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "job", savepoint->job, "savepoint",
-        (json_int_t)entry->checkpoint, "of_checkpoint",
-        (json_int_t)entry->manifest.parent_checkpoint, "bytes", (json_int_t)totals->bytes,
-        "key_groups", (json_int_t)totals->key_groups, "entries", (json_int_t)totals->entries,
-        "rows", (json_int_t)totals->rows, "operators", operators);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "job", savepoint->job,
+        "savepoint", (json_int_t)entry->checkpoint, "epoch", (json_int_t)entry->epoch,
+        "of_checkpoint", (json_int_t)entry->manifest.parent_checkpoint, "bytes",
+        (json_int_t)totals->bytes, "key_groups", (json_int_t)totals->key_groups, "entries",
+        (json_int_t)totals->entries, "rows", (json_int_t)totals->rows, "operators", operators);
 }
 
 /* ---- text ---- */
@@ -224,7 +224,8 @@ const struct weir_verb weir_verb_savepoint_show = {
                 "weir savepoint show saved 2 --json\n",
     .notes =
         "All of it is read. Exit code 65 where it is damaged: the file, the block and the byte\n"
-        "are named. weir checkpoint list and verify take savepoints, too.\n",
+        "are named. weir checkpoint list and verify take savepoints, too. Where two have the same\n"
+        "number, ID is that of the newer one, or NUMBER-EPOCH, as weir checkpoint list has them.\n",
     .flags = show_flags,
     .flag_cnt = WEIR_ARRAY_CNT(show_flags),
     .arg_cnt_min = 1,

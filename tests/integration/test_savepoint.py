@@ -250,7 +250,8 @@ class Savepoint(Saving):
         self.assertIn("would start from nothing", text.text)
         self.killed("q5", {"parallelism": 1})
         self.save("q5", {"parallelism": 1})
-        self.assertIn("give another directory", self.save("q5", {"parallelism": 1}, code=78).text)
+        text = self.run_it("q5", {"checkpoints.dir": "ckpt"}, f"--restore=ckpt/{self.name}", "--savepoint=ckpt", code=78).text
+        self.assertRegex(text, "ckpt holds checkpoints of job(.|\n)*give a savepoint another directory")
         again = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", "--savepoint=third", code=78)
         self.assertIn("copy its directory", again.text)
 
@@ -338,6 +339,26 @@ class Live(Saving):
                 self.assertEqual(self.checkpoint(), 0)
                 self.run_it(query, after | {"checkpoints.dir": f"next-{query}"}, f"--restore={doc['path']}")
                 self.assert_exact(query)
+
+    def test_savepoints_of_starts_that_count_anew_stand_side_by_side(self):
+        """Both are of checkpoint 1, and lie below one directory: each is gone on from."""
+        docs = []
+        for start, reads in enumerate((500, 1500)):
+            process = self.launched("q5", {"parallelism": 1, "checkpoints.dir": f"ckpt-{start}"}, rate=2000,
+                                    output=f"{start}.csv")
+            self.until(process, lambda least=reads: self.status().get("records_in", 0) >= least)
+            docs.append(self.savepoint())
+            process.kill()
+            process.wait()
+        self.assertEqual([doc["id"] for doc in docs], [1, 1])
+        names = [pathlib.Path(doc["path"]).name.removeprefix("M-") for doc in docs]
+        shown = [json.loads(self.show(self.saved / self.name, name, "--json")) for name in names]
+        for start, doc in enumerate(docs):
+            self.assertEqual([shown[start][k] for k in ("entries", "rows")], [doc[k] for k in ("entries", "rows")])
+            self.run_it("q5", {"checkpoints.dir": f"next-{start}"}, f"--restore={doc['path']}", output=f"{start}.csv")
+            self.assertEqual(self.rows_differ(NEXMARK / "expected" / "q5.csv", self.folder / f"{start}.csv"), "")
+        self.assertNotEqual(shown[0]["entries"], shown[1]["entries"])
+        self.assertEqual(json.loads(self.show(self.saved, 1, "--json")), shown[1])
 
     def test_the_job_goes_on_as_if_it_had_not_been(self):
         process = self.started("q5", {"parallelism": 2}, rate=self.RATE)

@@ -45,40 +45,54 @@ on_progress(void *arg, const struct weir_savepoint_progress *progress)
 }
 
 static int
-store(const struct place *place, const struct fake_job *job, uint64_t parent,
+store_as(const struct place *place, const struct weir_savepoint_spec *spec, uint64_t parent,
     struct weir_savepoint_made *ret_made)
 {
     struct weir_savepoint_progress last = {0};
-    const struct weir_savepoint_spec spec = fake_spec(job);
     const struct weir_savepoint_conf conf = {.io = place->io,
         .root = place->root,
         .parent_checkpoint = parent,
         .parent_epoch = 3,
         .progress_fn = on_progress,
         .arg = &last};
-    int err = weir_savepoint_store(&conf, &spec, ret_made);
+    int err = weir_savepoint_store(&conf, spec, ret_made);
     assert_true(err != 0 || last.bytes == ret_made->totals.bytes);
     assert_true(err != 0 || last.group_cnt == last.group_all);
     return err;
 }
 
-/* Into a job, from the current savepoint below root. */
 static int
-load_from(const char *root, struct fake_job *job)
+store(const struct place *place, const struct fake_job *job, uint64_t parent,
+    struct weir_savepoint_made *ret_made)
 {
-    struct weir_look *look;
-    int err = weir_look_open(root, &look);
-    assert_int_equal(err, 0);
-    uint32_t idx = weir_look_cnt(look) - 1;
-    assert_true(weir_look_at(look, idx)->is_current);
+    const struct weir_savepoint_spec spec = fake_spec(job);
+    return store_as(place, &spec, parent, ret_made);
+}
+
+/* Into a job, from one savepoint. */
+static int
+load_idx(struct weir_look *look, uint32_t idx, struct fake_job *job)
+{
     const uint32_t max[2] = {FAKE_GROUP_CNT, FAKE_GROUP_CNT};
     struct stream_load to = {
         .arena = &job->stage[0].arena, .ops = {job->stage[0].ops, max, 2, false}};
     const struct weir_savepoint_events events = {stream_load_begin, stream_load_row, &to};
     struct weir_savepoint_reader *reader;
-    err = weir_savepoint_look(look, idx, &events, &reader);
+    int err = weir_savepoint_look(look, idx, &events, &reader);
     weir_savepoint_load_close(to.load);
     weir_savepoint_reader_close(reader);
+    return err;
+}
+
+/* From the current one below root. */
+static int
+load_from(const char *root, struct fake_job *job)
+{
+    struct weir_look *look;
+    assert_int_equal(weir_look_open(root, &look), 0);
+    uint32_t idx = weir_look_cnt(look) - 1;
+    assert_true(weir_look_at(look, idx)->is_current);
+    int err = load_idx(look, idx, job);
     weir_look_close(look);
     return err;
 }
@@ -126,11 +140,6 @@ t_savepoints_stand_side_by_side(void **unused)
     fake_open(&job, 1, false);
     assert_int_equal(store(&place, &job, 7, &made), 0);
     fake_fill(&job, SEED, ENTRY_CNT);
-    assert_error(store(&place, &job, 7, &made), WEIR_ECONFIG,
-        "holds savepoint 7 of job fake, and 7 is to be written");
-    assert_int_equal(weir_look_open(place.root, &look), 0);
-    assert_true(weir_look_at(look, 0)->is_current); /* as it was before */
-    weir_look_close(look);
     assert_int_equal(store(&place, &job, 9, &made), 0);
     fake_close(&job);
     assert_int_equal(weir_look_open(place.root, &look), 0);
@@ -155,6 +164,79 @@ t_savepoints_stand_side_by_side(void **unused)
     assert_int_equal(load_from(place.root, &job), 0);
     fake_check(&job, SEED, ENTRY_CNT);
     fake_close(&job);
+    place_close(&place);
+}
+
+/* Of a directory of checkpoints, where a job tidies up, nothing is changed but the epoch. */
+static void
+t_checkpoints_take_no_savepoint_among_them(void **unused)
+{
+    (void)unused;
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made;
+    struct weir_look *look;
+    char command[4 * PATH_BYTES];
+    place_open(&place);
+    (void)snprintf(command, sizeof command, "cp -r %s %s/job && chmod -R u+w %s/job",
+        WEIR_TEST_DATA "/store/job", place.root, place.root);
+    assert_int_equal(system(command), 0);
+    fake_open(&job, 1, false);
+    struct weir_savepoint_spec spec = fake_spec(&job);
+    spec.job = "job";
+    assert_error(store_as(&place, &spec, 90, &made), WEIR_ECONFIG, "holds checkpoints of job job");
+    fake_close(&job);
+    assert_int_equal(weir_look_open(place.root, &look), 0);
+    for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
+        assert_int_equal(weir_look_at(look, i)->manifest.kind, WEIR_MANIFEST_KIND_CHECKPOINT);
+    }
+    weir_look_close(look);
+    place_close(&place);
+}
+
+/* Two of one number: starts of a job that have counted anew. Each is found by number and epoch; the
+ * number alone, and the directory, mean the newer one, also where a higher number is older. */
+static void
+t_savepoints_of_one_number_stand_side_by_side(void **unused)
+{
+    (void)unused;
+    static const uint64_t ids[] = {1, 7, 1};
+    enum { CNT = WEIR_ARRAY_CNT(ids) };
+    struct place place;
+    struct fake_job job;
+    struct weir_savepoint_made made[CNT];
+    struct weir_look *look;
+    char id[64];
+    uint32_t idx;
+    place_open(&place);
+    for (uint32_t i = 0; i < CNT; i++) {
+        fake_open(&job, 1, false);
+        fake_fill(&job, SEED + i, ENTRY_CNT);
+        assert_int_equal(store(&place, &job, ids[i], &made[i]), 0);
+        fake_close(&job);
+        assert_int_equal(made[i].savepoint, ids[i]);
+        assert_true(i == 0 || made[i].epoch > made[i - 1].epoch);
+    }
+    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_int_equal(weir_look_cnt(look), CNT);
+    for (uint32_t i = 0; i < CNT; i++) {
+        (void)snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)made[i].savepoint,
+            (unsigned long long)made[i].epoch);
+        assert_int_equal(weir_look_find(look, id, &idx), 0);
+        assert_int_equal(weir_look_at(look, idx)->epoch, made[i].epoch);
+        assert_int_equal(weir_look_verify(look, idx), 0);
+        struct fake_job back;
+        fake_open(&back, 1, false);
+        assert_int_equal(load_idx(look, idx, &back), 0);
+        fake_check(&back, SEED + i, ENTRY_CNT);
+        fake_close(&back);
+    }
+    assert_int_equal(weir_look_find(look, "1", &idx), 0);
+    assert_int_equal(weir_look_at(look, idx)->epoch, made[2].epoch);
+    assert_int_equal(weir_look_find(look, NULL, &idx), 0);
+    assert_int_equal(weir_look_at(look, idx)->epoch, made[2].epoch);
+    assert_int_equal(weir_look_find(look, "1-99", &idx), WEIR_ENOINPUT);
+    weir_look_close(look);
     place_close(&place);
 }
 
@@ -285,6 +367,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_comes_back_from_files_that_were_moved),
         cmocka_unit_test(t_savepoints_stand_side_by_side),
+        cmocka_unit_test(t_checkpoints_take_no_savepoint_among_them),
+        cmocka_unit_test(t_savepoints_of_one_number_stand_side_by_side),
         cmocka_unit_test(t_damage_is_named),
         cmocka_unit_test(t_what_fails_leaves_nothing),
         cmocka_unit_test(t_a_file_without_a_manifest_is_in_nobodys_way),
