@@ -269,6 +269,21 @@ weir_coordinator_fail(
     switch_off(coordinator);
 }
 
+/* Whether it was one overdue checkpoint too many with which the job was to end. A fault of the
+ * storage between two of them says that the time-out is not all there is. */
+static bool
+is_end_overdue(struct weir_coordinator *coordinator, const struct coordinator_slot *slot,
+    enum weir_checkpoint_reason reason)
+{
+    if (!slot->is_last || !weir_checkpoint_reason_counts(reason)) {
+        return false;
+    }
+    coordinator->last_overdue_cnt =
+        reason == WEIR_CHECKPOINT_EXPIRED ? coordinator->last_overdue_cnt + 1 : 0;
+    return coordinator->conf.tolerable == WEIR_CHECKPOINT_TOLERABLE_UNLIMITED &&
+           coordinator->last_overdue_cnt >= WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX;
+}
+
 void
 weir_coordinator_end(struct weir_coordinator *coordinator, struct coordinator_slot *slot,
     enum weir_checkpoint_reason reason)
@@ -282,7 +297,8 @@ weir_coordinator_end(struct weir_coordinator *coordinator, struct coordinator_sl
     abort_slot(coordinator, slot, reason);
     bool is_too_many =
         !is_savepoint && weir_checkpoint_failures_add(&coordinator->failures, slot->id, reason);
-    if (was_off || (!is_stop && !is_too_many)) {
+    bool is_overdue = is_end_overdue(coordinator, slot, reason);
+    if (was_off || (!is_stop && !is_too_many && !is_overdue)) {
         return;
     }
     if (is_stop) {
@@ -290,6 +306,12 @@ weir_coordinator_end(struct weir_coordinator *coordinator, struct coordinator_sl
         (void)snprintf(coordinator->text, sizeof coordinator->text,
             "%s %" PRIu64 ", which was to stop the job, was aborted: %s",
             is_savepoint ? "savepoint" : "checkpoint", slot->id, why);
+    } else if (is_overdue) {
+        (void)snprintf(coordinator->text, sizeof coordinator->text,
+            "checkpoint %" PRIu64 ", with which the job was to end, took longer than "
+            "checkpoints.timeout (%g s), as did the %d before it: give it more time",
+            slot->id, (double)coordinator->conf.timeout_ns / (double)WEIR_SEC_NS,
+            WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX - 1);
     } else {
         (void)snprintf(coordinator->text, sizeof coordinator->text,
             "checkpoint %" PRIu64 " failed: %s; more than %" PRIu64 " in a row are not borne",

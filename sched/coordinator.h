@@ -42,6 +42,11 @@
 /* Stored ones whose sinks have not committed: with so many none is started, because the sinks'
  * outside is down and their open transactions grow. */
 #define WEIR_COORDINATOR_UNCOMMITTED_CNT_MAX 8
+/* Overdue checkpoints one after another with which a job was to end, where no number of failures is
+ * too many (tolerable): then the time-out is shorter than any of them takes, and the end would
+ * never come. More than those behind which the storage core tries storage by itself
+ * (job_checkpoint_probe.c): what hangs only does not count for it. */
+#define WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX 8
 /* Ids whose end is remembered, for acks that come late. */
 #define WEIR_COORDINATOR_RECENT_CNT 128
 #define WEIR_COORDINATOR_TEXT_BYTES (WEIR_LEDGER_TEXT_BYTES + 128)
@@ -201,6 +206,10 @@ WEIR_API bool weir_coordinator_is_settled(const struct weir_coordinator *coordin
 /* weir_coordinator_hold - while it is held none starts: what is due or asked for waits. */
 WEIR_API void
 weir_coordinator_hold(struct weir_coordinator *coordinator, bool is_held, int64_t now_ns);
+
+/* weir_coordinator_await_last - whether all that is left of the job waits for a checkpoint to end
+ * with: too many of those that are overdue fail the job. */
+WEIR_API void weir_coordinator_await_last(struct weir_coordinator *coordinator, bool is_awaited);
 
 /* weir_coordinator_tick - time has passed: starts what is due, ends what is overdue. */
 WEIR_API void weir_coordinator_tick(struct weir_coordinator *coordinator, int64_t now_ns);

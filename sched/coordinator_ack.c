@@ -173,6 +173,7 @@ weir_coordinator_stored(struct weir_coordinator *coordinator, uint64_t id, int64
     }
     weir_coordinator_advance(coordinator, slot, WEIR_COORDINATOR_STORED);
     weir_checkpoint_failures_success(&coordinator->failures, id);
+    coordinator->last_overdue_cnt = 0;
     coordinator->has_done = true;
     coordinator->done_ns = now_ns;
     if (weir_checkpoint_on_timeline(&slot->request)) {

@@ -22,6 +22,7 @@ struct coordinator_slot {
     enum weir_coordinator_state state;
     struct weir_checkpoint_request request;
     int64_t triggered_ns;
+    bool is_last; /* the end of the job waited for it when it began */
     uint32_t missing_cnt; /* acks */
     struct weir_coordinator_member *member; /* task_cnt */
     struct weir_ledger_line *line; /* channel_cnt; while it is COLLECTING */
@@ -45,6 +46,8 @@ struct weir_coordinator {
     uint64_t notified_id; /* sinks commit nothing above it */
     int64_t periodic_ns; /* when the clock asks next */
     bool is_held;
+    bool is_last_awaited;
+    uint32_t last_overdue_cnt; /* of those that the end waited for, one after another */
     bool has_done;
     int64_t done_ns;
     struct weir_checkpoint_queue queue;

@@ -75,6 +75,8 @@ start_one(struct weir_coordinator *coordinator, const struct weir_checkpoint_req
     slot->id = ++coordinator->id_last;
     slot->request = *request;
     slot->triggered_ns = now_ns;
+    slot->is_last =
+        coordinator->is_last_awaited && request->kind == WEIR_CHECKPOINT_KIND_CHECKPOINT;
     WEIR_CHECK(
         coordinator->line_free_cnt > 0, "more than %u are pending", coordinator->pending_max);
     slot->line = coordinator->line_free[--coordinator->line_free_cnt];
@@ -145,6 +147,7 @@ weir_coordinator_start(struct weir_coordinator *coordinator, int64_t now_ns)
     WEIR_CHECK(weir_coordinator_is_settled(coordinator),
         "started while a checkpoint of the last run is being stored");
     coordinator->mode = COORDINATOR_ON;
+    coordinator->last_overdue_cnt = 0;
     const struct weir_coordinator_conf *conf = &coordinator->conf;
     coordinator->periodic_ns = now_ns + (conf->first_ns != 0 ? conf->first_ns : conf->interval_ns);
 }
@@ -155,6 +158,14 @@ weir_coordinator_hold(struct weir_coordinator *coordinator, bool is_held, int64_
     if (weir_coordinator_enter(coordinator)) {
         coordinator->is_held = is_held;
         weir_coordinator_start_due(coordinator, now_ns);
+    }
+}
+
+void
+weir_coordinator_await_last(struct weir_coordinator *coordinator, bool is_awaited)
+{
+    if (weir_coordinator_enter(coordinator)) {
+        coordinator->is_last_awaited = is_awaited;
     }
 }
 

@@ -259,6 +259,28 @@ some_wait(const struct weir_job_checkpoint *cp)
     return false;
 }
 
+/* Nothing is left of the job but tasks that are out of data. */
+static bool
+all_wait(const struct weir_job_checkpoint *cp)
+{
+    for (uint32_t s = 0; s < cp->stage_cnt; s++) {
+        if (!cp->stage[s].waits && !cp->stage[s].has_ended) {
+            return false;
+        }
+    }
+    return cp->ended_cnt < cp->stage_cnt;
+}
+
+static void
+note_last(struct weir_job_checkpoint *cp)
+{
+    bool is_last = all_wait(cp);
+    if (is_last != cp->is_last) {
+        cp->is_last = is_last;
+        weir_coordinator_await_last(cp->coordinator, is_last);
+    }
+}
+
 bool
 weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *cp)
 {
@@ -406,6 +428,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
     cp->now_ns = now_ns;
     cp->worked = weir_io_poll(cp->io, now_ns) > 0;
     take_letters(cp);
+    note_last(cp);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         for (uint32_t i = 0; i < cp->slot_cnt; i++) {
             if (cp->stage[s].slot[i].state != SLOT_FREE) {

@@ -165,6 +165,7 @@ struct weir_job_checkpoint {
     bool is_suspended;
     bool is_halted; /* the coordinator says nothing more, and the files stay */
     uint32_t ended_cnt;
+    bool is_last; /* the coordinator knows that all that is left waits for its last checkpoint */
     enum cp_store_job store_job;
     uint64_t storing_id; /* to be stored, or being it; 0: none */
     bool tidy_wanted;

@@ -20,6 +20,7 @@
  * then. */
 #define FAIL_CNT 4
 #define TOLERABLE_MIN 64
+_Static_assert(FAIL_CNT < WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX, "storage is tried before");
 #define WAIT_NS_MIN (20 * WEIR_MS)
 #define WAIT_NS_MAX (10 * WEIR_SEC_NS)
 #define WAIT_LG2_MAX 16

@@ -516,6 +516,82 @@ t_T286_failures_in_a_row_fail_the_job(void **state)
     rig_end(&rig);
 }
 
+/* cnt checkpoints in turn, each overdue; the last of them. */
+static uint64_t
+overdue(uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        rig_checkpoint(&rig);
+        rig_tick(&rig, rig.now_ns + rig.conf.timeout_ns);
+        rig_assert_reason(&rig, WEIR_COORDINATOR_ABORT, weir_coordinator_id_last(rig.coordinator),
+            WEIR_CHECKPOINT_EXPIRED);
+    }
+    return weir_coordinator_id_last(rig.coordinator);
+}
+
+/* Where no number of failures is too many: the time-out is shorter than any checkpoint takes. */
+static void
+t_a_job_whose_end_is_always_overdue_fails(void **state)
+{
+    (void)state;
+    enum { MOST = WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX };
+    rig_conf(&rig, 2);
+    rig.conf.timeout_ns = 2 * WEIR_SEC_NS;
+    rig_start(&rig);
+    (void)overdue(MOST + 2); /* the job goes on meanwhile */
+    rig_checkpoint(&rig);
+    weir_coordinator_await_last(rig.coordinator, true);
+    rig_tick(&rig, rig.now_ns + rig.conf.timeout_ns); /* it began before */
+    (void)overdue(MOST - 1);
+    rig_savepoint(&rig); /* no end of the job's */
+    rig_tick(&rig, rig.now_ns + rig.conf.timeout_ns);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_FAIL), 0);
+    uint64_t id = overdue(1);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_FAIL, id, WEIR_CHECKPOINT_EXPIRED);
+    assert_non_null(strstr(rig.text, "longer than checkpoints.timeout (2 s), as did the 7 before"));
+    rig_clear(&rig);
+    rig_checkpoint(&rig);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_ANSWER, 0, WEIR_CHECKPOINT_SUSPENDED);
+    weir_coordinator_start(rig.coordinator, rig.now_ns); /* it counts anew */
+    rig_take(&rig);
+    (void)overdue(MOST - 1);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_FAIL), 0);
+    rig_end(&rig);
+}
+
+static void
+t_an_end_that_is_overdue_at_times_is_waited_for(void **state)
+{
+    (void)state;
+    enum { MOST = WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX };
+    rig_conf(&rig, 2);
+    rig_start(&rig);
+    weir_coordinator_await_last(rig.coordinator, true);
+    uint64_t id = overdue(MOST - 1);
+    rig_checkpoint(&rig); /* storage is at fault, which may pass */
+    assert_true(rig_decline(&rig, ++id, 0, WEIR_CHECKPOINT_IO));
+    id = overdue(MOST - 1);
+    rig_checkpoint(&rig);
+    rig_complete(&rig, ++id); /* of another task's end */
+    rig_committed(&rig, id);
+    (void)overdue(MOST - 1);
+    weir_coordinator_await_last(rig.coordinator, false); /* and of another one's again */
+    (void)overdue(MOST);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_FAIL), 0);
+    rig_end(&rig);
+    /* A number of failures that is set is the one that counts. */
+    rig_conf(&rig, 2);
+    rig.conf.tolerable = MOST + 5;
+    rig_start(&rig);
+    weir_coordinator_await_last(rig.coordinator, true);
+    (void)overdue(MOST + 5);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_FAIL), 0);
+    id = overdue(1);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_FAIL, id, WEIR_CHECKPOINT_EXPIRED);
+    assert_non_null(strstr(rig.text, "in a row are not borne"));
+    rig_end(&rig);
+}
+
 static void
 t_failed_savepoints_do_not_count(void **state)
 {
@@ -625,6 +701,8 @@ main(void)
         cmocka_unit_test(t_T283_a_full_queue_drops_its_last),
         cmocka_unit_test(t_T285_only_the_clocks_checkpoints_wait_for_the_pause),
         cmocka_unit_test(t_T286_failures_in_a_row_fail_the_job),
+        cmocka_unit_test(t_a_job_whose_end_is_always_overdue_fails),
+        cmocka_unit_test(t_an_end_that_is_overdue_at_times_is_waited_for),
         cmocka_unit_test(t_failed_savepoints_do_not_count),
         cmocka_unit_test(t_T288_one_older_than_the_last_success_does_not_count),
         cmocka_unit_test(t_T291_an_old_one_is_aborted_and_a_new_one_runs),

@@ -427,6 +427,9 @@ step(void)
         weir_coordinator_suspend(world.coordinator, world.now_ns);
         world.is_on = false;
         take();
+    } else if (drawn < 991) {
+        weir_coordinator_await_last(world.coordinator, weir_rng_chance(&world.rng, 2, 3));
+        take();
     }
     if (!world.is_on && !world.is_halted && world.storing_id == 0 &&
         weir_rng_chance(&world.rng, 1, 5)) {

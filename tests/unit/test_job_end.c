@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs that come to their end under checkpoints, in a simulated world: the last checkpoint reaches
- * all tasks and is waited for in sleep; storage that is full then is tried again soon; an output
- * whose sink had ended before a restart stays as it is. */
+ * all tasks and is waited for in sleep; storage that is full then is tried again soon; a time-out
+ * that no checkpoint keeps fails the job; an output whose sink had ended before a restart stays as
+ * it is. */
 #include <errno.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ WEIR_SCHEMA(number, NUMBER)
 #define LATENCY_NS_MAX (20 * WEIR_US)
 #define HOUR_NS (INT64_C(3600) * WEIR_SEC_NS)
 #define FULL_CNT 12 /* writes that fail: enough for some checkpoints, and a trial or two */
+#define TIMEOUT_NS WEIR_SEC_NS
+#define HANG_CNT 4 /* writes that take longer */
 
 /* ---- numbers from 0 on; the last half of some waits until a gate is open ---- */
 
@@ -104,6 +107,7 @@ struct shape {
     bool has_far;
     const bool *gate; /* of long; NULL: there is none */
     int64_t interval_ns;
+    int64_t timeout_ns; /* 0: TIMEOUT_NS */
 };
 
 /* A start of it; what is seen of it: */
@@ -111,6 +115,8 @@ struct start {
     struct weir_job *job;
     struct weir_sim *sim;
     uint64_t end_behind; /* checkpoints complete behind the end of near; 0: never */
+    int err; /* that the job ends with, and */
+    const char *why; /* what it says */
     uint64_t completed_cnt; /* when near had ended; 0: it has not */
     uint64_t sleep_cnt;
     int64_t now_ns;
@@ -203,7 +209,7 @@ run(struct start *start, const struct weir_topo *topo, const struct shape *shape
             .retained = 1,
             .throttle_max_ns = WEIR_SEC_NS,
             .coordinator = {.interval_ns = shape->interval_ns,
-                .timeout_ns = WEIR_SEC_NS,
+                .timeout_ns = shape->timeout_ns != 0 ? shape->timeout_ns : TIMEOUT_NS,
                 .tolerable = WEIR_CHECKPOINT_TOLERABLE_UNLIMITED,
                 .concurrent_max = 1,
                 .queue_max = WEIR_CHECKPOINT_QUEUE_CNT_MAX,
@@ -214,10 +220,11 @@ run(struct start *start, const struct weir_topo *topo, const struct shape *shape
         .batch_rows = 64,
         .small_pages = true};
     assert_int_equal(weir_job_new(env, plan, &options, &start->job), 0);
+    char text[1024];
     int rc = weir_job_run(start->job);
-    if (rc != (start->end_behind != 0 ? WEIR_ECANCELED : 0)) {
-        char text[1024];
-        weir_err_save(text, sizeof text);
+    weir_err_save(text, sizeof text);
+    if (rc != (start->end_behind != 0 ? WEIR_ECANCELED : start->err) ||
+        (start->why != NULL && strstr(text, start->why) == NULL)) {
         fail_msg("seed %llu: %s", (unsigned long long)seed, text);
     }
     weir_err_clear();
@@ -318,6 +325,54 @@ t_a_full_disk_at_the_end_is_looked_at_again_soon(void **state)
     weir_sim_close(start.sim);
 }
 
+/* It would be tried for ever. Nothing is published; a start with more time goes on to the end. */
+static void
+t_a_time_out_that_no_checkpoint_keeps_fails_the_job(void **state)
+{
+    static const int64_t intervals_ns[] = {24 * HOUR_NS, INTERVAL_NS};
+    struct weir_topo *topo = *state;
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(intervals_ns); i++) {
+        struct shape shape = {
+            .row_cnt = 300, .has_far = true, .interval_ns = intervals_ns[i], .timeout_ns = 1};
+        struct start start = {.sim = new_world(seed_of_run() + i, LATENCY_NS_MAX),
+            .err = WEIR_EFAILED,
+            .why = "with which the job was to end, took longer than checkpoints.timeout (1e-09 s)"};
+        struct weir_job_checkpoint_view view = run(&start, topo, &shape, 1);
+        uint64_t bytes;
+        assert_int_equal(view.completed_cnt, 0);
+        assert_true(view.failed_cnt >= WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX);
+        assert_true(i > 0 || view.failed_cnt == WEIR_COORDINATOR_LAST_OVERDUE_CNT_MAX);
+        assert_null(weir_sim_get(start.sim, "/out/near.csv", &bytes));
+        shape.timeout_ns = 0;
+        struct start again = {.sim = start.sim};
+        (void)run(&again, topo, &shape, 1);
+        expect_table(start.sim, "/out/near.csv", shape.row_cnt);
+        expect_table(start.sim, "/out/far.csv", shape.row_cnt);
+        weir_sim_close(start.sim);
+    }
+}
+
+/* Longer than the time-out, until it answers again: the job ends then. */
+static void
+t_a_storage_that_hangs_at_the_end_is_waited_for(void **state)
+{
+    struct weir_topo *topo = *state;
+    const struct shape shape = {.row_cnt = 100, .interval_ns = 24 * HOUR_NS};
+    struct start start = {.sim = new_world(seed_of_run(), LATENCY_NS_MAX)};
+    for (uint32_t i = 0; i < HANG_CNT; i++) {
+        const struct weir_sim_trouble late = {.kind = WEIR_SIM_LATE,
+            .verb = WEIR_IO_WRITE,
+            .late_ns = 30 * TIMEOUT_NS,
+            .under = "/checkpoints/job/data"};
+        assert_true(weir_sim_trouble(start.sim, &late));
+    }
+    struct weir_job_checkpoint_view view = run(&start, topo, &shape, 1);
+    assert_true(view.failed_cnt >= 2);
+    assert_int_equal(view.completed_cnt, 1);
+    expect_table(start.sim, "/out/near.csv", shape.row_cnt);
+    weir_sim_close(start.sim);
+}
+
 /* A sink that had ended has nothing in the checkpoint, nor in the one behind the next start: what
  * it has published is left alone. */
 static void
@@ -368,6 +423,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_the_last_checkpoint_reaches_all_tasks),
         cmocka_unit_test(t_a_full_disk_at_the_end_is_looked_at_again_soon),
+        cmocka_unit_test(t_a_time_out_that_no_checkpoint_keeps_fails_the_job),
+        cmocka_unit_test(t_a_storage_that_hangs_at_the_end_is_waited_for),
         cmocka_unit_test(t_what_a_sink_has_published_outlives_starts_after_its_end),
     };
     return cmocka_run_group_tests(tests, open_host, close_host);
