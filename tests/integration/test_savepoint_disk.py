@@ -22,6 +22,7 @@ FIRST = 7000  # lines before the savepoint
 REST = test_state.expected(LINES)[5 * FIRST:]
 PARALLELISM = "placement.vertices.declared.parallelism"  # of the function alone: lines keep their order
 TWO = {PARALLELISM: 2}
+MORE = {"memory.budget": "48MiB"}  # with a second function
 SMALL = {"memory.budget": "24MiB", "buffers.size": "4KiB"}  # most keys are on disk
 # The small disk of a run, and how many files are left on it.
 SMALL_DISK = test_checkpoint_run.OWN_MOUNTS + ["sh", "-c", """mount -t tmpfs -o size=1m none "$0"; "$@"; code=$?
@@ -35,8 +36,9 @@ class OnDisk(test_savepoint.Saving):
         os.mkfifo(self.pipe)
         self.disk = {"state.backend": "rocksdb", "state.dir": "state", "checkpoints.interval": "20ms", **SMALL}
 
-    def words(self, sets, *flags, output="o.csv"):
-        line = self.command(JOB, {"input": self.pipe, "output": output}, {"checkpoints.dir": "ckpt"} | sets, flags)
+    def words(self, sets, *flags, output="o.csv", **params):
+        params |= {"input": self.pipe, "output": output}
+        line = self.command(JOB, params, {"checkpoints.dir": "ckpt"} | sets, flags)
         return [*line, "--name", self.name]
 
     def launched_words(self, sets, *flags, lines, **kwargs):
@@ -83,16 +85,16 @@ class OnDisk(test_savepoint.Saving):
         self.until(process, lambda: self.checkpoint() > last + 1)
         self.end(process, feed)
 
-    def assert_rest(self, sets, path, number):
+    def assert_rest(self, sets, path, number, *flags, output=None, want=None, **params):
         """The job that goes on from there tells of the rest of the text what an undisturbed one does."""
-        output = f"{number}.csv"
-        process, feed = self.launched_words(sets | {"checkpoints.dir": f"next{number}"}, f"--restore={path}",
-                                            lines=LINES[FIRST:], output=output)
+        output = output or f"{number}.csv"
+        process, feed = self.launched_words(sets | {"checkpoints.dir": f"next{number}"}, f"--restore={path}", *flags,
+                                            lines=LINES[FIRST:], output=output, **params)
         feed.close()
         _, text = process.communicate(timeout=rig.TIMEOUT_S)
         self.assertEqual(process.returncode, 0, text)
         rows = (self.folder / output).read_text().splitlines()[1:]
-        self.assertEqual(collections.Counter(rows), collections.Counter(REST))
+        self.assertEqual(collections.Counter(rows), collections.Counter(want or REST))
 
     def stores(self, part):
         return [p.name for p in (self.folder / "state" / f"{self.name}.state").glob("*") if part in p.name]
@@ -120,6 +122,30 @@ class OnDisk(test_savepoint.Saving):
         feed.close()
         self.assertRegex(process.stdout.read(), r"savepoint \d+ in .*/saved: \d+ entries")
         self.assert_rest({PARALLELISM: 1}, self.saved, 0)
+
+    def assert_left(self, what, path, number, **kwargs):
+        """It is refused, and named, unless it may be left behind: then all else is as it was."""
+        sets = self.disk | TWO | MORE
+        refusal = self.run_words(sets | {"checkpoints.dir": f"refused{number}"}, f"--restore={path}", code=78,
+                                 **{name: kwargs[name] for name in kwargs.keys() - {"want"}})
+        self.assertRegex(re.sub(r"\s+", " ", refusal), what)
+        self.assertIn("--allow-non-restored-state", refusal)
+        self.assert_rest(sets, path, number, "--allow-non-restored-state", **kwargs)
+
+    def test_T313_state_that_nobody_takes_up_is_left_behind_only_when_asked(self):
+        process, feed = self.launched_words(self.disk | TWO | MORE, lines=LINES[:FIRST], more="more.csv")
+        saved = self.savepoint()["path"]
+        last = self.checkpoint()
+        self.until(process, lambda: self.checkpoint() > last + 1)
+        self.end(process, feed)
+        self.assertTrue(self.stores("more.0."))
+        last = self.checkpoint()
+        stored, = (self.folder / f"ckpt/{self.name}/manifest").glob(f"M-{last}-*")
+        self.assert_left("savepoint has state of operator more ", saved, 0)
+        self.assert_left("savepoint has state last of operator declared ", saved, 1, states="fewer", more="again.csv",
+                         want=[row.rsplit(",", 1)[0] + "," for row in REST])
+        self.assert_left(rf"checkpoint {last} holds state of operator more,", stored, 2, output="o.csv",
+                         want=test_state.expected(LINES))
 
     def held(self, sets):
         """A job of which a savepoint waits for its configuration."""

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* declared.c: a job whose function declares states: for each word of a text how often it came, on
- * how many lines, and its last three lines. */
+ * how many lines, and its last three lines. In another version it lacks the last of these; and
+ * there may be a second function of the same words. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -43,6 +44,10 @@ static const struct weir_kind declared_kinds[] = {
     WEIR_KIND_AGGREGATING("cnt", struct cnt, WEIR_NO_TTL),
     WEIR_KIND_MAP("lines", sizeof(int64_t), sizeof(int64_t), WEIR_NO_TTL),
     WEIR_KIND_LIST("last", sizeof(int64_t), WEIR_TTL(WEIR_HOUR)),
+};
+static const struct weir_kind fewer_kinds[] = {
+    WEIR_KIND_AGGREGATING("cnt", struct cnt, WEIR_NO_TTL),
+    WEIR_KIND_MAP("lines", sizeof(int64_t), sizeof(int64_t), WEIR_NO_TTL),
 };
 
 WEIR_AGGREGATING(cnt, bool, struct cnt)
@@ -100,9 +105,35 @@ WEIR_PROCESS_KINDS(declared, word, struct nothing, told, declared_kinds)
     return WEIR_DONE;
 }
 
+/* The same without the last lines. */
+WEIR_PROCESS_KINDS(fewer, word, struct nothing, told, fewer_kinds)
+{
+    (void)state;
+    if (!weir_out_room(p->out, 1, WEIR_STR_BYTES_MAX)) {
+        return WEIR_AGAIN;
+    }
+    struct weir_keyed_state *lines = weir_process_state(p, LINES);
+    bool is_new = !weir_map_contains(lines, WEIR_BYTES(&in->line));
+    int err = weir_map_put(lines, WEIR_BYTES(&in->line), WEIR_BYTES(&in->line));
+    err = err < 0 ? err : cnt_add(weir_process_state(p, CNT), &is_new);
+    if (err < 0) {
+        return err;
+    }
+    const struct cnt *cnt = (const struct cnt *)weir_value_get(weir_process_state(p, CNT), NULL);
+    struct weir_slice key = weir_process_key_text(p);
+    struct told *out = told_emit(p->out);
+    out->cnt = cnt->words;
+    out->lines = cnt->lines;
+    weir_str_set_bytes(p->out, &out->text, key.ptr, key.bytes);
+    return WEIR_DONE;
+}
+
 const struct weir_opt weir_job_params[] = {
     {"input", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "-", "", "the text"},
     WEIR_OUTPUT_PARAM("-"),
+    {"states", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "all", "all fewer", "of the function"},
+    {"more", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "", "",
+        "where a second function writes; without: there is none"},
     {.name = NULL},
 };
 
@@ -110,9 +141,14 @@ int
 weir_job_main(struct weir_env *env)
 {
     struct weir_lines_conf lines = {.path = weir_param(env, "input"), .decoder = &weir_decode_text};
+    bool has_all = weir_param_number(env, "states") == 0;
+    const char *more = weir_param(env, "more");
     struct weir_stream *s = weir_source_lines(env, "lines", weir_line_schema(), &lines);
     s = weir_key_by(weir_flatmap(s, "split", &split_op), WEIR_KEY(word, text));
-    weir_sink_table(
-        weir_process(s, "declared", &declared_process, NULL), "out", weir_param(env, "output"));
+    weir_sink_table(weir_process(s, "declared", has_all ? &declared_process : &fewer_process, NULL),
+        "out", weir_param(env, "output"));
+    if (more[0] != '\0') {
+        weir_sink_table(weir_process(s, "more", &declared_process, NULL), "more_out", more);
+    }
     return weir_env_check(env);
 }

@@ -123,6 +123,58 @@ t_broken_records_are_refused(void **unused)
     rig_close(&s.rig);
 }
 
+/* What somebody else may have written, and what is said of it. */
+static void
+t_a_broken_record_says_what_is_wrong(void **unused)
+{
+    (void)unused;
+    static const struct weir_kind some[] = {
+        WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL), WEIR_KIND_LIST("list", 0, WEIR_NO_TTL)};
+    const struct weir_spill_conf store = {.dir = kv_place, .is_inline = true};
+    struct stand s;
+    memset(&s, 0, sizeof s);
+    s.rig = (struct rig){.store = &store, .kinds = some, .kind_cnt = 2, .now = 1000};
+    rig_open(&s.rig, 1);
+    stand_key(&s, 1);
+    struct weir_spill *spill = &s.task->spill;
+    const uint32_t value = at(&s, 0)->table->spec.state_id;
+    const uint32_t list = at(&s, 1)->table->spec.state_id;
+    const uint32_t whole = at(&s, 0)->table->spec.val_bytes;
+    const struct {
+        uint32_t version;
+        struct weir_spill_state_head head;
+        uint32_t bytes; /* that follow the head */
+        int err;
+        const char *says;
+    } records[] = {
+        {WEIR_SPILL_VERSION, {value, whole}, whole, 0, NULL},
+        {WEIR_SPILL_VERSION + 1, {value, whole}, whole, WEIR_EFORMAT, "are of another version"},
+        {WEIR_SPILL_VERSION, {value, whole}, whole - 1, WEIR_EFORMAT, "are cut off"},
+        {WEIR_SPILL_VERSION, {value, whole - 1}, whole - 1, WEIR_EFORMAT,
+            "have a value of another length"},
+        {WEIR_SPILL_VERSION, {value, whole + 1}, whole + 1, WEIR_EFORMAT,
+            "have a value of another length"},
+        {WEIR_SPILL_VERSION, {list, 8}, 8, WEIR_EFORMAT, "are cut off"}, /* in an item */
+        {WEIR_SPILL_VERSION, {~value, 8}, 8, WEIR_ESTATE, "declares none of this number"},
+    };
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(records); i++) {
+        const uint64_t head_bytes = sizeof records[i].version + sizeof records[i].head;
+        char buf[64] = {0};
+        memcpy(buf, &records[i].version, sizeof records[i].version);
+        memcpy(buf + sizeof records[i].version, &records[i].head, sizeof records[i].head);
+        const struct weir_kv_bytes record = {buf, head_bytes + records[i].bytes};
+        weir_spill_record_drop(spill);
+        int err = weir_spill_record_take(spill, record);
+        if (records[i].err == 0) {
+            assert_int_equal(err, 0);
+            assert_int_equal(word_of(weir_value_get(at(&s, 0), NULL)), 0);
+        } else {
+            assert_error(err, records[i].err, records[i].says);
+        }
+    }
+    rig_close(&s.rig);
+}
+
 /* Directories in the test's place whose name has `part` in it. */
 static uint32_t
 dirs_of(const char *part)
@@ -267,6 +319,7 @@ main(void)
         cmocka_unit_test(t_state_on_disk_is_not_left_behind),
         cmocka_unit_test(t_namespaces_do_not_go_to_disk),
         cmocka_unit_test(t_broken_records_are_refused),
+        cmocka_unit_test(t_a_broken_record_says_what_is_wrong),
         cmocka_unit_test(t_T303_an_aborted_checkpoint_is_no_harm),
         cmocka_unit_test(t_old_checkpoints_go),
         cmocka_unit_test(t_a_held_checkpoint_stays),
