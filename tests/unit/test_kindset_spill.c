@@ -175,6 +175,43 @@ t_a_broken_record_says_what_is_wrong(void **unused)
     rig_close(&s.rig);
 }
 
+/* The part of a snapshot that says where the store's checkpoint is. */
+static void
+t_a_part_that_names_no_store_is_refused(void **unused)
+{
+    (void)unused;
+    enum { ID = sizeof(uint64_t), PATH_MAX_BYTES = WEIR_SPILL_PATH_BYTES };
+    static const struct {
+        uint32_t version;
+        uint32_t bytes;
+        int err;
+        const char *says;
+    } parts[] = {
+        {2, ID + 3, WEIR_EFORMAT, "part spill is of version 2"},
+        {1, ID, WEIR_EDATA, "part spill has a path of 0 bytes"},
+        {1, ID + PATH_MAX_BYTES + 1, WEIR_EDATA, "part spill has a path of 513 bytes"},
+        {1, ID + 3, WEIR_EDATA, "part spill has a path without an end"},
+    };
+    char data[ID + PATH_MAX_BYTES + 1];
+    char path[WEIR_SPILL_PATH_BYTES];
+    bool is = false;
+    struct weir_part part = {.name = "spill", .name_bytes = 5, .data = data};
+    memset(data, 'x', sizeof data);
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(parts); i++) {
+        part.version = parts[i].version;
+        part.bytes = parts[i].bytes;
+        assert_error(weir_spill_checkpoint(&part, path, &is), parts[i].err, parts[i].says);
+        assert_false(is);
+    }
+    data[ID + 2] = '\0';
+    assert_int_equal(weir_spill_checkpoint(&part, path, &is), 0);
+    assert_true(is);
+    assert_string_equal(path, "xx");
+    part.name_bytes = 4;
+    assert_int_equal(weir_spill_checkpoint(&part, path, &is), 0);
+    assert_false(is);
+}
+
 /* Directories in the test's place whose name has `part` in it. */
 static uint32_t
 dirs_of(const char *part)
@@ -320,6 +357,7 @@ main(void)
         cmocka_unit_test(t_namespaces_do_not_go_to_disk),
         cmocka_unit_test(t_broken_records_are_refused),
         cmocka_unit_test(t_a_broken_record_says_what_is_wrong),
+        cmocka_unit_test(t_a_part_that_names_no_store_is_refused),
         cmocka_unit_test(t_T303_an_aborted_checkpoint_is_no_harm),
         cmocka_unit_test(t_old_checkpoints_go),
         cmocka_unit_test(t_a_held_checkpoint_stays),
