@@ -98,14 +98,39 @@ sum_file(int fd, struct kv_file *file)
     return err;
 }
 
-/* ---- reading ---- */
+/* ---- its text ---- */
 
-static int
-parse(const char *dir, char *text, struct kv_list *list)
+static size_t
+print_line(const struct kv_file *file, char line[LINE_BYTES])
+{
+    return (size_t)snprintf(
+        line, LINE_BYTES, "%08" PRIx32 " %" PRIu64 " %s\n", file->crc, file->bytes, file->name);
+}
+
+char *
+weir_kv_list_text(const struct kv_list *list, size_t *ret_bytes)
+{
+    char *text = malloc(sizeof HEAD + (list->cnt + (size_t)1) * LINE_BYTES);
+    if (text == NULL) {
+        return NULL;
+    }
+    size_t bytes = sizeof HEAD - 1;
+    memcpy(text, HEAD, sizeof HEAD);
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        bytes += print_line(&list->file[i], text + bytes);
+    }
+    bytes += (size_t)snprintf(
+        text + bytes, LINE_BYTES, END "%08" PRIx32 "\n", weir_crc32c(0, text, bytes));
+    *ret_bytes = bytes;
+    return text;
+}
+
+int
+weir_kv_list_parse(const char *dir, char *text, size_t bytes, struct kv_list *list)
 {
     char *end = strstr(text, "\n" END);
     char want[LINE_BYTES];
-    if (strncmp(text, HEAD, sizeof HEAD - 1) != 0 || end == NULL) {
+    if (strlen(text) != bytes || strncmp(text, HEAD, sizeof HEAD - 1) != 0 || end == NULL) {
         return damaged(dir, WEIR_KV_LIST_NAME, "it is no list of files, or is cut off");
     }
     (void)snprintf(
@@ -115,19 +140,25 @@ parse(const char *dir, char *text, struct kv_list *list)
     }
     end[1] = '\0';
     int err = 0;
-    for (const char *at = text + sizeof HEAD - 1; *at != '\0' && err == 0;) {
+    for (char *at = text + sizeof HEAD - 1; *at != '\0' && err == 0;) {
         struct kv_file file;
-        int used = 0;
-        if (sscanf(at, "%8" SCNx32 " %" SCNu64 " %63s\n%n", &file.crc, &file.bytes, file.name,
-                &used) != 3 ||
-            used == 0 || strchr(file.name, '/') != NULL) {
+        char *line_end = strchr(at, '\n'); /* that of the last line is the one before END */
+        *line_end = '\0';
+        bool is_line =
+            sscanf(at, "%8" SCNx32 " %" SCNu64 " %63s", &file.crc, &file.bytes, file.name) == 3 &&
+            strchr(file.name, '/') == NULL;
+        size_t bytes_of = is_line ? print_line(&file, want) : 0;
+        /* As it is written, and in no other way. */
+        if (bytes_of != (size_t)(line_end - at) + 1 || memcmp(at, want, bytes_of - 1) != 0) {
             return damaged(dir, WEIR_KV_LIST_NAME, "a line of it is malformed");
         }
         err = list_add(list, &file);
-        at += used;
+        at = line_end + 1;
     }
     return err;
 }
+
+/* ---- reading ---- */
 
 int
 weir_kv_list_read(const char *dir, struct kv_list *ret_list)
@@ -146,7 +177,7 @@ weir_kv_list_read(const char *dir, struct kv_list *ret_list)
         ssize_t got = text != NULL ? read(fd, text, (size_t)stat.st_size) : 0;
         err = text == NULL ? weir_err_push(WEIR_ENOMEM, "a list of files")
               : got < 0    ? weir_err_errno(errno, "read %s/" WEIR_KV_LIST_NAME, dir)
-                           : parse(dir, text, &list);
+                           : weir_kv_list_parse(dir, text, (size_t)got, &list);
     }
     if (fd >= 0) {
         (void)close(fd); /* only read */
@@ -254,19 +285,11 @@ static int
 write_list(const char *dir, const struct kv_list *list)
 {
     char path[PATH_MAX];
-    char *text = malloc(sizeof HEAD + (list->cnt + (size_t)1) * LINE_BYTES);
+    size_t bytes = 0;
+    char *text = weir_kv_list_text(list, &bytes);
     if (text == NULL) {
         return weir_err_push(WEIR_ENOMEM, "a list of files");
     }
-    size_t bytes = sizeof HEAD - 1;
-    memcpy(text, HEAD, sizeof HEAD);
-    for (uint32_t i = 0; i < list->cnt; i++) {
-        const struct kv_file *file = &list->file[i];
-        bytes += (size_t)snprintf(text + bytes, LINE_BYTES, "%08" PRIx32 " %" PRIu64 " %s\n",
-            file->crc, file->bytes, file->name);
-    }
-    bytes += (size_t)snprintf(
-        text + bytes, LINE_BYTES, END "%08" PRIx32 "\n", weir_crc32c(0, text, bytes));
     int len = snprintf(path, sizeof path, "%s/" WEIR_KV_LIST_NAME, dir);
     int fd = len > 0 && (size_t)len < sizeof path
                  ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)

@@ -78,6 +78,13 @@ struct kv_list {
     uint32_t cap;
 };
 void weir_kv_list_fini(struct kv_list *list);
+/* Its text, to be freed; NULL: no memory. */
+char *weir_kv_list_text(const struct kv_list *list, size_t *ret_bytes);
+/* A text, which is changed, into an empty list; behind its bytes stands a zero. dir is for errors:
+ * WEIR_ECHECKPOINT where it is not what weir_kv_list_text() makes, WEIR_ENOMEM; then the list is to
+ * be finished all the same. */
+WEIR_MUST_USE int
+weir_kv_list_parse(const char *dir, char *text, size_t bytes, struct kv_list *list);
 /* Read what a checkpoint says of itself. WEIR_ECHECKPOINT, WEIR_EIO, WEIR_ENOMEM; then it is
  * empty. */
 WEIR_MUST_USE int weir_kv_list_read(const char *dir, struct kv_list *ret_list);

@@ -108,7 +108,7 @@ def owner_of_priv(path):
 def check_priv(path, wanted, problems):
     if (path, wanted) in EXCEPTIONS:
         return
-    stem = pathlib.PurePosixPath(path).stem.removeprefix("test_").removesuffix("_priv")
+    stem = re.sub("^(test|fuzz)_", "", pathlib.PurePosixPath(path).stem).removesuffix("_priv")
     owner = owner_of_priv(wanted)
     if stem != owner and not stem.startswith(owner + "_"):
         problems.add(f"{path}: includes {wanted}, which is private to {owner}")

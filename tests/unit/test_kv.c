@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store of keys and values, by its helper thread and inline: what is written is read, a
  * checkpoint is what the store was, and stores begin with the keys that are theirs. */
+#include "base/crc.h"
 #include "base/rng.h"
+#include "io/kv_priv.h"
 #include "tests/unit/kv_place.h"
 #include "tests/unit/seed.h"
 
@@ -398,6 +400,48 @@ t_damage_is_found(void **unused)
     assert_damaged(dir[1], path);
 }
 
+/* With the right checksum: somebody has written it, but not a checkpoint. */
+static void
+t_a_list_that_no_checkpoint_wrote_is_refused(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *lines;
+        const char *says; /* NULL: it is good */
+    } lists[] = {
+        {"", NULL},
+        {"0000000a 7 000012.sst\n8d1f3e02 18446744073709551615 CURRENT\n", NULL},
+        {"0000000a 7 000012.sst\n8d1f3e02 1\n", "a line of it is malformed"},
+        {"0000000A 7 000012.sst\n", "a line of it is malformed"},
+        {"0000000a  7 000012.sst\n", "a line of it is malformed"},
+        {"0000000a 07 000012.sst\n", "a line of it is malformed"},
+        {"0000000a 99999999999999999999 000012.sst\n", "a line of it is malformed"},
+        {"0000000a 7 ../000012.sst\n", "a line of it is malformed"},
+        {"0000000a 7 000012.sst more\n", "a line of it is malformed"},
+        {"\n", "a line of it is malformed"},
+    };
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(lists); i++) {
+        struct kv_list list = {NULL, 0, 0};
+        char text[256];
+        char why[256];
+        size_t bytes = (size_t)snprintf(text, sizeof text, "weir-files 1\n%s", lists[i].lines);
+        bytes += (size_t)snprintf(
+            text + bytes, sizeof text - bytes, "end %08x\n", weir_crc32c(0, text, bytes));
+        int err = weir_kv_list_parse("dir", text, bytes, &list);
+        weir_err_save(why, sizeof why);
+        weir_err_clear();
+        assert_int_equal(err, lists[i].says != NULL ? WEIR_ECHECKPOINT : 0);
+        assert_true(lists[i].says == NULL || strstr(why, lists[i].says) != NULL);
+        weir_kv_list_fini(&list);
+    }
+    struct kv_list list = {NULL, 0, 0};
+    char cut[] = "weir-files 1\nend 75ec5d27\n\0behind it";
+    assert_int_equal(weir_kv_list_parse("dir", cut, sizeof cut - 1, &list), WEIR_ECHECKPOINT);
+    weir_err_clear();
+    assert_int_equal(weir_kv_list_parse("dir", cut, strlen(cut), &list), 0);
+    weir_kv_list_fini(&list);
+}
+
 static void
 t_stores_are_removed_by_their_names(void **unused)
 {
@@ -440,6 +484,7 @@ main(void)
         cmocka_unit_test(t_an_error_stays),
         cmocka_unit_test(t_a_view_has_all_keys_in_order),
         cmocka_unit_test(t_damage_is_found),
+        cmocka_unit_test(t_a_list_that_no_checkpoint_wrote_is_refused),
         cmocka_unit_test(t_stores_are_removed_by_their_names),
         cmocka_unit_test(t_closing_waits),
     };
