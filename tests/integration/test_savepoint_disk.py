@@ -12,6 +12,7 @@ import sys
 import time
 
 import rig
+import declared_ref  # rig knows the way to it
 import test_checkpoint_run
 import test_savepoint
 import test_state
@@ -19,7 +20,7 @@ import test_state
 JOB = pathlib.Path(sys.argv[2]).resolve() / "declared.so"
 LINES = test_state.text_of(20000, 8000)
 FIRST = 7000  # lines before the savepoint
-REST = test_state.expected(LINES)[5 * FIRST:]
+REST = declared_ref.expected(LINES)[5 * FIRST:]
 PARALLELISM = "placement.vertices.declared.parallelism"  # of the function alone: lines keep their order
 TWO = {PARALLELISM: 2}
 MORE = {"memory.budget": "48MiB"}  # with a second function
@@ -138,14 +139,14 @@ class OnDisk(test_savepoint.Saving):
         last = self.checkpoint()
         self.until(process, lambda: self.checkpoint() > last + 1)
         self.end(process, feed)
-        self.assertTrue(self.stores("more.0."))
+        self.assertEqual(len({name.split(".")[0] for name in self.stores(".")}), 2)  # one of each function
         last = self.checkpoint()
         stored, = (self.folder / f"ckpt/{self.name}/manifest").glob(f"M-{last}-*")
         self.assert_left("savepoint has state of operator more ", saved, 0)
         self.assert_left("savepoint has state last of operator declared ", saved, 1, states="fewer", more="again.csv",
                          want=[row.rsplit(",", 1)[0] + "," for row in REST])
         self.assert_left(rf"checkpoint {last} holds state of operator more,", stored, 2, output="o.csv",
-                         want=test_state.expected(LINES))
+                         want=declared_ref.expected(LINES))
 
     def held(self, sets):
         """A job of which a savepoint waits for its configuration."""

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_state.py WEIR JOBS: declared states of a process function, in memory and on disk, by threads and by the seeded
 poller, with checkpoints and without, killed and started again: the same rows, those of a plain loop."""
-import collections
 import pathlib
-import random
 import re
 import subprocess
 import sys
 import time
 
 import rig
+import declared_ref  # rig knows the way to it
 
 JOB = pathlib.Path(sys.argv[2]).resolve() / "declared.so"
 SEED = 7
@@ -18,23 +17,8 @@ WAIT_S = 60
 
 
 def text_of(words, lines):
-    """Words that come again after many others: on disk they have gone out meanwhile."""
     print(f"seed {SEED}")
-    rng = random.Random(SEED)
-    return [" ".join(f"word-number-{rng.randrange(words)}" for _ in range(5)) for _ in range(lines)]
-
-
-def expected(lines):
-    cnt = collections.Counter()
-    on = collections.defaultdict(list)
-    rows = []
-    for number, line in enumerate(lines, 1):
-        for word in line.split():
-            cnt[word] += 1
-            on[word].append(number)
-            last = "+".join(map(str, on[word][-3:]))
-            rows.append(f"{word},{cnt[word]},{len(set(on[word]))},{last}")
-    return rows
+    return declared_ref.text_of(words, lines, SEED)
 
 
 class State(rig.Rig):
@@ -53,7 +37,7 @@ class State(rig.Rig):
 
     def test_all_ways_give_the_same_rows(self):
         lines = text_of(3000, 4000)
-        want = sorted(expected(lines))
+        want = sorted(declared_ref.expected(lines))
         checkpoints = {"checkpoints.dir": self.folder / "checkpoints", "checkpoints.interval": "5ms"}
         for sets in ({}, self.disk, {**self.disk, "placement.vertices.declared.parallelism": 3},
                      {**self.disk, "poller": "seed:3"}, {**self.disk, **checkpoints},
@@ -69,7 +53,7 @@ class State(rig.Rig):
         result = self.run_job(JOB, self.params(lines), small, code=1)
         self.assertIn("WEIR-1204", result.text)
         self.run_job(JOB, self.params(lines), {**small, **self.disk})
-        self.assertEqual(self.rows(), sorted(expected(lines)))
+        self.assertEqual(self.rows(), sorted(declared_ref.expected(lines)))
 
     def manifests(self, name):
         found = (self.folder / "checkpoints" / name / "manifest").glob("M-*")
@@ -94,7 +78,7 @@ class State(rig.Rig):
 
     def test_a_killed_job_goes_on_from_both(self):
         lines = text_of(20000, 60000)
-        want = sorted(expected(lines))
+        want = sorted(declared_ref.expected(lines))
         name = self.fresh_name()
         params = self.params(lines)
         sets = {**self.disk, "checkpoints.dir": self.folder / "checkpoints", "checkpoints.interval": "20ms",
