@@ -26,8 +26,8 @@
  * Thread:  one, the checkpoint thread or the seeded poller; all calls.
  * Source:  Flink's CheckpointCoordinator. Different: manifests are stored one at a time in the
  *          order of ids; the first periodic one starts an interval after the start, or when it
- *          is told to, not at random;
- *          what is overdue is not caught up.
+ *          is told to, not at random, and waits for tasks that are starting; what is overdue is
+ *          not caught up.
  */
 #ifndef WEIR_SCHED_COORDINATOR_H
 #define WEIR_SCHED_COORDINATOR_H

@@ -5,6 +5,10 @@
 #include "base/check.h"
 #include "sched/coordinator_priv.h"
 
+/* One that is due while tasks are starting comes when they run: so often in an interval it is
+ * looked whether they do. */
+#define STARTING_DIV 100
+
 /* Why no checkpoint can start with the tasks as they are; NONE: it can. */
 static enum weir_checkpoint_reason
 tasks_check(const struct weir_coordinator *coordinator)
@@ -183,8 +187,11 @@ weir_coordinator_tick(struct weir_coordinator *coordinator, int64_t now_ns)
         }
     }
     int64_t interval_ns = coordinator->conf.interval_ns;
-    if (coordinator->mode == COORDINATOR_ON && interval_ns > 0 &&
-        now_ns >= coordinator->periodic_ns) {
+    bool is_due = coordinator->mode == COORDINATOR_ON && interval_ns > 0 &&
+                  now_ns >= coordinator->periodic_ns;
+    if (is_due && tasks_check(coordinator) == WEIR_CHECKPOINT_NOT_RUNNING) {
+        coordinator->periodic_ns = now_ns + interval_ns / STARTING_DIV + 1;
+    } else if (is_due) {
         coordinator->periodic_ns +=
             interval_ns * (1 + (now_ns - coordinator->periodic_ns) / interval_ns);
         if (!weir_checkpoint_queue_has_periodic(&coordinator->queue)) {

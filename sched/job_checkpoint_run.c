@@ -126,7 +126,8 @@ weir_job_checkpoint_begin(struct weir_job_checkpoint *cp, int64_t now_ns)
     }
     rc = rc != 0 ? rc : make_coordinator(cp);
     if (rc == 0) {
-        announce(cp, now_ns);
+        const struct weir_clock *clock = weir_job_clock(cp->job);
+        announce(cp, clock != NULL ? weir_clock_ns(clock) : now_ns); /* a restore took its time */
     }
     return rc;
 }

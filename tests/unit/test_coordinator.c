@@ -230,6 +230,34 @@ t_the_first_periodic_one_may_come_sooner(void **state)
 }
 
 static void
+t_a_periodic_one_waits_for_tasks_that_start(void **state)
+{
+    (void)state;
+    rig_conf(&rig, 2);
+    rig.conf.interval_ns = 1000;
+    rig.conf.first_ns = 100;
+    assert_int_equal(weir_coordinator_new(&rig.conf, &rig.coordinator), 0);
+    for (uint32_t i = 0; i < rig.conf.task_cnt; i++) {
+        rig.attempt[i] = 1;
+        rig_task(&rig, i, WEIR_COORDINATOR_TASK_STARTING);
+    }
+    weir_coordinator_start(rig.coordinator, 0);
+    rig_tick(&rig, 350);
+    rig_task(&rig, 0, WEIR_COORDINATOR_TASK_RUNNING);
+    rig_tick(&rig, 400);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 0);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_ANSWER), 0);
+    int64_t due_ns = weir_coordinator_due_ns(rig.coordinator);
+    assert_in_range(due_ns, 401, 450); /* not the next interval's */
+    rig_task(&rig, 1, WEIR_COORDINATOR_TASK_RUNNING);
+    rig_tick(&rig, due_ns);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 1);
+    assert_int_equal(weir_coordinator_due_ns(rig.coordinator), due_ns + 1000);
+    rig_complete(&rig, 1);
+    rig_end(&rig);
+}
+
+static void
 t_T279_savepoints_are_not_subsumed(void **state)
 {
     (void)state;
@@ -691,6 +719,7 @@ main(void)
         cmocka_unit_test(t_T276_subsumed_ones_make_room),
         cmocka_unit_test(t_T277_the_pause_is_kept_and_savepoints_ignore_it),
         cmocka_unit_test(t_the_first_periodic_one_may_come_sooner),
+        cmocka_unit_test(t_a_periodic_one_waits_for_tasks_that_start),
         cmocka_unit_test(t_T279_savepoints_are_not_subsumed),
         cmocka_unit_test(t_T279_a_savepoint_does_not_subsume),
         cmocka_unit_test(t_T280_tasks_that_do_not_run),
