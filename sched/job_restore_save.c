@@ -2,7 +2,9 @@
 /* A checkpoint as a savepoint: its pages go into the arenas of a job that does not run, and out of
  * them as rows; its parts are those of the tasks that there were. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sched/graph_node.h"
 #include "sched/job_part.h"
@@ -44,10 +46,25 @@ tell(void *arg, const struct weir_savepoint_progress *progress)
     tell_of(telling, progress, false);
 }
 
+/* Whether both name one directory; one that is not there yet is no other's. */
+static bool
+is_same_dir(const char *left, const char *right)
+{
+    char a[PATH_MAX];
+    char b[PATH_MAX];
+    return realpath(left, a) != NULL && realpath(right, b) != NULL && strcmp(a, b) == 0;
+}
+
 static int
-check(const struct weir_job_restore *restore)
+check(const struct weir_job_restore *restore, const char *root)
 {
     const char *job = restore->conf->job;
+    /* Its lock is held, by us or by who runs the job. */
+    if (is_same_dir(root, restore->conf->dir)) {
+        return weir_err_push(WEIR_ECONFIG,
+            "%s is where job %s keeps its checkpoints: give a savepoint another directory", root,
+            job);
+    }
     if (restore->manifest == NULL) {
         return weir_err_push(WEIR_ECONFIG,
             "job %s would start from nothing: say what to save by "
@@ -111,7 +128,7 @@ weir_job_restore_save(struct weir_job_restore *restore, const struct weir_job_sa
     struct telling telling = {
         .options = options, .restore = restore, .begin_ns = weir_io_clock_ns(restore->io)};
     struct saving saving = {NULL, 0, NULL, 0};
-    int err = check(restore);
+    int err = check(restore, options->root);
     err = err != 0 ? err : gather(restore, &saving);
     if (err == 0) {
         const struct weir_savepoint_spec spec = {

@@ -250,8 +250,10 @@ class Savepoint(Saving):
         self.assertIn("would start from nothing", text.text)
         self.killed("q5", {"parallelism": 1})
         self.save("q5", {"parallelism": 1})
-        text = self.run_it("q5", {"checkpoints.dir": "ckpt"}, f"--restore=ckpt/{self.name}", "--savepoint=ckpt", code=78).text
-        self.assertRegex(text, "ckpt holds checkpoints of job(.|\n)*give a savepoint another directory")
+        for directory, restore, why in (("ckpt", "latest", "is where job .* keeps its checkpoints"),
+                                        ("next", f"ckpt/{self.name}", "holds checkpoints of job")):
+            text = self.run_it("q5", {"checkpoints.dir": directory}, f"--restore={restore}", "--savepoint=ckpt", code=78)
+            self.assertRegex(text.text, rf"ckpt {why}(.|\n)*give a savepoint another directory")
         again = self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}", "--savepoint=third", code=78)
         self.assertIn("copy its directory", again.text)
 
@@ -473,6 +475,7 @@ class Live(Saving):
         self.write("file", "")
         self.assertRegex(self.ask("savepoint", "file", code=74), "WEIR-1301")
         self.assertIn("say where to", self.ask("savepoint", code=2))
+        self.assertIn("keeps its checkpoints", self.ask("savepoint", "ckpt", code=78))
         self.savepoint()
         self.until(process, lambda: not self.left())
         self.finish(process)
