@@ -92,6 +92,10 @@ enum weir_exit {
         "correct the input, or set on_error to skip or side")                                      \
     X(EFORMAT, 1402, DATA, "the file's format is not known or its version is not supported",       \
         "written by another version, or not by weir", "write it again with this version")          \
+    X(EPARTS, 1403, DATA, "a committed part of the output is not as it was",                       \
+        "a file in F.parts, or a hidden one in F/, was removed, cut, changed or added",            \
+        "put the file that the message names back as it was, or remove what was added; or start "  \
+        "from nothing, with another output and checkpoints.dir")                                   \
     /* 15xx: state and timers */                                                                   \
     X(ESTATE, 1501, FAILED, "keyed state was used in a way it does not allow",                     \
         "no key is set, or another type than declared", "correct the operator")                    \

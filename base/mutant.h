@@ -68,6 +68,8 @@
     X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
     X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
     X(SINK_RESTORED_UNSYNCED, SIM, "what a restart commits is not synced")                        \
+    X(SINK_PARTS_UNCOMPARED, SIM, "what waits for its output is not compared with what was")      \
+    X(SINK_PARTS_UNREAD, SIM, "an output is put together without a look at checksums")            \
     X(FINAL_SKIPPED, SIM, "a job ends without a checkpoint of its last rows")                     \
     /* barriers, channels, time */                                                                \
     X(BARRIER_OVERTAKES, SIM, "a channel goes on behind a barrier that others have yet to bring") \

@@ -19,8 +19,11 @@
  *     D/.pending-JOB-E.A-by-E.A/    hidden: parts written by epoch E, attempt A; moved to
  *                                   ...-by-K.B by a newer start K.B, before it looks at anything
  *                                   else
- *     D/part-JOB-C-E.A-S-N          committed: the N-th part of subtask S in the transaction that
- *                                   began behind the barrier of checkpoint C
+ *     D/part-JOB-C-E.A-S-N          committed to F/: the N-th part of subtask S of start E.A, begun
+ *                                   behind the barrier of checkpoint C
+ *     D/part-JOB-C-E.A-S-N-B-X      committed to F.parts: of B bytes, whose CRC32C is X, in hex
+ *     D/.pending-.../done-S-R-N-X   subtask S of that start is done: R rows; its parts are 0 to
+ *                                   N-1, X the sum over them that stands in checkpoints, in hex
  *
  * JOB is the job's name; where it has other characters than letters, digits, '-', '_' and '.', or
  * more than 32, it is changed, and `~` and its CRC32C follow. A part is text, CSV or JSON lines,
@@ -55,7 +58,12 @@
  *  - Epochs come from the checkpoint store: this sink cannot tell a start older than one that has
  *    already ended and cleaned up; such a one gets no commit from a coordinator that keeps C3-C5.
  *  - Who removes hidden files by hand loses rows; so does a device that lies about fsync.
- *    Readers may take committed parts out of F/ at any time, but none out of F.parts.
+ *    Readers may take committed parts out of F/ at any time.
+ *  - F.parts is compared with what was committed there, and F does not appear while a part is
+ *    missing, cut, changed or too many (WEIR_EPARTS): at a restore by names, numbers and lengths,
+ *    before F appears by every byte. What cannot be seen: all of F.parts removed, with its hidden
+ *    directories, behind the last checkpoint of a job, where an older F stands: that looks as if F
+ *    had been published.
  *  - A failed fsync poisons its part: the checkpoint is declined, then the task fails, and the rows
  *    come again from the checkpoint before. A full disk holds rows back until there is room;
  *    checkpoints are declined meanwhile, or, where rows wait before their barrier, expire.

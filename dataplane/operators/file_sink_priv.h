@@ -15,7 +15,8 @@
  *
  * op opens and writes the parts in their order; bg, which goes on from within weir_io_poll, syncs,
  * closes and renames them beside it. After the final commit:
- *   DONE_MARK_* -> COUNT_* ... as above, but the parts are the committed ones of F.parts.
+ *   DONE_MARK_* -> COUNT_* ... as above, but the parts are the committed ones of F.parts, and are
+ *   compared with what is known of them: file_sink_parts.c
  *
  * The subtasks do not know each other: each renames its part, then looks how many there are, so the
  * last one sees all; of two that see all, the one that creates the file `merging` goes on.
@@ -62,15 +63,28 @@ enum sink_step {
     SINK_TXN_WRITING,
     SINK_DONE_MARK_OPENING,
     SINK_DONE_MARK_CLOSING,
+    SINK_DONE_MARK_SYNCING,
     SINK_GONE,
 };
 
-/* The name of a part, which orders it among all of a job. */
+/* The name of a part, which orders it among all of a job; where the parts become F it says what the
+ * part holds. */
 struct sink_part_name {
     uint64_t base; /* the last checkpoint whose barrier came before its rows */
     uint64_t gen; /* the start that wrote it: sink_gen() */
     uint32_t subtask;
     uint32_t seq;
+    bool has_sum; /* F: of a part that is sealed, and not of a checkpoint of version 1 */
+    uint32_t crc;
+    uint64_t bytes;
+};
+
+/* What a subtask of a start has committed: parts 0 to cnt - 1. */
+struct sink_share {
+    uint64_t gen;
+    uint32_t subtask;
+    uint32_t cnt;
+    uint32_t sum; /* weir_file_sink_sum() of their names */
 };
 
 enum sink_part_state { PART_OPEN, PART_SEALED, PART_WRITTEN, PART_SYNCED, PART_MOVED };
@@ -107,8 +121,8 @@ struct sink_txn {
     bool is_moved_unsynced;
     bool is_told; /* a checkpoint was declined for `dead` */
     bool is_complete; /* the final checkpoint is committed */
-    bool was_gone; /* F was there, and no part of an older start, when this one began */
-    bool is_published; /* so, and the restored checkpoint was the last of all its subtasks */
+    bool is_standing; /* F was there, and no part of an older start, when this one began */
+    bool is_published; /* when this one began: nothing may come (file_sink_parts.c) */
     uint64_t gen;
     uint64_t base;
     uint64_t first;
@@ -118,6 +132,7 @@ struct sink_txn {
     uint64_t named_end; /* parts below it have a durable name */
     uint64_t naming_end;
     uint64_t commit_id;
+    uint64_t restored_end; /* SINK_END_, the least of all old subtasks' */
     uint64_t rows; /* in all, also before this start; more where parts came to several subtasks */
     uint64_t done_rows; /* of all subtasks that are done */
     uint64_t asked_id; /* a checkpoint whose precommit is to be answered; 0: none */
@@ -143,6 +158,16 @@ struct sink_txn {
     struct sink_part_name *merge;
     uint32_t merge_cnt;
     uint32_t merge_cap;
+    /* What these have to be: of older starts [0, older_cnt), then of those subtasks of this one
+     * that are done. Parts of starts before `since` were committed by a program without shares. */
+    struct sink_share *shares;
+    uint32_t share_cnt;
+    uint32_t share_cap;
+    uint32_t older_cnt;
+    uint32_t sum; /* of this subtask's own share: parts 0 to seq - 1, but for an open one */
+    uint64_t since;
+    uint64_t older_gen; /* the start that took the restored checkpoint, and its subtasks; 0: none */
+    uint32_t older_subtask_cnt;
     char job[64]; /* as it stands in names */
 };
 
@@ -181,8 +206,11 @@ struct sink {
     uint32_t done_cnt;
     uint32_t merge_idx;
     uint64_t part_off;
+    uint32_t part_crc;
     uint64_t merged_off;
 };
+
+typedef int(sink_entry_fn)(struct sink *sink, int32_t dir, const char *name, void *arg);
 
 /* weir_file_sink_launch - submit op, now or with the next step; step is what is then under way. */
 int weir_file_sink_launch(struct sink *sink, enum sink_step step);
@@ -209,17 +237,77 @@ bool weir_file_sink_is_part(const char *name);
 int weir_file_sink_lock(struct sink *sink, const char *path, int32_t *ret_handle);
 /* weir_file_sink_txn_open - directories, the fence, what an earlier start has left. */
 int weir_file_sink_txn_open(struct sink *sink);
+/* weir_file_sink_each_entry - call fn for each entry of a directory; one that is not there has
+ * none.
+ * buf: which buffer of the sink holds names meanwhile. */
+int weir_file_sink_each_entry(
+    struct sink *sink, const char *path, int buf, sink_entry_fn *fn, void *arg);
+/* weir_file_sink_txn_sweep - remove what no one needs any more; what cannot be removed stays. */
+void weir_file_sink_txn_sweep(struct sink *sink);
+int weir_file_sink_restore(
+    struct weir_operator *op, const struct weir_parts_reader *readers, uint32_t reader_cnt);
+
+/* ---- with checkpoints: file_sink_name.c ---- */
+
+#define SINK_ATTEMPT_BITS 16
+
+static inline unsigned long long
+weir_file_sink_epoch(uint64_t gen)
+{
+    return (unsigned long long)(gen >> SINK_ATTEMPT_BITS);
+}
+
+static inline unsigned
+weir_file_sink_attempt(uint64_t gen)
+{
+    return (unsigned)(gen & ((1U << SINK_ATTEMPT_BITS) - 1));
+}
+
+/* weir_file_sink_job_text - the job's name as part of file names: no two jobs have the same. */
+void weir_file_sink_job_text(const char *job, char *to);
+void weir_file_sink_dir_name(const struct sink *sink, uint64_t gen, uint64_t by, char *to);
 /* weir_file_sink_txn_name - the path of a part: hidden, or committed. */
 void weir_file_sink_txn_name(
     const struct sink *sink, const struct sink_part_name *name, bool is_committed, char *to);
 /* weir_file_sink_txn_pending_dir - the hidden directory of `gen`, as this start has it. */
 void weir_file_sink_txn_pending_dir(const struct sink *sink, uint64_t gen, char *to);
-/* weir_file_sink_txn_merge_list - fill txn->merge. */
+/* weir_file_sink_parse_part, weir_file_sink_parse_dir - whether it is the name of a part, or of a
+ * hidden directory, of this job. */
+bool
+weir_file_sink_parse_part(const struct sink *sink, const char *name, struct sink_part_name *ret);
+bool weir_file_sink_parse_dir(
+    const struct sink *sink, const char *name, uint64_t *ret_gen, uint64_t *ret_by);
+/* weir_file_sink_is_of_job - whether it begins as names of this job's parts do. */
+bool weir_file_sink_is_of_job(const struct sink *sink, const char *name);
+/* weir_file_sink_parse_mark - whether a name in a hidden directory says that a subtask of its start
+ * is done; all but the start. */
+bool weir_file_sink_parse_mark(const char *name, struct sink_share *ret, uint64_t *ret_rows);
+
+/* ---- with checkpoints: file_sink_parts.c, what is committed, and whether it is there ---- */
+
+/* weir_file_sink_sum - go on with the next part of a share; start with 0. */
+uint32_t weir_file_sink_sum(uint32_t sum, const struct sink_part_name *name);
+/* weir_file_sink_share_add - one more to know of. WEIR_ENOMEM. */
+int weir_file_sink_share_add(struct sink_txn *txn, const struct sink_share *share);
+/* weir_file_sink_shares_put - to the end of the part of a snapshot. weir_file_sink_shares_get -
+ * from such a part, of one old subtask: all but the entries. */
+void weir_file_sink_shares_put(const struct sink *sink, struct weir_parts_writer *parts);
+int weir_file_sink_shares_get(struct sink *sink, struct weir_part *from);
+/* weir_file_sink_shares_end - after all old subtasks: whether F is published; if it is not, those
+ * that had ended are known by their marks.
+ * Errors:  WEIR_EPARTS: such a mark is not there. Blocks. */
+int weir_file_sink_shares_end(struct sink *sink);
+/* weir_file_sink_check_restored - whether all that is committed is there, once what the checkpoint
+ * lists is. The first subtask looks for all.
+ * Errors:  WEIR_EPARTS, with the file. Blocks: lists F.parts, and looks at each part's length. */
+int weir_file_sink_check_restored(struct sink *sink);
+/* weir_file_sink_txn_merge_list - fill txn->merge with the parts that make F, which all of its
+ * subtasks have committed. For the one that merges.
+ * Errors:  WEIR_EPARTS: one is missing, or was never committed. Blocks. */
 int weir_file_sink_txn_merge_list(struct sink *sink);
-/* weir_file_sink_txn_sweep - remove what no one needs any more; what cannot be removed stays. */
-void weir_file_sink_txn_sweep(struct sink *sink);
-int weir_file_sink_restore(
-    struct weir_operator *op, const struct weir_parts_reader *readers, uint32_t reader_cnt);
+/* weir_file_sink_merged - the part at merge_idx was read to its end.
+ * Errors:  WEIR_EPARTS: it is not what was committed. */
+int weir_file_sink_merged(struct sink *sink);
 
 /* ---- with checkpoints: file_sink_txn.c; as the hooks of operator.h ---- */
 
@@ -241,18 +329,33 @@ int weir_file_sink_aborted(struct weir_operator *op, uint64_t id);
  *
  * [format: State / Part file_sink.N (SINK_PART_VERSION)]
  *
- *      0 checkpoint u64   8 at the end of the data u64: 1, else 0   16 rows in all u64
+ *      0 checkpoint u64   8 at the end of the data u64: 1, else 0; from version 2 on 2 where the
+ *        output was published before this start   16 rows in all u64
  *     24 entries u64, each a part of the output that is not known to be committed:
  *         0 base u64: the checkpoint behind whose barrier it begins
  *         8 epoch << 16 | attempt of the start that wrote it u64
  *        16 subtask << 32 | its number u64
  *        24 bytes u64   32 rows u64   40 CRC32C of its bytes u64
+ *     then, from version 2 on, what F has of committed parts, these included:
+ *         0 epoch << 16 | attempt of the start that took the checkpoint u64
+ *         8 subtasks of the sink in it u64
+ *        16 epoch << 16 | attempt of the first start that counted its parts u64: 0, or the one that
+ *           took over from version 1
+ *        24 starts and subtasks u64; F/ has none. Of each, that of subtask N last:
+ *            0 epoch << 16 | attempt u64   8 subtask << 32 | parts u64: 0 to parts - 1
+ *           16 CRC32C over base u64, bytes u64, CRC32C u64 of each part in turn, u64
  *
  * N is the subtask: those of several may stand side by side after a change of the parallelism.
  *
  * [end of format]
  */
 #define SINK_PART_PREFIX "file_sink."
-#define SINK_PART_VERSION 1
+#define SINK_PART_VERSION 2
+#define SINK_END_NONE UINT64_C(0)
+#define SINK_END_DATA UINT64_C(1)
+#define SINK_END_PUBLISHED UINT64_C(2)
+/* Words before the entries, the last of them is how many there are, and of each. */
+#define SINK_PART_HEAD_CNT 4
+#define SINK_PART_ENTRY_CNT 6
 
 #endif

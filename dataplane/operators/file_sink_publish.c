@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/crc.h"
 #include "base/killpoint.h"
 
 static void
@@ -22,6 +23,7 @@ start_count(struct sink *sink)
     sink->done_cnt = 0;
     if (sink->txn != NULL) {
         sink->txn->done_rows = 0;
+        sink->txn->share_cnt = sink->txn->older_cnt;
     }
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->dir, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     return weir_file_sink_launch(sink, SINK_COUNT_OPENING);
@@ -41,24 +43,37 @@ count_done(struct sink *sink)
     uint64_t pos = 0;
     enum weir_io_type type;
     const char *name;
-    char prefix[40] = "done-";
-    int prefix_bytes = 5;
-    if (sink->txn == NULL) {
-        prefix_bytes =
-            snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
-    }
+    char prefix[40];
+    int prefix_bytes =
+        snprintf(prefix, sizeof prefix, "part-%lx-", (unsigned long)sink->conf->run_id);
     while (
         (name = weir_io_list_next(sink->bufs[0], (uint64_t)sink->op.result, &pos, &type)) != NULL) {
         size_t bytes = strlen(name);
-        bool is_done = sink->txn != NULL || (bytes > 5 && strcmp(name + bytes - 5, ".done") == 0);
-        if (!is_done || strncmp(name, prefix, (size_t)prefix_bytes) != 0) {
-            continue;
-        }
-        sink->done_cnt++;
-        if (sink->txn != NULL) {
-            sink->txn->done_rows += strtoull(strrchr(name, '-') + 1, NULL, 10);
+        bool is_done = bytes > 5 && strcmp(name + bytes - 5, ".done") == 0;
+        sink->done_cnt += is_done && strncmp(name, prefix, (size_t)prefix_bytes) == 0;
+    }
+}
+
+/* The same with checkpoints: marks, which say what each subtask has committed. */
+static int
+count_marks(struct sink *sink)
+{
+    struct sink_txn *txn = sink->txn;
+    uint64_t pos = 0;
+    enum weir_io_type type;
+    const char *name;
+    int rc = 0;
+    while (rc == 0 && (name = weir_io_list_next(
+                           sink->bufs[0], (uint64_t)sink->op.result, &pos, &type)) != NULL) {
+        struct sink_share share = {.gen = txn->gen};
+        uint64_t rows;
+        if (weir_file_sink_parse_mark(name, &share, &rows)) {
+            sink->done_cnt++;
+            txn->done_rows += rows;
+            rc = weir_file_sink_share_add(txn, &share);
         }
     }
+    return rc;
 }
 
 static int
@@ -79,10 +94,6 @@ start_claim(struct sink *sink)
     if (sink->done_cnt < sink->env->subtask_cnt) {
         sink->step = SINK_FINISHED; /* a later one finds all of them */
         return WEIR_DONE;
-    }
-    int err = sink->txn != NULL ? weir_file_sink_txn_merge_list(sink) : 0;
-    if (err != 0) {
-        return err;
     }
     if (sink->env->subtask_cnt == 1 && sink->txn == NULL) {
         return start_publishing(sink);
@@ -122,6 +133,9 @@ write_merged(struct sink *sink)
 {
     uint64_t bytes = (uint64_t)sink->op.result;
     sink->part_off += bytes;
+    if (sink->txn != NULL) {
+        sink->part_crc = weir_crc32c(sink->part_crc, sink->bufs[0], bytes);
+    }
     weir_io_op_write(&sink->op, sink->file, sink->bufs[0], bytes, sink->merged_off);
     sink->op.flags = WEIR_IO_WHOLE;
     sink->merged_off += bytes;
@@ -198,8 +212,13 @@ publish_count(struct sink *sink)
         return list_more(sink);
     case SINK_COUNT_LISTING:
         if (sink->op.result > 0) {
-            count_done(sink);
-            return list_more(sink);
+            int rc = 0;
+            if (sink->txn != NULL) {
+                rc = count_marks(sink);
+            } else {
+                count_done(sink);
+            }
+            return rc != 0 ? rc : list_more(sink);
         }
         weir_io_op_close(&sink->op, sink->dir_handle);
         sink->dir_handle = -1;
@@ -209,47 +228,55 @@ publish_count(struct sink *sink)
     }
 }
 
-/* With checkpoints: whether nothing is to be merged. 1: so it is; an error: what was is gone. */
+/* With checkpoints: the hidden directory is not there. Either another subtask has published, and
+ * D is gone too, or a newer start has taken it; for F/ either way all of ours is committed. */
 static int
-is_published(const struct sink *sink)
+look_if_gone(struct sink *sink)
 {
-    const struct sink_txn *txn = sink->txn;
-    if (sink->target == SINK_DIR) {
-        return 1;
+    weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->txn->out, &sink->txn->bg_stat);
+    return weir_file_sink_launch(sink, SINK_GONE);
+}
+
+static int
+start_whole(struct sink *sink)
+{
+    name_in_dir(sink, "whole", sink->path);
+    weir_io_op_open(
+        &sink->op, WEIR_IO_CWD, sink->path, WEIR_IO_O_WRITE | WEIR_IO_O_CREATE | WEIR_IO_O_TRUNC);
+    return weir_file_sink_launch(sink, SINK_MERGE_OPENING);
+}
+
+/* With checkpoints: no other subtask merges. */
+static int
+claimed(struct sink *sink)
+{
+    if (sink->target == SINK_DIR || sink->txn->is_published) {
+        weir_file_sink_txn_sweep(sink);
+        sink->step = SINK_FINISHED;
+        return WEIR_DONE;
     }
-    if (txn->merge_cnt > 0 || txn->done_rows == 0) {
-        return 0;
+    int err = weir_file_sink_txn_merge_list(sink);
+    if (err == WEIR_EPARTS) {
+        weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->dir, &sink->txn->bg_stat);
+        if (weir_io_perform(sink->env->io, &sink->op) < 0 && sink->op.errnum == ENOENT) {
+            weir_err_clear(); /* of what a newer start has left of it */
+            return look_if_gone(sink);
+        }
     }
-    /* An earlier start has published F, and was restored once more. */
-    return txn->was_gone
-               ? 1
-               : weir_err_push(WEIR_EDATA, "output %s: none of the parts of its %llu rows is in %s",
-                     sink->conf->path, (unsigned long long)txn->done_rows, txn->out);
+    return err != 0 ? err : start_whole(sink);
 }
 
 static int
 publish_merge(struct sink *sink)
 {
-    int published;
+    int err;
     switch (sink->step) {
     case SINK_MERGE_CLAIMING:
         weir_io_op_close(&sink->op, (int32_t)sink->op.result);
         return weir_file_sink_launch(sink, SINK_MERGE_CLAIMED);
     case SINK_MERGE_CLAIMED:
         WEIR_KILLPOINT(PUBLISH_CLAIMED);
-        published = sink->txn != NULL ? is_published(sink) : 0;
-        if (published < 0) {
-            return published;
-        }
-        if (published > 0) {
-            weir_file_sink_txn_sweep(sink);
-            sink->step = SINK_FINISHED;
-            return WEIR_DONE;
-        }
-        name_in_dir(sink, "whole", sink->path);
-        weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->path,
-            WEIR_IO_O_WRITE | WEIR_IO_O_CREATE | WEIR_IO_O_TRUNC);
-        return weir_file_sink_launch(sink, SINK_MERGE_OPENING);
+        return sink->txn != NULL ? claimed(sink) : start_whole(sink);
     case SINK_MERGE_OPENING:
         sink->file = (int32_t)sink->op.result;
         return start_merged(sink);
@@ -258,10 +285,15 @@ publish_merge(struct sink *sink)
     case SINK_MERGE_OPENING_PART:
         sink->part_file = (int32_t)sink->op.result;
         sink->part_off = 0;
+        sink->part_crc = 0;
         return read_part(sink);
     case SINK_MERGE_READING:
         if (sink->op.result > 0) {
             return write_merged(sink);
+        }
+        err = sink->txn != NULL ? weir_file_sink_merged(sink) : 0;
+        if (err != 0) {
+            return err;
         }
         weir_io_op_close(&sink->op, sink->part_file);
         sink->part_file = -1;
@@ -279,15 +311,6 @@ publish_merge(struct sink *sink)
     default:
         return start_publishing(sink);
     }
-}
-
-/* With checkpoints: the hidden directory is not there. Either another subtask has published, and
- * D is gone too, or a newer start has taken it; for F/ either way all of ours is committed. */
-static int
-look_if_gone(struct sink *sink)
-{
-    weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->txn->out, &sink->txn->bg_stat);
-    return weir_file_sink_launch(sink, SINK_GONE);
 }
 
 static int
@@ -326,6 +349,14 @@ weir_file_sink_publish(struct sink *sink)
         weir_io_op_close(&sink->op, (int32_t)result);
         return weir_file_sink_launch(sink, SINK_DONE_MARK_CLOSING);
     case SINK_DONE_MARK_CLOSING:
+        if (sink->target == SINK_FILE && sink->env->subtask_cnt > 1) {
+            /* Checkpoints that the others take go without this subtask, and its mark stands in. */
+            weir_io_op_sync(&sink->op, sink->txn->pending_handle, 0);
+            return weir_file_sink_launch(sink, SINK_DONE_MARK_SYNCING);
+        }
+        WEIR_KILLPOINT(PUBLISH_MARKED);
+        return start_count(sink);
+    case SINK_DONE_MARK_SYNCING:
         WEIR_KILLPOINT(PUBLISH_MARKED);
         return start_count(sink);
     case SINK_RENAMING:

@@ -14,11 +14,6 @@
 #define LIST_BYTES 32768
 #define LOCK_TRY_CNT 20
 #define LOCK_WAIT_NS (100 * WEIR_MS)
-/* With its checksum, so that a part's whole path has its room behind the output's. */
-#define JOB_TEXT_BYTES 32
-#define ATTEMPT_BITS 16
-
-typedef int(entry_fn)(struct sink *sink, int32_t dir, const char *name, void *arg);
 
 static int
 failed(const struct sink *sink, const struct weir_io_op *op)
@@ -26,144 +21,11 @@ failed(const struct sink *sink, const struct weir_io_op *op)
     return weir_err_push(weir_io_op_fail_output(op), "output %s", sink->conf->path);
 }
 
-/* ---- names ---- */
-
-/* The job's name as part of file names: no two jobs have the same. */
-static void
-make_job_text(const char *job, char *to)
-{
-    size_t bytes = strlen(job);
-    bool is_same = bytes <= JOB_TEXT_BYTES;
-    size_t used = weir_min_u64(bytes, JOB_TEXT_BYTES);
-    for (size_t i = 0; i < used; i++) {
-        char c = job[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-        to[i] = is_plain ? c : '_';
-        is_same &= is_plain;
-    }
-    to[used] = '\0';
-    if (!is_same) {
-        (void)sprintf(to + used, "~%08x", weir_crc32c(0, job, bytes));
-    }
-}
-
-static unsigned long long
-epoch_of(uint64_t gen)
-{
-    return (unsigned long long)(gen >> ATTEMPT_BITS);
-}
-
-static unsigned
-attempt_of(uint64_t gen)
-{
-    return (unsigned)(gen & ((1U << ATTEMPT_BITS) - 1));
-}
-
-static void
-dir_name(const struct sink *sink, uint64_t gen, uint64_t by, char *to)
-{
-    int bytes = snprintf(to, SINK_PATH_BYTES, "%s/.pending-%s-%llu.%u-by-%llu.%u", sink->txn->out,
-        sink->txn->job, epoch_of(gen), attempt_of(gen), epoch_of(by), attempt_of(by));
-    WEIR_CHECK(bytes < SINK_PATH_BYTES, "the path was checked at open");
-}
-
-void
-weir_file_sink_txn_pending_dir(const struct sink *sink, uint64_t gen, char *to)
-{
-    dir_name(sink, gen, sink->txn->gen, to);
-}
-
-void
-weir_file_sink_txn_name(
-    const struct sink *sink, const struct sink_part_name *name, bool is_committed, char *to)
-{
-    if (is_committed) {
-        memcpy(to, sink->txn->out, strlen(sink->txn->out) + 1);
-    } else {
-        weir_file_sink_txn_pending_dir(sink, name->gen, to);
-    }
-    size_t used = strlen(to);
-    int bytes = snprintf(to + used, SINK_PATH_BYTES - used, "/part-%s-%llu-%llu.%u-%u-%u",
-        sink->txn->job, (unsigned long long)name->base, epoch_of(name->gen), attempt_of(name->gen),
-        name->subtask, name->seq);
-    WEIR_CHECK((size_t)bytes < SINK_PATH_BYTES - used, "the path was checked at open");
-}
-
-static bool
-eat_text(const char **at, const char *text)
-{
-    size_t bytes = strlen(text);
-    bool is_there = strncmp(*at, text, bytes) == 0;
-    *at += is_there ? bytes : 0;
-    return is_there;
-}
-
-static bool
-eat_number(const char **at, uint64_t max, uint64_t *ret)
-{
-    const char *start = *at;
-    uint64_t value = 0;
-    for (; **at >= '0' && **at <= '9'; (*at)++) {
-        uint64_t digit = (uint64_t)(**at - '0');
-        if (value > (max - digit) / 10) {
-            return false;
-        }
-        value = value * 10 + digit;
-    }
-    *ret = value;
-    return *at > start && (*start != '0' || *at == start + 1);
-}
-
-static bool
-eat_gen(const char **at, uint64_t *ret)
-{
-    uint64_t epoch;
-    uint64_t attempt;
-    bool is_there = eat_number(at, UINT64_MAX >> ATTEMPT_BITS, &epoch) && eat_text(at, ".") &&
-                    eat_number(at, (1U << ATTEMPT_BITS) - 1, &attempt);
-    *ret = is_there ? epoch << ATTEMPT_BITS | attempt : 0;
-    return is_there;
-}
-
-/* Whether it is the name of a part of this job. */
-static bool
-parse_part(const struct sink *sink, const char *name, struct sink_part_name *ret)
-{
-    uint64_t subtask = 0;
-    uint64_t seq = 0;
-    bool is_part = eat_text(&name, "part-") && eat_text(&name, sink->txn->job) &&
-                   eat_text(&name, "-") && eat_number(&name, UINT64_MAX, &ret->base) &&
-                   eat_text(&name, "-") && eat_gen(&name, &ret->gen) && eat_text(&name, "-") &&
-                   eat_number(&name, UINT32_MAX, &subtask) && eat_text(&name, "-") &&
-                   eat_number(&name, UINT32_MAX, &seq) && *name == '\0';
-    ret->subtask = (uint32_t)subtask;
-    ret->seq = (uint32_t)seq;
-    return is_part;
-}
-
-/* Whether it is a hidden directory of this job. */
-static bool
-parse_dir(const struct sink *sink, const char *name, uint64_t *ret_gen, uint64_t *ret_by)
-{
-    return eat_text(&name, ".pending-") && eat_text(&name, sink->txn->job) &&
-           eat_text(&name, "-") && eat_gen(&name, ret_gen) && eat_text(&name, "-by-") &&
-           eat_gen(&name, ret_by) && *name == '\0';
-}
-
-bool
-weir_file_sink_is_part(const char *name)
-{
-    return strncmp(name, "part-", 5) == 0 || strcmp(name, "whole") == 0 ||
-           strcmp(name, "merging") == 0;
-}
-
 /* ---- directories ---- */
 
-/* Calls fn for each entry; buf: which buffer of the sink holds names meanwhile. A directory that is
- * not there has none. */
-static int
-each_entry(struct sink *sink, const char *path, int buf, entry_fn *fn, void *arg)
+int
+weir_file_sink_each_entry(
+    struct sink *sink, const char *path, int buf, sink_entry_fn *fn, void *arg)
 {
     struct weir_io *io = sink->env->io;
     weir_io_op_open(&sink->op, WEIR_IO_CWD, path, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
@@ -290,7 +152,7 @@ static int
 take_dir(struct sink *sink, uint64_t gen, uint64_t by)
 {
     struct weir_io *io = sink->env->io;
-    dir_name(sink, gen, by, sink->path);
+    weir_file_sink_dir_name(sink, gen, by, sink->path);
     weir_file_sink_txn_pending_dir(sink, gen, sink->path2);
     for (int i = 0; i < 2; i++) {
         weir_io_op_rename(&sink->op, WEIR_IO_CWD, sink->path, sink->path2, 0);
@@ -321,7 +183,7 @@ fence_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     if (strncmp(name, ".pending-", 9) != 0) {
         return 0;
     }
-    if (!parse_dir(sink, name, &gen, &by)) {
+    if (!weir_file_sink_parse_dir(sink, name, &gen, &by)) {
         return weir_err_push(WEIR_ECONFIG,
             "output %s: %s/%s belongs to another job, which has not finished; choose another "
             "output, or finish that job",
@@ -330,7 +192,7 @@ fence_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     if (by > sink->txn->gen) {
         return weir_err_push(WEIR_ERUNNING,
             "output %s: a newer start of this job (epoch %llu, attempt %u) has taken it over",
-            sink->conf->path, epoch_of(by), attempt_of(by));
+            sink->conf->path, weir_file_sink_epoch(by), weir_file_sink_attempt(by));
     }
     if (by < sink->txn->gen) {
         fence->has_moved = true;
@@ -348,7 +210,7 @@ put_up_fence(struct sink *sink, struct fence *fence)
     WEIR_KILLPOINT_IF(rc == 0, R5_FENCED);
     do {
         fence->has_moved = false;
-        rc = rc != 0 ? rc : each_entry(sink, sink->txn->out, 0, fence_entry, fence);
+        rc = rc != 0 ? rc : weir_file_sink_each_entry(sink, sink->txn->out, 0, fence_entry, fence);
     } while (rc == 0 && fence->has_moved);
     if (rc == WEIR_ERUNNING || rc == WEIR_ECONFIG) {
         (void)unlink_at(sink, WEIR_IO_CWD, sink->dir, WEIR_IO_RMDIR); /* it stays if it is in use */
@@ -365,13 +227,20 @@ drop_pending_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
 {
     struct sink_part_name part;
     (void)arg;
-    if (WEIR_MUTANT(SINK_UNLISTED_COMMITTED) && parse_part(sink, name, &part)) {
+    if (WEIR_MUTANT(SINK_UNLISTED_COMMITTED) && weir_file_sink_parse_part(sink, name, &part)) {
         weir_file_sink_txn_name(sink, &part, true, sink->path2);
         weir_io_op_rename(&sink->op, dir, name, sink->path2, 0);
         (void)weir_io_perform(sink->env->io, &sink->op);
         return 0;
     }
-    if (!parse_part(sink, name, &part) || part.base >= sink->conf->checkpoints.restored_id) {
+    struct sink_share share;
+    uint64_t rows;
+    if (sink->conf->checkpoints.restored_id != 0 &&
+        weir_file_sink_parse_mark(name, &share, &rows)) {
+        return 0; /* of a subtask that may have ended before the restored checkpoint */
+    }
+    if (!weir_file_sink_parse_part(sink, name, &part) ||
+        part.base >= sink->conf->checkpoints.restored_id) {
         (void)unlink_at(sink, dir, name, 0); /* what stays is not committed either */
         WEIR_KILLPOINT(R5_ABORTED);
     }
@@ -402,24 +271,25 @@ leftover_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     uint64_t gen;
     uint64_t by;
     (void)arg;
-    if (parse_dir(sink, name, &gen, &by)) {
+    if (weir_file_sink_parse_dir(sink, name, &gen, &by)) {
         if (gen >= sink->txn->gen) {
             return 0;
         }
         weir_file_sink_txn_pending_dir(sink, gen, sink->path);
-        int rc = each_entry(sink, sink->path, 1, drop_pending_entry, NULL);
+        int rc = weir_file_sink_each_entry(sink, sink->path, 1, drop_pending_entry, NULL);
         if (sink->conf->checkpoints.restored_id == 0) {
             (void)unlink_at(sink, dir, name, WEIR_IO_RMDIR); /* empty ones harm nobody */
         }
         return rc;
     }
-    if (parse_part(sink, name, &part)) {
+    if (weir_file_sink_parse_part(sink, name, &part)) {
         bool is_behind =
             part.gen < sink->txn->gen && part.base >= sink->conf->checkpoints.restored_id;
         bool is_kept = sink->target == SINK_DIR && sink->conf->checkpoints.restored_id == 0;
         return is_behind && !is_kept ? drop_committed(sink, dir, name, &part) : 0;
     }
-    if (sink->target == SINK_FILE && weir_file_sink_is_part(name)) {
+    if (sink->target == SINK_FILE && weir_file_sink_is_part(name) &&
+        !weir_file_sink_is_of_job(sink, name)) { /* or else somebody has renamed one */
         (void)unlink_at(sink, dir, name, 0); /* of a run without checkpoints; not merged anyway */
     }
     return 0;
@@ -444,18 +314,18 @@ has_part_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     uint64_t gen;
     uint64_t by;
     (void)dir;
-    if (parse_part(sink, name, &part)) {
+    if (weir_file_sink_parse_part(sink, name, &part)) {
         *has_any |= part.gen < sink->txn->gen;
-    } else if (parse_dir(sink, name, &gen, &by) && gen < sink->txn->gen) {
-        dir_name(sink, gen, by, sink->path2);
-        return each_entry(sink, sink->path2, 1, has_part_entry, arg);
+    } else if (weir_file_sink_parse_dir(sink, name, &gen, &by) && gen < sink->txn->gen) {
+        weir_file_sink_dir_name(sink, gen, by, sink->path2);
+        return weir_file_sink_each_entry(sink, sink->path2, 1, has_part_entry, arg);
     }
     return 0;
 }
 
 /* F stands there, and no part of an older start does. */
 static int
-look_for_published(struct sink *sink)
+look_if_standing(struct sink *sink)
 {
     struct weir_io_stat st;
     bool has_any = false;
@@ -463,15 +333,18 @@ look_for_published(struct sink *sink)
         return 0;
     }
     if (sink->target == SINK_FILE) {
-        int rc = each_entry(sink, sink->txn->out, 0, has_part_entry, &has_any);
+        int rc = weir_file_sink_each_entry(sink, sink->txn->out, 0, has_part_entry, &has_any);
         if (rc != 0) {
             return rc;
         }
         weir_io_op_stat(&sink->op, WEIR_IO_CWD, sink->conf->path, &st);
-        has_any |= weir_io_perform(sink->env->io, &sink->op) < 0 || st.type != WEIR_IO_FILE;
+        bool is_there = weir_io_perform(sink->env->io, &sink->op) >= 0;
+        if (!is_there && sink->op.errnum != ENOENT) {
+            return failed(sink, &sink->op);
+        }
+        has_any |= !is_there || st.type != WEIR_IO_FILE;
     }
-    sink->txn->was_gone = !has_any;
-    sink->txn->is_published = !has_any;
+    sink->txn->is_standing = !has_any;
     return 0;
 }
 
@@ -480,7 +353,7 @@ weir_file_sink_txn_open(struct sink *sink)
 {
     const struct weir_file_sink_checkpoints *conf = &sink->conf->checkpoints;
     struct fence fence = {0};
-    if (conf->epoch > UINT64_MAX >> ATTEMPT_BITS || conf->attempt >= 1U << ATTEMPT_BITS) {
+    if (conf->epoch > UINT64_MAX >> SINK_ATTEMPT_BITS || conf->attempt >= 1U << SINK_ATTEMPT_BITS) {
         return weir_err_push(WEIR_EINVAL, "epoch %llu, attempt %u of a file sink",
             (unsigned long long)conf->epoch, conf->attempt);
     }
@@ -491,9 +364,9 @@ weir_file_sink_txn_open(struct sink *sink)
     sink->txn = txn;
     txn->out_handle = -1;
     txn->pending_handle = -1;
-    txn->gen = conf->epoch << ATTEMPT_BITS | conf->attempt;
+    txn->gen = conf->epoch << SINK_ATTEMPT_BITS | conf->attempt;
     txn->base = conf->restored_id;
-    make_job_text(sink->env->job_name, txn->job);
+    weir_file_sink_job_text(sink->env->job_name, txn->job);
     memcpy(txn->out, sink->dir, sizeof txn->out);
     weir_file_sink_txn_pending_dir(sink, txn->gen, sink->dir);
     if (conf->had_ended && sink->env->subtask_idx > 0) {
@@ -508,9 +381,12 @@ weir_file_sink_txn_open(struct sink *sink)
     }
     rc = rc != 0 ? rc : put_up_fence(sink, &fence);
     rc = rc != 0 ? rc : open_handle(sink, sink->dir, &txn->pending_handle);
-    rc = rc != 0 ? rc : look_for_published(sink);
+    rc = rc != 0 ? rc : look_if_standing(sink);
     if (rc == 0 && sink->env->subtask_idx == 0) {
-        rc = each_entry(sink, txn->out, 0, leftover_entry, NULL);
+        rc = weir_file_sink_each_entry(sink, txn->out, 0, leftover_entry, NULL);
+        if (rc == 0 && sink->target == SINK_FILE && conf->restored_id == 0) {
+            rc = sync_dir(sink, txn->out); /* else parts that were removed might come back into F */
+        }
     }
     return rc;
 }
@@ -542,7 +418,7 @@ check_file(struct sink *sink, const char *path, const struct sink_part *part)
     weir_io_op_close(&sink->op, file);
     (void)weir_io_perform(io, &sink->op); /* opened for reading */
     if (rc == 0 && (off != part->bytes || crc != part->crc)) {
-        rc = weir_err_push(WEIR_EDATA,
+        rc = weir_err_push(WEIR_EPARTS,
             "%s: %llu bytes or more with CRC %08x, the checkpoint says %llu and %08x", path,
             (unsigned long long)off, crc, (unsigned long long)part->bytes, part->crc);
     }
@@ -551,10 +427,10 @@ check_file(struct sink *sink, const char *path, const struct sink_part *part)
 
 /* The part is neither hidden nor committed. */
 static int
-judge_missing(struct sink *sink, const struct sink_part *part, bool is_final)
+judge_missing(struct sink *sink, const struct sink_part *part)
 {
     struct weir_io_stat st;
-    bool is_done = is_final && sink->txn->is_published;
+    bool is_done = sink->txn->is_published;
     weir_file_sink_txn_pending_dir(sink, part->name.gen, sink->path2);
     if (sink->target == SINK_DIR && !is_done) {
         /* Nothing but a commit takes a part out of there; then a reader took it. */
@@ -565,13 +441,13 @@ judge_missing(struct sink *sink, const struct sink_part *part, bool is_final)
         return 0;
     }
     weir_file_sink_txn_name(sink, &part->name, false, sink->path2);
-    return weir_err_push(WEIR_EDATA,
+    return weir_err_push(WEIR_EPARTS,
         "output %s: the checkpoint lists %s (%llu rows), but it is neither there nor committed",
         sink->conf->path, sink->path2, (unsigned long long)part->rows);
 }
 
 static int
-commit_restored(struct sink *sink, const struct sink_part *part, bool is_final)
+commit_restored(struct sink *sink, const struct sink_part *part)
 {
     char *from = sink->path;
     char *to = sink->txn->bg_path;
@@ -590,9 +466,9 @@ commit_restored(struct sink *sink, const struct sink_part *part, bool is_final)
         if (sink->op.errnum == EEXIST) {
             /* A host that stopped in between may come up with both names. */
             rc = check_file(sink, to, part);
-            return rc != 0                                     ? rc
-                   : unlink_at(sink, WEIR_IO_CWD, from, 0) < 0 ? failed(sink, &sink->op)
-                                                               : 0;
+            bool is_left = rc == 0 && unlink_at(sink, WEIR_IO_CWD, from, 0) < 0 &&
+                           sink->op.errnum != ENOENT; /* or another subtask did so */
+            return is_left ? failed(sink, &sink->op) : rc;
         }
         if (sink->op.errnum != ENOENT) {
             return failed(sink, &sink->op);
@@ -600,13 +476,13 @@ commit_restored(struct sink *sink, const struct sink_part *part, bool is_final)
     }
     /* It was committed before, or another subtask which was given it too does so now. */
     rc = check_file(sink, to, part);
-    return rc == 1 ? judge_missing(sink, part, is_final) : rc;
+    return rc == 1 ? judge_missing(sink, part) : rc;
 }
 
 static int
-read_entry(struct weir_part *from, struct sink_part *ret)
+read_entry(const struct sink *sink, struct weir_part *from, struct sink_part *ret)
 {
-    uint64_t words[6];
+    uint64_t words[SINK_PART_ENTRY_CNT];
     for (size_t i = 0; i < WEIR_ARRAY_CNT(words); i++) {
         int rc = weir_part_get_u64(from, &words[i]);
         if (rc != 0) {
@@ -621,43 +497,34 @@ read_entry(struct weir_part *from, struct sink_part *ret)
     ret->bytes = words[3];
     ret->rows = words[4];
     ret->crc = (uint32_t)words[5];
+    ret->name.has_sum = sink->target == SINK_FILE && from->version >= 2;
+    ret->name.bytes = ret->bytes;
+    ret->name.crc = ret->crc;
     return 0;
 }
 
 static int
 restore_part(struct sink *sink, struct weir_part *from)
 {
-    uint64_t id;
-    uint64_t is_final;
-    uint64_t rows;
-    uint64_t cnt;
+    uint64_t head[SINK_PART_HEAD_CNT] = {0};
     struct sink_part part;
-    if (from->version > SINK_PART_VERSION) {
-        return weir_err_push(WEIR_EFORMAT, "part %.*s of version %u, this program knows %d",
-            (int)from->name_bytes, from->name, from->version, SINK_PART_VERSION);
-    }
-    int rc = weir_part_get_u64(from, &id);
-    rc = rc != 0 ? rc : weir_part_get_u64(from, &is_final);
-    rc = rc != 0 ? rc : weir_part_get_u64(from, &rows);
-    rc = rc != 0 ? rc : weir_part_get_u64(from, &cnt);
-    if (rc == 0 && id != sink->conf->checkpoints.restored_id) {
+    int rc = weir_part_get(from, head, sizeof head);
+    if (rc == 0 && head[0] != sink->conf->checkpoints.restored_id) {
         return weir_err_push(WEIR_EDATA, "a part of checkpoint %llu, where %llu is restored",
-            (unsigned long long)id, (unsigned long long)sink->conf->checkpoints.restored_id);
+            (unsigned long long)head[0], (unsigned long long)sink->conf->checkpoints.restored_id);
     }
-    sink->txn->is_published = sink->txn->is_published && is_final != 0;
-    sink->txn->rows += rows;
-    for (uint64_t i = 0; i < cnt && rc == 0; i++) {
-        rc = read_entry(from, &part);
-        rc = rc != 0 || WEIR_MUTANT(SINK_NOT_RECOMMITTED)
-                 ? rc
-                 : commit_restored(sink, &part, is_final != 0);
+    for (uint64_t i = 0; i < head[SINK_PART_HEAD_CNT - 1] && rc == 0; i++) {
+        rc = read_entry(sink, from, &part);
+        rc = rc != 0 || WEIR_MUTANT(SINK_NOT_RECOMMITTED) ? rc : commit_restored(sink, &part);
     }
-    return rc != 0 ? rc : weir_part_end(from);
+    return rc != 0 || from->version >= 2 ? rc : weir_part_end(from);
 }
 
-/* The sink's parts of one old subtask. */
+typedef int(part_fn)(struct sink *sink, struct weir_part *from);
+
+/* Calls fn with the sink's parts of one old subtask. */
 static int
-restore_subtask(struct sink *sink, const struct weir_parts_reader *reader, bool *has_any)
+each_part(struct sink *sink, const struct weir_parts_reader *reader, part_fn *fn, bool *has_any)
 {
     size_t offset = 0;
     struct weir_part part;
@@ -668,7 +535,10 @@ restore_subtask(struct sink *sink, const struct weir_parts_reader *reader, bool 
             memcmp(part.uid, reader->uid, part.uid_bytes) == 0 && part.name_bytes > prefix_bytes &&
             memcmp(part.name, SINK_PART_PREFIX, prefix_bytes) == 0) {
             *has_any = true;
-            rc = restore_part(sink, &part);
+            rc = part.version <= SINK_PART_VERSION
+                     ? fn(sink, &part)
+                     : weir_err_push(WEIR_EFORMAT, "part %.*s of version %u, this program knows %d",
+                           (int)part.name_bytes, part.name, part.version, SINK_PART_VERSION);
         }
     }
     return rc;
@@ -685,65 +555,19 @@ weir_file_sink_restore(
     if (sink->txn == NULL) {
         return 0;
     }
+    sink->txn->restored_end = SINK_END_PUBLISHED;
     for (uint32_t i = 0; rc == 0 && i < reader_cnt; i++) {
-        rc = restore_subtask(sink, &readers[i], &has_any);
+        rc = each_part(sink, &readers[i], weir_file_sink_shares_get, &has_any);
     }
-    sink->txn->is_published = sink->txn->is_published && has_any;
+    rc = rc != 0 || !has_any ? rc : weir_file_sink_shares_end(sink);
+    for (uint32_t i = 0; rc == 0 && i < reader_cnt; i++) {
+        rc = each_part(sink, &readers[i], restore_part, &has_any);
+    }
+    rc = rc != 0 ? rc : weir_file_sink_check_restored(sink);
     return rc != 0 || WEIR_MUTANT(SINK_RESTORED_UNSYNCED) ? rc : sync_dir(sink, sink->txn->out);
 }
 
 /* ---- the end ---- */
-
-static int
-list_committed(struct sink *sink, int32_t dir, const char *name, void *arg)
-{
-    struct sink_txn *txn = sink->txn;
-    struct sink_part_name part;
-    (void)dir;
-    (void)arg;
-    if (!parse_part(sink, name, &part)) {
-        return 0;
-    }
-    if (txn->merge_cnt == txn->merge_cap) {
-        uint32_t cap = txn->merge_cap == 0 ? 256 : 2 * txn->merge_cap;
-        struct sink_part_name *grown = realloc(txn->merge, cap * sizeof *grown);
-        if (grown == NULL) {
-            return weir_err_push(WEIR_ENOMEM, "names of %u parts", cap);
-        }
-        txn->merge = grown;
-        txn->merge_cap = cap;
-    }
-    txn->merge[txn->merge_cnt++] = part;
-    return 0;
-}
-
-static int
-compare_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-static int
-compare_names(const void *left, const void *right)
-{
-    const struct sink_part_name *a = left;
-    const struct sink_part_name *b = right;
-    int order = compare_u64(a->base, b->base);
-    order = order != 0 ? order : compare_u64(a->subtask, b->subtask);
-    order = order != 0 ? order : compare_u64(a->gen, b->gen);
-    return order != 0 ? order : compare_u64(a->seq, b->seq);
-}
-
-int
-weir_file_sink_txn_merge_list(struct sink *sink)
-{
-    sink->txn->merge_cnt = 0;
-    int rc = each_entry(sink, sink->txn->out, 0, list_committed, NULL);
-    if (rc == 0 && sink->txn->merge_cnt > 0) {
-        qsort(sink->txn->merge, sink->txn->merge_cnt, sizeof *sink->txn->merge, compare_names);
-    }
-    return rc;
-}
 
 static int
 sweep_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
@@ -751,10 +575,10 @@ sweep_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
     const char *above = arg;
     uint64_t gen;
     uint64_t by;
-    if (parse_dir(sink, name, &gen, &by)) {
+    if (weir_file_sink_parse_dir(sink, name, &gen, &by)) {
         int bytes = snprintf(sink->path2, SINK_PATH_BYTES, "%s/%s", above, name);
         WEIR_CHECK(bytes < SINK_PATH_BYTES, "the path was checked at open");
-        int rc = each_entry(sink, sink->path2, 1, unlink_entry, NULL);
+        int rc = weir_file_sink_each_entry(sink, sink->path2, 1, unlink_entry, NULL);
         if (rc != 0) {
             return rc;
         }
@@ -770,7 +594,7 @@ sweep_dir(struct sink *sink, const char *path)
 {
     char above[SINK_PATH_BYTES];
     memcpy(above, path, strlen(path) + 1);
-    if (each_entry(sink, above, 0, sweep_entry, above) != 0) {
+    if (weir_file_sink_each_entry(sink, above, 0, sweep_entry, above) != 0) {
         weir_err_clear(); /* rubbish that cannot be removed is no failure of the job */
     }
 }
@@ -793,6 +617,10 @@ weir_file_sink_txn_sweep(struct sink *sink)
         return; /* F is published; it would be again */
     }
     WEIR_KILLPOINT(PUBLISH_SWEPT);
+    if (sync_parent(sink, txn->out) != 0) {
+        weir_err_clear(); /* some of it removed, and the old name back: it would look damaged */
+        return;
+    }
     sweep_dir(sink, txn->bg_path);
     (void)unlink_at(sink, WEIR_IO_CWD, txn->bg_path, WEIR_IO_RMDIR);
 }

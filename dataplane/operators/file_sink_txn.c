@@ -428,7 +428,12 @@ begin_part(struct sink *sink, int64_t now_ns)
 static void
 seal(struct sink *sink, struct sink_part *part)
 {
+    struct sink_txn *txn = sink->txn;
     part->state = PART_SEALED;
+    part->name.has_sum = sink->target == SINK_FILE;
+    part->name.bytes = part->bytes;
+    part->name.crc = part->crc;
+    txn->sum = weir_file_sink_sum(txn->sum, &part->name);
     part_written(sink, part);
 }
 
@@ -530,7 +535,9 @@ weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts
     (void)snprintf(name, sizeof name, SINK_PART_PREFIX "%u", sink->env->subtask_idx);
     weir_parts_begin(parts, name, SINK_PART_VERSION);
     weir_parts_put_u64(parts, id);
-    weir_parts_put_u64(parts, sink->is_finishing);
+    weir_parts_put_u64(parts, txn->is_published    ? SINK_END_PUBLISHED
+                              : sink->is_finishing ? SINK_END_DATA
+                                                   : SINK_END_NONE);
     weir_parts_put_u64(parts, txn->rows);
     uint64_t first = txn->first;
     while (WEIR_MUTANT(SINK_ABORTED_DROPPED) && first < txn->next &&
@@ -548,6 +555,7 @@ weir_file_sink_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts
         weir_parts_put_u64(parts, part->rows);
         weir_parts_put_u64(parts, part->crc);
     }
+    weir_file_sink_shares_put(sink, parts);
     weir_parts_end(parts);
     return 0;
 }
@@ -652,8 +660,9 @@ weir_file_sink_txn_finish(struct sink *sink)
 static int
 mark_done(struct sink *sink)
 {
-    int bytes = snprintf(sink->path, SINK_PATH_BYTES, "%s/done-%u-%llu", sink->dir,
-        sink->env->subtask_idx, (unsigned long long)sink->txn->rows);
+    const struct sink_txn *txn = sink->txn;
+    int bytes = snprintf(sink->path, SINK_PATH_BYTES, "%s/done-%u-%llu-%u-%08x", sink->dir,
+        sink->env->subtask_idx, (unsigned long long)txn->rows, txn->seq, txn->sum);
     WEIR_CHECK(bytes < SINK_PATH_BYTES, "the path was checked at open");
     weir_io_op_open(&sink->op, WEIR_IO_CWD, sink->path, WEIR_IO_O_WRITE | WEIR_IO_O_CREATE);
     return weir_file_sink_launch(sink, SINK_DONE_MARK_OPENING);
@@ -762,6 +771,7 @@ weir_file_sink_txn_close(struct sink *sink)
     close_file(sink, txn->out_handle);
     close_file(sink, txn->pending_handle);
     free(txn->merge);
+    free(txn->shares);
     free(txn);
     sink->txn = NULL;
 }

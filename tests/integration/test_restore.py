@@ -178,6 +178,37 @@ class Restore(rig.Rig):
         first = re.search(r"(?m)^file +(\S+)", shown)[1]
         return None if first.startswith(f"{newest}-") else first
 
+    def test_a_committed_part_that_somebody_touches_is_an_error(self):
+        sets = self.sets(parallelism=2)
+        self.killed("--restore=latest", query="q0", sets=sets)
+        self.killed("--restore=latest", query="q0", sets=sets)
+        folder = self.folder / "out.csv.parts"
+        expected = NEXMARK / "expected" / "q0.csv.zst"
+        # The oldest: the newest checkpoint does not list it.
+        part = min(folder.glob("part-*"), key=lambda p: int(p.name.split("-")[-6]))
+        data = part.read_bytes()
+        flipped = bytearray(data)
+        flipped[len(data) // 2] ^= 1
+        # part-JOB-C-E.A-S-N-B-X: one of this name was committed, its number is of nobody.
+        words = part.name.split("-")
+        added = folder / "-".join([*words[:-3], "7777", *words[-2:]])
+        for what, names, harm in (
+                ("gone", f"{'-'.join(words[-5:-2])}-*, which was committed, is not there", part.unlink),
+                ("cut", f"{part.name} has {len(data) - 1} bytes, and {len(data)} were committed",
+                 lambda: part.write_bytes(data[:-1])),
+                ("changed", f"{part.name} was changed: its CRC32C is", lambda: part.write_bytes(flipped)),
+                ("added", f"{added.name} was never committed; remove it", lambda: added.write_bytes(data))):
+            with self.subTest(what=what):
+                harm()
+                text = self.run_it("--restore=latest", query="q0", rate=0, sets=sets, code=65)
+                self.assertIn("WEIR-1403", text)
+                self.assertIn(names, text)
+                self.assertFalse((self.folder / "out.csv").exists())
+                part.write_bytes(data)
+                added.unlink(missing_ok=True)
+        self.run_it("--restore=latest", query="q0", rate=0, sets=sets)
+        self.assertEqual(self.rows_differ(expected, self.folder / "out.csv"), "")
+
     def test_an_increment_is_nothing_without_what_it_builds_on(self):
         self.killed("--restore=latest")
         while (base := self.base_of_the_newest()) is None:

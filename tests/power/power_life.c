@@ -231,7 +231,6 @@ write_life(struct job *job, struct weir_rng *rng, bool is_last)
 {
     open_checkpoints(job, weir_rng_u64(rng));
     job->script.cnt = 1 + (uint32_t)weir_rng_below(rng, SUBTASK_CNT_MAX);
-    job->script.gives_all = weir_rng_chance(rng, 1, 2);
     uint64_t kill_step = 1 + weir_rng_below(rng, 400);
     uint64_t polls = 1 + weir_rng_below(rng, 2000);
     uint64_t fail_in = 1 + weir_rng_below(rng, 30);

@@ -42,7 +42,6 @@ struct script {
     uint64_t seed;
     uint64_t kill_step;
     bool kills_process;
-    bool gives_all; /* parts of all old subtasks to each new one */
     bool never_aborts;
     uint64_t roll_bytes;
     const char *job; /* NULL: test */
@@ -50,6 +49,8 @@ struct script {
     bool at_least_once;
     bool allows_rollback;
     bool had_ended; /* as where the checkpoint has nothing of any subtask */
+    bool is_new; /* as where a savepoint is restored, and the output is another */
+    bool is_added; /* the job that took the checkpoint had no such sink */
 };
 
 struct source {
@@ -133,9 +134,9 @@ static struct weir_operator_type sink_type;
 
 /* ---- a life ---- */
 
-/* Parts of one subtask, or of all where each gets all. */
+/* Parts of all old subtasks, which each new one gets. */
 static WEIR_UNUSED size_t
-gather(const struct life *life, uint32_t subtask, uint64_t *to)
+gather(const struct life *life, uint64_t *to)
 {
     struct weir_parts_writer writer;
     size_t bytes = 0;
@@ -145,9 +146,6 @@ gather(const struct life *life, uint32_t subtask, uint64_t *to)
         struct weir_parts_reader reader;
         struct weir_part part;
         size_t offset = 0;
-        if (!life->script.gives_all && i % life->script.cnt != subtask) {
-            continue;
-        }
         assert_int_equal(
             weir_parts_reader_init(&reader, life->store->parts[i], life->store->bytes[i]), 0);
         while (weir_parts_next(&reader, &offset, &part) == 1) {
@@ -167,7 +165,7 @@ restore(struct life *life, uint32_t s)
 {
     static uint64_t buf[SUBTASK_CNT_MAX * PARTS_BYTES / 8];
     struct weir_parts_reader reader;
-    size_t bytes = gather(life, s, buf);
+    size_t bytes = gather(life, buf);
     assert_int_equal(weir_parts_reader_init(&reader, buf, bytes), 0);
     weir_parts_reader_of(&reader, "sink");
     struct weir_operator *sink = life->subs[s].sink;
@@ -192,6 +190,7 @@ open_subtask(struct life *life, uint32_t s)
     sub->conf.checkpoints.at_least_once = life->script.at_least_once;
     sub->conf.checkpoints.allows_rollback = life->script.allows_rollback;
     sub->conf.checkpoints.had_ended = life->script.had_ended;
+    sub->conf.checkpoints.is_new = life->script.is_new;
     sub->conf.checkpoints.epoch = life->store->epoch;
     sub->conf.checkpoints.restored_id = life->store->id;
     for (uint32_t i = 0; i < 2; i++) {
@@ -420,7 +419,7 @@ start(struct life *life, struct place *place, struct store *store, const struct 
     int rc = 0;
     for (uint32_t s = 0; s < script->cnt && rc == 0; s++) {
         rc = counts(life) ? open_subtask(life, s) : 1;
-        if (rc == 0 && store->id != 0 && !script->had_ended) {
+        if (rc == 0 && store->id != 0 && !script->had_ended && !script->is_added) {
             rc = counts(life) ? restore(life, s) : 1;
         }
     }

@@ -11,7 +11,7 @@
 /* The first life is killed at kill_step, the second somewhere, the third not: its answer is
  * whole. */
 static bool
-kill_at(const char *path, uint64_t kill_step, const uint32_t *cnts, bool gives_all)
+kill_at(const char *path, uint64_t kill_step, const uint32_t *cnts)
 {
     struct place place;
     struct store store;
@@ -24,7 +24,6 @@ kill_at(const char *path, uint64_t kill_step, const uint32_t *cnts, bool gives_a
         struct script script = {.path = path,
             .cnt = cnts[life],
             .seed = seed() * 3 + kill_step * 5 + (uint64_t)life,
-            .gives_all = gives_all,
             .roll_bytes = 40};
         script.kill_step = life == 0   ? kill_step
                            : life == 1 ? 1 + weir_rng_below(&rng, 500)
@@ -52,7 +51,7 @@ t_a_kill_at_every_step_loses_and_doubles_nothing(void **state)
     for (uint32_t c = 0; c < WEIR_ARRAY_CNT(cnts); c++) {
         for (int is_dir = 0; is_dir < 2; is_dir++) {
             uint64_t step = 1;
-            while (kill_at(is_dir ? "out/" : "out.csv", step, cnts[c], step % 2 == 0)) {
+            while (kill_at(is_dir ? "out/" : "out.csv", step, cnts[c])) {
                 step++;
             }
             print_message("%u,%u,%u %s: %llu steps\n", cnts[c][0], cnts[c][1], cnts[c][2],

@@ -252,7 +252,7 @@ t_a_part_that_is_damaged_or_gone_is_an_error(void **state)
             assert_int_equal(weir_sim_put(t->place.world, name, copy, bytes - (how == 1)), 0);
         }
         free(copy);
-        assert_int_equal(live(&t->place, &t->store, &t->script, NULL), WEIR_EDATA);
+        assert_int_equal(live(&t->place, &t->store, &t->script, NULL), WEIR_EPARTS);
         assert_non_null(strstr(weir_err_at(0), "part-test-0-1.0-0-0"));
         end(t);
     }
