@@ -222,7 +222,9 @@ run_starts(struct trial *trial)
             trial_fail(trial, "invariant L1: it does not converge: %d starts", START_CNT_MAX);
             return;
         }
+        trial_touch(trial);
         step = trial_start(trial);
+        step = trial_untouch(trial, step);
         trial->now_ns += weir_rng_between(&trial->rng, 0, WEIR_MS);
     }
 }

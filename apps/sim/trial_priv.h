@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trial_priv.h: a trial under way, shared by trial.c (the world), trial_start.c (one process in it)
- * and trial_look.c (what holds). */
+/* trial_priv.h: a trial under way, shared by trial.c (the world), trial_start.c (one process in
+ * it), trial_look.c (what holds) and trial_touch.c (somebody at the outputs). */
 #ifndef WEIR_APPS_SIM_TRIAL_PRIV_H
 #define WEIR_APPS_SIM_TRIAL_PRIV_H
 
@@ -15,6 +15,14 @@ struct weir_topo;
 /* A file in the directory that the user has made. */
 #define SIM_OUT_MADE SIM_OUT_DIR "/.made"
 #define SIM_OPERATOR_CNT_MAX 128
+
+/* A part that is not as it was committed, during one start. */
+struct trial_touch {
+    char *path; /* NULL: none */
+    char *good;
+    uint64_t cnt; /* bytes */
+    bool is_cut; /* or else changed */
+};
 
 struct trial {
     const struct sim_trial_conf *conf;
@@ -44,6 +52,7 @@ struct trial {
     uint64_t look_cnt;
     int64_t watermark[SIM_OPERATOR_CNT_MAX]; /* of its operators, when they were looked at */
     uint64_t trouble_cnt_before;
+    struct trial_touch touch;
 };
 
 void trial_fail(struct trial *trial, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -58,6 +67,10 @@ void trial_set(struct trial *trial, uint32_t feature);
  *          failed, and why stands in the result.
  */
 int trial_start(struct trial *trial);
+/* trial_touch - before a start, perhaps. trial_untouch - behind it, with what it returned: whether
+ * it should have noticed. Returns step, or negative. */
+void trial_touch(struct trial *trial);
+int trial_untouch(struct trial *trial, int step);
 /* trial_plan_fault - when the next thing goes wrong, from now on. */
 void trial_plan_fault(struct trial *trial);
 /* trial_fault - something goes wrong; returns false where the process is dead of it. */

@@ -178,6 +178,9 @@ static bool
 may_fail(struct trial *trial, int err)
 {
     bool had_trouble = weir_sim_trouble_cnt(trial->sim) > trial->trouble_cnt_before;
+    if (err == WEIR_EPARTS && trial->touch.path != NULL) {
+        return true; /* and said so */
+    }
     uint32_t mended_cnt = err == WEIR_ECHECKPOINT ? weir_sim_mend(trial->sim) : 0;
     if (mended_cnt > 0) {
         trial_note(trial, "refused, as it should be; %" PRIu32 " writes are mended", mended_cnt);
@@ -196,6 +199,7 @@ broken(const struct trial *trial, int err, const char *text)
     return is_stuck              ? "invariant L1: "
            : trial->id_max == 0  ? ""
            : is_damage           ? "invariant C4: a complete checkpoint is not restored: "
+           : err == WEIR_EPARTS  ? "invariant S3: what a sink has committed is not there: "
            : err == WEIR_ECONFIG ? "invariant S2: a sink has committed what is not listed: "
                                  : "";
 }
