@@ -70,9 +70,28 @@ weir_job_checkpoint_save_refuse(struct weir_job_checkpoint *cp)
 
 /* ---- outputs of a job that starts from one ---- */
 
-/* Whether there is nothing of this name, or an empty directory. */
+/* A hidden directory of a sink (file_sink.h), .pending-JOB-E.A-by-..., of a later epoch. */
 static bool
-is_nothing(struct weir_io *io, const char *path)
+is_hidden_since(const char *name, uint64_t epoch)
+{
+    uint64_t its;
+    const char *by = NULL;
+    for (const char *at = name; (at = strstr(at, "-by-")) != NULL; at++) {
+        by = at;
+    }
+    if (by == NULL || strncmp(name, ".pending-", 9) != 0) {
+        return false;
+    }
+    while (by > name && by[-1] != '-') {
+        by--;
+    }
+    return sscanf(by, "%" SCNu64 ".", &its) == 1 && its > epoch;
+}
+
+/* Whether there is nothing of this name, or a directory with nothing in it, but for what a start
+ * has left that began with the savepoint of this epoch too, and has committed nothing. */
+static bool
+is_nothing(struct weir_io *io, const char *path, uint64_t epoch)
 {
     char names[NAMES_BYTES];
     struct weir_io_stat stat;
@@ -89,8 +108,20 @@ is_nothing(struct weir_io *io, const char *path)
         return false;
     }
     int32_t dir = (int32_t)op.result;
-    weir_io_op_list(&op, dir, names, sizeof names);
-    bool is_empty = weir_io_perform(io, &op) == 0;
+    bool is_empty = true;
+    int64_t bytes = 1;
+    while (is_empty && bytes > 0) {
+        uint64_t pos = 0;
+        enum weir_io_type type;
+        const char *name;
+        weir_io_op_list(&op, dir, names, sizeof names);
+        bytes = weir_io_perform(io, &op);
+        while (is_empty && bytes > 0 &&
+               (name = weir_io_list_next(names, (uint64_t)bytes, &pos, &type)) != NULL) {
+            is_empty = is_hidden_since(name, epoch);
+        }
+    }
+    is_empty = is_empty && bytes == 0;
     weir_io_op_close(&op, dir);
     (void)weir_io_perform(io, &op); /* it was only read */
     return is_empty;
@@ -104,7 +135,8 @@ weir_job_checkpoint_is_new_output(
     const struct weir_manifest *restored = weir_job_restore_manifest(cp->restore);
     bool is_savepoint = restored != NULL && restored->kind == WEIR_MANIFEST_KIND_SAVEPOINT;
     (void)snprintf(parts, sizeof parts, "%s.parts", sink->path);
-    if (!is_savepoint || !is_nothing(cp->io, sink->path) || !is_nothing(cp->io, parts)) {
+    if (!is_savepoint || !is_nothing(cp->io, sink->path, restored->epoch) ||
+        !is_nothing(cp->io, parts, restored->epoch)) {
         return false;
     }
     weir_log(WEIR_LOG_WARNING, 0,

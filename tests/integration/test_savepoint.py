@@ -391,6 +391,18 @@ class Live(Saving):
         before = self.parts("all", lambda base: base < doc["id"])
         self.assertTrue(before)
         self.assertEqual(sorted(before + self.parts("other")), self.expected("q5"))
+        # So does one that was killed before it had taken a checkpoint itself.
+        for output, folder in (("late/", "late"), ("late.csv", "late.csv.parts")):
+            sets = {"checkpoints.dir": f"of-{folder}", "checkpoints.interval": "1h"}
+            process = self.launched("q5", sets, [f"--restore={doc['path']}"], rate=1000, output=output)
+            self.until(process, lambda: list((self.folder / folder).glob(".pending-*")))
+            process.kill()
+            process.wait()
+            text = self.run_it("q5", sets, f"--restore={doc['path']}", output=output).text
+            self.assertIn(f"output {output} is new", text)
+        self.assertEqual(self.parts("late"), self.parts("other"))
+        late = (self.folder / "late.csv").read_text().splitlines()[1:]
+        self.assertEqual(sorted(late), self.parts("other"))
         again = self.run_it("q5", {"checkpoints.dir": "third"}, f"--restore={doc['path']}", output="all/", code=78)
         self.assertIn(f"is of a checkpoint after {doc['id']}", again.text)
 
