@@ -188,6 +188,7 @@ struct weir_snapshot_ask {
     const struct weir_snapshot_ack *file; /* kept until done */
     bool footer_only;
     bool front_only; /* the sink ends it early: a block at a time */
+    bool is_held; /* blocks are read ahead, but none is told before weir_snapshot_read_go() */
     bool sync; /* sync before reading: do not decide on what is only in a cache */
     /* Told each payload in order; an error ends it. May be NULL. off: in the payload stream. */
     int (*sink)(void *arg, const void *payload, uint64_t bytes, uint64_t off);
@@ -217,11 +218,14 @@ WEIR_API void weir_snapshot_reader_close(struct weir_snapshot_reader *reader);
  * checksum and identity, and that they are the footer's blocks. */
 WEIR_API void
 weir_snapshot_read(struct weir_snapshot_reader *reader, const struct weir_snapshot_ask *ask);
+/* weir_snapshot_read_go - one that was held may go on. Takes one that was not, or has ended. */
+WEIR_API void weir_snapshot_read_go(struct weir_snapshot_reader *reader);
 /* weir_snapshot_read_poll - WEIR_RELAY_BUSY; 0: all of it is good; WEIR_EDATA, WEIR_EFORMAT for
  * damage, else an error of io or of the sink: see fault, which names file, block and offset. */
 WEIR_API int weir_snapshot_read_poll(struct weir_snapshot_reader *reader);
 /* weir_snapshot_read_is_ready - the next block is there: poll io, so that what was asked for sets
- * out, and then the reader again, without a wait. While it is false, something is under way. */
+ * out, and then the reader again, without a wait. While it is false, something is under way, or it
+ * is held. */
 WEIR_API bool weir_snapshot_read_is_ready(const struct weir_snapshot_reader *reader);
 WEIR_API const struct weir_snapshot_footer *
 weir_snapshot_read_footer(const struct weir_snapshot_reader *reader);

@@ -254,6 +254,12 @@ weir_snapshot_read(struct weir_snapshot_reader *reader, const struct weir_snapsh
     weir_relay_start(&reader->relay, reader->config.io, open_file);
 }
 
+void
+weir_snapshot_read_go(struct weir_snapshot_reader *reader)
+{
+    reader->ask.is_held = false;
+}
+
 static uint32_t
 bytes_of_block(const struct weir_snapshot_reader *reader, uint64_t block)
 {
@@ -314,7 +320,7 @@ ask_for_blocks(struct weir_snapshot_reader *reader)
 static bool
 poll_blocks(struct weir_snapshot_reader *reader)
 {
-    while (reader->told < reader->asked && reader->fault.err == 0) {
+    while (!reader->ask.is_held && reader->told < reader->asked && reader->fault.err == 0) {
         struct slot *slot = &reader->slots[reader->told % reader->config.depth];
         if (slot->op.state == WEIR_IO_FLYING) {
             break;
@@ -370,7 +376,8 @@ weir_snapshot_read_poll(struct weir_snapshot_reader *reader)
 bool
 weir_snapshot_read_is_ready(const struct weir_snapshot_reader *reader)
 {
-    return reader->reads && reader->told < reader->asked && reader->fault.err == 0 &&
+    return reader->reads && !reader->ask.is_held && reader->told < reader->asked &&
+           reader->fault.err == 0 &&
            reader->slots[reader->told % reader->config.depth].op.state != WEIR_IO_FLYING;
 }
 

@@ -15,8 +15,6 @@
 #include "sched/job_part.h"
 #include "sched/job_restore_priv.h"
 
-#define WAIT_NS (100 * WEIR_MS)
-#define TELL_NS WEIR_MS
 /* Parts are small: more is damage that no checksum has caught. */
 #define PARTS_BYTES_MAX WEIR_GIB
 /* What a task writes for every operator, whether it keeps anything or not. */
@@ -43,19 +41,6 @@ struct load {
 
 /* ---- reading ---- */
 
-void
-weir_job_restore_tell(struct weir_job_restore *restore, bool is_end)
-{
-    int64_t now_ns = weir_io_clock_ns(restore->io);
-    if (restore->conf->how.progress_fn != NULL &&
-        (is_end || now_ns - restore->told_ns >= TELL_NS)) {
-        restore->told_ns = now_ns;
-        restore->progress.elapsed_ns = now_ns - restore->begin_ns;
-        restore->progress.is_done = is_end;
-        restore->conf->how.progress_fn(restore->conf->how.progress_arg, &restore->progress);
-    }
-}
-
 /* Damage is no malformed input of the job's. */
 static int
 blame(const struct weir_job_restore *restore, int err, const char *what)
@@ -63,21 +48,6 @@ blame(const struct weir_job_restore *restore, int err, const char *what)
     bool is_damage = err == WEIR_EDATA || err == WEIR_EFORMAT || err == WEIR_ENOINPUT;
     return weir_err_push(is_damage ? WEIR_ECHECKPOINT : err, "checkpoint %" PRIu64 ": %s",
         restore->manifest->checkpoint, what);
-}
-
-int
-weir_job_restore_read(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask)
-{
-    int err;
-    weir_snapshot_read(restore->reader, ask);
-    while ((err = weir_snapshot_read_poll(restore->reader)) == WEIR_RELAY_BUSY) {
-        if (weir_io_poll(restore->io, weir_io_clock_ns(restore->io)) == 0 &&
-            !weir_snapshot_read_is_ready(restore->reader)) {
-            weir_io_wait(restore->io, WAIT_NS, -1);
-        }
-        weir_job_restore_tell(restore, false);
-    }
-    return err;
 }
 
 int
@@ -597,10 +567,13 @@ load_task(struct load *load, uint32_t idx)
         is_wanted = is_wanted || target->is_on;
         err = target->is_on ? weir_restore_source(&target->restore) : 0;
     }
-    for (uint32_t i = 0; i < old->file_cnt && is_wanted && err == 0; i++) {
+    if (is_wanted && err == 0) {
+        err = weir_job_restore_open(restore, old->file_cnt > 1);
+    }
+    if (is_wanted && err == 0) {
         const struct weir_snapshot_ask ask = {
-            .dir = restore->data_dir, .file = old->files[i], .sink = pages_sink, .arg = load};
-        err = weir_job_restore_read(restore, &ask);
+            .dir = restore->data_dir, .sink = pages_sink, .arg = load};
+        err = weir_job_restore_read_chain(restore, &ask, old->files, old->file_cnt);
         err = err != 0 ? weir_job_restore_blame(restore, err) : 0;
     }
     for (uint32_t t = 0; t < load->target_cnt && err == 0; t++) {
@@ -652,10 +625,7 @@ static int
 load_manifest(struct weir_job_restore *restore)
 {
     const struct weir_manifest *manifest = restore->manifest;
-    /* Read once: the page cache would only take memory, and time to copy from. */
-    const struct weir_snapshot_config blocks = {.io = restore->io,
-        .direct = !restore->owns_data_dir && weir_store_is_direct(restore->store)};
-    int err = weir_snapshot_reader_open(&blocks, &restore->reader);
+    int err = weir_job_restore_open(restore, false);
     restore->begin_ns = weir_io_clock_ns(restore->io);
     restore->progress.checkpoint = manifest->checkpoint;
     restore->told_ns = restore->begin_ns;
@@ -668,8 +638,7 @@ load_manifest(struct weir_job_restore *restore)
         err = check_operator(restore, &manifest->operators[i]);
     }
     err = err != 0 ? err : load_arenas(restore);
-    weir_snapshot_reader_close(restore->reader);
-    restore->reader = NULL;
+    weir_job_restore_shut(restore);
     if (err == 0) {
         weir_job_restore_tell(restore, true);
         restore->job->restored = (struct weir_job_restored){.checkpoint = manifest->checkpoint,
@@ -718,7 +687,7 @@ weir_job_restore_free(struct weir_job_restore *restore)
     for (uint32_t i = 0; i < restore->old_cnt; i++) {
         free(restore->old[i].parts);
     }
-    weir_snapshot_reader_close(restore->reader);
+    weir_job_restore_shut(restore);
     free(restore->files);
     free(restore->old);
     free(restore->parts);

@@ -28,6 +28,8 @@ struct weir_job_restore {
     int32_t data_dir; /* of its files */
     bool owns_data_dir;
     struct weir_snapshot_reader *reader;
+    struct weir_snapshot_reader *next_reader; /* of the file behind its, held; NULL: none was */
+    bool is_next_read; /* it is at work */
     struct weir_job *job;
     const struct weir_snapshot_ack **files; /* by subtask, task, then age */
     struct job_old_task *old;
@@ -43,9 +45,18 @@ struct weir_job_restore {
     int64_t told_ns;
 };
 
-/* weir_job_restore_read - a file, to its end. weir_job_restore_blame - its error as one of the
- * restore. weir_job_restore_tell - progress. */
+/* weir_job_restore_open - what is missing to read a file, or a chain. weir_job_restore_shut - takes
+ * what is open; what is under way is given up. */
+int weir_job_restore_open(struct weir_job_restore *restore, bool is_chain);
+void weir_job_restore_shut(struct weir_job_restore *restore);
+/* weir_job_restore_read - a file, to its end. weir_job_restore_read_chain - one behind the other,
+ * ask->file aside: while one is told, the next is opened, and what it begins with is read; after an
+ * error only shut. weir_job_restore_blame - such an error as one of the restore.
+ * weir_job_restore_tell - progress. */
 int weir_job_restore_read(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask);
+int
+weir_job_restore_read_chain(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask,
+    const struct weir_snapshot_ack *const *files, uint32_t file_cnt);
 int weir_job_restore_blame(const struct weir_job_restore *restore, int err);
 void weir_job_restore_tell(struct weir_job_restore *restore, bool is_end);
 /* weir_job_restore_savepoint - load, where the manifest is a savepoint's. */

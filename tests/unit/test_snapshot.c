@@ -129,6 +129,48 @@ t_a_reader_says_what_is_ready(void **state)
     close_files(&files);
 }
 
+/* Blocks come while another file is told, and are told when it is their turn. */
+static void
+t_a_held_file_is_read_ahead(void **state)
+{
+    struct place *place = *state;
+    struct files files;
+    struct weir_snapshot_config config = {.read_back = true};
+    struct rig_source source;
+    struct rig_sink sink = {.seed = 5001};
+    int status;
+    open_files(&files, place, &config);
+    rig_source_init(&source, 5, 1, 7 * CAPACITY);
+    assert_int_equal(write_one(&files, 1, &source), 0);
+    struct weir_snapshot_ack ack = *weir_snapshot_ack(files.rig.writer);
+    struct weir_snapshot_ask ask = {
+        .dir = files.dir, .file = &ack, .is_held = true, .sink = rig_sink, .arg = &sink};
+    weir_snapshot_read(files.rig.reader, &ask);
+    for (;;) {
+        assert_int_equal(weir_snapshot_read_poll(files.rig.reader), WEIR_RELAY_BUSY);
+        assert_false(weir_snapshot_read_is_ready(files.rig.reader));
+        if (weir_io_flying_cnt(place->io) == 0) {
+            break; /* all that it asks for is there */
+        }
+        assert_true(rig_turn(&files.rig));
+    }
+    assert_int_equal(sink.bytes, 0);
+    weir_snapshot_read_go(files.rig.reader);
+    assert_true(weir_snapshot_read_is_ready(files.rig.reader)); /* no wait for the first */
+    while ((status = weir_snapshot_read_poll(files.rig.reader)) == WEIR_RELAY_BUSY) {
+        assert_true(rig_turn(&files.rig));
+    }
+    assert_int_equal(status, 0);
+    assert_int_equal(sink.bytes, 7 * CAPACITY);
+    assert_false(sink.differs);
+    weir_snapshot_read(files.rig.reader, &ask); /* given up while it is held */
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(weir_snapshot_read_poll(files.rig.reader), WEIR_RELAY_BUSY);
+        assert_true(rig_turn(&files.rig));
+    }
+    close_files(&files);
+}
+
 static bool
 is_there(struct place *place, const char *name)
 {
@@ -639,6 +681,7 @@ main(void)
         ON_EACH(t_what_was_written_is_read),
         ON_EACH(t_a_front_is_read_a_block_at_a_time),
         ON_EACH(t_a_reader_says_what_is_ready),
+        ON_EACH(t_a_held_file_is_read_ahead),
         ON_EACH(t_direct_io_is_the_same_file),
         ON_EACH(t_a_name_is_never_used_again),
         ON_EACH(t_what_is_declined_leaves_nothing),
