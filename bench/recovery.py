@@ -11,14 +11,20 @@ checkpoint that holds them. One JSON line:
   fio_s           fio's time for a sequential read of as many bytes: blocks of 1 MiB, 8 in flight, past the page cache;
                   before and after each restore, the mean
   first_output_s  from the kill until rows of after it are visible: killed, started, restored, and a checkpoint complete
+  before_s        of that: until the restore begins
+  behind_s        of that: from the end of the restore on
 
-Files are put out of the page cache before each start.
+A killed engine is followed by the next one at once, as under a supervisor: fio runs while the one that is to be killed
+stands still. With --pause S it is followed S seconds later, as by hand; the time without an engine does not count. Files
+are put out of the page cache before each start.
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,13 +32,17 @@ import time
 LOOK_S = 0.001
 HANGS_S = 120
 NAME = "recovery"
-RESTORED = re.compile(r"restored checkpoint (\d+): (\d+) bytes in ([0-9.]+) s")
+RESTORED = re.compile(r"ts=(\S+)Z .*restored checkpoint (\d+): (\d+) bytes in ([0-9.]+) s")
+PART = re.compile(r"part-.*-(\d+)\.\d+-\d+-\d+$")
 
 
 class Engine:
     """One start of the job."""
 
+    last = None
+
     def __init__(self, args, number, rate):
+        Engine.last = self
         self.args = args
         self.log = args.disk / f"log-{number}"
         line = [args.weir, "run", args.job, "--name", NAME, "--restore=latest", "-p", f"keys={args.keys}", "-p",
@@ -59,6 +69,10 @@ class Engine:
         answer = subprocess.run([str(self.args.weir), "status", NAME, "--json"], capture_output=True, check=False)
         return json.loads(answer.stdout)["records_in"] if answer.returncode == 0 else 0
 
+    def stand_still(self):
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -75,11 +89,12 @@ def newest(args):
 
 
 def visible(args):
-    """Committed parts."""
+    """The newest epoch that parts with rows are of. What a restore commits is of the epoch that wrote it."""
     try:
-        return {name for name in os.listdir(args.disk / "out") if name.startswith("part-")}
+        found = [PART.match(name) for name in os.listdir(args.disk / "out")]
     except FileNotFoundError:
-        return set()
+        return 0
+    return max((int(match.group(1)) for match in found if match), default=0)
 
 
 def forget(args):
@@ -102,7 +117,7 @@ def fio(args, how):
 
 
 def fill(args):
-    """A first engine, until a checkpoint holds every key; then killed."""
+    """A first engine, until a checkpoint holds every key."""
     engine = Engine(args, 0, 0)
     began = time.monotonic()
     while engine.records() < args.keys:
@@ -112,24 +127,33 @@ def fill(args):
     while newest(args) < begun + 2:  # the next one may have begun before
         engine.check(began)
         time.sleep(LOOK_S)
-    engine.kill()
+    return engine
 
 
-def go_on(args, number):
-    """One start behind a kill, and the next kill: (restore_s, bytes, first_output_s)."""
+def go_on(args, engine, number):
+    """Kill an engine that stands still, and start the next: it, and what there is to say of that."""
+    forget(args)
     seen = visible(args)
-    killed = time.monotonic()
+    killed = time.time()
+    engine.kill()
+    gone = time.time()
+    time.sleep(args.pause)
+    killed += time.time() - gone
     engine = Engine(args, number, args.rate)
+    began = time.monotonic()
     while visible(args) <= seen:
-        engine.check(killed)
+        engine.check(began)
         time.sleep(LOOK_S)
-    first = time.monotonic() - killed
+    first = time.time() - killed
     found = RESTORED.search(engine.text())
     if found is None:
         sys.exit(f"it restored nothing: {engine.text()}")
+    restore_s = float(found.group(4))
+    restored = datetime.datetime.fromisoformat(found.group(1) + "+00:00").timestamp() - killed
     time.sleep(args.run_s)
-    engine.kill()
-    return float(found.group(3)), int(found.group(2)), first
+    engine.stand_still()
+    return engine, {"restore_s": restore_s, "restored_bytes": int(found.group(3)), "first_output_s": round(first, 4),
+                    "before_s": round(restored - restore_s, 4), "behind_s": round(first - restored, 4)}
 
 
 def parse_args():
@@ -143,29 +167,39 @@ def parse_args():
     parser.add_argument("--interval", default="1s")
     parser.add_argument("--budget", default="4GiB")
     parser.add_argument("--run-s", type=float, default=0.5, help="an engine lives so long behind its first output")
+    parser.add_argument("--pause", type=float, default=0, help="seconds without an engine behind each kill")
     parser.add_argument("--fio-mib", type=int, default=1024)
     parser.add_argument("--cpus")
     return parser.parse_args()
+
+
+def measure(args):
+    engine = fill(args)
+    engine.stand_still()
+    fio(args, "write")
+    line = {"name": "recovery", "keys": args.keys, "rate": args.rate, "interval": args.interval, "pause": args.pause,
+            "fio_s": []}
+    after = fio(args, "read")
+    for number in range(1, args.kills + 1):
+        before = after
+        engine, found = go_on(args, engine, number)
+        after = fio(args, "read")
+        for name, value in found.items():
+            line.setdefault(name, []).append(value)
+        line["fio_s"].append(round(found["restored_bytes"] * (before + after) / 2, 6))
+        print(f"\r{number} of {args.kills} kills ", end="", file=sys.stderr, flush=True)
+    return line
 
 
 def main():
     args = parse_args()
     args.disk = args.disk.resolve() / f"recovery-{os.getpid()}"
     args.disk.mkdir(parents=True)
-    fill(args)
-    fio(args, "write")
-    line = {"name": "recovery", "keys": args.keys, "rate": args.rate, "interval": args.interval, "restore_s": [],
-            "restored_bytes": [], "fio_s": [], "first_output_s": []}
-    for number in range(1, args.kills + 1):
-        before = fio(args, "read")
-        forget(args)
-        restore_s, size, first_s = go_on(args, number)
-        after = fio(args, "read")
-        line["restore_s"].append(restore_s)
-        line["restored_bytes"].append(size)
-        line["fio_s"].append(round(size * (before + after) / 2, 6))
-        line["first_output_s"].append(round(first_s, 4))
-        print(f"\r{number} of {args.kills} kills ", end="", file=sys.stderr, flush=True)
+    try:
+        line = measure(args)
+    finally:
+        if Engine.last is not None:
+            Engine.last.kill()  # it would stand still for ever
     print(json.dumps(line))
     subprocess.run(["rm", "-rf", str(args.disk)], check=True)
 
