@@ -115,6 +115,8 @@ run_stat(struct weir_io_op *op)
                 : S_ISSOCK(stx.stx_mode) ? WEIR_IO_SOCKET
                                          : WEIR_IO_OTHER,
         .direct_align = direct_align(&stx),
+        .device = (uint64_t)stx.stx_dev_major << 32 | stx.stx_dev_minor,
+        .serial = stx.stx_ino,
         .is_volatile = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC,
     };
     return 0;

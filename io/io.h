@@ -123,6 +123,8 @@ struct weir_io_stat {
     uint64_t free_bytes; /* of its file system, to this user */
     uint32_t type; /* enum weir_io_type */
     uint32_t direct_align; /* of buffers, offsets and lengths under DIRECT; 0 where it cannot */
+    uint64_t device; /* with `serial`: which file it is, whatever path has led there */
+    uint64_t serial;
     bool is_volatile; /* tmpfs or the like: gone with the host's power */
 };
 

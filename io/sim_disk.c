@@ -466,6 +466,7 @@ disk_stat(struct weir_sim *world, struct weir_io_op *op, const struct sim_file *
                                       : disk_bytes - weir_min_u64(disk_bytes, world->used_bytes),
         .type = file->is_dir ? WEIR_IO_DIR : WEIR_IO_FILE,
         .direct_align = 512,
+        .serial = file->serial,
     };
     return 0;
 }

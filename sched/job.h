@@ -131,7 +131,7 @@ WEIR_API WEIR_MUST_USE int weir_job_run(struct weir_job *job);
 WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request request);
 /* weir_job_save - instead of a run: what the job would start from, as a savepoint
  * (savepoint_store.h). Its directory of checkpoints gets a new epoch, as at a start, but with
- * only_reads. The thread becomes one beside the plan's cores.
+ * only_reads. The thread becomes one beside the plan's cores, but in a world.
  *
  * Errors:  WEIR_ECONFIG: it takes no checkpoints, would start from nothing or from a savepoint, or
  *          one of its sources had ended; those of a restore and of weir_savepoint_store().

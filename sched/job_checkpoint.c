@@ -52,7 +52,7 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
         weir_store_rlx(&cp->job->held_id, out->id); /* relaxed: see held_of() of job_spill.c */
     }
     flight->record =
-        (struct weir_job_checkpoint_record){.id = out->id, .utc_ns = weir_clock_utc_ns(&cp->clock)};
+        (struct weir_job_checkpoint_record){.id = out->id, .utc_ns = weir_io_wall_ns(cp->io)};
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         flight->is_finished[s] = (out->member[s].part & WEIR_MEMBER_FINISHED) != 0;
     }
@@ -660,7 +660,6 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     cp->options = job->options.checkpoints;
     cp->stage_cnt = job->plan->stage_cnt;
     cp->view.is_on = true;
-    weir_clock_init_os(&cp->clock);
     cp->sink = weir_env_alloc(job->env, job->env->node_cnt * sizeof(void *));
     /* An arena freezes one epoch at a time. */
     uint32_t concurrent =

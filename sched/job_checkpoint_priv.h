@@ -145,7 +145,6 @@ struct weir_job_checkpoint {
     struct weir_job *job;
     struct weir_job_checkpoint_options options;
     struct weir_io *io;
-    struct weir_clock clock; /* for UTC */
     struct weir_job_restore_conf restore_conf;
     struct weir_job_restore *restore;
     struct weir_store *store; /* restore's */

@@ -178,7 +178,9 @@ weir_job_save(struct weir_job *job, const struct weir_job_save_options *options,
             "job %s takes no checkpoints: say where they are by --set checkpoints.dir=DIR",
             job->env->job_name);
     }
-    weir_job_pin_keeper(job);
+    if (job->options.world == NULL) {
+        weir_job_pin_keeper(job);
+    }
     int rc = weir_io_start(cp->io);
     rc = rc != 0 ? rc : weir_job_checkpoint_start_store(cp);
     rc = rc != 0 ? rc : weir_job_restore_save(cp->restore, options, ret_made);

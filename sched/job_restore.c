@@ -2,8 +2,8 @@
 /* Which checkpoint a job starts from. */
 #include "sched/job_restore.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +51,8 @@ look_at_path(struct weir_job_restore *restore, struct named *ret)
     const char *slash = strrchr(path, '/');
     bool is_kept =
         is_one && restore->conf->how.only_reads && (slash != NULL ? slash[1] : path[0]) == 'S';
-    int err = is_kept ? weir_look_open_kept(dir, id, epoch, &restore->look)
-                      : weir_look_open(is_one ? dir : path, &restore->look);
+    int err = is_kept ? weir_look_open_kept(restore->io, dir, id, epoch, &restore->look)
+                      : weir_look_open(restore->io, is_one ? dir : path, &restore->look);
     if (err != 0) {
         return weir_err_push(err, "--restore=%s", path);
     }
@@ -81,15 +81,28 @@ look_at_path(struct weir_job_restore *restore, struct named *ret)
     return 0;
 }
 
-/* Whether a path is the job's own directory in the store. */
-static bool
-is_own(const struct weir_job_restore_conf *conf, const char *dir)
+/* Whether a path is the job's own directory in the store, by whatever way it leads there. */
+static int
+look_whether_own(struct weir_job_restore *restore, const char *dir, bool *ret_is_own)
 {
     char own[PATH_BYTES];
-    char mine[PATH_MAX];
-    char its[PATH_MAX];
-    (void)snprintf(own, sizeof own, "%s/%s", conf->dir, conf->job);
-    return realpath(own, mine) != NULL && realpath(dir, its) != NULL && strcmp(mine, its) == 0;
+    struct weir_io_stat mine;
+    struct weir_io_stat its;
+    struct weir_io_op op;
+    (void)snprintf(own, sizeof own, "%s/%s", restore->conf->dir, restore->conf->job);
+    weir_io_op_stat(&op, WEIR_IO_CWD, own, &mine);
+    *ret_is_own = false;
+    if (weir_io_perform(restore->io, &op) < 0) {
+        bool is_none = op.errnum == ENOENT || op.errnum == ENOTDIR;
+        return is_none ? 0 : weir_err_push(weir_io_op_fail(&op), "%s", own);
+    }
+    weir_io_op_stat(&op, WEIR_IO_CWD, dir, &its);
+    if (weir_io_perform(restore->io, &op) < 0) {
+        return weir_err_push(
+            weir_io_op_fail(&op), "--restore=%s: %s", restore->conf->how.path, dir);
+    }
+    *ret_is_own = mine.device == its.device && mine.serial == its.serial;
+    return 0;
 }
 
 static int
@@ -110,21 +123,26 @@ open_data_dir(struct weir_job_restore *restore, const char *dir)
 
 /* ---- the store ---- */
 
-static bool
-holds_checkpoints(const struct weir_job_restore_conf *conf)
+static int
+look_for_checkpoints(struct weir_job_restore *restore, bool *ret_holds)
 {
+    const struct weir_job_restore_conf *conf = restore->conf;
     struct weir_look *look = NULL;
-    bool holds = false;
-    if (weir_look_open(conf->dir, &look) != 0) {
+    *ret_holds = false;
+    int err = weir_look_open(restore->io, conf->dir, &look);
+    if (err == WEIR_EIO || err == WEIR_ECANCELED) {
+        return weir_err_push(err, "checkpoints.dir %s", conf->dir); /* there may be some */
+    }
+    if (err != 0) {
         weir_err_clear(); /* there are none, or the store will say what is wrong */
-        return false;
+        return 0;
     }
     for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
-        holds =
-            holds || weir_look_is_job(look) || strcmp(weir_look_at(look, i)->job, conf->job) == 0;
+        bool is_its = strcmp(weir_look_at(look, i)->job, conf->job) == 0;
+        *ret_holds = *ret_holds || weir_look_is_job(look) || is_its;
     }
     weir_look_close(look);
-    return holds;
+    return 0;
 }
 
 static int
@@ -211,13 +229,14 @@ start_reading(struct weir_job_restore *restore, struct named *named)
 
 /* The current checkpoint of the job itself, below the directory of checkpoints. */
 static const struct weir_look_checkpoint *
-own_entry(const struct weir_job_restore_conf *conf, struct weir_look **ret_look)
+own_entry(struct weir_job_restore *restore)
 {
-    if (weir_look_open(conf->dir, ret_look) != 0) {
+    const struct weir_job_restore_conf *conf = restore->conf;
+    if (weir_look_open(restore->io, conf->dir, &restore->look) != 0) {
         return NULL;
     }
-    for (uint32_t i = 0; i < weir_look_cnt(*ret_look); i++) {
-        const struct weir_look_checkpoint *entry = weir_look_at(*ret_look, i);
+    for (uint32_t i = 0; i < weir_look_cnt(restore->look); i++) {
+        const struct weir_look_checkpoint *entry = weir_look_at(restore->look, i);
         if (entry->is_current && entry->err == 0 && strcmp(entry->job, conf->job) == 0) {
             return entry;
         }
@@ -226,14 +245,14 @@ own_entry(const struct weir_job_restore_conf *conf, struct weir_look **ret_look)
 }
 
 uint32_t
-weir_job_restore_max_parallelism(const struct weir_job_restore_conf *conf)
+weir_job_restore_max_parallelism(struct weir_io *io, const struct weir_job_restore_conf *conf)
 {
-    struct weir_job_restore restore = {.conf = conf};
+    struct weir_job_restore restore = {.io = io, .conf = conf};
     struct named named = {.entry = NULL};
     bool is_path = conf->how.from == WEIR_JOB_RESTORE_PATH;
     uint32_t found = 0;
     if (conf->how.from == WEIR_JOB_RESTORE_LATEST || conf->how.prefers_latest) {
-        named.entry = own_entry(conf, &restore.look);
+        named.entry = own_entry(&restore);
     }
     if (named.entry == NULL && is_path) {
         weir_look_close(restore.look);
@@ -248,6 +267,30 @@ weir_job_restore_max_parallelism(const struct weir_job_restore_conf *conf)
     weir_look_close(restore.look);
     weir_err_clear(); /* the start will say what is wrong */
     return found;
+}
+
+/* What the user names, and whether it is of another directory; of the latest the store will say
+ * what there is. */
+static int
+choose(struct weir_job_restore *restore, struct named *named, bool *ret_is_foreign)
+{
+    const struct weir_job_restore_options *how = &restore->conf->how;
+    bool is_own = false;
+    bool holds = false;
+    int err = how->from != WEIR_JOB_RESTORE_LATEST ? look_for_checkpoints(restore, &holds) : 0;
+    if (err != 0 || how->from == WEIR_JOB_RESTORE_LATEST || (how->prefers_latest && holds)) {
+        return err;
+    }
+    if (how->from == WEIR_JOB_RESTORE_NONE) {
+        return holds ? refuse_none(restore->conf) : 0;
+    }
+    err = look_at_path(restore, named);
+    err = err != 0 ? err : look_whether_own(restore, named->dir, &is_own);
+    if (err == 0 && !is_own && holds) {
+        return refuse_foreign(restore->conf);
+    }
+    *ret_is_foreign = err == 0 && !is_own;
+    return err;
 }
 
 int
@@ -268,19 +311,7 @@ weir_job_restore_start(struct weir_io *io, const struct weir_job_restore_conf *c
         err = start_reading(restore, named);
         goto out;
     }
-    /* Of the latest the store will say it. */
-    bool holds = conf->how.from != WEIR_JOB_RESTORE_LATEST && holds_checkpoints(conf);
-    if (conf->how.from == WEIR_JOB_RESTORE_NONE && holds) {
-        err = refuse_none(conf);
-        goto out;
-    }
-    if (conf->how.from == WEIR_JOB_RESTORE_PATH && !(conf->how.prefers_latest && holds)) {
-        err = look_at_path(restore, named);
-        is_foreign = err == 0 && !is_own(conf, named->dir);
-        if (err == 0 && is_foreign && holds) {
-            err = refuse_foreign(conf);
-        }
-    }
+    err = choose(restore, named, &is_foreign);
     err = err != 0 ? err : start_store(restore, named, is_foreign);
 out:
     free(named);

@@ -35,7 +35,8 @@ struct weir_job_restore;
 
 /* weir_job_restore_max_parallelism - of the keyed state of the checkpoint that a start with conf
  * would restore; 0: there is none, or it cannot be read. Takes no epoch, and changes nothing. */
-WEIR_API uint32_t weir_job_restore_max_parallelism(const struct weir_job_restore_conf *conf);
+WEIR_API uint32_t weir_job_restore_max_parallelism(
+    struct weir_io *io, const struct weir_job_restore_conf *conf);
 
 /* weir_job_restore_start - become the job's next epoch (not with only_reads). conf and all in it is
  * kept until close.

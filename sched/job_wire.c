@@ -517,9 +517,14 @@ saved_max_parallelism(const struct weir_job *job, uint32_t parallelism)
     const struct weir_job_restore_conf conf = {.dir = job->options.checkpoints.dir,
         .job = job->env->job_name,
         .how = job->options.restore};
-    uint32_t saved = conf.dir != NULL && job->options.world == NULL
-                         ? weir_job_restore_max_parallelism(&conf)
-                         : 0;
+    const struct weir_io_config disk = weir_job_io(job);
+    struct weir_io *io = NULL; /* no core's: those are started by their threads */
+    uint32_t saved = 0;
+    if (conf.dir != NULL && weir_io_open(&disk, &io) == 0 && weir_io_start(io) == 0) {
+        saved = weir_job_restore_max_parallelism(io, &conf);
+    }
+    weir_err_clear(); /* whoever starts the job says what is wrong with its io */
+    weir_io_close(io);
     return saved >= parallelism ? saved : 0;
 }
 

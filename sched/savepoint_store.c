@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/killpoint.h"
 #include "dataplane/state.h"
@@ -178,9 +177,7 @@ weir_savepoint_store(const struct weir_savepoint_conf *conf, const struct weir_s
     struct weir_savepoint_made *ret_made)
 {
     struct write write = {.conf = conf};
-    struct weir_clock clock;
-    weir_clock_init_os(&clock);
-    int64_t started_ns = weir_clock_utc_ns(&clock);
+    int64_t started_ns = weir_io_wall_ns(conf->io);
     int64_t begin_ns = weir_io_clock_ns(conf->io);
     int err = weir_savepoint_source_open(spec, &write.source);
     err = err < 0 ? err : open_store(&write, spec->job);

@@ -30,6 +30,7 @@ struct names {
 
 struct weir_look {
     struct weir_io *io;
+    bool owns_io;
     struct weir_snapshot_reader *reader; /* NULL until a file is read: its blocks are large */
     struct weir_look_checkpoint *entries;
     uint32_t cnt;
@@ -393,9 +394,21 @@ read_kept(struct weir_look *look, const char *dir, const struct store_name *kept
     return err;
 }
 
+/* Whose disk: the caller's, or the host's. */
+static int
+take_io(struct weir_look *look, struct weir_io *io)
+{
+    const struct weir_io_config config = {.kind = WEIR_IO_AUTO};
+    look->io = io;
+    look->owns_io = io == NULL;
+    int err = look->owns_io ? weir_io_open(&config, &look->io) : 0;
+    return err == 0 && look->owns_io ? weir_io_start(look->io) : err;
+}
+
 /* kept: one that lies aside; NULL: all others. */
 static int
-open_look(const char *dir, const struct store_name *kept, struct weir_look **ret_look)
+open_look(
+    struct weir_io *io, const char *dir, const struct store_name *kept, struct weir_look **ret_look)
 {
     struct weir_look *look = calloc(1, sizeof *look);
     if (look == NULL) {
@@ -403,9 +416,7 @@ open_look(const char *dir, const struct store_name *kept, struct weir_look **ret
     }
     look->top = -1;
     look->kind = kept != NULL ? 'S' : 'M';
-    struct weir_io_config config = {.kind = WEIR_IO_AUTO};
-    int err = weir_io_open(&config, &look->io);
-    err = err == 0 ? weir_io_start(look->io) : err;
+    int err = take_io(look, io);
     err = err == 0 ? open_at(look, WEIR_IO_CWD, dir, DIR_FLAGS, &look->top) : err;
     if (err == 0) {
         err = kept != NULL ? read_kept(look, dir, kept) : read_all(look, dir);
@@ -419,17 +430,17 @@ open_look(const char *dir, const struct store_name *kept, struct weir_look **ret
 }
 
 int
-weir_look_open(const char *dir, struct weir_look **ret_look)
+weir_look_open(struct weir_io *io, const char *dir, struct weir_look **ret_look)
 {
-    return open_look(dir, NULL, ret_look);
+    return open_look(io, dir, NULL, ret_look);
 }
 
 int
-weir_look_open_kept(
-    const char *dir, uint64_t checkpoint, uint64_t epoch, struct weir_look **ret_look)
+weir_look_open_kept(struct weir_io *io, const char *dir, uint64_t checkpoint, uint64_t epoch,
+    struct weir_look **ret_look)
 {
     const struct store_name kept = {.kind = 'S', .checkpoint = checkpoint, .epoch = epoch};
-    return open_look(dir, &kept, ret_look);
+    return open_look(io, dir, &kept, ret_look);
 }
 
 void
@@ -441,7 +452,9 @@ weir_look_close(struct weir_look *look)
     drop_entries(look, 0);
     weir_snapshot_reader_close(look->reader);
     close_at(look, look->top);
-    weir_io_close(look->io);
+    if (look->owns_io) {
+        weir_io_close(look->io);
+    }
     free(look->entries);
     free(look);
 }

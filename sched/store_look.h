@@ -9,6 +9,7 @@
 #define WEIR_SCHED_STORE_LOOK_H
 
 #include "dataplane/manifest.h"
+#include "io/io.h"
 
 WEIR_C_BEGIN
 
@@ -34,15 +35,18 @@ struct weir_look;
 
 /* weir_look_open - read all manifests below dir: a job's directory, or one that holds jobs'.
  *
+ * Owner:   io is borrowed until the look is closed, and started by the thread that looks; NULL: one
+ *          of the look's own, on the host's disk.
  * Shape:   by job, then by checkpoint and epoch, upward.
  * Errors:  WEIR_ENOINPUT where dir is none or holds no checkpoints; WEIR_EPERM and the like. A
  *          manifest that is damaged is no error of the call: see its err.
  */
-WEIR_API int weir_look_open(const char *dir, struct weir_look **ret_look) WEIR_MUST_USE;
+WEIR_API int
+weir_look_open(struct weir_io *io, const char *dir, struct weir_look **ret_look) WEIR_MUST_USE;
 /* weir_look_open_kept - the one that lies beside the timeline of a job's directory (an S of
  * store.h), and no other. Errors: WEIR_ENOINPUT where there is none; see weir_look_open. */
-WEIR_API int weir_look_open_kept(const char *dir, uint64_t checkpoint, uint64_t epoch,
-    struct weir_look **ret_look) WEIR_MUST_USE;
+WEIR_API int weir_look_open_kept(struct weir_io *io, const char *dir, uint64_t checkpoint,
+    uint64_t epoch, struct weir_look **ret_look) WEIR_MUST_USE;
 WEIR_API void weir_look_close(struct weir_look *look);
 /* weir_look_is_job - dir was a job's own directory. */
 WEIR_API bool weir_look_is_job(const struct weir_look *look);

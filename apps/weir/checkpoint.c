@@ -139,7 +139,7 @@ static int
 list_run(const struct weir_args *args)
 {
     struct weir_look *look;
-    int err = weir_look_open(args->arg[0], &look);
+    int err = weir_look_open(NULL, args->arg[0], &look);
     if (err != 0) {
         return err;
     }
@@ -279,7 +279,7 @@ show_run(const struct weir_args *args)
 {
     struct weir_look *look;
     uint32_t idx = 0;
-    int err = weir_look_open(args->arg[0], &look);
+    int err = weir_look_open(NULL, args->arg[0], &look);
     if (err != 0) {
         return err;
     }
@@ -327,7 +327,7 @@ verify_run(const struct weir_args *args)
     struct weir_look *look;
     uint32_t idx = 0;
     int wrong = 0;
-    int err = weir_look_open(args->arg[0], &look);
+    int err = weir_look_open(NULL, args->arg[0], &look);
     if (err != 0) {
         return err;
     }

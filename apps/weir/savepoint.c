@@ -190,7 +190,7 @@ show_run(const struct weir_args *args)
     struct counts counts = {NULL, NULL};
     const struct weir_savepoint_events events = {count_begin, count_row, &counts};
     uint32_t idx = 0;
-    int err = weir_look_open(args->arg[0], &look);
+    int err = weir_look_open(NULL, args->arg[0], &look);
     if (err != 0) {
         return err;
     }

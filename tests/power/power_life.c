@@ -355,7 +355,7 @@ check_manifests(struct job *job, uint64_t acked)
     char dir[160];
     struct weir_look *look;
     (void)snprintf(dir, sizeof dir, "%s/ckpt/root/job%u", job->place->dir, job->round);
-    int rc = weir_look_open(dir, &look);
+    int rc = weir_look_open(NULL, dir, &look);
     weir_err_clear();
     if (rc == WEIR_ENOINPUT && acked == 0) {
         return;

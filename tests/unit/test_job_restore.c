@@ -647,6 +647,26 @@ t_R1_what_may_be_named(void **state)
     close_disk(&disk);
 }
 
+/* The own directory is known by whatever way leads there: what was stored since is no stranger. */
+static void
+t_R1_the_own_directory_by_another_way(void **state)
+{
+    const struct shape shape = {.parallelism = 1};
+    struct disk disk;
+    struct back back;
+    char way[512];
+    (void)state;
+    open_disk(&disk);
+    save(&disk, &shape, 5);
+    save(&disk, &shape, 8);
+    (void)snprintf(way, sizeof way, "/proc/self/root%s/job", disk.dir);
+    const struct weir_job_restore_options how = {.from = WEIR_JOB_RESTORE_PATH, .path = way};
+    assert_int_equal(come_back(&disk, &shape, how, &back), 0);
+    assert_int_equal(back.live.job->restored.checkpoint, 8);
+    close_back(&back);
+    close_disk(&disk);
+}
+
 /* ---- damage ---- */
 
 /* Flip a bit of a byte of a file below the job's directory. */
@@ -721,6 +741,7 @@ main(void)
         cmocka_unit_test(t_T313_state_of_an_operator_that_is_gone),
         cmocka_unit_test(t_T312_another_max_parallelism_is_refused),
         cmocka_unit_test(t_R1_what_may_be_named),
+        cmocka_unit_test(t_R1_the_own_directory_by_another_way),
         cmocka_unit_test(t_R2_damage_is_named),
         cmocka_unit_test(t_R1_two_engines_on_one_directory),
     };

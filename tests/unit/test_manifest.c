@@ -195,7 +195,7 @@ t_files_of_version_1_are_read(void **state)
     if (getenv("WEIR_WRITE_GOLDEN") != NULL) {
         write_golden(getenv("WEIR_WRITE_GOLDEN"));
     }
-    assert_int_equal(weir_look_open(WEIR_TEST_DATA "/store", &look), 0);
+    assert_int_equal(weir_look_open(NULL, WEIR_TEST_DATA "/store", &look), 0);
     assert_int_equal(weir_look_cnt(look), 2);
     for (uint32_t i = 0; i < 2; i++) {
         const struct weir_look_checkpoint *entry = weir_look_at(look, i);
@@ -226,7 +226,7 @@ t_files_of_version_1_are_read(void **state)
         &op, WEIR_IO_CWD, WEIR_TEST_DATA "/store/job/data", WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
     int32_t dir = (int32_t)weir_io_perform(io, &op);
     assert_true(dir >= 0);
-    assert_int_equal(weir_look_open(WEIR_TEST_DATA "/store/job", &look), 0);
+    assert_int_equal(weir_look_open(NULL, WEIR_TEST_DATA "/store/job", &look), 0);
     for (uint32_t i = 0; i < RIG_TASK_CNT; i++) {
         struct rig_sink sink = {.seed = 2000 + i};
         struct weir_snapshot_ask ask = {.dir = dir,

@@ -89,7 +89,7 @@ static int
 load_from(const char *root, struct fake_job *job)
 {
     struct weir_look *look;
-    assert_int_equal(weir_look_open(root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, root, &look), 0);
     uint32_t idx = weir_look_cnt(look) - 1;
     assert_true(weir_look_at(look, idx)->is_current);
     int err = load_idx(look, idx, job);
@@ -142,7 +142,7 @@ t_savepoints_stand_side_by_side(void **unused)
     fake_fill(&job, SEED, ENTRY_CNT);
     assert_int_equal(store(&place, &job, 9, &made), 0);
     fake_close(&job);
-    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place.root, &look), 0);
     assert_int_equal(weir_look_cnt(look), 2);
     for (uint32_t i = 0; i < 2; i++) {
         const struct weir_savepoint_events none = {NULL, NULL, NULL};
@@ -186,7 +186,7 @@ t_checkpoints_take_no_savepoint_among_them(void **unused)
     spec.job = "job";
     assert_error(store_as(&place, &spec, 90, &made), WEIR_ECONFIG, "holds checkpoints of job job");
     fake_close(&job);
-    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place.root, &look), 0);
     for (uint32_t i = 0; i < weir_look_cnt(look); i++) {
         assert_int_equal(weir_look_at(look, i)->manifest.kind, WEIR_MANIFEST_KIND_CHECKPOINT);
     }
@@ -217,7 +217,7 @@ t_savepoints_of_one_number_stand_side_by_side(void **unused)
         assert_int_equal(made[i].savepoint, ids[i]);
         assert_true(i == 0 || made[i].epoch > made[i - 1].epoch);
     }
-    assert_int_equal(weir_look_open(place.root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place.root, &look), 0);
     assert_int_equal(weir_look_cnt(look), CNT);
     for (uint32_t i = 0; i < CNT; i++) {
         (void)snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)made[i].savepoint,
@@ -287,7 +287,7 @@ t_what_fails_leaves_nothing(void **unused)
     ((struct fake_value *)weir_table_find(table, entry.hash, entry.key, NULL))->word.bytes = 99;
     assert_error(store(&place, &job, 0, &made), WEIR_ESTATE, "field word: a string of 99 bytes");
     fake_close(&job);
-    int err = weir_look_open(place.root, &look);
+    int err = weir_look_open(NULL, place.root, &look);
     assert_true(err == 0 ? weir_look_cnt(look) == 0 : err == WEIR_ENOINPUT);
     weir_err_clear();
     if (err == 0) {
@@ -295,7 +295,7 @@ t_what_fails_leaves_nothing(void **unused)
     }
     struct weir_savepoint_reader *reader;
     const struct weir_savepoint_events none = {NULL, NULL, NULL};
-    assert_int_equal(weir_look_open(WEIR_TEST_DATA "/store", &look), 0);
+    assert_int_equal(weir_look_open(NULL, WEIR_TEST_DATA "/store", &look), 0);
     assert_error(weir_savepoint_look(look, 0, &none, &reader), WEIR_ENOINPUT,
         "is a checkpoint, no savepoint");
     weir_look_close(look);
@@ -351,7 +351,7 @@ t_files_of_version_1_are_read_for_ever(void **unused)
         fake_close(&job);
         weir_io_close(place.io);
     }
-    assert_int_equal(weir_look_open(WEIR_TEST_DATA "/savepoint/store", &look), 0);
+    assert_int_equal(weir_look_open(NULL, WEIR_TEST_DATA "/savepoint/store", &look), 0);
     assert_int_equal(weir_look_cnt(look), 2);
     assert_int_equal(weir_look_verify(look, 0), 0);
     weir_look_close(look);

@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/err.h"
+#include "io/sim.h"
 #include "sched/store_look.h"
 #include "tests/unit/test.h"
 
@@ -100,7 +101,7 @@ t_what_a_job_removes_while_it_is_read_is_gone(void **state)
     struct place *place = *state;
     struct weir_look *look;
     add_job(place, "job");
-    assert_int_equal(weir_look_open(place->root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place->root, &look), 0);
     assert_int_equal(weir_look_cnt(look), 2);
     assert_int_equal(unlink(at(place, "job/data/1-1-0-0-1.snap")), 0);
     assert_int_equal(unlink(at(place, "job/data/2-2-0-0-2.snap")), 0);
@@ -145,7 +146,7 @@ t_manifests_that_come_and_go_are_not_damaged(void **state)
     assert_int_equal(pthread_create(&thread, NULL, move, &mover), 0);
     for (uint32_t i = 0; i < LOOK_CNT; i++) {
         struct weir_look *look;
-        assert_int_equal(weir_look_open(mover.place.root, &look), 0);
+        assert_int_equal(weir_look_open(NULL, mover.place.root, &look), 0);
         for (uint32_t e = 0; e < weir_look_cnt(look); e++) {
             const struct weir_look_checkpoint *entry = weir_look_at(look, e);
             if (entry->err != 0) {
@@ -171,7 +172,7 @@ t_jobs_are_told_apart_by_name(void **state)
     name[sizeof name - 1] = '\0';
     add_job(place, name);
     add_job(place, "lost+found"); /* no name of a job */
-    assert_int_equal(weir_look_open(place->root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place->root, &look), 0);
     assert_int_equal(weir_look_cnt(look), 2);
     assert_string_equal(weir_look_at(look, 0)->job, name);
     assert_int_equal(weir_look_find(look, NULL, &idx), 0);
@@ -181,22 +182,71 @@ t_jobs_are_told_apart_by_name(void **state)
     assert_int_equal(weir_look_find(look, "01", &idx), WEIR_ENOINPUT);
     weir_look_close(look);
     add_job(place, "other");
-    assert_int_equal(weir_look_open(place->root, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place->root, &look), 0);
     assert_int_equal(weir_look_find(look, NULL, &idx), WEIR_EUSAGE);
     assert_int_equal(weir_look_find(look, "2", &idx), WEIR_EUSAGE);
     assert_non_null(strstr(weir_err_at(0), "name the directory of one"));
     weir_err_clear();
     weir_look_close(look);
-    assert_int_equal(weir_look_open(at(place, "other"), &look), 0);
+    assert_int_equal(weir_look_open(NULL, at(place, "other"), &look), 0);
     assert_int_equal(weir_look_find(look, "2", &idx), 0);
     weir_look_close(look);
     /* A job's directory may have been moved to any name. */
     char from[PATH_BYTES];
     (void)snprintf(from, sizeof from, "%s", at(place, "other"));
     assert_int_equal(rename(from, at(place, "\xff\n")), 0);
-    assert_int_equal(weir_look_open(place->path, &look), 0);
+    assert_int_equal(weir_look_open(NULL, place->path, &look), 0);
     assert_string_equal(weir_look_at(look, 0)->job, "??");
     weir_look_close(look);
+}
+
+/* The same golden files in a world, where nothing of the host's disk is. */
+static void
+put_golden(struct weir_sim *world, const char *name)
+{
+    char buf[65536];
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, GOLDEN "/%s", name);
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    size_t bytes = fread(buf, 1, sizeof buf, in);
+    assert_true(bytes > 0 && bytes < sizeof buf);
+    (void)fclose(in);
+    (void)snprintf(path, sizeof path, "/checkpoints/job/%s", name);
+    assert_int_equal(weir_sim_put(world, path, buf, bytes), 0);
+}
+
+static void
+t_a_world_is_looked_at_by_its_own_io(void **state)
+{
+    static const char *const names[] = {
+        "data/2-2-0-0-2.snap", "data/2-2-1-0-2.snap", "manifest/B-2", "manifest/M-2-2"};
+    const struct weir_sim_config config = {.seed = 1};
+    struct weir_sim *world;
+    struct weir_io *io;
+    struct weir_look *look;
+    (void)state;
+    assert_int_equal(weir_sim_open(&config, &world), 0);
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(names); i++) {
+        put_golden(world, names[i]);
+    }
+    const struct weir_io_config of_world = {.kind = WEIR_IO_SIM, .world = world};
+    assert_int_equal(weir_io_open(&of_world, &io), 0);
+    assert_int_equal(weir_io_start(io), 0);
+    assert_int_equal(weir_look_open(io, "/checkpoints", &look), 0);
+    assert_int_equal(weir_look_cnt(look), 1);
+    assert_string_equal(weir_look_at(look, 0)->job, "job");
+    assert_true(weir_look_at(look, 0)->is_current);
+    assert_int_equal(weir_look_verify(look, 0), 0);
+    weir_look_close(look);
+    /* It was the look's to open, and is not its to close. */
+    assert_int_equal(weir_look_open(io, "/nowhere", &look), WEIR_ENOINPUT);
+    weir_err_clear();
+    assert_int_equal(weir_look_open(io, "/checkpoints/job", &look), 0);
+    assert_true(weir_look_is_job(look));
+    weir_look_close(look);
+    weir_io_close(io);
+    weir_sim_close(world);
 }
 
 int
@@ -208,6 +258,7 @@ main(void)
         cmocka_unit_test_setup_teardown(
             t_manifests_that_come_and_go_are_not_damaged, open_place, close_place),
         cmocka_unit_test_setup_teardown(t_jobs_are_told_apart_by_name, open_place, close_place),
+        cmocka_unit_test(t_a_world_is_looked_at_by_its_own_io),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
