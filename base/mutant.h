@@ -32,7 +32,6 @@
     X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
     X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
     X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \
-    X(COMMIT_MISTAKEN, SIM, "a snapshot takes the end of an older checkpoint for its own")        \
     X(PAGE_TAKEN_CLEAN, SIM, "a page that is taken does not count as written")                    \
     X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
     X(CHAIN_LINK_MISSED, SIM, "the newest change before a snapshot is not in its chain")          \

@@ -452,8 +452,7 @@ weir_capture_tidy(struct weir_capture *capture)
 bool
 weir_capture_commit(struct weir_capture *capture, uint64_t id)
 {
-    bool is_own = id == capture->id || WEIR_MUTANT(COMMIT_MISTAKEN);
-    if (capture->state != WEIR_CAPTURE_IDLE || !is_own || capture->why != 0) {
+    if (capture->state != WEIR_CAPTURE_IDLE || id != capture->id || capture->why != 0) {
         return false;
     }
     capture->is_carry_stale = true;

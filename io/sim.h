@@ -69,8 +69,9 @@ enum weir_sim_trouble_kind {
     WEIR_SIM_SYNC_LOST, /* a sync fails, what was pending is lost, and later syncs succeed */
     WEIR_SIM_LOST, /* a write says that it is done, and is not */
     WEIR_SIM_ASTRAY, /* a write says that it is done, and has hit another place of the file */
-    WEIR_SIM_FLIP, /* a read returns a bit that is not there */
+    WEIR_SIM_FLIP, /* a read returns a bit that is not there, of a byte that is not zero */
     WEIR_SIM_KILL, /* the process dies with the operation, which may have taken effect */
+    WEIR_SIM_POWER, /* the power fails with the operation: weir_sim_cut_power */
     WEIR_SIM_TROUBLE_KIND_CNT
 };
 
@@ -81,6 +82,7 @@ struct weir_sim_trouble {
     int errnum;
     int64_t late_ns;
     const char *under; /* only files with this prefix; NULL: any. Copied */
+    const struct weir_sim_trouble *then; /* asked for when this happens; or NULL. Borrowed */
 };
 
 /* weir_sim_trouble - it happens once, at the operation that it fits.

@@ -76,6 +76,9 @@ take(struct weir_sim *world, const struct weir_io_op *op, bool is_late,
         fault->is_used = false;
         world->trouble_cnt++;
         *ret_trouble = fault->trouble;
+        if (ret_trouble->then != NULL) {
+            (void)!weir_sim_trouble(world, ret_trouble->then); /* this place is free at the least */
+        }
         return true;
     }
     return false;
@@ -195,13 +198,32 @@ write_wrong(struct weir_sim *world, struct weir_io_op *op, bool goes_astray)
     return got;
 }
 
+/* One that is not zero, where there is one: blocks are filled up with zeros, of which whoever reads
+ * them makes nothing. */
+static uint64_t
+choose_byte(struct weir_sim *world, const uint8_t *data, uint64_t bytes)
+{
+    uint64_t used_cnt = 0;
+    for (uint64_t i = 0; i < bytes; i++) {
+        used_cnt += data[i] != 0;
+    }
+    uint64_t nth = weir_rng_below(&world->rng, used_cnt > 0 ? used_cnt : bytes);
+    uint64_t at = 0;
+    while (used_cnt > 0 && (data[at] == 0 || nth > 0)) {
+        nth -= data[at] != 0;
+        at++;
+    }
+    return used_cnt > 0 ? at : nth;
+}
+
 static int64_t
 read_flipped(struct weir_sim *world, struct weir_io_op *op)
 {
     int64_t got = do_well(world, op);
     if (got > 0) {
-        uint64_t bit = weir_rng_below(&world->rng, (uint64_t)got * 8);
-        ((uint8_t *)weir_io_rest_buf(op))[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        uint8_t *data = (uint8_t *)weir_io_rest_buf(op);
+        uint64_t at = choose_byte(world, data, (uint64_t)got);
+        data[at] ^= (uint8_t)(1U << weir_rng_below(&world->rng, 8));
     }
     return got;
 }
@@ -226,10 +248,15 @@ weir_sim_do(struct weir_sim *world, struct weir_io_op *op)
     case WEIR_SIM_FLIP:
         return read_flipped(world, op);
     case WEIR_SIM_KILL:
+    case WEIR_SIM_POWER:
         if (weir_rng_chance(&world->rng, 1, 2)) {
             (void)do_well(world, op);
         }
-        weir_sim_kill(world);
+        if (trouble.kind == WEIR_SIM_POWER) {
+            weir_sim_cut_power(world, weir_rng_u64(&world->rng));
+        } else {
+            weir_sim_kill(world);
+        }
         return -ECANCELED;
     default:
         return -trouble.errnum;

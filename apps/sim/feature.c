@@ -5,8 +5,8 @@
 const char *
 sim_fault_name(enum sim_fault_kind kind)
 {
-    static const char *const names[] = {"kill", "power_cut", "kill_in_io", "eio", "enospc",
-        "failed_sync", "late_io", "lost_write", "stray_write", "flipped_bit"};
+    static const char *const names[] = {"kill", "power_cut", "kill_in_io", "power_in_io", "eio",
+        "enospc", "failed_sync", "late_io", "lost_write", "stray_write", "flipped_bit"};
     WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_FAULT_KIND_CNT, "a name for each");
     return names[kind];
 }
@@ -17,7 +17,8 @@ sim_feature_name(uint32_t feature)
     static const char *const parallelisms[] = {
         "parallelism_1", "parallelism_2", "parallelism_3", "parallelism_4", "parallelism_5"};
     static const char *const others[] = {"cut_all", "cut_none", "rescaled", "late_rows",
-        "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io"};
+        "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
+        "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start"};
     if (feature < SIM_FEATURE_PARTITIONER) {
         return sim_op_name((enum sim_op)feature);
     }

@@ -51,29 +51,51 @@ trial_set(struct trial *trial, uint32_t feature)
 
 /* ---- what goes wrong ---- */
 
+/* Seeds have themes: where little goes wrong but one thing, that comes often enough for what takes
+ * several steps to show. */
+static const uint8_t weights[SIM_THEME_CNT][SIM_FAULT_KIND_CNT] = {
+    [SIM_THEME_ALL] =
+        {
+            [SIM_FAULT_KILL] = 10,
+            [SIM_FAULT_POWER] = 10,
+            [SIM_FAULT_KILL_IN_IO] = 8,
+            [SIM_FAULT_POWER_IN_IO] = 1,
+            [SIM_FAULT_EIO] = 8,
+            [SIM_FAULT_ENOSPC] = 6,
+            [SIM_FAULT_SYNC] = 4,
+            [SIM_FAULT_LATE] = 6,
+            [SIM_FAULT_LOST] = 4,
+            [SIM_FAULT_ASTRAY] = 4,
+            [SIM_FAULT_FLIP] = 6,
+        },
+    [SIM_THEME_SINKS] = {[SIM_FAULT_KILL] = 1, [SIM_FAULT_EIO] = 1, [SIM_FAULT_SYNC] = 6},
+    [SIM_THEME_MANIFESTS] = {[SIM_FAULT_KILL] = 1,
+        [SIM_FAULT_POWER_IN_IO] = 2,
+        [SIM_FAULT_EIO] = 2,
+        [SIM_FAULT_SYNC] = 3},
+    [SIM_THEME_FLIPS] = {[SIM_FAULT_KILL] = 2, [SIM_FAULT_FLIP] = 3},
+};
+
+/* Most seeds are of all. */
+static enum sim_theme
+draw_theme(struct trial *trial)
+{
+    uint32_t theme = (uint32_t)weir_rng_below(&trial->rng, 5 * (SIM_THEME_CNT - 1));
+    return theme < SIM_THEME_CNT ? (enum sim_theme)theme : SIM_THEME_ALL;
+}
+
 static enum sim_fault_kind
 draw_kind(struct trial *trial)
 {
-    static const uint8_t weights[SIM_FAULT_KIND_CNT] = {
-        [SIM_FAULT_KILL] = 5,
-        [SIM_FAULT_POWER] = 5,
-        [SIM_FAULT_KILL_IN_IO] = 4,
-        [SIM_FAULT_EIO] = 4,
-        [SIM_FAULT_ENOSPC] = 3,
-        [SIM_FAULT_SYNC] = 2,
-        [SIM_FAULT_LATE] = 3,
-        [SIM_FAULT_LOST] = 2,
-        [SIM_FAULT_ASTRAY] = 2,
-        [SIM_FAULT_FLIP] = 3,
-    };
+    const uint8_t *weight = weights[trial->theme];
     uint32_t sum = 0;
     for (uint32_t i = 0; i < SIM_FAULT_KIND_CNT; i++) {
-        sum += weights[i];
+        sum += weight[i];
     }
     uint32_t at = (uint32_t)weir_rng_below(&trial->rng, sum);
     uint32_t kind = 0;
-    while (at >= weights[kind]) {
-        at -= weights[kind];
+    while (at >= weight[kind]) {
+        at -= weight[kind];
         kind++;
     }
     return (enum sim_fault_kind)kind;
@@ -88,13 +110,44 @@ draw_verb(struct trial *trial)
     return verbs[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(verbs))];
 }
 
-/* Ask the world for it. What strikes the checkpoints' bytes strikes nothing else: of a sink's file
+/* Where it strikes. What strikes the checkpoints' bytes strikes nothing else: of a sink's file
  * nobody would know. */
-static void
-ask(struct trial *trial, enum sim_fault_kind kind)
+static const char *
+draw_under(struct trial *trial, enum sim_fault_kind kind)
+{
+    bool is_sink = weir_rng_chance(&trial->rng, 1, 3) || trial->theme == SIM_THEME_SINKS;
+    if (kind < SIM_FAULT_LOST && is_sink && trial->theme != SIM_THEME_MANIFESTS) {
+        return SIM_OUT_DIR;
+    }
+    return trial->is_saving                      ? SIM_SAVE_DIR
+           : trial->theme == SIM_THEME_MANIFESTS ? trial->manifest_dir
+           : trial->theme == SIM_THEME_FLIPS     ? trial->data_dir
+                                                 : SIM_CHECKPOINT_DIR;
+}
+
+/* What a sync that failed has left open shows once the power fails, before another one has made up
+ * for it: about when the next of its kind gets its name. */
+static const struct weir_sim_trouble *
+draw_then(struct trial *trial, enum sim_fault_kind kind, const char *under)
+{
+    if (kind != SIM_FAULT_SYNC || trial->theme == SIM_THEME_ALL || trial->is_saving) {
+        return NULL;
+    }
+    trial->then = (struct weir_sim_trouble){.kind = WEIR_SIM_POWER,
+        .verb = WEIR_IO_RENAME,
+        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, trial->theme == SIM_THEME_SINKS ? 12 : 3),
+        .under = under};
+    trial_set(trial, SIM_FEATURE_SYNC_POWER);
+    return &trial->then;
+}
+
+/* Ask the world for it. */
+void
+trial_ask(struct trial *trial, enum sim_fault_kind kind)
 {
     static const uint8_t of_sim[SIM_FAULT_KIND_CNT] = {
         [SIM_FAULT_KILL_IN_IO] = WEIR_SIM_KILL,
+        [SIM_FAULT_POWER_IN_IO] = WEIR_SIM_POWER,
         [SIM_FAULT_EIO] = WEIR_SIM_ERROR,
         [SIM_FAULT_ENOSPC] = WEIR_SIM_ERROR,
         [SIM_FAULT_SYNC] = WEIR_SIM_SYNC_LOST,
@@ -103,17 +156,19 @@ ask(struct trial *trial, enum sim_fault_kind kind)
         [SIM_FAULT_ASTRAY] = WEIR_SIM_ASTRAY,
         [SIM_FAULT_FLIP] = WEIR_SIM_FLIP,
     };
-    bool is_silent = kind >= SIM_FAULT_LOST;
-    bool is_sink = !is_silent && weir_rng_chance(&trial->rng, 1, 3);
+    const char *under = draw_under(trial, kind);
+    const struct weir_sim_trouble *then = draw_then(trial, kind, under);
+    uint32_t skip_cnt_max = trial->theme == SIM_THEME_FLIPS ? 60 : 12;
     const struct weir_sim_trouble trouble = {
         .kind = (enum weir_sim_trouble_kind)of_sim[kind],
         .verb = kind == SIM_FAULT_ENOSPC && weir_rng_chance(&trial->rng, 1, 2)
                     ? (uint32_t)WEIR_IO_WRITE
                     : draw_verb(trial),
-        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, 12),
+        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, skip_cnt_max),
         .errnum = kind == SIM_FAULT_ENOSPC ? ENOSPC : EIO,
         .late_ns = weir_rng_between(&trial->rng, 1, 80) * WEIR_MS,
-        .under = is_sink ? SIM_OUT_DIR : SIM_CHECKPOINT_DIR,
+        .under = under,
+        .then = then,
     };
     if (weir_sim_trouble(trial->sim, &trouble)) {
         trial->result->fault_cnt_of[kind]++;
@@ -132,19 +187,25 @@ trial_plan_fault(struct trial *trial)
     trial->next_fault_ns = trial->now_ns + weir_rng_between(&trial->rng, 0, most_ns);
 }
 
+void
+trial_die(struct trial *trial, enum sim_fault_kind kind)
+{
+    trial->is_power = kind == SIM_FAULT_POWER;
+    trial->result->fault_cnt++;
+    trial->result->fault_cnt_of[kind]++;
+    trial_set(trial, SIM_FEATURE_FAULT + kind);
+}
+
 bool
 trial_fault(struct trial *trial)
 {
     enum sim_fault_kind kind = draw_kind(trial);
     trial_plan_fault(trial);
     if (kind != SIM_FAULT_KILL && kind != SIM_FAULT_POWER) {
-        ask(trial, kind);
+        trial_ask(trial, kind);
         return true;
     }
-    trial->is_power = kind == SIM_FAULT_POWER;
-    trial->result->fault_cnt++;
-    trial->result->fault_cnt_of[kind]++;
-    trial_set(trial, SIM_FEATURE_FAULT + kind);
+    trial_die(trial, kind);
     return false;
 }
 
@@ -225,6 +286,7 @@ run_starts(struct trial *trial)
         trial_touch(trial);
         step = trial_start(trial);
         step = trial_untouch(trial, step);
+        step = trial_save_end(trial, step);
         trial->now_ns += weir_rng_between(&trial->rng, 0, WEIR_MS);
     }
 }
@@ -252,6 +314,8 @@ sim_trial(const struct sim_trial_conf *conf, struct sim_result *ret_result)
     sim_draw(conf->seed, conf->row_cnt, &trial.draw);
     note_draw(&trial);
     ret_result->row_cnt = trial.draw.row_cnt;
+    trial.theme = draw_theme(&trial);
+    trial_save_draw(&trial);
     trial.fault_cnt_wanted = SIM_FAULT_CNT_MIN + (uint32_t)weir_rng_below(&trial.rng, 4);
     if (open_world(&trial) != 0) {
         char text[SIM_FAILURE_BYTES];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trial.h: one seed's world from its beginning to its end.
  *
- *     draw a job  ->  start it  ->  it is killed, loses its power, or fails of what was done to it
- *                        ^                       |
+ *     draw a job  ->  start it  ->  it is killed, loses its power, fails of what was done to it, or
+ *                        ^           is stopped with a savepoint
+ *                        |                       |
  *                        '--- start it again ----'     ... until it has ended by itself
+ *                    from its directory of checkpoints, or from a savepoint into a new one
  *                     ->  compare what its sinks have committed with the reference, row by row
  *
  * One thread; time, the order of polls, the order in which files are written, and all that goes
@@ -27,11 +29,12 @@ enum sim_fault_kind {
     SIM_FAULT_KILL,
     SIM_FAULT_POWER,
     SIM_FAULT_KILL_IN_IO, /* with an operation of storage */
+    SIM_FAULT_POWER_IN_IO,
     SIM_FAULT_EIO,
     SIM_FAULT_ENOSPC,
     SIM_FAULT_SYNC, /* a failed sync that loses what was pending */
     SIM_FAULT_LATE,
-    SIM_FAULT_LOST, /* a write of a checkpoint, so are the next two */
+    SIM_FAULT_LOST, /* a write of a checkpoint or savepoint, so are the next two */
     SIM_FAULT_ASTRAY,
     SIM_FAULT_FLIP,
     SIM_FAULT_KIND_CNT
@@ -55,6 +58,10 @@ enum sim_feature {
     SIM_FEATURE_PARTS, /* a sink to F/ */
     SIM_FEATURE_SIDE,
     SIM_FEATURE_SHORT_IO,
+    SIM_FEATURE_SYNC_POWER, /* a failed sync, and then the power */
+    SIM_FEATURE_SAVED_STOP, /* stopped with a savepoint, and started from it */
+    SIM_FEATURE_SAVED_GOING, /* a savepoint of a job that goes on */
+    SIM_FEATURE_SAVED_START, /* one of those, started from */
     SIM_FEATURE_CNT
 };
 const char *sim_feature_name(uint32_t feature);
@@ -78,6 +85,7 @@ struct sim_result {
     uint32_t start_cnt;
     uint32_t restore_cnt; /* starts from a completed checkpoint */
     uint32_t checkpoint_cnt; /* completed */
+    uint32_t savepoint_cnt; /* made */
     uint32_t fault_cnt; /* that happened */
     uint32_t fault_cnt_of[SIM_FAULT_KIND_CNT];
     bool has[SIM_FEATURE_CNT];

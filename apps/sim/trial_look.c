@@ -122,6 +122,7 @@ trial_look(struct trial *trial)
         return false;
     }
     trial->look_cnt++;
+    trial_save_look(trial, &view);
     if (!check_barriers(trial) || !check_completed(trial, &view) ||
         (trial->look_cnt % WATERMARK_LOOK_CNT == 0 && !check_watermarks(trial))) {
         return false;
@@ -142,15 +143,31 @@ trial_look(struct trial *trial)
 
 /* ---- on the disk ---- */
 
+/* Of the directory that the job has now. */
 static bool
-is_manifest(const char *path, uint64_t *ret_id)
+is_manifest(const struct trial *trial, const char *path, uint64_t *ret_id)
 {
     uint64_t epoch;
     int end = 0;
-    return path != NULL &&
-           sscanf(path, SIM_CHECKPOINT_DIR "/sim/manifest/M-%" SCNu64 "-%" SCNu64 "%n", ret_id,
-               &epoch, &end) == 2 &&
+    size_t bytes = strlen(trial->manifest_dir);
+    if (path == NULL || strncmp(path, trial->manifest_dir, bytes) != 0) {
+        return false;
+    }
+    path += bytes;
+    return sscanf(path, "/M-%" SCNu64 "-%" SCNu64 "%n", ret_id, &epoch, &end) == 2 &&
            path[end] == '\0';
+}
+
+uint64_t
+trial_look_id_max(const struct trial *trial)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < weir_sim_path_end(trial->sim); i++) {
+        uint64_t id = 0;
+        bool is_one = is_manifest(trial, weir_sim_path_at(trial->sim, i), &id);
+        most = is_one ? weir_max_u64(most, id) : most;
+    }
+    return most;
 }
 
 /* A manifest that can be read names files that are there, whole: who drops a checkpoint drops its
@@ -169,9 +186,8 @@ check_files(struct trial *trial, const char *path)
     }
     bool is_whole = true;
     for (uint32_t i = 0; i < manifest.file_cnt && is_whole; i++) {
-        char file[SIM_PATH_BYTES_MAX + WEIR_SNAPSHOT_NAME_BYTES];
-        (void)snprintf(
-            file, sizeof file, SIM_CHECKPOINT_DIR "/sim/data/%s", manifest.files[i].name);
+        char file[SIM_PATH_BYTES_MAX + WEIR_SNAPSHOT_NAME_BYTES + 2];
+        (void)snprintf(file, sizeof file, "%s/%s", trial->data_dir, manifest.files[i].name);
         is_whole =
             weir_sim_get(trial->sim, file, &bytes) != NULL && bytes >= manifest.files[i].file_bytes;
         if (!is_whole) {
@@ -191,14 +207,14 @@ check_manifests(struct trial *trial)
     for (uint32_t i = 0; i < end; i++) {
         uint64_t id = 0;
         uint64_t other = 0;
-        if (!is_manifest(weir_sim_path_at(trial->sim, i), &id)) {
+        if (!is_manifest(trial, weir_sim_path_at(trial->sim, i), &id)) {
             continue;
         }
         if (!check_files(trial, weir_sim_path_at(trial->sim, i))) {
             return false;
         }
         for (uint32_t k = 0; k < i; k++) {
-            if (is_manifest(weir_sim_path_at(trial->sim, k), &other) && other == id) {
+            if (is_manifest(trial, weir_sim_path_at(trial->sim, k), &other) && other == id) {
                 trial_fail(trial,
                     "invariant C3: checkpoint %" PRIu64 " has two manifests, %s and %s", id,
                     weir_sim_path_at(trial->sim, k), weir_sim_path_at(trial->sim, i));

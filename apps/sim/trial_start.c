@@ -60,11 +60,14 @@ seen(void *arg, const struct weir_poller_seen *poll)
         say_endless(trial);
         return false;
     }
-    if (!trial->is_calm && poll->now_ns >= trial->next_fault_ns && !trial_fault(trial)) {
-        trial->is_dead = true;
-        return false;
+    bool is_killed = !trial->is_calm && poll->now_ns >= trial->saves.die_ns;
+    if (is_killed) {
+        trial_die(trial, weir_rng_chance(&trial->rng, 1, 2) ? SIM_FAULT_KILL : SIM_FAULT_POWER);
+    } else if (!trial->is_calm && poll->now_ns >= trial->next_fault_ns) {
+        is_killed = !trial_fault(trial);
     }
-    return true;
+    trial->is_dead = is_killed;
+    return !is_killed;
 }
 
 /* Times of checkpoints go with how long the sources take. */
@@ -74,7 +77,7 @@ draw_checkpoints(struct trial *trial)
     static const uint32_t blocks[] = {16 * WEIR_KIB, 32 * WEIR_KIB, 64 * WEIR_KIB};
     static const uint32_t undos[] = {512, 1024, 4096};
     struct weir_job_checkpoint_options options = {
-        .dir = SIM_CHECKPOINT_DIR,
+        .dir = trial->dir,
         .retained = 1 + (uint32_t)weir_rng_below(&trial->rng, 3),
         .throttle_max_ns = 100 * WEIR_MS,
         .block_bytes = blocks[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(blocks))],
@@ -133,43 +136,82 @@ note_operators(const struct trial *trial)
     }
 }
 
-static int
-run_job(struct trial *trial, const struct sim_sizes *sizes, struct weir_env *env,
-    const struct weir_plan *plan)
+int
+trial_process_open(struct trial *trial, const struct weir_job_restore_options *restore,
+    struct trial_process *process)
 {
-    const struct weir_job_world world = {
+    struct weir_rng rng;
+    memset(process, 0, sizeof *process);
+    weir_rng_init(&rng, trial->draw.seed + (trial->draw.rescales ? trial->result->start_cnt : 1));
+    sim_draw_sizes(&trial->draw, &rng, &process->sizes);
+    process->world = (struct weir_job_world){
         .sim = trial->sim, .start_ns = trial->now_ns, .seen_fn = seen, .seen_arg = trial};
     const struct weir_job_options options = {
-        .world = &world,
+        .world = &process->world,
         .checkpoints = draw_checkpoints(trial),
-        .restore = {.from = WEIR_JOB_RESTORE_LATEST},
+        .restore = *restore,
         .poller = WEIR_JOB_SEEDED,
-        .seed = weir_rng_u64(&trial->rng),
-        .batch_rows = sizes->batch_rows,
+        .seed = weir_rng_mix(trial->draw.seed + trial->result->start_cnt),
+        .batch_rows = process->sizes.batch_rows,
         .max_parallelism = trial->draw.max_parallelism,
         .state_bytes = STATE_BYTES,
         .small_pages = true,
     };
-    int err = weir_job_new(env, plan, &options, &trial->job);
-    if (err != 0) {
-        return err;
+    int err = weir_env_new("sim", &process->env);
+    err = err != 0 ? err : sim_build(&trial->draw, &process->sizes, &trial->gate, process->env);
+    err = err != 0 ? err : make_plan(trial, &process->sizes, process->env, &process->plan);
+    return err != 0 ? err : weir_job_new(process->env, process->plan, &options, &process->job);
+}
+
+void
+trial_process_close(struct trial_process *process)
+{
+    weir_job_delete(process->job);
+    weir_plan_close(process->plan);
+    weir_env_delete(process->env);
+}
+
+void
+trial_process_begin(struct trial *trial)
+{
+    trial->poll_cnt = 0;
+    trial->is_dead = false;
+    trial->is_power = false;
+    trial->has_polled = false;
+    trial->has_restored = false;
+    trial->completed_cnt = 0;
+    trial->look_cnt = 0;
+    memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
+    memset(trial->gate.owned, 0, sizeof trial->gate.owned);
+    for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
+        trial->watermark[i] = WEIR_TIME_MIN;
     }
-    err = weir_job_run(trial->job);
+    trial->life = weir_sim_life(trial->sim);
+    trial->trouble_cnt_before = weir_sim_trouble_cnt(trial->sim);
+}
+
+void
+trial_process_gone(struct trial *trial)
+{
     trial->is_dead = trial->is_dead || weir_sim_life(trial->sim) != trial->life;
     trial->now_ns = weir_max_i64(trial->now_ns, weir_sim_now_ns(trial->sim));
-    if (!trial->is_dead && trial->result->failure[0] == '\0') {
-        (void)trial_look(trial);
-    }
-    note_operators(trial);
-    /* The process is gone: what its end would still write has no effect. */
     if (trial->is_power) {
         weir_sim_cut_power(trial->sim, weir_rng_u64(&trial->rng));
     } else {
         weir_sim_kill(trial->sim);
     }
-    weir_job_delete(trial->job);
-    trial->job = NULL;
-    (void)trial_look_at_disk(trial, err == 0 && !trial->is_dead);
+}
+
+static int
+run_job(struct trial *trial)
+{
+    int err = weir_job_run(trial->job);
+    bool is_dead = trial->is_dead || weir_sim_life(trial->sim) != trial->life;
+    if (!is_dead && trial->result->failure[0] == '\0') {
+        (void)trial_look(trial);
+    }
+    note_operators(trial);
+    trial_process_gone(trial);
     return err;
 }
 
@@ -187,7 +229,7 @@ may_fail(struct trial *trial, int err)
         return true;
     }
     return had_trouble && (err == WEIR_EIO || err == WEIR_EOUTCOME || err == WEIR_ECHECKPOINT ||
-                              err == WEIR_EDATA || err == WEIR_EFORMAT);
+                              err == WEIR_EDATA || err == WEIR_EFORMAT || err == WEIR_ENOINPUT);
 }
 
 /* What is broken where a start fails though nothing was done to it; others name it themselves. */
@@ -204,12 +246,9 @@ broken(const struct trial *trial, int err, const char *text)
                                  : "";
 }
 
-static int
-judge(struct trial *trial, int err)
+int
+trial_judge(struct trial *trial, int err, const char *text)
 {
-    char text[TEXT_BYTES];
-    weir_err_save(text, sizeof text);
-    weir_err_clear();
     if (trial->result->failure[0] != '\0') {
         return -1;
     }
@@ -218,9 +257,13 @@ judge(struct trial *trial, int err)
     }
     /* Of an operator some of whose subtasks had ended (job_restore_load.c): the next start draws
      * other numbers. */
-    bool wants_others = err == WEIR_ECONFIG &&
-                        strstr(text, "its state can be restored with another parallelism") != NULL;
-    if (trial->is_dead || wants_others || may_fail(trial, err)) {
+    bool wants_others =
+        err == WEIR_ECONFIG &&
+        (strstr(text, "its state can be restored with another parallelism") != NULL ||
+            (trial->is_saving && strstr(text, "a savepoint cannot say so") != NULL));
+    bool is_unstopped =
+        trial->saves.is_stopping && strstr(text, "which was to stop the job, was aborted") != NULL;
+    if (trial->is_dead || wants_others || is_unstopped || may_fail(trial, err)) {
         trial_note(trial, "ended at %.3f ms%s: %s", (double)trial->now_ns / 1e6,
             trial->is_dead ? " dead" : "", text);
         return 1;
@@ -233,33 +276,25 @@ judge(struct trial *trial, int err)
 int
 trial_start(struct trial *trial)
 {
-    struct sim_sizes sizes;
-    struct weir_env *env = NULL;
-    struct weir_plan *plan = NULL;
-    struct weir_rng rng;
+    struct trial_process process;
+    char text[SIM_FAILURE_BYTES];
+    const struct weir_job_restore_options restore = trial_save_restore(trial);
     trial->result->start_cnt++;
-    trial->poll_cnt = 0;
-    trial->is_dead = false;
-    trial->is_power = false;
-    trial->has_polled = false;
-    trial->has_restored = false;
-    trial->completed_cnt = 0;
-    trial->look_cnt = 0;
-    memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
-    memset(trial->gate.owned, 0, sizeof trial->gate.owned);
-    for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
-        trial->watermark[i] = WEIR_TIME_MIN;
+    trial_process_begin(trial);
+    trial_save_plan(trial);
+    int err = trial_process_open(trial, &restore, &process);
+    note_sizes(trial, &process.sizes);
+    bool is_open = err == 0;
+    trial->job = process.job;
+    err = is_open ? run_job(trial) : err;
+    trial->job = NULL;
+    weir_err_save(text, sizeof text); /* before looks at the disk clear it */
+    weir_err_clear();
+    trial_process_close(&process);
+    if (is_open) {
+        /* Behind a stop hidden parts of older starts may be left: whoever goes on removes them. */
+        bool has_ended = err == 0 && !trial->is_dead && !trial->saves.is_stopping;
+        (void)trial_look_at_disk(trial, has_ended);
     }
-    trial->life = weir_sim_life(trial->sim);
-    trial->trouble_cnt_before = weir_sim_trouble_cnt(trial->sim);
-    weir_rng_init(&rng, trial->draw.seed + (trial->draw.rescales ? trial->result->start_cnt : 1));
-    sim_draw_sizes(&trial->draw, &rng, &sizes);
-    note_sizes(trial, &sizes);
-    int err = weir_env_new("sim", &env);
-    err = err != 0 ? err : sim_build(&trial->draw, &sizes, &trial->gate, env);
-    err = err != 0 ? err : make_plan(trial, &sizes, env, &plan);
-    err = err != 0 ? err : run_job(trial, &sizes, env, plan);
-    weir_plan_close(plan);
-    weir_env_delete(env);
-    return judge(trial, err);
+    return trial_judge(trial, err, text);
 }

@@ -87,12 +87,13 @@ trial_untouch(struct trial *trial, int step)
     if (touch->path == NULL) {
         return step;
     }
-    /* Whoever takes a checkpoint has restored one. */
-    bool goes_on = step == 0 || (step > 0 && touch->is_cut && trial->completed_cnt > 0);
+    /* Whoever takes a checkpoint has restored one; a stop with savepoint leaves the output open. */
+    bool has_ended = step == 0 && !trial->saves.is_stopping;
+    bool goes_on = has_ended || (step >= 0 && touch->is_cut && trial->completed_cnt > 0);
     if (goes_on) {
         trial_fail(trial, "invariant S3: %s was %s, and start %" PRIu32 " %s", touch->path,
             touch->is_cut ? "cut" : "changed", trial->result->start_cnt,
-            step == 0 ? "came to its end" : "went on");
+            has_ended ? "came to its end" : "went on");
     }
     if (weir_sim_get(trial->sim, touch->path, &cnt) != NULL) {
         put(trial, touch->good, touch->cnt);

@@ -34,6 +34,7 @@ struct tally {
     uint64_t start_cnt;
     uint64_t restore_cnt;
     uint64_t checkpoint_cnt;
+    uint64_t savepoint_cnt;
     uint64_t fault_cnt;
     uint64_t fault_cnt_of[SIM_FAULT_KIND_CNT];
     uint64_t trace;
@@ -50,6 +51,7 @@ add(struct tally *tally, const struct sim_result *result)
     tally->start_cnt += result->start_cnt;
     tally->restore_cnt += result->restore_cnt;
     tally->checkpoint_cnt += result->checkpoint_cnt;
+    tally->savepoint_cnt += result->savepoint_cnt;
     tally->fault_cnt += result->fault_cnt;
     tally->trace = tally->trace * 31 + result->trace;
     for (uint32_t i = 0; i < SIM_FAULT_KIND_CNT; i++) {
@@ -111,9 +113,9 @@ print_tally(const struct tally *tally, uint64_t seed)
 {
     (void)printf("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " rows in, %" PRIu64
                  " compared; %" PRIu64 " polls, %" PRIu64 " starts, %" PRIu64 " restores, %" PRIu64
-                 " checkpoints\n",
+                 " checkpoints, %" PRIu64 " savepoints\n",
         seed, seed + tally->run_cnt - 1, tally->row_cnt, tally->out_cnt, tally->poll_cnt,
-        tally->start_cnt, tally->restore_cnt, tally->checkpoint_cnt);
+        tally->start_cnt, tally->restore_cnt, tally->checkpoint_cnt, tally->savepoint_cnt);
     (void)printf("%" PRIu64 " faults:", tally->fault_cnt);
     for (uint32_t i = 0; i < SIM_FAULT_KIND_CNT; i++) {
         (void)printf(
