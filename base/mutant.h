@@ -29,14 +29,20 @@
     X(UNDO_NO_OVERLAY, SIM, "saved lines are not laid over the copy of a page")                   \
     X(UNDO_OLD_MASK, SIM, "the mask of the epoch before is used on")                              \
     X(UNDO_FULL_PASSED_OVER, SIM, "a line is written unsaved where the undo ring is full")        \
+    X(UNDO_STALE, SIM, "old lines of a snapshot that is given up get into the next one")          \
     X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
     X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
     X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \
+    X(GIVEN_UP_LAST_LOST, SIM, "the last page of a snapshot that is given up counts as clean")    \
     X(PAGE_TAKEN_CLEAN, SIM, "a page that is taken does not count as written")                    \
     X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
+    X(PAGE_TURNED_INDEX, SIM, "a page of state that became one of an index is not told as gone")  \
     X(CHAIN_LINK_MISSED, SIM, "the newest change before a snapshot is not in its chain")          \
     X(DELETE_UNTOUCHED, SIM, "an entry is deleted without a mark on its lines")                   \
+    X(DELETE_LEAVES_DISPLACED, SIM, "an entry that a full group turned away stays where it is")   \
     X(SPLIT_UNTOUCHED, SIM, "a bucket is split without a mark on its lines")                      \
+    X(SPLIT_UNTOLD, SIM, "who keeps places of entries is not told that a bucket was split")       \
+    X(REST_UNTOUCHED, SIM, "a pane leaves a window without a mark on the result's lines")         \
     /* the store */                                                                               \
     X(MANIFEST_UNSYNCED, SIM, "a manifest is renamed before it is synced")                        \
     X(MANIFEST_DIR_UNSYNCED, SIM, "the directory of the manifest is not synced")                  \
@@ -49,15 +55,22 @@
     X(OLDER_RESTORED, SIM, "of all manifests the oldest is restored")                             \
     X(DAMAGE_PASSED_OVER, SIM, "an older checkpoint is restored where the newest is damaged")     \
     X(DAMAGE_FORGOTTEN, SIM, "a job starts empty where its checkpoint is damaged")                \
+    X(UNLISTED_STARTS_EMPTY, SIM, "a store that cannot be listed counts as an empty one")         \
     X(EPOCH_SHARED, SIM, "an epoch that is taken is used once more: the lock is all there is")    \
     X(RETAINED_TOO_FEW, SIM, "one checkpoint fewer than asked for is kept")                       \
     X(CHAIN_FILE_REMOVED, SIM, "files of a chain go with the manifest that first named them")     \
+    X(KEPT_FILE_REMOVED, SIM, "files go that only a checkpoint beside the timeline names")        \
+    X(ORPHAN_TOO_YOUNG, SIM, "files of this very epoch that no manifest names yet count as left") \
+    X(UNREAD_PASSED_OVER, SIM, "a manifest that could not be read counts as naming nothing")      \
     X(DROP_UNSYNCED, SIM, "files of a checkpoint go before its manifest is gone for good")        \
+    X(DROP_UNHEEDED, SIM, "files go though the removal of their manifest was not synced")         \
     X(SUBSUMED_COMPLETES, SIM, "an older checkpoint still becomes complete after a newer one")    \
     /* sinks */                                                                                   \
     X(SINK_COMMITS_EARLY, SIM, "a sink commits before the manifest is there")                     \
     X(SINK_UNSYNCED, SIM, "a sink pre-commits parts that are not durable")                        \
     X(SINK_NAMES_UNSYNCED, SIM, "the directory of hidden parts is not synced")                    \
+    X(SINK_NAMES_UNHEEDED, SIM, "hidden parts count as named though their directory is unsynced") \
+    X(SINK_NAMES_ONE_MORE, SIM, "one hidden part more than those named durably counts as such")   \
     X(SINK_FULL_DISK, SIM, "rows that the full disk did not take count as written")               \
     X(SINK_SYNC_UNHEEDED, SIM, "a part whose sync failed counts as durable")                      \
     X(SINK_MOVE_UNHEEDED, SIM, "a part that was not renamed counts as committed")                 \
@@ -66,10 +79,12 @@
     X(SINK_ABORTED_DROPPED, SIM, "parts of an aborted checkpoint are not in the next one")        \
     X(SINK_UNLISTED_COMMITTED, SIM, "parts that no checkpoint lists are committed at a restart")  \
     X(SINK_NOT_RECOMMITTED, SIM, "a restart does not commit what its checkpoint lists")           \
+    X(SINK_OWN_RECOMMITTED, SIM, "a subtask commits only what the one of its number had listed")  \
     X(SINK_RESTORED_UNSYNCED, SIM, "what a restart commits is not synced")                        \
     X(SINK_PARTS_UNCOMPARED, SIM, "what waits for its output is not compared with what was")      \
     X(SINK_PARTS_UNREAD, SIM, "an output is put together without a look at checksums")            \
     X(FINAL_SKIPPED, SIM, "a job ends without a checkpoint of its last rows")                     \
+    X(FINAL_TOO_SOON, SIM, "the checkpoint before that of the last rows ends the job")            \
     /* barriers, channels, time */                                                                \
     X(BARRIER_OVERTAKES, SIM, "a channel goes on behind a barrier that others have yet to bring") \
     X(BUFFER_GIVEN_EARLY, SIM, "a buffer is taken anew while its last slot is being read")        \

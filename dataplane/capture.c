@@ -253,7 +253,8 @@ record_close(
 {
     struct weir_capture_record *head = (struct weir_capture_record *)(void *)out;
     bool is_used = slab->kind != WEIR_PAGE_FREE && slab->kind != WEIR_PAGE_INDEX;
-    if (!is_used && (capture->is_full || (lines & 1) == 0)) {
+    bool is_index = WEIR_MUTANT(PAGE_TURNED_INDEX) && slab->kind == WEIR_PAGE_INDEX;
+    if (!is_used && (capture->is_full || (lines & 1) == 0 || is_index)) {
         return 0; /* it was not in use at the base either */
     }
     head->key_group = slab->key_group;
@@ -326,7 +327,7 @@ weir_capture_begin(struct weir_capture *capture, uint64_t id, bool is_full)
     capture->state = WEIR_CAPTURE_LIVE;
     /* What the owner saved for the last snapshot, before it knew of its end. Once seen: all of it
      * was published before `begun`. */
-    while (weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
+    while (!WEIR_MUTANT(UNDO_STALE) && weir_ring_look_seq(&capture->cons) < undo->begin_seq) {
         uint64_t left = undo->begin_seq - weir_ring_look_seq(&capture->cons);
         uint32_t cnt = (uint32_t)weir_min_u64(weir_ring_peek(&capture->cons), left);
         weir_ring_advance(&capture->cons, cnt);
@@ -437,7 +438,8 @@ weir_capture_tidy(struct weir_capture *capture)
     }
     uint32_t end_page = weir_min_u32(capture->page_end, capture->tidy + WEIR_CAPTURE_LOOK_CNT);
     for (; capture->tidy < end_page; capture->tidy++) {
-        if (!is_captured(capture, capture->tidy)) {
+        bool is_lost = WEIR_MUTANT(GIVEN_UP_LAST_LOST) && capture->tidy + 1 == capture->page_end;
+        if (!is_captured(capture, capture->tidy) && !is_lost) {
             lines_keep(capture, capture->tidy,
                 WEIR_MUTANT(GIVEN_UP_LOST) ? 0 : lines_written(capture, capture->tidy));
         }

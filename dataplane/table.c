@@ -506,7 +506,9 @@ bucket_split(struct weir_table *t, const struct table_place *place)
      * be found where its other entries moved away. */
     struct weir_bucket *old = (struct weir_bucket *)arena->scratch;
     struct weir_bucket *upper = table_bucket_at(t, ref);
-    note_moved(t, place->ref);
+    if (!WEIR_MUTANT(SPLIT_UNTOLD)) {
+        note_moved(t, place->ref);
+    }
     memcpy(old, bucket, WEIR_PAGE_BYTES);
     if (!WEIR_MUTANT(SPLIT_UNTOUCHED)) {
         weir_arena_touch(arena, bucket, WEIR_PAGE_BYTES);

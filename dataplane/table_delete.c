@@ -70,7 +70,9 @@ displaced(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t
             uint64_t word[WEIR_TABLE_WORD_CNT_MAX];
             table_slot_words(t, bucket, slot, word);
             uint32_t home = table_home(weir_table_stored_hash(t, word), group_cnt);
-            if (distance(home, group, group_cnt) >= distance(hole_group, group, group_cnt)) {
+            uint32_t from_hole =
+                distance(hole_group, group, group_cnt) + WEIR_MUTANT(DELETE_LEAVES_DISPLACED);
+            if (distance(home, group, group_cnt) >= from_hole) {
                 return slot;
             }
         }

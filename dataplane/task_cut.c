@@ -255,7 +255,7 @@ notify(struct weir_task *task, uint64_t id)
         return 0;
     }
     cut->notified_min = id + 1;
-    if (cut->is_final && id >= cut->final_id) {
+    if (cut->is_final && id + WEIR_MUTANT(FINAL_TOO_SOON) >= cut->final_id) {
         cut->is_final_complete = true;
         WEIR_KILLPOINT(FINAL_TOLD);
     }

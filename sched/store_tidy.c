@@ -63,7 +63,8 @@ is_named(const struct weir_store *store, const struct weir_snapshot_id *id)
         const struct store_live *live = &store->live[i];
         for (uint32_t f = 0; f < live->file_cnt && !live->is_dropped; f++) {
             const struct weir_snapshot_id *file = &live->files[f];
-            if (WEIR_MUTANT(CHAIN_FILE_REMOVED) && file->checkpoint != live->checkpoint) {
+            if ((WEIR_MUTANT(CHAIN_FILE_REMOVED) && file->checkpoint != live->checkpoint) ||
+                (WEIR_MUTANT(KEPT_FILE_REMOVED) && live->is_aside)) {
                 continue;
             }
             if (file->checkpoint == id->checkpoint && file->epoch == id->epoch &&
@@ -143,7 +144,8 @@ static void
 note_orphan(struct weir_store *store, const char *name)
 {
     struct weir_snapshot_id id;
-    if (!weir_snapshot_name_parse(name, &id) || id.epoch >= store->epoch || is_named(store, &id)) {
+    uint64_t epoch = store->epoch + WEIR_MUTANT(ORPHAN_TOO_YOUNG);
+    if (!weir_snapshot_name_parse(name, &id) || id.epoch >= epoch || is_named(store, &id)) {
         return; /* whose it is is not known, or it is wanted: it stays */
     }
     void *orphans = store->orphans;
@@ -215,6 +217,7 @@ static void
 drops_are_durable(struct weir_relay *relay)
 {
     struct weir_store *store = store_of(relay);
+    store->err = WEIR_MUTANT(DROP_UNHEEDED) ? 0 : store->err;
     if (store->err != 0) {
         forget_dropped(store); /* perhaps they are there still: then their files must stay */
         store->unread_cnt++;
@@ -353,7 +356,7 @@ manifest_is_read(struct weir_relay *relay)
                   ? store->err
                   : weir_manifest_decode(store->buf, store->got_bytes, &manifest, &wrong, &off);
     if (err != 0 || weir_store_live_add(store, &manifest) != 0) {
-        store->unread_cnt++;
+        store->unread_cnt += WEIR_MUTANT(UNREAD_PASSED_OVER) ? 0 : 1;
     }
     weir_manifest_fini(&manifest);
     store->err = 0;

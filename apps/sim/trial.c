@@ -110,6 +110,21 @@ draw_verb(struct trial *trial)
     return verbs[weir_rng_below(&trial->rng, WEIR_ARRAY_CNT(verbs))];
 }
 
+/* One of the sinks. */
+static const char *
+draw_sink(struct trial *trial)
+{
+    uint32_t left = (uint32_t)weir_rng_below(&trial->rng, trial->draw.sink_cnt);
+    uint32_t node = 0;
+    while (trial->draw.node[node].op != SIM_SINK || left > 0) {
+        left -= trial->draw.node[node++].op == SIM_SINK;
+    }
+    sim_sink_path(&trial->draw, node, trial->sink);
+    size_t bytes = strlen(trial->sink);
+    trial->sink[bytes - (trial->sink[bytes - 1] == '/')] = '\0'; /* the directory itself, too */
+    return trial->sink;
+}
+
 /* Where it strikes. What strikes the checkpoints' bytes strikes nothing else: of a sink's file
  * nobody would know. */
 static const char *
@@ -117,7 +132,7 @@ draw_under(struct trial *trial, enum sim_fault_kind kind)
 {
     bool is_sink = weir_rng_chance(&trial->rng, 1, 3) || trial->theme == SIM_THEME_SINKS;
     if (kind < SIM_FAULT_LOST && is_sink && trial->theme != SIM_THEME_MANIFESTS) {
-        return SIM_OUT_DIR;
+        return trial->theme == SIM_THEME_SINKS ? draw_sink(trial) : SIM_OUT_DIR;
     }
     return trial->is_saving                      ? SIM_SAVE_DIR
            : trial->theme == SIM_THEME_MANIFESTS ? trial->manifest_dir
@@ -135,7 +150,7 @@ draw_then(struct trial *trial, enum sim_fault_kind kind, const char *under)
     }
     trial->then = (struct weir_sim_trouble){.kind = WEIR_SIM_POWER,
         .verb = WEIR_IO_RENAME,
-        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, trial->theme == SIM_THEME_SINKS ? 12 : 3),
+        .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, 4),
         .under = under};
     trial_set(trial, SIM_FEATURE_SYNC_POWER);
     return &trial->then;

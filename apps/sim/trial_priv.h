@@ -81,6 +81,7 @@ struct trial {
     uint64_t seen_trouble_cnt;
     int64_t next_fault_ns;
     struct weir_sim_trouble then; /* of the newest failed sync */
+    char sink[SIM_PATH_BYTES_MAX]; /* where it was, of a theme of sinks */
     struct trial_saves saves;
     bool is_saving; /* the process of this moment makes a savepoint */
     /* Of checkpoints: a start from a savepoint wants a new one. */

@@ -561,7 +561,8 @@ weir_file_sink_restore(
     }
     rc = rc != 0 || !has_any ? rc : weir_file_sink_shares_end(sink);
     for (uint32_t i = 0; rc == 0 && i < reader_cnt; i++) {
-        rc = each_part(sink, &readers[i], restore_part, &has_any);
+        bool is_left = WEIR_MUTANT(SINK_OWN_RECOMMITTED) && i != sink->env->subtask_idx;
+        rc = is_left ? 0 : each_part(sink, &readers[i], restore_part, &has_any);
     }
     rc = rc != 0 ? rc : weir_file_sink_check_restored(sink);
     return rc != 0 || WEIR_MUTANT(SINK_RESTORED_UNSYNCED) ? rc : sync_dir(sink, sink->txn->out);

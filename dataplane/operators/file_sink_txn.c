@@ -347,7 +347,7 @@ bg_follow(struct sink *sink)
         part->state = PART_SYNCED;
         return true;
     case BG_SYNCING_PENDING:
-        if (txn->bg_op.result < 0) {
+        if (txn->bg_op.result < 0 && !WEIR_MUTANT(SINK_NAMES_UNHEEDED)) {
             die(sink, &txn->bg_op, sink->dir);
         } else {
             txn->named_end = txn->naming_end;
@@ -567,7 +567,7 @@ is_durable(struct sink_txn *txn, uint64_t id)
     for (uint64_t i = txn->first; i < txn->next && !WEIR_MUTANT(SINK_UNSYNCED); i++) {
         const struct sink_part *part = part_of(txn, i);
         if (part->checkpoint_id != 0 && part->checkpoint_id <= id &&
-            (part->state < PART_SYNCED || i >= txn->named_end)) {
+            (part->state < PART_SYNCED || i >= txn->named_end + WEIR_MUTANT(SINK_NAMES_ONE_MORE))) {
             return false;
         }
     }
