@@ -33,7 +33,6 @@
     X(UNDO_MARK_EARLY, RACE, "a page is marked as captured before the ring is looked at")         \
     X(CARRY_LOST, SIM, "what a declined snapshot held of a page is not in the next one")          \
     X(GIVEN_UP_LOST, SIM, "pages of a snapshot that is given up count as clean")                  \
-    X(GIVEN_UP_LAST_LOST, SIM, "the last page of a snapshot that is given up counts as clean")    \
     X(PAGE_TAKEN_CLEAN, SIM, "a page that is taken does not count as written")                    \
     X(PAGE_REUSED_UNSAVED, SIM, "only the head of a page that is given and taken is saved")       \
     X(PAGE_TURNED_INDEX, SIM, "a page of state that became one of an index is not told as gone")  \

@@ -438,8 +438,7 @@ weir_capture_tidy(struct weir_capture *capture)
     }
     uint32_t end_page = weir_min_u32(capture->page_end, capture->tidy + WEIR_CAPTURE_LOOK_CNT);
     for (; capture->tidy < end_page; capture->tidy++) {
-        bool is_lost = WEIR_MUTANT(GIVEN_UP_LAST_LOST) && capture->tidy + 1 == capture->page_end;
-        if (!is_captured(capture, capture->tidy) && !is_lost) {
+        if (!is_captured(capture, capture->tidy)) {
             lines_keep(capture, capture->tidy,
                 WEIR_MUTANT(GIVEN_UP_LOST) ? 0 : lines_written(capture, capture->tidy));
         }
