@@ -133,7 +133,7 @@ shortage(const struct weir_buf_arena *arena, uint32_t required, uint32_t availab
 {
     return weir_err_push(WEIR_EBUDGET,
         "insufficient number of buffers: required %u, available %u of %u in total, of %u bytes "
-        "each; raise memory.buffers",
+        "each; raise memory.budget",
         required, available, arena->buf_cnt, weir_buf_bytes(arena));
 }
 
@@ -243,7 +243,7 @@ weir_buf_arena_warning(struct weir_buf_arena *arena, char *buf, size_t buf_bytes
     if (is_new) {
         (void)snprintf(buf, buf_bytes,
             "pools may ask for %u buffers of %u bytes and there are %u (%u %%): they will wait for "
-            "each other at full load; raise memory.buffers",
+            "each other at full load; raise memory.budget",
             arena->asked_cnt, weir_buf_bytes(arena), arena->buf_cnt,
             (uint32_t)((uint64_t)arena->asked_cnt * 100 / arena->buf_cnt));
     }

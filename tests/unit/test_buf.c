@@ -125,7 +125,7 @@ t_a_shortage_names_what_is_needed_and_the_setting(void **state)
     assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), WEIR_EBUDGET);
     assert_string_equal(weir_err_at(0),
         "insufficient number of buffers: required 4, available 3 of 10 in total, of 4096 bytes "
-        "each; raise memory.buffers");
+        "each; raise memory.budget");
     weir_err_clear();
     config.required_cnt = 5;
     assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), WEIR_EINVAL);
@@ -222,7 +222,7 @@ t_T202_usage_is_told_and_asking_for_too_much_warned_of_once(void **state)
         assert_false(weir_buf_arena_warning(&bench->arena, text, sizeof text));
     }
     assert_non_null(strstr(text, "12 buffers"));
-    assert_non_null(strstr(text, "memory.buffers"));
+    assert_non_null(strstr(text, "memory.budget"));
     weir_buf_pool_fini(&pools[0]);
     weir_buf_pool_fini(&pools[3]);
     weir_buf_arena_usage(&bench->arena, &usage);
@@ -248,7 +248,7 @@ t_T203_a_request_that_cannot_be_met_takes_nothing(void **state)
     assert_int_equal(weir_buf_arena_take_all(&bench->arena, 8, some), 0);
     assert_int_equal(weir_buf_arena_take_all(&bench->arena, 5, more), WEIR_EBUDGET);
     assert_non_null(strstr(weir_err_at(0), "required 5, available 2 of 10"));
-    assert_non_null(strstr(weir_err_at(0), "memory.buffers"));
+    assert_non_null(strstr(weir_err_at(0), "memory.budget"));
     weir_err_clear();
     assert_int_equal(free_cnt(bench), 2);
     for (int i = 0; i < 8; i++) {
