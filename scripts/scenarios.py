@@ -12,9 +12,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests/docs/scenarios.txt"
-ENTRY = re.compile(r"(T-\d{3}) ([^|]+?)(?: \| (without|later|not yet): (.+))?$")
+ENTRY = re.compile(r"(T-\d{3}[a-z]?) ([^|]+?)(?: \| (without|later|not yet): (.+))?$")
 CASE = re.compile(r"^ *(?:def )?(t(?:est)?_\w+)\((?:void|\w*\):)", re.M)
-ID = re.compile(r"(?<=_)T(\d{3})(?=_)")
+ID = re.compile(r"(?<=_)T(\d{3}[a-z]?)(?=_)")
 
 
 def cases():
