@@ -6,7 +6,7 @@
 #include "sched/weir.h"
 
 const struct weir_opt weir_job_params[] = {
-    {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", "q0 q1 q2 q3 q5 q7 q8",
+    {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", NEXMARK_QUERY_NAMES,
         "the query to answer"},
     NEXMARK_EVENTS_PARAM,
     WEIR_OUTPUT_PARAM("discard"),

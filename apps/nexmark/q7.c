@@ -14,7 +14,7 @@
  *
  * Source: the Nexmark suite's SQL, which joins bids back to the maximum with BETWEEN.
  */
-#include "apps/nexmark/q7.h"
+#include "apps/nexmark/query_row.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,21 @@
 
 #include "apps/nexmark/source.h"
 
+/* Every query: its name, the kinds of events that it needs, those whose payloads it reads, and
+ * whether it takes brief rows. */
+#define NEXMARK_QUERIES(Q)                                            \
+    Q(q0, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
+    Q(q1, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
+    Q(q2, NEXMARK_ALL, 0, false)                                      \
+    Q(q3, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false) \
+    Q(q5, NEXMARK_BIDS, 0, true)                                      \
+    Q(q7, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
+    Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)
+
+/* Their names, as a choice of a parameter has them. */
+#define NEXMARK_QUERY_NAME(name, kinds, payload_kinds, brief) " " #name
+#define NEXMARK_QUERY_NAMES (NEXMARK_QUERIES(NEXMARK_QUERY_NAME) + 1)
+
 /* A query: the events that it needs, and the stream of its answer to them. */
 struct nexmark_query {
     const char *name;
