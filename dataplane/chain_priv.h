@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chain_priv.h: what chain.c (rows and events) and chain_mark.c (checkpoints) share. */
+/* chain_priv.h: what chain.c (rows and events), chain_life.c (memory, open, close) and chain_mark.c
+ * (checkpoints) share. */
 #ifndef WEIR_DATAPLANE_CHAIN_PRIV_H
 #define WEIR_DATAPLANE_CHAIN_PRIV_H
 

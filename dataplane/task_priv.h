@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* task_priv.h: what task.c (states, rows) and task_cut.c (checkpoints) share. */
+/* task_priv.h: what task_life.c (states), task.c (rows) and task_cut.c (checkpoints) share. */
 #ifndef WEIR_DATAPLANE_TASK_PRIV_H
 #define WEIR_DATAPLANE_TASK_PRIV_H
 
@@ -92,6 +92,17 @@ struct weir_task {
     /* writer: any thread */
     WEIR_ATOMIC(uint32_t) request;
 };
+
+/* weir_task_has_ended - whether the state is a terminal one. */
+bool weir_task_has_ended(enum weir_task_state state);
+/* weir_task_life_deploy - the first poll: open, take up what was saved, run. */
+enum weir_task_poll weir_task_life_deploy(struct weir_task *task, int64_t now_ns);
+/* weir_task_life_fail - the one place where a task fails: the first cause is kept, operators are
+ * closed at once. */
+enum weir_task_poll weir_task_life_fail(struct weir_task *task, int error);
+enum weir_task_poll weir_task_life_cancel(struct weir_task *task);
+/* weir_task_life_finish - all operators have finished: hand on what is left, close, and end. */
+enum weir_task_poll weir_task_life_finish(struct weir_task *task, int64_t now_ns);
 
 /* weir_task_cut_new, weir_task_cut_delete - memory and numbers of channels. WEIR_ENOMEM,
  * WEIR_EPLAN. */
