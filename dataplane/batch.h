@@ -51,6 +51,13 @@ enum weir_row_kind {
     WEIR_ROW_DELETE,
 };
 
+/* weir_row_kind_retracts - whether such a row takes one away that came before. */
+static inline bool
+weir_row_kind_retracts(uint32_t kind)
+{
+    return kind == WEIR_ROW_UPDATE_BEFORE || kind == WEIR_ROW_DELETE;
+}
+
 enum weir_batch_flag {
     WEIR_BATCH_EXCLUSIVE = 1, /* nobody else sees the rows: they may be written in place */
     WEIR_BATCH_FOREIGN_ROWS = 2, /* rows lie in memory that outlives the batch and is read-only */

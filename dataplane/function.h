@@ -89,7 +89,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
  * Written out, as C++ has it. */
 #define WEIR_FUNCTION_NO_CALLS                                                                \
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-        false, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0
+        false, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, WEIR_CHANGES_PASSED
 
 /* gcc 12 takes a loop over columns of rows with texts for a pure function, though it stores through
  * `to`, and drops the calls of it: the rows stay what they were. This says that it writes there. */
@@ -279,6 +279,9 @@ weir_view_fetch_text(const struct weir_view *view, size_t off, uint32_t i)
             }                                                                                \
             if (out->has_time && view->time != NULL) {                                       \
                 out->row_time = weir_view_time(view, idx);                                   \
+            }                                                                                \
+            if (out->has_kind) {                                                             \
+                out->row_kind = weir_view_kind(view, idx);                                   \
             }                                                                                \
             if (name##_row(in, view->heap, &self->pos, out) != WEIR_DONE) {                  \
                 break;                                                                       \

@@ -75,6 +75,17 @@ struct weir_operator_env {
     /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
      * stay behind what the rows allow. */
     bool time_unused;
+    bool takes_changes; /* an input is one of changes */
+};
+
+/* What an operator does with rows that are no inserts (enum weir_row_kind). A stream in which there
+ * may be such rows is one of changes; the graph knows it of every stream. */
+enum weir_changes {
+    WEIR_CHANGES_REFUSED, /* inputs hold inserts only, else the graph is an error; so do outputs */
+    WEIR_CHANGES_PASSED, /* each row by itself, and what comes of it has its kind */
+    WEIR_CHANGES_TAKEN, /* its inputs may be changes; its outputs hold inserts only */
+    WEIR_CHANGES_MADE, /* its inputs hold inserts only; output 0 is changes */
+    WEIR_CHANGES_TAKEN_AND_MADE, /* its inputs may be changes; output 0 is */
 };
 
 struct weir_operator_type {
@@ -166,6 +177,7 @@ struct weir_operator_type {
     /* How the parts of all subtasks become those of one: [part_cnt]. */
     const struct weir_state_part *parts;
     uint32_t part_cnt;
+    uint32_t changes; /* enum weir_changes */
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -9,6 +9,11 @@
 #include "dataplane/operators/watermark.h"
 #include "sched/graph_node.h"
 
+/* What an error about a stream of changes advises. */
+#define CHANGES_WHO                                                                            \
+    "those go through filters, maps, flat maps, selects, wheres, watermarks and unions, into " \
+    "discard"
+
 /* Memory of the graph, given back all at once. */
 struct weir_graph_block {
     struct weir_graph_block *next;
@@ -310,6 +315,20 @@ weir_stream_env(struct weir_stream *stream)
     return stream->env;
 }
 
+static bool
+emits_changes(const struct weir_graph_node *node, uint32_t output)
+{
+    switch (node->type->changes) {
+    case WEIR_CHANGES_PASSED:
+        return node->takes_changes;
+    case WEIR_CHANGES_MADE:
+    case WEIR_CHANGES_TAKEN_AND_MADE:
+        return output == 0;
+    default:
+        return false;
+    }
+}
+
 /* lint: allow parameters: a source has no stream to hang its schema on */
 struct weir_stream *
 weir_source(struct weir_env *env, const char *name, const struct weir_schema *schema,
@@ -327,11 +346,24 @@ weir_source(struct weir_env *env, const char *name, const struct weir_schema *sc
     }
     node->out_schema[0] = schema;
     node->timed[0] = schema->time_idx >= 0;
+    node->has_kind[0] = emits_changes(node, 0);
     for (uint32_t i = 1; i < type->output_cnt && type->side_schema != NULL; i++) {
         node->out_schema[i] = type->side_schema(i);
         node->timed[i] = node->out_schema[i]->time_idx >= 0;
     }
     return stream_of(env, node, 0);
+}
+
+/* A stream of changes is only for who knows what to do with it. */
+static void
+take_changes(struct weir_env *env, struct weir_graph_node *node, const struct weir_graph_node *from)
+{
+    node->takes_changes = true;
+    if (node->type->changes == WEIR_CHANGES_REFUSED || node->type->changes == WEIR_CHANGES_MADE) {
+        weir_env_fail(env, WEIR_EGRAPH,
+            "operator %s (%s) takes inserted rows only, and %s also emits updates and deletes: %s",
+            node->name, node->type->name, from->name, CHANGES_WHO);
+    }
 }
 
 static void
@@ -365,6 +397,9 @@ connect(struct weir_env *env, uint32_t to, uint32_t input, const struct weir_str
         link->to = to;
         link->input = (uint16_t)input;
         env->node[link->from].read[link->output] = true;
+        if (from->has_kind[link->output]) {
+            take_changes(env, node, from);
+        }
         node->timed[0] |= from->timed[link->output];
     }
 }
@@ -403,6 +438,7 @@ add_operator(struct weir_stream *const *inputs, uint32_t input_cnt,
         node->out_schema[o] =
             conf->out_schema[o] != NULL ? conf->out_schema[o] : node->in_schema[0];
         node->timed[o] = node->timed[0];
+        node->has_kind[o] = emits_changes(node, o);
         if (weir_schema_check(node->out_schema[o]) != 0) {
             weir_env_fail(env, WEIR_EGRAPH, "operator %s", conf->name);
         }

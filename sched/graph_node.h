@@ -17,6 +17,8 @@ struct weir_graph_node {
     bool keeps_state;
     bool timed[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows of the output have an event time */
     bool has_time[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* carried hidden, because it is used later */
+    bool takes_changes; /* a stream that it reads is one of changes */
+    bool has_kind[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows carry their kinds: a stream of changes */
     bool read[WEIR_OPERATOR_OUTPUT_CNT_MAX];
 };
 

@@ -223,9 +223,11 @@ add_operators(struct build *b)
         for (uint32_t o = 0; o < from->type->output_cnt; o++) {
             node->outputs[o].schema = from->out_schema[o];
             node->outputs[o].has_time = from->has_time[o];
+            node->outputs[o].has_kind = from->has_kind[o];
         }
         fill_env(b, &node->env, from->name, from->parallelism);
         node->env.time_unused = from->time_unused;
+        node->env.takes_changes = from->takes_changes;
     }
     b->node_cnt = b->planned->operator_cnt;
 }
@@ -282,8 +284,8 @@ edge_format(struct weir_job *job, uint32_t edge)
     const struct weir_graph_link *link = &job->env->link[edge];
     const struct weir_graph_node *from = &job->env->node[link->from];
     struct weir_channel_format *format = &job->format[edge];
-    weir_channel_format_init(
-        format, from->out_schema[link->output], from->has_time[link->output], false);
+    weir_channel_format_init(format, from->out_schema[link->output], from->has_time[link->output],
+        from->has_kind[link->output]);
     format->batch_rows = job->options.batch_rows;
     return format;
 }

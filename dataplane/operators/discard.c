@@ -3,6 +3,9 @@
  *
  *     (1, "a"), (2, "b")   ->   rows 2, checksum independent of their order
  *
+ * A row that a change takes back counts against them: of a stream of changes the sums are those of
+ * the table that is left.
+ *
  * State: the two sums. Watermarks: swallowed. The work goes field by field over the batch, so that
  * each loop is over one type; fixed-size blocks keep the row sums in the first-level cache.
  */
@@ -133,6 +136,19 @@ mend_nulls(const struct block *block)
     }
 }
 
+/* What a change takes away was added when it came: the sums are those of the table that is left. */
+static void
+take_back(struct self *self, const struct block *block)
+{
+    for (uint32_t i = 0; i < block->cnt; i++) {
+        uint32_t kind = weir_view_kind(block->in, block->rows[i]);
+        if (weir_row_kind_retracts(kind)) {
+            self->sum.rows -= 2; /* it is counted as a row, too */
+            self->sum.checksum -= 2 * weir_row_finish(block->sum[i]);
+        }
+    }
+}
+
 static int64_t
 discard_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -159,6 +175,9 @@ discard_process(struct weir_operator *op, uint32_t input, const struct weir_view
         }
         for (uint32_t i = 0; i < block.cnt; i++) {
             checksum += weir_row_finish(sum[i]);
+        }
+        if (in->kind != NULL) {
+            take_back(self, &block);
         }
         self->in_turns = block.in_turns;
     }
@@ -234,4 +253,5 @@ const struct weir_operator_type weir_discard_type = {
     .restore = discard_restore,
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
+    .changes = WEIR_CHANGES_TAKEN,
 };

@@ -107,4 +107,5 @@ const struct weir_operator_type weir_select_type = {
     .output_cnt = 1,
     .columns = true,
     .process = select_process,
+    .changes = WEIR_CHANGES_PASSED,
 };

@@ -183,4 +183,5 @@ const struct weir_operator_type weir_watermark_type = {
     .restore = watermark_restore,
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
+    .changes = WEIR_CHANGES_PASSED,
 };

@@ -124,4 +124,5 @@ const struct weir_operator_type weir_where_type = {
     .input_cnt = 1,
     .output_cnt = 1,
     .process = where_process,
+    .changes = WEIR_CHANGES_PASSED,
 };

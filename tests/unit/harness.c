@@ -234,11 +234,13 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].env.arena = &h->arena;
     nodes[0].env.spill = h->conf.spill;
     nodes[0].env.seed = h->conf.seed;
+    nodes[0].env.takes_changes = h->conf.takes_changes;
     for (uint32_t i = 0; i < type->output_cnt; i++) {
         const struct weir_schema *schema = h->conf.out_schema[i];
         schema = schema != NULL ? schema : h->conf.in_schema[0];
         nodes[0].outputs[i].schema = schema;
         nodes[0].outputs[i].has_time = true;
+        nodes[0].outputs[i].has_kind = h->conf.has_kind;
         nodes[0].outputs[i].edge_cnt = 1;
         nodes[0].outputs[i].edges[0].node = (uint16_t)(1 + i);
         h->out[i].schema = schema;

@@ -66,6 +66,8 @@ struct harness_conf {
     uint32_t max_parallelism; /* 0: 128 */
     bool no_keep; /* sinks count rows only */
     bool columns; /* pushed rows are laid out as columns */
+    bool has_kind; /* outputs carry kinds of rows */
+    bool takes_changes; /* what is pushed may be other than inserts */
     bool is_slow; /* sinks take a few rows at a time, or none, by `seed` */
     uint64_t seed;
     uint32_t subtask_idx;
