@@ -19,7 +19,8 @@
 #define NUMBER(F) F(i64, n)
 WEIR_SCHEMA(number, NUMBER)
 
-#define WIRE_CHANNEL_CNT_MAX 16
+#define WIRE_CHANNEL_CNT_MAX 64
+#define WIRE_BUF_CNT_MAX 512
 
 struct wire {
     struct buffers mem;
@@ -38,7 +39,7 @@ wire_open(struct wire *w, uint32_t cnt)
     w->cnt = cnt;
     weir_channel_format_init(&w->format, number_schema(), false, false);
     w->format.batch_rows = 16;
-    buffers_open(&w->mem, WEIR_BUF_BYTES_MIN, 32 * cnt, cnt);
+    buffers_open(&w->mem, WEIR_BUF_BYTES_MIN, weir_min_u32(32 * cnt, WIRE_BUF_CNT_MAX), cnt);
 }
 
 static inline void
