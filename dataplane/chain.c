@@ -454,6 +454,67 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     return emitted ? WEIR_AGAIN : grow_outs(node, rc);
 }
 
+/* ---- times ---- */
+
+static int64_t
+node_due_ns(const struct weir_chain_node *node)
+{
+    return node->finished ? INT64_MAX : node->op.type->due_ns(&node->op);
+}
+
+int64_t
+weir_chain_due_ns(const struct weir_chain *chain)
+{
+    int64_t due_ns = INT64_MAX;
+    for (uint64_t left = chain->timed; left != 0; left &= left - 1) {
+        due_ns = weir_min_i64(due_ns, node_due_ns(&chain->nodes[__builtin_ctzll(left)]));
+    }
+    return due_ns;
+}
+
+/* WEIR_AGAIN: something was done; WEIR_WAIT: nothing could be; or an error. */
+static int
+fire_node(struct weir_chain *chain, uint32_t idx, int64_t due_ns, int64_t now_ns)
+{
+    struct weir_chain_node *node = &chain->nodes[idx];
+    prepare_outs(node, NULL);
+    for (uint32_t i = 0; i < node->out_cnt; i++) {
+        node->out[i].view.intended_ns = due_ns; /* rows are due to the time, not to a batch */
+    }
+    int rc = node->op.type->timer(&node->op, node->out, now_ns);
+    if (rc < 0) {
+        return weir_err_push(rc, "operator %s failed in a timer", node->name);
+    }
+    bool emitted = collect_outs(node);
+    if (emitted) {
+        has_work(chain, idx);
+    }
+    WEIR_DCHECK(rc != WEIR_DONE || node_due_ns(node) > now_ns, "%s left a timer", node->name);
+    return emitted || rc == WEIR_DONE ? (int)WEIR_AGAIN : grow_outs(node, rc);
+}
+
+int
+weir_chain_fire(struct weir_chain *chain, int64_t now_ns)
+{
+    int rc = WEIR_DONE;
+    WEIR_DCHECK(chain->work == 0, "a timer beside unfinished input");
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        uint32_t idx = chain->fire_next;
+        chain->fire_next = idx + 1 == chain->node_cnt ? 0 : idx + 1;
+        if ((chain->timed >> idx & 1) == 0) {
+            continue;
+        }
+        int64_t due_ns = node_due_ns(&chain->nodes[idx]);
+        if (due_ns <= now_ns) {
+            rc = fire_node(chain, idx, due_ns, now_ns);
+            if (rc != WEIR_WAIT) {
+                return rc;
+            }
+        }
+    }
+    return rc;
+}
+
 int
 weir_chain_barrier_at(struct weir_chain *chain, uint32_t idx, uint64_t id, int64_t now_ns)
 {

@@ -105,6 +105,14 @@ WEIR_API void
 weir_chain_offer_status(struct weir_chain *chain, uint32_t node, uint32_t channel, bool idle);
 WEIR_API void weir_chain_offer_end(struct weir_chain *chain, uint32_t node, uint32_t channel);
 
+/* weir_chain_due_ns - the earliest time at which an operator that has not finished wants to be
+ * called; INT64_MAX: none does. Cheap where no operator keeps time. */
+WEIR_API int64_t weir_chain_due_ns(const struct weir_chain *chain);
+/* weir_chain_fire - let one operator whose time has come do a slice of what is due, those in turn
+ * that are. WEIR_AGAIN: it did; WEIR_WAIT: each that is due waits for something outside; WEIR_DONE:
+ * nothing is due. Only when run() said WEIR_DONE. */
+WEIR_API WEIR_MUST_USE int weir_chain_fire(struct weir_chain *chain, int64_t now_ns);
+
 /* ---- checkpoints: all only when run() said WEIR_DONE, but for the last three ---- */
 
 /* weir_chain_barrier - the operators' hooks before a barrier, head first. WEIR_AGAIN: rows came of

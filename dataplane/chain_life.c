@@ -152,6 +152,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
         memset(chain->mem[i], 0, bytes);
         node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
+        chain->timed |= conf->nodes[i].type->due_ns != NULL ? UINT64_C(1) << i : 0;
         if (conf->nodes[i].type->output_cnt == 0) {
             rc = add_latency(chain);
         }

@@ -74,6 +74,8 @@ struct weir_chain {
     struct weir_hist *latency; /* of rows at sinks; NULL: no sink here */
     struct weir_arrivals arrivals; /* not in it yet */
     uint64_t work; /* nodes with something pending or to emit, as bits */
+    uint64_t timed; /* nodes that keep time, as bits */
+    uint32_t fire_next; /* whose turn it is among them */
     uint32_t mark_at; /* progress of a hook of checkpoints over the nodes */
     void *mem[WEIR_CHAIN_NODE_CNT_MAX];
 };

@@ -178,6 +178,15 @@ struct weir_operator_type {
     const struct weir_state_part *parts;
     uint32_t part_cnt;
     uint32_t changes; /* enum weir_changes */
+    /* When timer() wants to be called next, in time of now_ns; INT64_MAX: not for now. It may
+     * change with every call of the operator. NULL, with timer(): the operator keeps no time. */
+    int64_t (*due_ns)(const struct weir_operator *op);
+    /* due_ns() has come: do what is due by now, in slices. WEIR_AGAIN: there is more, or out is
+     * full; WEIR_WAIT: call again; WEIR_DONE: due_ns() lies ahead again. Between two batches, and
+     * never before all operators of the stage are open and restored, between a barrier and its
+     * snapshot, behind finish(), or behind the barrier of a savepoint that stops the job: what is
+     * pending then is dropped without a word, or lives on in state. */
+    int (*timer)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
 };
 
 /* One operator of one subtask; the stage owns it. */
@@ -200,5 +209,26 @@ struct weir_operator {
     uint64_t work_done;
     uint64_t work_all;
 };
+
+/* weir_operator_utc_ms - processing time as users count it: ms of UTC. It never goes back while the
+ * job runs, for it follows now_ns and not the host's calendar. */
+static inline int64_t
+weir_operator_utc_ms(const struct weir_operator *op, int64_t now_ns)
+{
+    int64_t utc_ns = weir_add_sat(now_ns, op->env->utc_off_ns);
+    return utc_ns / WEIR_MS - (utc_ns % WEIR_MS < 0);
+}
+
+/* weir_operator_due_ns - the first now_ns at which weir_operator_utc_ms() has reached utc_ms;
+ * INT64_MAX where it never will. */
+static inline int64_t
+weir_operator_due_ns(const struct weir_operator *op, int64_t utc_ms)
+{
+    int64_t utc_ns;
+    if (__builtin_mul_overflow(utc_ms, WEIR_MS, &utc_ns)) {
+        return utc_ms < 0 ? INT64_MIN : INT64_MAX;
+    }
+    return weir_sub_sat(utc_ns, op->env->utc_off_ns);
+}
 
 #endif

@@ -117,6 +117,35 @@ take_from_sources(struct weir_task *task, int64_t now_ns)
     return TOOK_NOTHING;
 }
 
+/* Let what is due by now be done: an enum took, or negative: an error. */
+static int
+take_due(struct weir_task *task, int64_t now_ns)
+{
+    int rc = task->is_quiet ? (int)WEIR_DONE : weir_chain_fire(task->chain, now_ns);
+    task->is_fired = rc == WEIR_AGAIN;
+    return rc < 0 ? rc : task->is_fired ? (int)TOOK_INPUT : (int)TOOK_NOTHING;
+}
+
+/* Times and input in turn, so that neither keeps the other back: a barrier comes through between
+ * two slices of what is due. An enum took, or negative: an error. */
+static int
+take(struct weir_task *task, int64_t now_ns)
+{
+    bool is_first = task->is_timed && !task->is_fired;
+    int took = is_first ? take_due(task, now_ns) : (int)TOOK_NOTHING;
+    if (took == TOOK_NOTHING) {
+        task->is_fired = false;
+        took = (int)take_from_gates(task, now_ns);
+    }
+    if (took == TOOK_NOTHING && task->source_poll_cnt > 0) {
+        took = take_from_sources(task, now_ns);
+    }
+    if (took == TOOK_NOTHING && task->is_timed && !is_first) {
+        took = take_due(task, now_ns);
+    }
+    return took;
+}
+
 static enum weir_task_poll
 out_of_input(struct weir_task *task, int64_t now_ns)
 {
@@ -171,10 +200,7 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
             return did == WEIR_POLL_BUSY ? did : WEIR_POLL_BACKPRESSURED;
         }
         weir_task_release(task);
-        int took = (int)take_from_gates(task, now_ns);
-        if (took == TOOK_NOTHING && task->source_poll_cnt > 0) {
-            took = take_from_sources(task, now_ns);
-        }
+        int took = take(task, now_ns);
         if (took == TOOK_INPUT) {
             task->flushed = false;
             did = WEIR_POLL_BUSY;
@@ -264,6 +290,14 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         task->begin_ns = now_ns;
     }
     return run(task, step_cnt, now_ns);
+}
+
+int64_t
+weir_task_due_ns(const struct weir_task *task)
+{
+    bool keeps_time = task->is_timed && !task->is_quiet;
+    return keeps_time && weir_task_state(task) == WEIR_TASK_RUNNING ? weir_chain_due_ns(task->chain)
+                                                                    : INT64_MAX;
 }
 
 void

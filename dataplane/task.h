@@ -179,6 +179,11 @@ WEIR_API void weir_task_delete(struct weir_task *task);
 WEIR_API enum weir_task_poll
 weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns);
 
+/* weir_task_due_ns - the time by which the task wants to be polled whatever else happens;
+ * INT64_MAX:
+ * it has none. In the past where what is due waits for something outside. The polling core only. */
+WEIR_API int64_t weir_task_due_ns(const struct weir_task *task);
+
 /* weir_task_settle - after a poll, with the time at which it ended: rows have arrived at the sinks
  * then, and not when the poll that carried them began. */
 WEIR_API void weir_task_settle(struct weir_task *task, int64_t now_ns);

@@ -291,6 +291,7 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
     }
     if (cut->is_stopping && id == cut->stop_id) {
         cut->is_stopping = false;
+        task->is_quiet = false;
         free_sources(task);
     }
     if (cut->step == TASK_CUT_BEGIN && id == cut->mark.id) {
@@ -538,6 +539,7 @@ hold_sources(struct weir_task *task)
     if (task->cut.mark.kind == WEIR_MARK_STOP) {
         task->cut.is_stopping = true;
         task->cut.stop_id = task->cut.mark.id;
+        task->is_quiet = true;
         free_sources(task);
     }
 }

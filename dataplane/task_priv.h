@@ -71,6 +71,9 @@ struct weir_task {
     bool source_ended[WEIR_CHAIN_NODE_CNT_MAX];
     bool begun; /* polled since its operators are open */
     bool flushed; /* nothing was taken in since the last flush */
+    bool is_timed; /* an operator keeps time */
+    bool is_fired; /* what was taken in last is something that was due */
+    bool is_quiet; /* nothing fires behind the barrier of a savepoint that stops the job */
     enum weir_task_request seen;
     struct weir_gate_item item;
     struct weir_task_cut cut;

@@ -372,6 +372,20 @@ poll_all(struct weir_core *core)
 
 /* --- having nothing to do --- */
 
+/* How long nothing is due. What is due already, and was not done in the last round, waits for
+ * something else. */
+static int64_t
+until_due_ns(const struct weir_core *core)
+{
+    int64_t due_ns = INT64_MAX;
+    for (uint32_t i = 0; i < core->conf.task_cnt; i++) {
+        if (core->tasks[i].last != WEIR_POLL_DONE) {
+            due_ns = weir_min_i64(due_ns, weir_task_due_ns(core->tasks[i].task));
+        }
+    }
+    return due_ns > core->now_ns ? weir_sub_sat(due_ns, core->now_ns) : SLEEP_NS_BACKPRESSURED;
+}
+
 static void
 sleep_once(struct weir_core *core, const struct round *round)
 {
@@ -384,6 +398,7 @@ sleep_once(struct weir_core *core, const struct round *round)
     int64_t timeout_ns = is_short                ? SLEEP_NS_BACKPRESSURED
                          : core->conf.has_source ? SLEEP_NS_SOURCE
                                                  : SLEEP_NS_MAX;
+    timeout_ns = weir_min_i64(timeout_ns, until_due_ns(core));
     if (core->conf.io != NULL) {
         weir_io_wait(core->conf.io, timeout_ns, weir_doorbell_fd(core->doorbell));
     } else {

@@ -71,6 +71,18 @@ wait_for(struct weir_io *io)
     return true;
 }
 
+/* When a task wants to be polled next, behind now: what is due already waits for something else. */
+static int64_t
+tasks_due_ns(const struct poller *poller)
+{
+    int64_t first_ns = INT64_MAX;
+    for (uint32_t i = 0; i < poller->open_cnt; i++) {
+        int64_t due_ns = weir_task_due_ns(poller->open[i]);
+        first_ns = due_ns > poller->now_ns ? weir_min_i64(first_ns, due_ns) : first_ns;
+    }
+    return first_ns;
+}
+
 /* Nobody had anything to do: wait for what is real, then let time jump. */
 static int
 pass_time(struct poller *poller)
@@ -81,13 +93,16 @@ pass_time(struct poller *poller)
     poller->idle_cnt = 0;
     int64_t due_ns = weir_min_i64(flight_due_ns(poller->conf->io), flight_due_ns(side_io));
     int64_t side_ns = side != NULL ? side->due_fn(poller->conf->arg) : INT64_MAX;
+    int64_t task_ns = tasks_due_ns(poller);
     if (due_ns != INT64_MAX) {
         due_ns = side_ns > poller->now_ns ? weir_min_i64(due_ns, side_ns) : due_ns;
+        due_ns = weir_min_i64(due_ns, task_ns);
         poller->now_ns = weir_max_i64(poller->now_ns, due_ns);
     } else if (!wait_for(side_io) && !wait_for(poller->conf->io)) {
         /* A source may wait for a time that it alone knows: jump, further every time. */
         int64_t to_ns =
             poller->now_ns + (WAIT_NS << weir_min_u32(poller->stuck_cnt + 1, JUMP_LG2_MAX));
+        to_ns = weir_min_i64(to_ns, task_ns);
         bool is_side = side_ns > poller->now_ns && side_ns < to_ns;
         poller->now_ns =
             is_side ? side_ns : weir_max_i64(poller->now_ns, weir_min_i64(to_ns, side_ns));

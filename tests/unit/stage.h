@@ -34,6 +34,10 @@ struct script {
     uint64_t hook_row_cnt; /* row_cnt when the hook `barrier` was called last */
     uint64_t row_cnt; /* what is snapshotted */
     uint64_t sum;
+    int64_t due_ns; /* of operators that keep time: when they want to be called */
+    int64_t tick_ns; /* how much later again, 0: once */
+    uint32_t slice_cnt; /* calls that one time takes, a row each */
+    uint32_t fired_cnt;
 };
 
 struct stage {
@@ -281,6 +285,7 @@ struct stage_conf {
     uint32_t subtask_idx;
     uint32_t subtask_cnt; /* 0: 1 */
     const struct weir_task_restore *restore;
+    const struct weir_operator_type *types[2]; /* of a and b in place of these; or NULL */
 };
 
 static inline void
@@ -303,6 +308,7 @@ build_nodes(struct stage *s, const struct stage_conf *conf, struct weir_chain_no
         nodes[i].env.subtask_idx = conf->subtask_idx;
         nodes[i].env.subtask_cnt = conf->subtask_cnt;
         if (i < 2) {
+            nodes[i].type = conf->types[i] != NULL ? conf->types[i] : nodes[i].type;
             s->script[i].name = names[i];
             s->script[i].stage = s;
             nodes[i].conf = &s->script[i];
