@@ -283,8 +283,10 @@ check_pool(const struct weir_buf_arena *arena, const struct weir_buf_pool_config
     if (arena->closed) {
         return weir_err_push(WEIR_EILLEGAL, "a buffer pool of a closed arena");
     }
-    if (config->required_cnt > config->max_cnt || config->channel_cnt >= WEIR_BUF_CHANNEL_NONE ||
-        config->max_cnt > WEIR_BUF_CNT_MAX || config->overdraft_cnt_max > WEIR_BUF_CNT_MAX) {
+    if (config->required_cnt > config->max_cnt ||
+        (uint64_t)config->channel_cnt * config->exclusive_cnt > config->required_cnt ||
+        config->channel_cnt >= WEIR_BUF_CHANNEL_NONE || config->max_cnt > WEIR_BUF_CNT_MAX ||
+        config->overdraft_cnt_max > WEIR_BUF_CNT_MAX) {
         return weir_err_push(WEIR_EINVAL, "a pool of %u to %u buffers and %u over, for %u channels",
             config->required_cnt, config->max_cnt, config->overdraft_cnt_max, config->channel_cnt);
     }

@@ -7,6 +7,10 @@
  *
  *      arena --take (cold)--> pool --take--> channel ... other core --lane--> pool --give--> arena
  *
+ * Some of a pool's buffers may be its channels' own (exclusive_cnt each); the others float: who
+ * comes first gets them. A channel that has more than its own gives floating ones back first, so
+ * that one whose consumer is slow leaves the others theirs.
+ *
  * A pool may hold `size` ordinary buffers, size in [required, max] as the arena shares them out,
  * and up to overdraft_cnt_max more, so that one slice of work (a flat map's row, a firing window)
  * can be finished. It is available, and its task polled, only while no overdraft is out, no channel
@@ -91,6 +95,7 @@ struct weir_buf_pool_config {
     uint32_t max_cnt;
     uint32_t channel_cnt;
     uint32_t channel_buf_cnt_max; /* 0: no maximum */
+    uint32_t exclusive_cnt; /* of the required ones, each channel's own: no other gets them */
     uint32_t overdraft_cnt_max;
 };
 
@@ -105,6 +110,7 @@ struct weir_buf_pool {
     uint32_t held_cnt; /* taken from the arena: out, or in free_idxs */
     uint32_t free_cnt;
     uint32_t full_channel_cnt; /* channels at their maximum */
+    uint32_t floating_cnt; /* out, over what is their channels' own */
     uint32_t *free_idxs;
     uint32_t *channel_cnts; /* buffers out per channel */
 };
@@ -229,7 +235,22 @@ weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel)
         if (++pool->channel_cnts[channel] == pool->config.channel_buf_cnt_max) {
             pool->full_channel_cnt++;
         }
+        pool->floating_cnt += pool->channel_cnts[channel] > pool->config.exclusive_cnt;
     }
+}
+
+/* weir_buf_pool_may_take - whether channel may have one more: its own, or one that floats. */
+static inline bool
+weir_buf_pool_may_take(const struct weir_buf_pool *pool, uint16_t channel)
+{
+    const struct weir_buf_pool_config *config = &pool->config;
+    if (channel == WEIR_BUF_CHANNEL_NONE || pool->channel_cnts[channel] < config->exclusive_cnt) {
+        return true;
+    }
+    /* relaxed: see weir_buf_pool_overdraft_cnt. */
+    uint32_t size = weir_load_rlx(&((struct weir_buf_pool *)(uintptr_t)pool)->size);
+    return pool->floating_cnt + config->channel_cnt * config->exclusive_cnt <
+           size + config->overdraft_cnt_max;
 }
 
 /* weir_buf_take - a buffer for a channel of the pool, with one reference; WEIR_BUF_NONE: busy.
@@ -241,6 +262,9 @@ weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel)
 static inline uint32_t
 weir_buf_take(struct weir_buf_pool *pool, uint16_t channel)
 {
+    if (!weir_buf_pool_may_take(pool, channel)) {
+        return WEIR_BUF_NONE;
+    }
     uint32_t idx =
         pool->free_cnt > 0 ? pool->free_idxs[--pool->free_cnt] : weir_buf_take_cold(pool);
     if (idx == WEIR_BUF_NONE) {
@@ -272,9 +296,10 @@ weir_buf_give(struct weir_buf_arena *arena, uint32_t idx)
         return;
     }
     struct weir_buf_pool *pool = arena->pools[note->pool_idx];
-    if (note->channel != WEIR_BUF_CHANNEL_NONE &&
-        pool->channel_cnts[note->channel]-- == pool->config.channel_buf_cnt_max) {
-        pool->full_channel_cnt--;
+    if (note->channel != WEIR_BUF_CHANNEL_NONE) {
+        uint32_t cnt = pool->channel_cnts[note->channel]--;
+        pool->full_channel_cnt -= cnt == pool->config.channel_buf_cnt_max;
+        pool->floating_cnt -= cnt > pool->config.exclusive_cnt;
     }
     /* relaxed: see weir_buf_pool_overdraft_cnt. */
     if (pool->closed || pool->held_cnt > weir_load_rlx(&pool->size)) {

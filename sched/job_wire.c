@@ -241,6 +241,7 @@ open_pool(struct weir_job *job, struct job_partition *partition, uint32_t channe
         .required_cnt = channel_cnt * plan->exclusive_cnt,
         .max_cnt = channel_cnt * plan->exclusive_cnt + plan->floating_cnt,
         .channel_cnt = channel_cnt,
+        .exclusive_cnt = plan->exclusive_cnt,
         .overdraft_cnt_max = plan->overdraft_cnt,
     };
     int rc = weir_buf_pool_init(&partition->pool, &job->buffers, &config);

@@ -23,8 +23,8 @@ ID = re.compile(r"(?<=_)([TA])(\d{3}[a-z]?)(?=_)")
 def cases():
     """Id, and name of a case -> [(file, name of the case)]."""
     found = {}
-    for path in sorted((ROOT / "tests").rglob("test_*")):
-        if path.suffix not in (".c", ".py"):
+    for path in sorted((ROOT / "tests").rglob("*_*")):
+        if path.name.split("_")[0] not in ("test", "stress", "race") or path.suffix not in (".c", ".py"):
             continue
         for name in CASE.findall(path.read_text()):
             for key in [name] + [f"{kind}-{number}" for kind, number in ID.findall(name + "_")]:
