@@ -7,14 +7,19 @@
 
 /* Every query: its name, the kinds of events that it needs, those whose payloads it reads, and
  * whether it takes brief rows. */
-#define NEXMARK_QUERIES(Q)                                            \
-    Q(q0, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
-    Q(q1, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
-    Q(q2, NEXMARK_ALL, 0, false)                                      \
-    Q(q3, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false) \
-    Q(q5, NEXMARK_BIDS, 0, true)                                      \
-    Q(q7, NEXMARK_BIDS, NEXMARK_BIDS, false)                          \
-    Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)
+#define NEXMARK_QUERIES(Q)                                                          \
+    Q(q0, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
+    Q(q1, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
+    Q(q2, NEXMARK_ALL, 0, false)                                                    \
+    Q(q3, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
+    Q(q5, NEXMARK_BIDS, 0, true)                                                    \
+    Q(q7, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
+    Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
+    Q(q10, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q14, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q20, NEXMARK_AUCTIONS | NEXMARK_BIDS, NEXMARK_AUCTIONS | NEXMARK_BIDS, false) \
+    Q(q21, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q22, NEXMARK_BIDS, NEXMARK_BIDS, false)
 
 /* Their names, as a choice of a parameter has them. */
 #define NEXMARK_QUERY_NAME(name, kinds, payload_kinds, brief) " " #name

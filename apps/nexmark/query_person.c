@@ -15,18 +15,10 @@ WEIR_SCHEMA(seller, SELLER)
 #define NEW_SELLER(F) F(i64, id) F(str, name) F(ts, stime)
 WEIR_SCHEMA(new_seller, NEW_SELLER)
 
-/* Text idx of a person's payload; empty where the payload lies about it. */
 static inline struct weir_str
 person_text(const struct nexmark_row *row, const char *heap, uint32_t idx)
 {
-    const struct nexmark_event event = {
-        .payload_bytes = row->payload.bytes, .kind = NEXMARK_PERSON};
-    struct nexmark_text text;
-    if (row->payload.bytes <= WEIR_STR_INLINE_BYTES ||
-        !nexmark_event_text(&event, (const uint8_t *)heap + row->payload.u.off, idx, &text)) {
-        return weir_str_inline("", 0);
-    }
-    return weir_str_ref(heap, text.ptr, text.bytes);
+    return event_text(row, heap, NEXMARK_PERSON, idx);
 }
 
 /* Persons and the auctions of one category apart, each event looked at once: one in fifty is a

@@ -4,6 +4,7 @@
 #define WEIR_APPS_NEXMARK_QUERY_ROW_H
 
 #include "apps/nexmark/query.h"
+#include "dataplane/time_text.h"
 #include "sched/keyed.h"
 
 /* The answers to the queries of NEXMARK_QUERIES, nexmark_q0() and so on. */
@@ -41,6 +42,48 @@ extra_of(const struct nexmark_row *row, const char *heap)
         return none;
     }
     return weir_str_part(&row->payload, heap, NEXMARK_BID_HEAD_BYTES, bytes);
+}
+
+/* Text idx of an event's payload; empty where the payload lies about it. */
+static inline struct weir_str
+event_text(const struct nexmark_row *row, const char *heap, uint32_t kind, uint32_t idx)
+{
+    const struct nexmark_event event = {.payload_bytes = row->payload.bytes, .kind = kind};
+    struct nexmark_text text;
+    if (row->payload.bytes <= WEIR_STR_INLINE_BYTES ||
+        !nexmark_event_text(&event, (const uint8_t *)heap + row->payload.u.off, idx, &text)) {
+        return weir_str_inline("", 0);
+    }
+    return weir_str_ref(heap, text.ptr, text.bytes);
+}
+
+static inline struct weir_str
+bid_text(const struct nexmark_row *row, const char *heap, uint32_t idx)
+{
+    return event_text(row, heap, NEXMARK_BID, idx);
+}
+
+/* The same as pointer and length. */
+static inline struct weir_slice
+bid_slice(const struct nexmark_row *row, const char *heap, uint32_t idx)
+{
+    const struct nexmark_event event = {.payload_bytes = row->payload.bytes, .kind = NEXMARK_BID};
+    struct nexmark_text text = {"", 0};
+    if (row->payload.bytes > WEIR_STR_INLINE_BYTES &&
+        !nexmark_event_text(&event, (const uint8_t *)heap + row->payload.u.off, idx, &text)) {
+        text.bytes = 0;
+    }
+    return (struct weir_slice){text.ptr, text.bytes};
+}
+
+/* `YYYY-MM-DD` and `HH:MM` of a time; both empty where the year has not four digits. */
+static inline void
+day_and_minute(int64_t ms, struct weir_str *ret_day, struct weir_str *ret_minute)
+{
+    char text[WEIR_TIME_TEXT_BYTES];
+    bool is_text = weir_time_print(ms, text) != 0;
+    *ret_day = weir_str_inline(text, is_text ? 10 : 0);
+    *ret_minute = weir_str_inline(text + 11, is_text ? 5 : 0);
 }
 
 #endif

@@ -599,6 +599,11 @@ WEIR_FILTER(is_person_or_auction, nexmark_row)
     return nexmark_row_kind(in) < NEXMARK_BID;
 }
 
+WEIR_FILTER(is_auction_or_bid, nexmark_row)
+{
+    return nexmark_row_kind(in) > NEXMARK_PERSON;
+}
+
 static struct weir_stream *
 source_from_lines(struct weir_env *env, const struct nexmark_source_conf *conf, const char *path)
 {
@@ -613,6 +618,8 @@ source_from_lines(struct weir_env *env, const struct nexmark_source_conf *conf, 
         s = weir_filter(s, "is_bid", &is_bid_op);
     } else if (want->kinds == (NEXMARK_PERSONS | NEXMARK_AUCTIONS)) {
         s = weir_filter(s, "is_person_or_auction", &is_person_or_auction_op);
+    } else if (want->kinds == (NEXMARK_AUCTIONS | NEXMARK_BIDS)) {
+        s = weir_filter(s, "is_auction_or_bid", &is_auction_or_bid_op);
     } else {
         WEIR_CHECK(want->kinds == NEXMARK_ALL, "no filter for kinds %#x", want->kinds);
     }

@@ -24,7 +24,9 @@ def expected_path(folder, query):
 
 
 class Nexmark(unittest.TestCase):
-    def check(self, folder, events, names):
+    def check(self, folder, events):
+        names = [name for name in nexmark_ref.QUERIES if os.path.exists(expected_path(folder, name))]
+        self.assertGreaterEqual(len(names), 14)
         for name, query in zip(names, nexmark_ref.answers(names, os.path.join(DATA, folder, events))):
             table = compare.read(expected_path(folder, name))
             rows = [tuple(str(cell) for cell in row) for row in query.rows()]
@@ -33,13 +35,13 @@ class Nexmark(unittest.TestCase):
             self.assertEqual((missing[:3], extra[:3]), ([], []), name)
 
     def test_dense_log_in_order(self):
-        self.check("", "events.jsonl.zst", ["q0", "q1", "q2", "q3", "q5", "q7", "q8"])
+        self.check("", "events.jsonl.zst")
 
     def test_dense_log_out_of_order(self):
-        self.check("", "events-ooo.jsonl.zst", ["q0", "q1", "q2", "q3", "q5", "q7", "q8"])
+        self.check("", "events-ooo.jsonl.zst")
 
     def test_sparse_log(self):
-        self.check("sparse", "events.jsonl.zst", ["q5", "q7", "q8"])
+        self.check("sparse", "events.jsonl.zst")
 
     def bid(self, query, time, price, watermark=nexmark_ref.NO_TIME):
         fields = {"auction": 1, "bidder": 2, "price": price, "extra": ""}
@@ -50,6 +52,22 @@ class Nexmark(unittest.TestCase):
         for time, price in ((5, 7), (10000, 7), (10001, 9), (20000, 8)):
             self.bid(query, time, price)
         self.assertEqual(sorted((r[3], r[1]) for r in query.rows()), [(5, 7), (10000, 7), (10001, 9), (20000, 8)])
+
+    def test_an_auction_is_open_at_both_its_ends_and_the_earliest_of_equal_bids_wins(self):
+        for query in (nexmark_ref.Q9(), nexmark_ref.Q4()):
+            auction = {"id": 1, "itemName": "", "description": "", "initialBid": 1, "reserve": 1, "seller": 3,
+                       "category": 10, "extra": "", "expires": "1970-01-01 00:00:02.000"}
+            for number, (time, price) in enumerate(((999, 9), (1000, 5), (2000, 6), (1500, 6), (2001, 9))):
+                query.event("bid", {"auction": 1, "bidder": number, "price": price, "extra": ""}, time, 0)
+            query.event("auction", auction, 1000, 0)
+            self.assertEqual([row[-4:] if len(row) > 2 else row for row in query.rows()],
+                             [(3, 6, 1500, "")] if isinstance(query, nexmark_ref.Q9) else [(10, 6)])
+
+    def test_a_session_ends_with_a_pause_of_more_than_ten_seconds(self):
+        query = nexmark_ref.Q11()
+        for time, watermark in ((0, -9), (10000, -9), (20001, -9), (100, -9), (45000, 41000), (10000, 41000)):
+            query.event("bid", {"bidder": 7}, time, watermark)
+        self.assertEqual(sorted(query.rows()), [(7, 1, 20001, 30001), (7, 1, 45000, 55000), (7, 3, 0, 20000)])
 
     def test_late_bids_count_only_in_windows_still_open(self):
         query = nexmark_ref.Q5()
