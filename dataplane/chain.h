@@ -17,6 +17,7 @@
 #ifndef WEIR_DATAPLANE_CHAIN_H
 #define WEIR_DATAPLANE_CHAIN_H
 
+#include "base/cause.h"
 #include "dataplane/operator.h"
 
 #define WEIR_CHAIN_NODE_CNT_MAX 64
@@ -66,9 +67,9 @@ WEIR_API WEIR_MUST_USE int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain);
 /* weir_chain_open - open the operators, tail first. On an error those opened stay open: close. */
 WEIR_API WEIR_MUST_USE int weir_chain_open(struct weir_chain *chain);
-/* weir_chain_end - close the operators, but those whose rows others may still read (lends_memory).
- * The first error of a close. */
-WEIR_API int weir_chain_end(struct weir_chain *chain);
+/* weir_chain_end - close the operators, head first, but those whose rows others may still read
+ * (lends_memory); all of them, whatever fails, which `cause` takes. */
+WEIR_API void weir_chain_end(struct weir_chain *chain, struct weir_cause *cause);
 /* weir_chain_close - close every operator whose open was entered, then free all. Accepts NULL.
  * 0, or the first error of an operator, named in the context; the others are closed all the
  * same. */

@@ -7,8 +7,6 @@
 #include "dataplane/chain_priv.h"
 #include "dataplane/state.h"
 
-#define CLOSE_WHY_BYTES 512
-
 /* ---- memory ---- */
 
 static struct weir_out_shape
@@ -199,13 +197,10 @@ weir_chain_open(struct weir_chain *chain)
     return 0;
 }
 
-/* Close the open operators, or all but those that lend memory; the context left behind is the first
- * error's alone. */
-static int
-close_operators(struct weir_chain *chain, bool all)
+/* Close the open operators, or all but those that lend memory. */
+static void
+close_operators(struct weir_chain *chain, bool all, struct weir_cause *cause)
 {
-    char why[CLOSE_WHY_BYTES];
-    int first = 0;
     for (uint32_t i = 0; i < chain->node_cnt; i++) {
         struct weir_chain_node *node = &chain->nodes[i];
         if (!node->opened || node->op.type->close == NULL ||
@@ -214,22 +209,16 @@ close_operators(struct weir_chain *chain, bool all)
         }
         node->opened = false;
         int rc = node->op.type->close(&node->op, node->finished);
-        if (rc < 0 && first == 0) {
-            first = weir_err_push(rc, "operator %s failed in close", node->name);
-            weir_err_save(why, sizeof why);
+        if (rc < 0) {
+            weir_cause_take(cause, weir_err_push(rc, "operator %s failed in close", node->name));
         }
     }
-    if (first != 0) {
-        weir_err_clear();
-        return weir_err_push(first, "%s", why);
-    }
-    return 0;
 }
 
-int
-weir_chain_end(struct weir_chain *chain)
+void
+weir_chain_end(struct weir_chain *chain, struct weir_cause *cause)
 {
-    return close_operators(chain, false);
+    close_operators(chain, false, cause);
 }
 
 int
@@ -238,7 +227,10 @@ weir_chain_close(struct weir_chain *chain)
     if (chain == NULL) {
         return 0;
     }
-    int rc = chain->nodes != NULL ? close_operators(chain, true) : 0;
+    struct weir_cause cause = {0};
+    if (chain->nodes != NULL) {
+        close_operators(chain, true, &cause);
+    }
     for (uint32_t i = 0; i < WEIR_CHAIN_NODE_CNT_MAX; i++) {
         free(chain->mem[i]);
     }
@@ -250,5 +242,5 @@ weir_chain_close(struct weir_chain *chain)
     free(chain->latency);
     free(chain->nodes);
     free(chain);
-    return rc;
+    return cause.error != 0 ? weir_err_push(cause.error, "%s", cause.text) : 0;
 }

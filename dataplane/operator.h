@@ -10,6 +10,8 @@
  * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per
  *        input
  *        ->  finish (head first)  ->  close, always once open was entered, also after a failure.
+ * An error fails the task; WEIR_ECANCELED says that the operator has seen it is not wanted any
+ * more, and cancels it.
  * Checkpoints, between two batches: barrier (head first), the barrier leaves, snapshot (tail
  * first);
  *        then, beside the batches that follow: precommit, and committed or aborted (tail first).

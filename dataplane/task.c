@@ -261,10 +261,9 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
     if (weir_task_has_ended(state)) {
         return WEIR_POLL_DONE;
     }
-    /* relaxed: a request carries no data with it. */
-    enum weir_task_request request = (enum weir_task_request)weir_load_rlx(&task->request);
-    if (request == WEIR_TASK_REQUEST_CANCEL) {
-        return weir_task_life_cancel(task);
+    uint32_t asked = weir_task_asked(task);
+    if (asked >= WEIR_TASK_REQUEST_CANCEL) {
+        return weir_task_life_stop(task, asked);
     }
     if (state == WEIR_TASK_CREATED) {
         return weir_task_life_deploy(task, now_ns);
@@ -274,13 +273,13 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         if (rc != WEIR_DONE) {
             return stop_at_cut(task, rc);
         }
-        /* relaxed: as above; a letter may have asked for the end. */
-        request = (enum weir_task_request)weir_load_rlx(&task->request);
+        asked = weir_task_asked(task); /* a letter may have asked for the end */
     }
     /* Sources that a barrier holds back are stopped behind it. */
-    if (request != task->seen && task->source_poll_cnt == task->source_open_cnt) {
-        task->seen = request;
-        stop_sources(task, request == WEIR_TASK_REQUEST_DRAIN, now_ns);
+    if (asked != task->seen && asked < WEIR_TASK_REQUEST_CANCEL &&
+        task->source_poll_cnt == task->source_open_cnt) {
+        task->seen = asked;
+        stop_sources(task, asked == WEIR_TASK_REQUEST_DRAIN, now_ns);
         if (task->cut.step != TASK_CUT_NONE) {
             return WEIR_POLL_BUSY;
         }

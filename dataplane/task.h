@@ -7,7 +7,9 @@
  *
  * A task does not know who polls it: a pinned thread, or a test that polls in a seeded order. It
  * never blocks; when it has run out of input it flushes, when its outputs are full it says so. The
- * first failure's cause wins and is kept.
+ * first failure's cause wins and is kept; what fails behind it is kept beside it. An operator that
+ * answers WEIR_ECANCELED has seen that it is not wanted any more: its task is canceled, and has not
+ * failed.
  *
  * A checkpoint is taken between two batches, on a barrier of every open channel or, in a task with
  * sources, on a letter of the coordinator; the parts that follow are those of its snapshot:
@@ -15,8 +17,8 @@
  *      hooks `barrier`, head first -> barrier on all outputs -> begin_fn -> parts, tail first
  *          -> SNAPSHOT   then, beside the next batches,  precommit -> PRECOMMITTED
  *
- * Thread: all calls from the core that polls it, but weir_task_request, weir_task_post, which only
- *         leave a word, and weir_task_state.
+ * Thread: all calls from the core that polls it, but weir_task_request, weir_task_fail,
+ *         weir_task_post, which only leave a word, and weir_task_state.
  * Source: Flink's Task, StreamTask and SubtaskCheckpointCoordinatorImpl; the legality of
  *         transitions is theirs. A failed snapshot declines the checkpoint, and the coordinator
  *         counts.
@@ -56,8 +58,6 @@ enum weir_task_request {
     WEIR_TASK_REQUEST_DRAIN, /* sources end with it */
     WEIR_TASK_REQUEST_CANCEL,
 };
-
-#define WEIR_TASK_CAUSE_BYTES 1024
 
 /* A gate and the node input that it feeds. */
 struct weir_task_gate {
@@ -104,7 +104,6 @@ enum weir_task_report_kind {
     WEIR_TASK_DECLINED, /* also behind begin_fn: its buffer is the callee's again */
     WEIR_TASK_COMMITTED, /* operators have committed all up to id, durably; of NOTIFY */
     WEIR_TASK_WAITS, /* out of data: it ends when a checkpoint that begins now is complete */
-    WEIR_TASK_ENDED, /* in a terminal state */
 };
 
 /* What hold_fn says. */
@@ -123,7 +122,6 @@ struct weir_task_report {
     bool is_final; /* SNAPSHOT: the data of the task had ended */
     enum weir_decline decline; /* DECLINED */
     int error; /* DECLINED: an enum weir_err, or 0; its context is on the stack of err.h */
-    enum weir_task_state state; /* ENDED */
 };
 
 /* What the tasks of a job start from; one for all of them, whole before the first poll. */
@@ -161,12 +159,20 @@ struct weir_task_checkpoints {
     const struct weir_task_restore *restore; /* kept, and read in the first poll; NULL: nothing */
 };
 
+/* weir_task_state_fn - an entry into INITIALIZING, RUNNING or a terminal state: each is told once,
+ * before anything is done in it, and behind all reports of checkpoints; what the task failed of can
+ * be read. Called on the polling core; it must not block, and may not call the task but for that.
+ * An error fails a task that has not ended; one of a terminal state ends the process. */
+typedef int(weir_task_state_fn)(void *arg, struct weir_task *task, enum weir_task_state state);
+
 struct weir_task_conf {
     const char *name; /* "vertex (i/n)", kept */
     struct weir_chain_conf chain;
     struct weir_task_gate *gates; /* kept; initialised */
     uint32_t gate_cnt;
     const struct weir_task_checkpoints *checkpoints; /* NULL: none are taken */
+    weir_task_state_fn *state_fn; /* NULL: nobody is told */
+    void *state_arg;
 };
 
 WEIR_API WEIR_MUST_USE int
@@ -191,6 +197,17 @@ WEIR_API void weir_task_settle(struct weir_task *task, int64_t now_ns);
 /* weir_task_request - ask the task to end; looked at in the next poll. Any thread. A stronger
  * request replaces a weaker one. */
 WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request request);
+/* weir_task_fail - something that works for the task elsewhere has failed, and the task with it.
+ * The sender then wakes the core.
+ *
+ * Shape:   error: an enum weir_err; why: its context, copied, cut at WEIR_CAUSE_BYTES.
+ * Thread:  any; bounded, no system call.
+ * Returns: true: the task fails of it in its next poll, unless it ends in this one. False: it has
+ *          ended, or will already for what was said before, a cancel request or another failure.
+ * Order:   [R31] release on the request, pairs with [A31] in weir_task_asked.
+ * Source:  Flink's Task.failExternally and StreamTask.handleAsyncException.
+ */
+WEIR_API bool weir_task_fail(struct weir_task *task, int error, const char *why);
 /* weir_task_post - leave a letter, looked at in the next poll; the sender then wakes the core.
  * `mark`:
  * of a TRIGGER all, of others the id. A task without checkpoints takes none.
@@ -203,14 +220,18 @@ weir_task_post(struct weir_task *task, enum weir_task_letter letter, const struc
 WEIR_API const char *weir_decline_name(enum weir_decline decline);
 /* weir_task_operator - node `node`, for who puts its state back before the first poll. */
 WEIR_API struct weir_operator *weir_task_operator(struct weir_task *task, uint32_t node);
+/* weir_task_has_ended - whether the state is a terminal one. Pure. */
+WEIR_API bool weir_task_has_ended(enum weir_task_state state);
 /* weir_task_state - any thread. */
 WEIR_API enum weir_task_state weir_task_state(const struct weir_task *task);
 WEIR_API const char *weir_task_state_name(enum weir_task_state state);
 /* weir_task_legal - whether a worker-side transition is legal (SEMANTICS A.6). Pure. */
 WEIR_API bool weir_task_legal(enum weir_task_state from, enum weir_task_state to);
-/* weir_task_error, weir_task_cause - of a failed task; read after its state says so. */
+/* weir_task_error, weir_task_cause, weir_task_failure - of a failed task; read after its state says
+ * so. The last one is the whole, with what was suppressed. */
 WEIR_API int weir_task_error(const struct weir_task *task);
 WEIR_API const char *weir_task_cause(const struct weir_task *task);
+WEIR_API const struct weir_cause *weir_task_failure(const struct weir_task *task);
 /* weir_task_begin_ns, weir_task_end_ns - when all its operators were open, and when the last of
  * them had finished, before they were closed; by the poller's clock, after the task's end. */
 WEIR_API int64_t weir_task_begin_ns(const struct weir_task *task);

@@ -633,6 +633,4 @@ weir_task_cut_end(struct weir_task *task)
     if (weir_task_state(task) == WEIR_TASK_FINISHED && cut->told_id > cut->committed_id) {
         report_committed(task, cut->told_id); /* operators do not end before */
     }
-    const struct weir_task_report what = {.kind = WEIR_TASK_ENDED, .state = weir_task_state(task)};
-    report(task, &what);
 }

@@ -8,6 +8,8 @@
 #include "dataplane/task.h"
 
 #define TASK_GATE_NONE UINT32_MAX
+/* Beside the enum weir_task_request: weir_task_fail was called. */
+#define TASK_REQUEST_FAIL (WEIR_TASK_REQUEST_CANCEL + 1)
 /* Beside the enum weir_status of a step: hold_fn or begin_fn says to wait. */
 #define TASK_HELD 3
 
@@ -74,13 +76,14 @@ struct weir_task {
     bool is_timed; /* an operator keeps time */
     bool is_fired; /* what was taken in last is something that was due */
     bool is_quiet; /* nothing fires behind the barrier of a savepoint that stops the job */
-    enum weir_task_request seen;
+    uint32_t seen; /* of what was asked for: the sources were stopped */
     struct weir_gate_item item;
     struct weir_task_cut cut;
     int64_t begin_ns;
     int64_t end_ns;
-    int error;
-    char cause[WEIR_TASK_CAUSE_BYTES];
+    struct weir_cause cause;
+    weir_task_state_fn *state_fn;
+    void *state_arg;
     /* writer: the polling core; read by others */
     WEIR_ATOMIC(uint32_t) state;
     struct {
@@ -93,15 +96,20 @@ struct weir_task {
         WEIR_ATOMIC(int64_t) watermark;
     } shown[WEIR_CHAIN_NODE_CNT_MAX];
     /* writer: any thread */
-    WEIR_ATOMIC(uint32_t) request;
+    WEIR_ATOMIC(uint32_t) request; /* enum weir_task_request, or TASK_REQUEST_FAIL */
+    WEIR_ATOMIC(uint32_t) fail_cnt; /* who finds 0 writes what follows, before the request */
+    int fail_error;
+    char fail_why[WEIR_CAUSE_BYTES];
 };
 
-/* weir_task_has_ended - whether the state is a terminal one. */
-bool weir_task_has_ended(enum weir_task_state state);
+/* weir_task_asked - what was asked for last: an enum weir_task_request, or TASK_REQUEST_FAIL. */
+uint32_t weir_task_asked(const struct weir_task *task);
+/* weir_task_life_stop - `asked` says to cancel or to fail: close, and end so. */
+enum weir_task_poll weir_task_life_stop(struct weir_task *task, uint32_t asked);
 /* weir_task_life_deploy - the first poll: open, take up what was saved, run. */
 enum weir_task_poll weir_task_life_deploy(struct weir_task *task, int64_t now_ns);
-/* weir_task_life_fail - the one place where a task fails: the first cause is kept, operators are
- * closed at once. */
+/* weir_task_life_fail - an operator or the task itself has failed of error: the first cause is
+ * kept, operators are closed at once. Canceled, where the error says so, or it was asked for. */
 enum weir_task_poll weir_task_life_fail(struct weir_task *task, int error);
 enum weir_task_poll weir_task_life_cancel(struct weir_task *task);
 /* weir_task_life_finish - all operators have finished: hand on what is left, close, and end. */

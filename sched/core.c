@@ -335,9 +335,6 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     round->held = round->held || did == WEIR_POLL_HELD;
     if (did == WEIR_POLL_DONE) {
         core->open_cnt--;
-        if (core->conf.ended_fn != NULL) {
-            core->conf.ended_fn(core->conf.arg, task->task);
-        }
     }
 }
 

@@ -57,8 +57,6 @@ struct weir_core_conf {
     const uint32_t *upstream; /* cores that feed tasks of this one; borrowed */
     uint32_t upstream_cnt;
     bool has_source; /* one of its tasks has a source, which may wait for the clock */
-    /* A task of this core has ended; own thread. */
-    void (*ended_fn)(void *arg, struct weir_task *task);
     /* A letter has come; own thread. NULL: letters are refused. */
     void (*letter_fn)(void *arg, const struct weir_letter *letter);
     /* The thread is about to end; own thread. */

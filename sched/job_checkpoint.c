@@ -412,7 +412,7 @@ take_letters(struct weir_job_checkpoint *cp)
             weir_coordinator_committed(cp->coordinator, letter.from, letter.args[0], cp->now_ns);
             weir_job_checkpoint_drain(cp);
             break;
-        case WEIR_TASK_ENDED:
+        case CP_LETTER_ENDED:
             end_stage(cp, &cp->stage[letter.from], (enum weir_task_state)letter.args[0]);
             break;
         default:

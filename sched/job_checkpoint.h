@@ -82,6 +82,9 @@ int64_t weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *checkpoint)
 bool weir_job_checkpoint_is_over(const struct weir_job_checkpoint *checkpoint);
 struct weir_io *weir_job_checkpoint_io(const struct weir_job_checkpoint *checkpoint);
 
+/* weir_job_checkpoint_ended - the task of a stage is in a terminal state; on its core. */
+void weir_job_checkpoint_ended(
+    struct weir_job_checkpoint *checkpoint, uint32_t stage, enum weir_task_state state);
 /* weir_job_checkpoint_stop - any thread: end the job with a checkpoint behind which sources emit
  * nothing. */
 void weir_job_checkpoint_stop(struct weir_job_checkpoint *checkpoint);

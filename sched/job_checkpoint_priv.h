@@ -40,6 +40,7 @@
 #define CP_LETTER_STOP 100
 #define CP_LETTER_SAVEPOINT 101 /* args[0]: its ticket */
 #define CP_LETTER_RELEASE 102 /* args[0]: its id */
+#define CP_LETTER_ENDED 103 /* args[0]: the task's state */
 
 enum cp_slot_state {
     SLOT_FREE, /* or lent to the core */

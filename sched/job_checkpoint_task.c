@@ -177,6 +177,15 @@ keep_last(struct cp_stage *stage)
     }
 }
 
+void
+weir_job_checkpoint_ended(struct weir_job_checkpoint *cp, uint32_t idx, enum weir_task_state state)
+{
+    struct cp_stage *stage = &cp->stage[idx];
+    const struct weir_letter letter = {.kind = CP_LETTER_ENDED, .from = idx, .args = {state}};
+    keep_last(stage);
+    say(stage, &letter);
+}
+
 static void
 report_fn(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
@@ -206,10 +215,6 @@ report_fn(void *arg, struct weir_task *task, const struct weir_task_report *repo
         if (report->error != 0) {
             keep_why(stage);
         }
-        break;
-    case WEIR_TASK_ENDED:
-        letter.args[0] = report->state;
-        keep_last(stage);
         break;
     default:
         break;

@@ -14,6 +14,8 @@
 #define JOB_FALLBACK_BYTES 400
 
 struct job_stage {
+    struct weir_job *job;
+    uint32_t idx;
     struct weir_task *task;
     struct weir_task_gate *gates;
     uint32_t gate_cnt;
@@ -63,6 +65,8 @@ struct weir_job {
     /* Writer: the storage core. The checkpoint beside the timeline, from before its barrier until
      * nobody reads it any more; 0: none. */
     WEIR_ATOMIC(uint64_t) held_id;
+    /* writer: the core of the first task that fails; its stage + 1, 0: none */
+    WEIR_ATOMIC(uint32_t) failed;
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
@@ -96,6 +100,10 @@ const struct weir_clock *weir_job_clock(const struct weir_job *job);
 void weir_job_pin_keeper(const struct weir_job *job);
 /* weir_job_request_tasks - to the tasks at once, as if no checkpoints were taken. */
 void weir_job_request_tasks(struct weir_job *job, enum weir_task_request request);
+/* weir_job_told - what the task of a stage, arg, says of its state: a weir_task_state_fn. */
+int weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state);
+/* weir_job_error - when all tasks have ended: what the job has failed of, with its context. */
+WEIR_MUST_USE int weir_job_error(struct weir_job *job);
 /* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
  * made. */
 int weir_job_open_run(struct weir_job *job);

@@ -18,7 +18,6 @@
 #define STEP_CNT 16
 /* How often the host is looked at while the job runs. */
 #define WATCH_S 1
-#define BUDGET_TEXT 512
 
 struct job_run {
     struct weir_clock clock;
@@ -73,40 +72,6 @@ weir_job_pin_keeper(const struct weir_job *job)
     }
 }
 
-/* The first failure in the order of stages; canceled tasks have no cause of their own. */
-static int
-job_error(struct weir_job *job)
-{
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        struct weir_task *task = job->stage[s].task;
-        if (weir_task_state(task) == WEIR_TASK_FAILED) {
-            if (weir_task_error(task) == WEIR_EBUDGET) {
-                char split[BUDGET_TEXT];
-                (void)weir_err_push(
-                    WEIR_EBUDGET, "%s", weir_plan_budget(job->plan, split, sizeof split));
-            }
-            return weir_err_push(
-                weir_task_error(task), "task %s: %s", weir_task_name(task), weir_task_cause(task));
-        }
-    }
-    int rc = job->checkpoint != NULL ? weir_job_checkpoint_error(job->checkpoint) : 0;
-    for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
-        if (weir_task_state(job->stage[s].task) == WEIR_TASK_CANCELED) {
-            return weir_err_push(WEIR_ECANCELED, "job %s", weir_env_job_name(job->env));
-        }
-    }
-    return rc;
-}
-
-/* One task's failure ends the job. */
-static void
-task_ended(void *arg, struct weir_task *task)
-{
-    if (weir_task_state(task) == WEIR_TASK_FAILED) {
-        weir_job_request((struct weir_job *)arg, WEIR_TASK_REQUEST_CANCEL);
-    }
-}
-
 static bool
 poll_checkpoints(void *arg, int64_t now_ns)
 {
@@ -147,7 +112,6 @@ run_seeded(struct weir_job *job)
         .task_cnt = job->plan->stage_cnt,
         .io = job->core[0].io,
         .step_cnt_max = STEP_CNT,
-        .ended_fn = task_ended,
         .arg = job,
         .side = job->checkpoint != NULL ? &side : NULL,
         .seen_fn = world != NULL ? world->seen_fn : NULL,
@@ -163,7 +127,7 @@ run_seeded(struct weir_job *job)
     if (rc == 0) {
         rc = weir_poller_run(&conf);
     }
-    return rc != 0 ? rc : job_error(job);
+    return rc != 0 ? rc : weir_job_error(job);
 }
 
 static void
@@ -228,7 +192,6 @@ open_core(struct weir_job *job, uint32_t c)
         .upstream = upstream,
         .upstream_cnt = list_upstream(job, c, upstream),
         .has_source = has_source(job->plan, c),
-        .ended_fn = task_ended,
         .left_fn = core_left,
         .arg = job,
     };
@@ -327,7 +290,7 @@ run_threads(struct weir_job *job)
     if (job->checkpoint != NULL) {
         weir_job_checkpoint_join(job->checkpoint);
     }
-    return rc != 0 ? rc : job_error(job);
+    return rc != 0 ? rc : weir_job_error(job);
 }
 
 int

@@ -443,6 +443,8 @@ build_stage(struct weir_job *job, uint32_t idx)
     struct job_stage *stage = &job->stage[idx];
     struct build b = {.job = job, .stage = stage, .planned = &job->plan->stages[idx], .idx = idx};
     uint32_t edge_cnt = job->env->link_cnt;
+    stage->job = job;
+    stage->idx = idx;
     b.nodes = job_alloc(job, (b.planned->operator_cnt + edge_cnt) * sizeof *b.nodes);
     stage->gates = job_alloc(job, (edge_cnt + 1) * sizeof *stage->gates);
     b.spill = weir_job_spill(job, idx);
@@ -465,6 +467,8 @@ build_stage(struct weir_job *job, uint32_t idx)
         .gate_cnt = stage->gate_cnt,
         .checkpoints =
             job->checkpoint != NULL ? weir_job_checkpoint_task(job->checkpoint, idx) : NULL,
+        .state_fn = weir_job_told,
+        .state_arg = stage,
     };
     stage->operators = b.planned->operators;
     stage->operator_cnt = b.planned->operator_cnt;

@@ -183,9 +183,6 @@ poll_one(struct poller *poller)
     if (did == WEIR_POLL_DONE) {
         poller->open_cnt--;
         poller->open[at] = poller->open[poller->open_cnt];
-        if (conf->ended_fn != NULL) {
-            conf->ended_fn(conf->arg, task);
-        }
     }
     return show(poller, at, (int)did);
 }

@@ -44,10 +44,8 @@ struct weir_poller_conf {
     uint32_t task_cnt;
     struct weir_io *io; /* of all tasks; started; may be NULL */
     uint32_t step_cnt_max; /* operator steps of a poll, drawn from 1 to this */
-    /* A task has ended. */
-    void (*ended_fn)(void *arg, struct weir_task *task);
-    void *arg;
-    const struct weir_poller_side *side; /* or NULL; arg is its, too */
+    const struct weir_poller_side *side; /* or NULL */
+    void *arg; /* the side's */
     weir_poller_seen_fn *seen_fn; /* after every poll; or NULL */
     void *seen_arg;
 };

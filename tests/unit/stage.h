@@ -261,20 +261,29 @@ static inline void
 on_report(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
     static const char *const names[] = {
-        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS", "ENDED"};
+        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS"};
     struct stage *s = arg;
     (void)task;
     const char *who = "";
     if (report->kind == WEIR_TASK_DECLINED) {
         who = weir_decline_name(report->decline);
-    } else if (report->kind == WEIR_TASK_ENDED) {
-        who = weir_task_state_name(report->state);
     } else if (report->kind == WEIR_TASK_SNAPSHOT) {
         who = report->is_final ? "final" : "";
         s->last = *report;
         s->parts_bytes = report->parts_bytes;
     }
     say(s, names[report->kind], who, report->mark.id);
+}
+
+static inline int
+on_state(void *arg, struct weir_task *task, enum weir_task_state state)
+{
+    struct stage *s = arg;
+    assert_int_equal(weir_task_state(task), state);
+    if (weir_task_has_ended(state)) {
+        say(s, "ENDED", weir_task_state_name(state), 0);
+    }
+    return 0;
 }
 
 struct stage_conf {
@@ -361,7 +370,9 @@ stage_open(const struct stage_conf *conf)
         .gate_cnt = conf->is_mixed     ? 1
                     : conf->has_source ? 0
                                        : 2,
-        .checkpoints = &s->checkpoints};
+        .checkpoints = &s->checkpoints,
+        .state_fn = on_state,
+        .state_arg = s};
     assert_int_equal(weir_task_new(&task, &s->task), 0);
     return s;
 }

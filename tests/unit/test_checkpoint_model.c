@@ -356,15 +356,24 @@ on_report(void *arg, struct weir_task *task, const struct weir_task_report *repo
         assert_int_equal(m->idx, SINK);
         assert_int_equal(id, w->committed);
         break;
-    case WEIR_TASK_WAITS:
+    default:
+        assert_int_equal(report->kind, WEIR_TASK_WAITS);
         assert_int_equal(m->idx, SINK);
         w->waits = true;
         break;
-    default:
-        assert_int_equal(report->state, WEIR_TASK_FINISHED);
-        m->ended = true;
-        break;
     }
+}
+
+static int
+on_state(void *arg, struct weir_task *task, enum weir_task_state state)
+{
+    struct member *m = arg;
+    (void)task;
+    if (weir_task_has_ended(state)) {
+        assert_int_equal(state, WEIR_TASK_FINISHED);
+        m->ended = true;
+    }
+    return 0;
 }
 
 /* ---- the world ---- */
@@ -417,7 +426,9 @@ member_open(struct world *w, uint32_t t, const struct weir_operator_type *type, 
             .buf_bytes = 4096},
         .gates = m->gates,
         .gate_cnt = m->gate_cnt,
-        .checkpoints = &checkpoints};
+        .checkpoints = &checkpoints,
+        .state_fn = on_state,
+        .state_arg = m};
     assert_int_equal(weir_task_new(&conf, &m->task), 0);
 }
 

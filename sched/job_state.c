@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job_state.c: what tasks have told of their states, and what the job makes of it. */
+#include <stdio.h>
+
+#include "sched/job_checkpoint.h"
+#include "sched/job_part.h"
+
+#define BUDGET_TEXT 512
+#define WHO_BYTES 256
+
+/* A task that has failed, or says that it is not wanted any more, ends the job. */
+int
+weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state)
+{
+    struct job_stage *stage = arg;
+    struct weir_job *job = stage->job;
+    uint32_t none = 0;
+    if (!weir_task_has_ended(state)) {
+        return 0;
+    }
+    if (job->checkpoint != NULL) {
+        weir_job_checkpoint_ended(job->checkpoint, stage->idx, state);
+    }
+    if (state == WEIR_TASK_FINISHED) {
+        return 0;
+    }
+    if (state == WEIR_TASK_FAILED) {
+        /* relaxed: read when all tasks have ended. The first one in time is the job's cause. */
+        (void)weir_cas_rlx(&job->failed, &none, stage->idx + 1);
+    }
+    (void)task;
+    weir_job_request(job, WEIR_TASK_REQUEST_CANCEL);
+    return 0;
+}
+
+static int
+task_error(struct weir_job *job, struct weir_task *task)
+{
+    const struct weir_cause *cause = weir_task_failure(task);
+    char who[WHO_BYTES];
+    if (cause->error == WEIR_EBUDGET) {
+        char split[BUDGET_TEXT];
+        (void)weir_err_push(WEIR_EBUDGET, "%s", weir_plan_budget(job->plan, split, sizeof split));
+    }
+    (void)snprintf(who, sizeof who, "task %s", weir_task_name(task));
+    return weir_cause_push(cause, who);
+}
+
+/* Canceled tasks have no cause of their own. */
+int
+weir_job_error(struct weir_job *job)
+{
+    uint32_t failed = weir_load_rlx(&job->failed); /* relaxed: all tasks have ended */
+    if (failed != 0) {
+        return task_error(job, job->stage[failed - 1].task);
+    }
+    int rc = job->checkpoint != NULL ? weir_job_checkpoint_error(job->checkpoint) : 0;
+    for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
+        if (weir_task_state(job->stage[s].task) == WEIR_TASK_CANCELED) {
+            return weir_err_push(WEIR_ECANCELED, "job %s", weir_env_job_name(job->env));
+        }
+    }
+    return rc;
+}
