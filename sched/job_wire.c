@@ -10,6 +10,7 @@
 #include "dataplane/arena.h"
 #include "dataplane/keygroup.h"
 #include "io/io.h"
+#include "sched/graph_chain.h"
 #include "sched/graph_node.h"
 #include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
@@ -174,38 +175,6 @@ fill_env(
     env->seed = weir_rng_at(job->options.seed, b->idx);
 }
 
-/* A new in-edge of a node. Returns its channel number there. */
-static int
-add_in_edge(const struct build *b, uint32_t node_idx, uint32_t input)
-{
-    struct weir_chain_node_conf *node = &b->nodes[node_idx];
-    if (node->channel_cnt == WEIR_CHAIN_EDGE_CNT_MAX) {
-        return weir_err_push(WEIR_EPLAN, "operator %s: more than %d streams come in", node->name,
-            WEIR_CHAIN_EDGE_CNT_MAX);
-    }
-    node->channel_input[node->channel_cnt] = (uint16_t)input;
-    return (int)node->channel_cnt++;
-}
-
-static int
-add_out_edge(const struct build *b, uint32_t from, uint32_t output, uint32_t to, uint32_t input)
-{
-    int channel = add_in_edge(b, to, input);
-    if (channel < 0) {
-        return channel;
-    }
-    struct weir_chain_output *out = &b->nodes[from].outputs[output];
-    if (out->edge_cnt == WEIR_CHAIN_EDGE_CNT_MAX) {
-        return weir_err_push(WEIR_EPLAN, "operator %s: more than %d streams go out",
-            b->nodes[from].name, WEIR_CHAIN_EDGE_CNT_MAX);
-    }
-    out->edges[out->edge_cnt].node = (uint16_t)to;
-    out->edges[out->edge_cnt].input = (uint16_t)input;
-    out->edges[out->edge_cnt].channel = (uint16_t)channel;
-    out->edge_cnt++;
-    return 0;
-}
-
 static void
 add_operators(struct build *b)
 {
@@ -213,21 +182,10 @@ add_operators(struct build *b)
     for (uint32_t i = 0; i < b->planned->operator_cnt; i++) {
         const struct weir_graph_node *from = &env->node[b->planned->operators[i]];
         struct weir_chain_node_conf *node = &b->nodes[i];
-        node->name = from->name;
-        node->type = from->type;
+        weir_graph_chain_node(from, node);
         node->conf = b->job->checkpoint != NULL ? weir_job_checkpoint_conf(b->job->checkpoint, from)
                                                 : from->conf;
-        for (uint32_t k = 0; k < WEIR_OPERATOR_INPUT_CNT_MAX; k++) {
-            node->in_schema[k] = from->in_schema[k];
-        }
-        for (uint32_t o = 0; o < from->type->output_cnt; o++) {
-            node->outputs[o].schema = from->out_schema[o];
-            node->outputs[o].has_time = from->has_time[o];
-            node->outputs[o].has_kind = from->has_kind[o];
-        }
         fill_env(b, &node->env, from->name, from->parallelism);
-        node->env.time_unused = from->time_unused;
-        node->env.takes_changes = from->takes_changes;
     }
     b->node_cnt = b->planned->operator_cnt;
 }
@@ -341,9 +299,10 @@ add_partition(struct build *b, uint32_t edge)
     node->in_schema[0] = job->format[edge].schema;
     fill_env(
         b, &node->env, job->env->node[link->from].name, job->env->node[link->from].parallelism);
-    uint32_t from = local_node(b, link->from);
     b->node_cnt++;
-    return rc != 0 ? rc : add_out_edge(b, from, link->output, b->node_cnt - 1, 0);
+    const struct weir_graph_chain_end out = {local_node(b, link->from), link->output};
+    const struct weir_graph_chain_end in = {b->node_cnt - 1, 0};
+    return rc != 0 ? rc : weir_graph_chain_join(b->nodes, out, in);
 }
 
 /* The consumer's side: a gate that feeds one input of an operator. */
@@ -368,7 +327,7 @@ add_gate(struct build *b, uint32_t edge)
     gate->gate.format = &job->format[edge];
     gate->gate.regions = &job->regions;
     gate->node = local_node(b, link->to);
-    int channel = rc != 0 ? rc : add_in_edge(b, gate->node, link->input);
+    int channel = rc != 0 ? rc : weir_graph_chain_in(&b->nodes[gate->node], link->input);
     gate->channel = channel >= 0 ? (uint32_t)channel : 0;
     return channel < 0 ? channel : 0;
 }
@@ -383,7 +342,9 @@ add_edges(struct build *b)
         uint32_t to = local_node(b, env->link[e].to);
         if (b->job->plan->edges[e].kind == WEIR_PLAN_FUSED) {
             if (from != UINT32_MAX && to != UINT32_MAX) {
-                rc = add_out_edge(b, from, env->link[e].output, to, env->link[e].input);
+                rc = weir_graph_chain_join(b->nodes,
+                    (struct weir_graph_chain_end){from, env->link[e].output},
+                    (struct weir_graph_chain_end){to, env->link[e].input});
             }
             continue;
         }
