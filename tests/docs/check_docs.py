@@ -45,7 +45,9 @@ def environment(weir, home):
     subprocess.run(["meson", "install", "-C", weir.parents[2], "--no-rebuild", "--destdir", top],
                    check=True, capture_output=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
-    env.update(PKG_CONFIG_PATH=str(next(top.rglob("weir.pc")).parent), PKG_CONFIG_SYSROOT_DIR=str(top))
+    libraries = next(top.rglob("weir.pc")).parents[1]
+    env.update(PKG_CONFIG_PATH=str(libraries / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(top),
+               LD_LIBRARY_PATH=str(libraries))
     env.update(PATH=f"{weir.parent}:{env['PATH']}", HOME=str(home), XDG_RUNTIME_DIR=str(home),
                COLUMNS="100", LC_ALL="C.UTF-8", NO_COLOR="1")
     return env
