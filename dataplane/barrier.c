@@ -12,6 +12,8 @@ struct pending {
     int64_t start_ns;
     uint64_t start_bytes;
     uint32_t missing_cnt; /* open channels that have not delivered it */
+    bool is_urgent; /* a barrier of it does not wait */
+    bool has_begun; /* triggered unaligned */
     uint64_t *got; /* channels that have delivered it, as bits */
 };
 
@@ -19,10 +21,11 @@ struct weir_barrier {
     struct weir_barrier_conf conf;
     uint64_t id_min; /* of a checkpoint that may still begin */
     uint32_t open_cnt;
-    uint32_t pending_cnt; /* aligned: 0 or 1 */
+    uint32_t pending_cnt; /* tracked: more than 1, perhaps */
     struct pending pending[WEIR_BARRIER_PENDING_CNT_MAX]; /* by id */
     struct weir_barrier_result result;
     uint64_t *ended; /* channels, as bits */
+    uint64_t *forced;
 };
 
 static size_t
@@ -35,7 +38,7 @@ size_t
 weir_barrier_footprint(const struct weir_barrier_conf *conf)
 {
     return sizeof(struct weir_barrier) +
-           (1 + WEIR_BARRIER_PENDING_CNT_MAX) * words(conf) * sizeof(uint64_t);
+           (2 + WEIR_BARRIER_PENDING_CNT_MAX) * words(conf) * sizeof(uint64_t);
 }
 
 struct weir_barrier *
@@ -46,8 +49,9 @@ weir_barrier_init(const struct weir_barrier_conf *conf, void *mem)
     barrier->conf = *conf;
     barrier->open_cnt = conf->channel_cnt;
     barrier->ended = (uint64_t *)(barrier + 1);
+    barrier->forced = barrier->ended + words(conf);
     for (uint32_t i = 0; i < WEIR_BARRIER_PENDING_CNT_MAX; i++) {
-        barrier->pending[i].got = barrier->ended + (1 + i) * words(conf);
+        barrier->pending[i].got = barrier->ended + (2 + i) * words(conf);
     }
     return barrier;
 }
@@ -64,6 +68,13 @@ bit_set(uint64_t *bits, uint32_t i)
     bits[i / 64] |= UINT64_C(1) << i % 64;
 }
 
+void
+weir_barrier_force(struct weir_barrier *barrier, uint32_t channel)
+{
+    WEIR_CHECK(channel < barrier->conf.channel_cnt, "channel %u is not there", channel);
+    bit_set(barrier->forced, channel);
+}
+
 /* ---- what is due ---- */
 
 static struct weir_barrier_result *
@@ -74,6 +85,8 @@ clear_result(struct weir_barrier *barrier)
     result->block = WEIR_BARRIER_CHANNEL_NONE;
     result->abort_cnt = 0;
     result->triggered = false;
+    result->is_unaligned = false;
+    result->is_whole = false;
     return result;
 }
 
@@ -97,7 +110,7 @@ drop(struct weir_barrier *barrier, uint32_t idx)
     }
     barrier->pending[WEIR_BARRIER_PENDING_CNT_MAX - 1] = dropped;
     barrier->pending_cnt--;
-    barrier->result.unblock = barrier->conf.mode == WEIR_BARRIER_ALIGNED;
+    barrier->result.unblock = barrier->conf.mode != WEIR_BARRIER_TRACKED;
 }
 
 /* Give up all that is pending and older than `id`. */
@@ -123,6 +136,8 @@ begin(struct weir_barrier *barrier, const struct weir_mark *mark,
     pending->start_ns = when->now_ns;
     pending->start_bytes = when->bytes;
     pending->missing_cnt = barrier->open_cnt;
+    pending->is_urgent = false;
+    pending->has_begun = false;
     barrier->id_min = mark->id + 1;
     return pending;
 }
@@ -148,8 +163,19 @@ note(struct pending *pending, uint32_t channel)
     }
 }
 
-/* The newest checkpoint that all open channels have delivered is triggered; those before it are
- * subsumed, which the coordinator sees by itself. */
+static void
+say_how(struct weir_barrier *barrier, const struct pending *pending,
+    const struct weir_barrier_when *when)
+{
+    struct weir_barrier_result *result = &barrier->result;
+    result->mark = pending->mark;
+    result->gauges.align_ns = when->now_ns - pending->start_ns;
+    result->gauges.start_delay_ns = weir_max_i64(0, pending->start_ns - pending->mark.trigger_ns);
+    result->gauges.align_bytes = when->bytes - pending->start_bytes;
+}
+
+/* The newest checkpoint that all open channels have delivered is triggered, or whole; those before
+ * it are subsumed, which the coordinator sees by itself. */
 static void
 complete(struct weir_barrier *barrier, const struct weir_barrier_when *when)
 {
@@ -162,14 +188,60 @@ complete(struct weir_barrier *barrier, const struct weir_barrier_when *when)
     }
     const struct pending *whole = &barrier->pending[cnt - 1];
     struct weir_barrier_result *result = &barrier->result;
-    result->triggered = true;
-    result->mark = whole->mark;
-    result->gauges.align_ns = when->now_ns - whole->start_ns;
-    result->gauges.start_delay_ns = weir_max_i64(0, whole->start_ns - whole->mark.trigger_ns);
-    result->gauges.align_bytes = when->bytes - whole->start_bytes;
+    result->triggered = !whole->has_begun;
+    result->is_whole = whole->has_begun;
+    say_how(barrier, whole, when);
     for (uint32_t i = 0; i < cnt; i++) {
         drop(barrier, 0);
     }
+}
+
+/* Whether a forced channel has not delivered it yet. */
+static bool
+lacks_forced(const struct weir_barrier *barrier, const struct pending *pending)
+{
+    for (size_t i = 0; i < words(&barrier->conf); i++) {
+        if ((barrier->forced[i] & ~barrier->ended[i] & ~pending->got[i]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When it is to begin without its missing barriers, whatever is forced. */
+static int64_t
+due_ns(const struct weir_barrier *barrier, const struct pending *pending)
+{
+    if (barrier->conf.mode != WEIR_BARRIER_UNALIGNED || !weir_mark_may_overtake(&pending->mark)) {
+        return WEIR_BARRIER_NEVER_NS;
+    }
+    if (pending->is_urgent) {
+        return INT64_MIN;
+    }
+    bool is_never =
+        barrier->conf.timeout_ns > INT64_MAX - weir_max_i64(pending->mark.trigger_ns, 0);
+    return is_never ? WEIR_BARRIER_NEVER_NS : pending->mark.trigger_ns + barrier->conf.timeout_ns;
+}
+
+/* What all channels have delivered is triggered; what cannot wait for that is, too. */
+static void
+go_on(struct weir_barrier *barrier, struct pending *pending, const struct weir_barrier_when *when)
+{
+    struct weir_barrier_result *result = &barrier->result;
+    if (pending->missing_cnt == 0) {
+        complete(barrier, when);
+        return;
+    }
+    int64_t at_ns = due_ns(barrier, pending);
+    if (pending->has_begun || at_ns == WEIR_BARRIER_NEVER_NS || when->now_ns < at_ns ||
+        lacks_forced(barrier, pending)) {
+        return;
+    }
+    pending->has_begun = true;
+    result->unblock = true;
+    result->triggered = true;
+    result->is_unaligned = true;
+    say_how(barrier, pending, when);
 }
 
 /* ---- inputs ---- */
@@ -183,7 +255,7 @@ find_or_begin(struct weir_barrier *barrier, const struct weir_mark *mark,
     if (pending != NULL || mark->id < barrier->id_min) {
         return pending;
     }
-    if (barrier->conf.mode == WEIR_BARRIER_ALIGNED) {
+    if (barrier->conf.mode != WEIR_BARRIER_TRACKED) {
         abort_before(barrier, mark->id, WEIR_BARRIER_SUBSUMED);
     }
     return begin(barrier, mark, when);
@@ -201,10 +273,49 @@ weir_barrier_come(struct weir_barrier *barrier, uint32_t channel, const struct w
         return result;
     }
     note(pending, channel);
-    if (pending->missing_cnt == 0) {
-        complete(barrier, when);
-    } else if (barrier->conf.mode == WEIR_BARRIER_ALIGNED && !WEIR_MUTANT(BARRIER_OVERTAKES)) {
+    pending->is_urgent |= mark->is_urgent;
+    go_on(barrier, pending, when);
+    if (!result->triggered && !result->is_whole && !pending->has_begun &&
+        barrier->conf.mode != WEIR_BARRIER_TRACKED && !WEIR_MUTANT(BARRIER_OVERTAKES)) {
         result->block = channel;
+    }
+    return result;
+}
+
+const struct weir_barrier_result *
+weir_barrier_announce(struct weir_barrier *barrier, uint32_t channel, const struct weir_mark *mark,
+    const struct weir_barrier_when *when)
+{
+    WEIR_CHECK(channel < barrier->conf.channel_cnt && !bit_is_set(barrier->ended, channel),
+        "a barrier behind the end of channel %u", channel);
+    struct weir_barrier_result *result = clear_result(barrier);
+    struct pending *pending = find_or_begin(barrier, mark, when);
+    if (pending != NULL) {
+        pending->is_urgent |= mark->is_urgent;
+        go_on(barrier, pending, when);
+    }
+    return result;
+}
+
+const struct weir_barrier_result *
+weir_barrier_pass(struct weir_barrier *barrier, uint32_t channel, uint64_t id,
+    const struct weir_barrier_when *when)
+{
+    struct weir_barrier_result *result = clear_result(barrier);
+    struct pending *pending = find(barrier, id);
+    if (pending != NULL && pending->has_begun) {
+        note(pending, channel);
+        go_on(barrier, pending, when);
+    }
+    return result;
+}
+
+const struct weir_barrier_result *
+weir_barrier_time(struct weir_barrier *barrier, const struct weir_barrier_when *when)
+{
+    struct weir_barrier_result *result = clear_result(barrier);
+    if (barrier->pending_cnt > 0) {
+        go_on(barrier, &barrier->pending[0], when);
     }
     return result;
 }
@@ -215,8 +326,8 @@ weir_barrier_start(struct weir_barrier *barrier, const struct weir_mark *mark,
 {
     struct weir_barrier_result *result = clear_result(barrier);
     struct pending *pending = find_or_begin(barrier, mark, when);
-    if (pending != NULL && pending->missing_cnt == 0) {
-        complete(barrier, when);
+    if (pending != NULL) {
+        go_on(barrier, pending, when);
     }
     return result;
 }
@@ -269,7 +380,12 @@ weir_barrier_end(
     for (uint32_t i = 0; i < barrier->pending_cnt; i++) {
         note(&barrier->pending[i], channel);
     }
-    complete(barrier, when);
+    if (barrier->pending_cnt > 0) {
+        complete(barrier, when);
+    }
+    if (barrier->pending_cnt > 0) { /* the end of a forced channel may be what was waited for */
+        go_on(barrier, &barrier->pending[0], when);
+    }
     return result;
 }
 
@@ -284,8 +400,27 @@ weir_barrier_pending_cnt(const struct weir_barrier *barrier)
 bool
 weir_barrier_is_blocked(const struct weir_barrier *barrier, uint32_t channel)
 {
-    return barrier->conf.mode == WEIR_BARRIER_ALIGNED && barrier->pending_cnt > 0 &&
-           bit_is_set(barrier->pending[0].got, channel) && !bit_is_set(barrier->ended, channel);
+    return barrier->conf.mode != WEIR_BARRIER_TRACKED && barrier->pending_cnt > 0 &&
+           !barrier->pending[0].has_begun && bit_is_set(barrier->pending[0].got, channel) &&
+           !bit_is_set(barrier->ended, channel);
+}
+
+int64_t
+weir_barrier_due_ns(const struct weir_barrier *barrier)
+{
+    const struct pending *pending = &barrier->pending[0];
+    if (barrier->pending_cnt == 0 || pending->has_begun || lacks_forced(barrier, pending)) {
+        return WEIR_BARRIER_NEVER_NS;
+    }
+    return due_ns(barrier, pending);
+}
+
+bool
+weir_barrier_is_missing(const struct weir_barrier *barrier, uint32_t channel)
+{
+    const struct pending *pending = &barrier->pending[0];
+    return barrier->pending_cnt > 0 && pending->has_begun && !bit_is_set(pending->got, channel) &&
+           !bit_is_set(barrier->ended, channel);
 }
 
 uint32_t
