@@ -19,6 +19,10 @@
  * barrier never waits for data to drain (weir_ring_room()). urgent_seq on the producer's line is
  * the position of the newest barrier: a consumer finds it without walking the slots before it.
  *
+ * What must not wait for a slot is said beside them: weir_ring_urge() hands the consumer a few
+ * words and the position that they belong to, whether the ring is full or not. A consumer that has
+ * seen a slot at or behind that position finds the words.
+ *
  * The shared part holds no pointers: it may lie in a memfd that two processes map at different
  * addresses. struct weir_ring_prod and struct weir_ring_cons are private to their core; place them
  * on different line pairs.
@@ -40,6 +44,15 @@
 /* Kept free of data: one barrier, one watermark, one status and one end at the same time. */
 #define WEIR_RING_EVENT_CNT 4
 #define WEIR_RING_SEQ_NONE UINT64_MAX
+/* Words beside the slots that the consumer has not taken yet: it looks for them whenever it is
+ * polled, so a second one is said before the first is taken only while its core is held up. */
+#define WEIR_RING_URGENT_CNT 2
+
+/* A position, and what is said of it. */
+struct weir_ring_urgent {
+    uint64_t seq; /* slots before it were published before this was said */
+    uint64_t words[3];
+};
 
 struct weir_ring_shape {
     uint32_t slot_cnt;
@@ -55,10 +68,13 @@ struct weir_ring {
     /* writer: producer core */
     WEIR_ATOMIC(uint64_t) tail_seq;
     WEIR_ATOMIC(uint64_t) urgent_seq;
-    uint64_t pad_prod[14];
+    WEIR_ATOMIC(uint64_t) urged_cnt;
+    uint64_t pad_prod[5];
+    struct weir_ring_urgent urgent[WEIR_RING_URGENT_CNT];
     /* writer: consumer core */
     WEIR_ATOMIC(uint64_t) head_seq;
-    uint64_t pad_cons[15];
+    WEIR_ATOMIC(uint64_t) urgent_taken_cnt;
+    uint64_t pad_cons[14];
 };
 WEIR_STATIC_ASSERT(
     offsetof(struct weir_ring, tail_seq) == WEIR_LINE_PAIR_BYTES, "producer's lines");
@@ -216,6 +232,32 @@ weir_ring_urgent_set(struct weir_ring_prod *prod, uint32_t idx)
     weir_store_rlx(&prod->ring->urgent_seq, prod->tail_seq + idx);
 }
 
+/* weir_ring_urge - hand words over to the consumer, for the next slot to be published.
+ *
+ * Returns: 1; 0 busy: it has not taken WEIR_RING_URGENT_CNT others yet.
+ * Order:   [R3] release on urged_cnt, pairs with [A3] in weir_ring_urged. Rare.
+ */
+static inline int
+weir_ring_urge(struct weir_ring_prod *prod, const uint64_t words[3])
+{
+    struct weir_ring *ring = prod->ring;
+    /* relaxed: only this core writes it. */
+    uint64_t cnt = weir_load_rlx(&ring->urged_cnt);
+    /* [A4] pairs with [R4] in weir_ring_urged: the consumer has read what is overwritten. */
+    if (cnt - weir_load_acq(&ring->urgent_taken_cnt) == WEIR_RING_URGENT_CNT) {
+        return 0;
+    }
+    struct weir_ring_urgent *urgent = &ring->urgent[cnt % WEIR_RING_URGENT_CNT];
+    WEIR_DATA_WRITE(&urgent->seq);
+    urgent->seq = prod->tail_seq;
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(urgent->words); i++) {
+        urgent->words[i] = words[i];
+    }
+    /* [R3] pairs with [A3] in weir_ring_urged: the words are there. */
+    weir_store_rel(&ring->urged_cnt, cnt + 1);
+    return 1;
+}
+
 /* ---- consumer core ---- */
 
 /* weir_ring_peek - published slots that were not yet seen.
@@ -312,6 +354,30 @@ weir_ring_urgent_seq(struct weir_ring_cons *cons)
         cons->tail_seq = weir_load_acq(&cons->ring->tail_seq);
     }
     return urgent_seq < cons->tail_seq ? urgent_seq : WEIR_RING_SEQ_NONE;
+}
+
+/* weir_ring_urged - take the oldest words that were said beside the slots.
+ *
+ * Shape:   who peeks, then finds none, has seen no slot at or behind the position of any: they were
+ *          said before such a slot was published. ret_urgent->seq is not behind what is published.
+ * Returns: 1; 0: there are none. Reads the producer's line.
+ * Order:   [A3] acquire on urged_cnt, pairs with [R3] in weir_ring_urge.
+ */
+static inline int
+weir_ring_urged(struct weir_ring_cons *cons, struct weir_ring_urgent *ret_urgent)
+{
+    struct weir_ring *ring = cons->ring;
+    /* relaxed: only this core writes it. */
+    uint64_t cnt = weir_load_rlx(&ring->urgent_taken_cnt);
+    /* [A3] pairs with [R3] in weir_ring_urge: the words are there. */
+    if (weir_load_acq(&ring->urged_cnt) == cnt) {
+        return 0;
+    }
+    WEIR_DATA_READ(&ring->urgent[cnt % WEIR_RING_URGENT_CNT].seq);
+    *ret_urgent = ring->urgent[cnt % WEIR_RING_URGENT_CNT];
+    /* [R4] pairs with [A4] in weir_ring_urge: they have been read. */
+    weir_store_rel(&ring->urgent_taken_cnt, cnt + 1);
+    return 1;
 }
 
 #endif

@@ -151,12 +151,66 @@ consume_barrier(void)
     }
 }
 
+/* Slots with words beside them: before the second, and twice before the third. Each word is the
+ * position that it is said of, and how many were said before it. */
+#define SAID_CNT 3
+
+static void
+say(uint64_t at, uint64_t said)
+{
+    const uint64_t words[3] = {at, said, 0};
+    while (weir_ring_urge(&prod, words) == 0) {
+        race_wait(&prod.ring->urgent_taken_cnt, 8);
+    }
+}
+
+static void
+produce_urgent(void)
+{
+    put(0, 0);
+    weir_ring_publish(&prod, 1);
+    say(1, 0);
+    put(0, 1);
+    weir_ring_publish(&prod, 1);
+    say(2, 1);
+    say(2, 2);
+    put(0, 2);
+    weir_ring_publish(&prod, 1);
+}
+
+/* No slot is taken before the words of its position are. */
+static void
+consume_urgent(void)
+{
+    static const uint64_t said_before[] = {0, 1, 3};
+    uint64_t said = 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        struct weir_ring_urgent urgent;
+        (void)wait_ready();
+        while (weir_ring_urged(&cons, &urgent) == 1) {
+            expect(urgent.words[1], said);
+            expect(urgent.seq, said == 0 ? 1 : 2);
+            expect(urgent.words[0], urgent.seq);
+            said++;
+        }
+        if (said < said_before[i]) {
+            race_fail("slot %llu is there before the words of its position", (unsigned long long)i);
+        }
+        expect(get(weir_ring_cons_slot(&cons, 0, 8)), i);
+        weir_ring_advance(&cons, 1);
+        weir_ring_release(&cons, 1);
+    }
+    expect(said, SAID_CNT);
+}
+
 static const struct race_case singly = {
     "ring singly", reset_two, {produce_singly, consume_singly}, NULL};
 static const struct race_case ahead = {
     "ring look-ahead", reset_four, {produce_pairs, consume_ahead}, NULL};
 static const struct race_case barrier = {
     "ring barrier", reset_four, {produce_barrier, consume_barrier}, NULL};
+static const struct race_case urgent = {
+    "ring urgent words", reset_four, {produce_urgent, consume_urgent}, NULL};
 
 static void
 t_all_interleavings_are_clean(void **state)
@@ -165,6 +219,7 @@ t_all_interleavings_are_clean(void **state)
     race_expect_clean(&singly);
     race_expect_clean(&ahead);
     race_expect_clean(&barrier);
+    race_expect_clean(&urgent);
 }
 
 static void
@@ -175,13 +230,21 @@ t_each_weaker_order_is_caught(void **state)
     const struct race_weaken peek = {"weir_ring_peek", RACE_LOAD, RACE_RLX};
     const struct race_weaken release = {"weir_ring_release", RACE_STORE, RACE_RLX};
     const struct race_weaken head = {"weir_ring_head_seq", RACE_LOAD, RACE_RLX};
-    const struct race_weaken urgent = {"weir_ring_urgent_seq", RACE_LOAD, RACE_RLX};
+    const struct race_weaken ahead_of = {"weir_ring_urgent_seq", RACE_LOAD, RACE_RLX};
+    const struct race_weaken urge = {"weir_ring_urge", RACE_STORE, RACE_RLX};
+    const struct race_weaken overwrite = {"weir_ring_urge", RACE_LOAD, RACE_RLX};
+    const struct race_weaken urged = {"weir_ring_urged", RACE_LOAD, RACE_RLX};
+    const struct race_weaken taken = {"weir_ring_urged", RACE_STORE, RACE_RLX};
     race_expect_caught(&singly, &publish);
     race_expect_caught(&singly, &peek);
     race_expect_caught(&singly, &release);
     race_expect_caught(&singly, &head);
     race_expect_caught(&ahead, &release);
-    race_expect_caught(&barrier, &urgent);
+    race_expect_caught(&barrier, &ahead_of);
+    race_expect_caught(&urgent, &urge);
+    race_expect_caught(&urgent, &overwrite);
+    race_expect_caught(&urgent, &urged);
+    race_expect_caught(&urgent, &taken);
 }
 
 int

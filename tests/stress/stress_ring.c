@@ -20,6 +20,7 @@ produce(void *arg)
 {
     unsigned seed = *(unsigned *)arg;
     uint32_t idle_cnt = 0;
+    uint64_t said_cnt = 0;
     for (uint64_t i = 0; i < ITEM_CNT;) {
         uint32_t want = 1 + (uint32_t)rand_r(&seed) % 8;
         uint32_t n = weir_min_u32(want, weir_ring_room_data(&prod, want));
@@ -33,6 +34,11 @@ produce(void *arg)
             if (i % 1000 == 0) {
                 weir_ring_urgent_set(&prod, k);
             }
+        }
+        /* Words now and then, where there is room for them: how many were said before. */
+        const uint64_t words[3] = {said_cnt, ~said_cnt, i};
+        if (n > 0 && rand_r(&seed) % 64 == 0) {
+            said_cnt += (uint64_t)weir_ring_urge(&prod, words);
         }
         if (n > 0) {
             weir_ring_publish(&prod, n);
@@ -65,8 +71,15 @@ t_slots_and_buffers_arrive_whole_and_in_order(void **state)
     pthread_t producer = stress_start(produce, &seed);
     uint32_t idle_cnt = 0;
     uint64_t barrier_cnt = 0;
+    uint64_t said_cnt = 0;
     for (uint64_t i = 0; i < ITEM_CNT;) {
         uint32_t n = weir_ring_peek(&cons);
+        struct weir_ring_urgent urgent;
+        while (weir_ring_urged(&cons, &urgent) == 1) {
+            assert_true(urgent.words[0] == said_cnt && urgent.words[1] == ~said_cnt);
+            assert_true(urgent.seq >= i && urgent.seq < urgent.words[2]);
+            said_cnt++;
+        }
         uint64_t urgent_seq = weir_ring_urgent_seq(&cons);
         if (urgent_seq != WEIR_RING_SEQ_NONE) {
             assert_int_equal(urgent_seq % 1000, 0);
@@ -91,7 +104,9 @@ t_slots_and_buffers_arrive_whole_and_in_order(void **state)
     }
     stress_join(producer);
     assert_int_equal(weir_ring_head_seq(&prod), ITEM_CNT);
-    print_message("seed %u, barriers seen ahead: %llu\n", seed, (unsigned long long)barrier_cnt);
+    assert_true(said_cnt > 0);
+    print_message("seed %u, barriers seen ahead: %llu, words beside the slots: %llu\n", seed,
+        (unsigned long long)barrier_cnt, (unsigned long long)said_cnt);
     weir_ring_delete(mem);
     free(mem);
 }
