@@ -558,6 +558,13 @@ weir_chain_operator(struct weir_chain *chain, uint32_t node)
     return &chain->nodes[node].op;
 }
 
+void
+weir_chain_set_mailbox(struct weir_chain *chain, uint32_t node, struct weir_mailbox *mailbox)
+{
+    chain->nodes[node].env.mailbox = mailbox;
+    chain->nodes[node].env.position = node;
+}
+
 uint32_t
 weir_chain_node_cnt(const struct weir_chain *chain)
 {

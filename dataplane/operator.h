@@ -29,6 +29,7 @@
 #define WEIR_OPERATOR_OUTPUT_CNT_MAX 4
 
 struct weir_io;
+struct weir_mailbox;
 struct weir_arena;
 struct weir_region_table;
 struct weir_mark;
@@ -78,6 +79,8 @@ struct weir_operator_env {
      * stay behind what the rows allow. */
     bool time_unused;
     bool takes_changes; /* an input is one of changes */
+    struct weir_mailbox *mailbox; /* of the task, where the operator takes letters; else NULL */
+    uint32_t position; /* in the chain, from its head: the priority of its letters */
 };
 
 /* What an operator does with rows that are no inserts (enum weir_row_kind). A stream in which there
@@ -189,6 +192,9 @@ struct weir_operator_type {
      * snapshot, behind finish(), or behind the barrier of a savepoint that stops the job: what is
      * pending then is dropped without a word, or lives on in state. */
     int (*timer)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
+    /* How many letters (mailbox.h) may wait for it at a time. They come while it is open; what they
+     * do ends before it is closed, or they are given back behind that. NULL: it takes none. */
+    uint32_t (*letters)(const void *conf);
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -254,6 +254,19 @@ poll_cut(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
     return rc == WEIR_DONE && is_held ? TASK_HELD : rc;
 }
 
+/* Letters wait while a checkpoint is between its barrier and its snapshot: those polls do not come
+ * here. */
+static enum weir_task_poll
+run_with_letters(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+{
+    int ran_cnt = weir_mailbox_run_batch(task->mailbox, now_ns);
+    if (ran_cnt < 0) {
+        return weir_task_life_fail(task, ran_cnt);
+    }
+    enum weir_task_poll did = run(task, step_cnt, now_ns);
+    return did == WEIR_POLL_IDLE && ran_cnt > 0 ? WEIR_POLL_BUSY : did;
+}
+
 enum weir_task_poll
 weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
@@ -288,7 +301,8 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         task->begun = true;
         task->begin_ns = now_ns;
     }
-    return run(task, step_cnt, now_ns);
+    return task->mailbox != NULL ? run_with_letters(task, step_cnt, now_ns)
+                                 : run(task, step_cnt, now_ns);
 }
 
 int64_t

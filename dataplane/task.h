@@ -9,7 +9,8 @@
  * never blocks; when it has run out of input it flushes, when its outputs are full it says so. The
  * first failure's cause wins and is kept; what fails behind it is kept beside it. An operator that
  * answers WEIR_ECANCELED has seen that it is not wanted any more: its task is canceled, and has not
- * failed.
+ * failed. Letters to its operators (mailbox.h) run at the begin of a poll, a batch in each, whether
+ * rows can go on or not.
  *
  * A checkpoint is taken between two batches, on a barrier of every open channel or, in a task with
  * sources, on a letter of the coordinator; the parts that follow are those of its snapshot:
@@ -208,6 +209,9 @@ WEIR_API void weir_task_request(struct weir_task *task, enum weir_task_request r
  * Source:  Flink's Task.failExternally and StreamTask.handleAsyncException.
  */
 WEIR_API bool weir_task_fail(struct weir_task *task, int error, const char *why);
+/* weir_task_set_wake - what makes the polling core look at letters to operators (mailbox.h); before
+ * the first poll. wake_fn: any thread. */
+WEIR_API void weir_task_set_wake(struct weir_task *task, void (*wake_fn)(void *arg), void *arg);
 /* weir_task_post - leave a letter, looked at in the next poll; the sender then wakes the core.
  * `mark`:
  * of a TRIGGER all, of others the id. A task without checkpoints takes none.

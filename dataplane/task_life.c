@@ -68,6 +68,7 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
     task->source_open_cnt = task->source_cnt;
     task->source_poll_cnt = task->source_cnt;
     int rc = weir_chain_new(&conf->chain, &task->chain);
+    rc = rc != 0 ? rc : weir_task_mail_new(task, &conf->chain);
     if (rc == 0 && conf->checkpoints != NULL) {
         rc = weir_task_cut_new(task, conf->checkpoints);
     }
@@ -89,6 +90,7 @@ weir_task_delete(struct weir_task *task)
             weir_err_clear(); /* the task ended otherwise, and has no one left to tell */
         }
         weir_task_cut_delete(task);
+        weir_mailbox_delete(task->mailbox);
         free(task);
     }
 }
@@ -144,6 +146,9 @@ close_chain(struct weir_task *task, struct weir_cause *cause)
 {
     weir_task_publish(task);
     weir_chain_end(task->chain, cause);
+    if (task->mailbox != NULL) {
+        (void)weir_mailbox_close(task->mailbox); /* how many were given back matters to nobody */
+    }
 }
 
 /* ---- the ways in which it ends ---- */
@@ -227,6 +232,10 @@ weir_task_life_finish(struct weir_task *task, int64_t now_ns)
     }
     if (task->cut.is_on && weir_task_cut_waits(task)) {
         return WEIR_POLL_IDLE;
+    }
+    rc = task->mailbox != NULL ? weir_task_mail_drain(task, now_ns) : 0;
+    if (rc != 0) {
+        return weir_task_life_fail(task, rc);
     }
     uint32_t asked = weir_task_asked(task);
     if (asked >= WEIR_TASK_REQUEST_CANCEL) {

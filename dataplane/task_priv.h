@@ -4,6 +4,7 @@
 #define WEIR_DATAPLANE_TASK_PRIV_H
 
 #include "base/mbox.h"
+#include "dataplane/mailbox.h"
 #include "dataplane/parts.h"
 #include "dataplane/task.h"
 
@@ -61,6 +62,7 @@ struct weir_task_cut {
 struct weir_task {
     const char *name;
     struct weir_chain *chain;
+    struct weir_mailbox *mailbox; /* NULL: no operator takes letters */
     struct weir_task_gate *gates;
     uint32_t gate_cnt;
     uint32_t gate_next;
@@ -145,6 +147,11 @@ void weir_task_end_source(struct weir_task *task, uint32_t s, bool clean, int64_
 bool weir_task_cut_waits(struct weir_task *task);
 /* weir_task_cut_end - the task is in a terminal state: no letters any more. */
 void weir_task_cut_end(struct weir_task *task);
+/* weir_task_mail_new - the mailbox, if an operator of the chain takes letters. Errors: as
+ * weir_mailbox_new. The others are for tasks that have one. */
+int weir_task_mail_new(struct weir_task *task, const struct weir_chain_conf *conf);
+/* weir_task_mail_drain - no new ones from here on, and all that are there: 0, or an error. */
+int weir_task_mail_drain(struct weir_task *task, int64_t now_ns);
 /* weir_task_release - the batch in the chain is done with. */
 void weir_task_release(struct weir_task *task);
 

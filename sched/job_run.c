@@ -198,6 +198,12 @@ open_core(struct weir_job *job, uint32_t c)
     return weir_core_new(&conf, &job->run->cores[c]);
 }
 
+static void
+wake_core(void *arg)
+{
+    weir_core_wake((struct weir_core *)arg);
+}
+
 int
 weir_job_open_run(struct weir_job *job)
 {
@@ -219,6 +225,9 @@ weir_job_open_run(struct weir_job *job)
     }
     for (uint32_t c = 0; c < run->core_cnt; c++) {
         weir_core_meet(run->cores[c], run->cores);
+    }
+    for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
+        weir_task_set_wake(job->stage[s].task, wake_core, run->cores[job->plan->stages[s].core]);
     }
     return rc;
 }
