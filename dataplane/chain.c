@@ -462,6 +462,12 @@ node_due_ns(const struct weir_chain_node *node)
     return node->finished ? INT64_MAX : node->op.type->due_ns(&node->op);
 }
 
+bool
+weir_chain_keeps_time(const struct weir_chain *chain)
+{
+    return chain->timed != 0;
+}
+
 int64_t
 weir_chain_due_ns(const struct weir_chain *chain)
 {

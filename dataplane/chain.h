@@ -106,6 +106,8 @@ WEIR_API void
 weir_chain_offer_status(struct weir_chain *chain, uint32_t node, uint32_t channel, bool idle);
 WEIR_API void weir_chain_offer_end(struct weir_chain *chain, uint32_t node, uint32_t channel);
 
+/* weir_chain_keeps_time - whether an operator may ever want to be called at a time. */
+WEIR_API bool weir_chain_keeps_time(const struct weir_chain *chain);
 /* weir_chain_due_ns - the earliest time at which an operator that has not finished wants to be
  * called; INT64_MAX: none does. Cheap where no operator keeps time. */
 WEIR_API int64_t weir_chain_due_ns(const struct weir_chain *chain);

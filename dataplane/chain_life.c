@@ -120,6 +120,13 @@ add_latency(struct weir_chain *chain)
     return 0;
 }
 
+static bool
+keeps_time(const struct weir_chain_node_conf *conf)
+{
+    const struct weir_operator_type *type = conf->type;
+    return type->due_ns != NULL && (type->keeps_time == NULL || type->keeps_time(conf->conf));
+}
+
 int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain)
 {
@@ -150,7 +157,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
         memset(chain->mem[i], 0, bytes);
         node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
-        chain->timed |= conf->nodes[i].type->due_ns != NULL ? UINT64_C(1) << i : 0;
+        chain->timed |= keeps_time(&conf->nodes[i]) ? UINT64_C(1) << i : 0;
         if (conf->nodes[i].type->output_cnt == 0) {
             rc = add_latency(chain);
         }

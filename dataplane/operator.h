@@ -195,6 +195,9 @@ struct weir_operator_type {
     /* How many letters (mailbox.h) may wait for it at a time. They come while it is open; what they
      * do ends before it is closed, or they are given back behind that. NULL: it takes none. */
     uint32_t (*letters)(const void *conf);
+    /* Whether due_ns() will ever say a time, where conf decides: a stage that keeps no time pays
+     * nothing for it. NULL: it will, where there is due_ns(). */
+    bool (*keeps_time)(const void *conf);
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -63,12 +63,12 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
         if (conf->chain.nodes[i].type->poll != NULL) {
             task->sources[task->source_cnt++] = i;
         }
-        task->is_timed |= conf->chain.nodes[i].type->due_ns != NULL;
     }
     task->source_open_cnt = task->source_cnt;
     task->source_poll_cnt = task->source_cnt;
     int rc = weir_chain_new(&conf->chain, &task->chain);
     rc = rc != 0 ? rc : weir_task_mail_new(task, &conf->chain);
+    task->is_timed = rc == 0 && weir_chain_keeps_time(task->chain);
     if (rc == 0 && conf->checkpoints != NULL) {
         rc = weir_task_cut_new(task, conf->checkpoints);
     }

@@ -363,6 +363,51 @@ weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer)
     }
 }
 
+/* Those of one bucket: their places do not change while others go, and their hashes are taken
+ * before, since the text of a long key goes with its timer. */
+static int
+each_of_bucket(
+    struct weir_timers *timers, const uint64_t *stored, uint32_t cnt, weir_timers_fn *fn, void *arg)
+{
+    uint64_t hash[WEIR_TABLE_BUCKET_ENTRY_CNT_MAX];
+    uint32_t word_cnt = timers->table->word_cnt;
+    for (uint32_t i = 0; i < cnt; i++) {
+        hash[i] = weir_table_stored_hash(timers->table, stored + (size_t)i * word_cnt);
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        const uint64_t *row = stored + (size_t)i * word_cnt;
+        struct weir_timer timer = {
+            .time = (int64_t)row[word_cnt - 1], .ns = row[word_cnt - TAIL_CNT]};
+        if (!weir_table_find_hashed(timers->table, hash[i], row[word_cnt - 1], timer.stored)) {
+            continue;
+        }
+        timer.hash = weir_table_stored_key_hash(timers->table, timer.stored);
+        int rc = fn(arg, &timer);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int
+weir_timers_each(struct weir_timers *timers, weir_timers_fn *fn, void *arg)
+{
+    uint64_t stored[WEIR_TABLE_BUCKET_ENTRY_CNT_MAX * WEIR_TABLE_WORD_CNT_MAX];
+    void *vals[WEIR_TABLE_BUCKET_ENTRY_CNT_MAX];
+    for (uint32_t g = 0; g < timers->arena->spec.groups.cnt; g++) {
+        struct weir_table_cursor cursor = {.group = g};
+        uint32_t cnt;
+        while ((cnt = weir_table_scan_ordered(timers->table, &cursor, stored, vals)) > 0) {
+            int rc = each_of_bucket(timers, stored, cnt, fn, arg);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
 int64_t
 weir_timers_next_time(const struct weir_timers *timers)
 {

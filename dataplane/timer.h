@@ -95,9 +95,18 @@ weir_timers_peek(struct weir_timers *timers, int64_t up_to, struct weir_timer *r
  */
 WEIR_API uint32_t weir_timers_ahead(
     const struct weir_timers *timers, int64_t up_to, uint32_t cnt, uint64_t *ret_key);
-/* weir_timers_pop - remove a timer that peek gave. Its callback may have set or deleted others, and
- * itself. */
+/* weir_timers_pop - remove a timer that peek or each gave. Its callback may have set or deleted
+ * others, and itself. */
 WEIR_API void weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer);
+
+/* weir_timers_each - call fn for every timer, once, in an order that the timers alone decide.
+ *
+ * Shape:   fn may delete timers, this one and others (who is deleted before its turn gets none),
+ *          and set none. Not bounded.
+ * Returns: 0, or what fn returned first that was not 0.
+ */
+typedef int(weir_timers_fn)(void *arg, const struct weir_timer *timer);
+WEIR_API int weir_timers_each(struct weir_timers *timers, weir_timers_fn *fn, void *arg);
 
 /* weir_timers_next_time - no timer is earlier; INT64_MAX when there is none. */
 WEIR_API int64_t weir_timers_next_time(const struct weir_timers *timers);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a function of the user's over rows with keyed state and event-time timers.
+/* Runs a function of the user's over rows with keyed state and timers.
  *
  *     row -> its key's state -> body        watermark -> due timers -> their keys' states -> body
+ *                                           time comes -> due clocks ->
+ *
+ * Clocks are timers in processing time, ms of UTC, so that they mean the same after a restore.
  *
  * State: a table from the key to a value; a value of zeros is the same as none, so a key is
  * forgotten by zeroing it: the entry goes when no other one of the block is held. Timers are rows
@@ -44,7 +47,9 @@ struct self {
     struct weir_keyed keyed;
     struct weir_table *table;
     struct weir_timers timers;
+    struct weir_timers clocks;
     bool has_timers;
+    bool has_clocks;
     struct weir_keyed_rows rows;
     uint32_t cleared[WEIR_KEYED_ROW_CNT_MAX]; /* rows of the block whose state was cleared */
     uint32_t cleared_cnt;
@@ -52,7 +57,9 @@ struct self {
     struct weir_spill spill;
     bool spills; /* state that does not fit goes to disk */
     bool waits; /* a timer's key is not here yet */
+    int64_t now_ms;
     /* while timers fire */
+    struct weir_timers *firing; /* these or those */
     int64_t up_to;
     struct weir_timer timer;
     uint32_t fired_cnt; /* in this slice */
@@ -82,13 +89,13 @@ weir_process_check(const struct weir_process_conf *conf, const struct weir_schem
 }
 
 static int
-open_timers(struct weir_operator *op)
+open_timers(struct weir_operator *op, const char *name, struct weir_timers *timers)
 {
-    struct self *self = op->self;
+    const struct self *self = op->self;
     const struct weir_table_spec spec = weir_timers_spec(self->keyed.kind);
     struct weir_table *table;
-    int err = weir_state_take(op, "timers", &spec, 0, &table);
-    return err < 0 ? err : weir_timers_adopt(&self->timers, table);
+    int err = weir_state_take(op, name, &spec, 0, &table);
+    return err < 0 ? err : weir_timers_adopt(timers, table);
 }
 
 static int
@@ -111,6 +118,7 @@ process_open(struct weir_operator *op)
     }
     self->function = conf->function;
     self->has_timers = conf->function->timers != NULL;
+    self->has_clocks = conf->function->clocks != NULL;
     struct weir_table_spec spec = {0, self->keyed.kind, conf->function->state_bytes, 0};
     if (err == 0) {
         err = weir_state_take(op, "state", &spec, 0, &self->table);
@@ -123,15 +131,18 @@ process_open(struct weir_operator *op)
         self->spills = true;
         err = weir_spill_open(&self->spill, &self->kinds, op, self->table, "state");
     }
-    return err == 0 && self->has_timers ? open_timers(op) : err;
+    if (err == 0 && self->has_timers) {
+        err = open_timers(op, "timers", &self->timers);
+    }
+    return err == 0 && self->has_clocks ? open_timers(op, "clocks", &self->clocks) : err;
 }
 
-/* Host time in ms, for times to live. */
 static void
 set_now(struct weir_operator *op, int64_t now_ns)
 {
     struct self *self = op->self;
-    self->kinds.now_ms = (now_ns + op->env->utc_off_ns) / WEIR_MS;
+    self->now_ms = weir_operator_utc_ms(op, now_ns);
+    self->kinds.now_ms = self->now_ms; /* for times to live */
 }
 
 /* ---- what bodies call ---- */
@@ -161,6 +172,33 @@ weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns)
     struct weir_timer_key key = timer_key(self, ns);
     bool made;
     return weir_timers_set(&self->timers, &key, time, &made);
+}
+
+int
+weir_process_clock_set(struct weir_process *p, int64_t time_ms, uint64_t ns)
+{
+    struct self *self = self_of(p);
+    if (!self->has_clocks) {
+        return weir_err_push(WEIR_ESTATE,
+            "the function %s was defined without timers in processing time", self->function->name);
+    }
+    struct weir_timer_key key = timer_key(self, ns);
+    bool made;
+    return weir_timers_set(&self->clocks, &key, time_ms, &made);
+}
+
+bool
+weir_process_clock_delete(struct weir_process *p, int64_t time_ms, uint64_t ns)
+{
+    struct self *self = self_of(p);
+    struct weir_timer_key key = timer_key(self, ns);
+    return self->has_clocks && weir_timers_delete(&self->clocks, &key, time_ms);
+}
+
+int64_t
+weir_process_now_ms(const struct weir_process *p)
+{
+    return ((const struct self *)(const void *)p)->now_ms;
 }
 
 bool
@@ -309,7 +347,7 @@ static int
 timer_fetch(struct self *self)
 {
     struct weir_spill *spill = &self->spill;
-    const struct weir_table *table = self->timers.table;
+    const struct weir_table *table = self->firing->table;
     const uint64_t *stored = self->timer.stored;
     uint64_t ahead[AHEAD_CNT * WEIR_KEY_TEXT_WORD_CNT];
     int step = weir_spill_poll(spill);
@@ -325,7 +363,7 @@ timer_fetch(struct self *self)
     }
     weir_spill_turn(spill);
     int err = weir_spill_want(spill, &self->rows.rows);
-    uint32_t cnt = weir_timers_ahead(&self->timers, self->up_to, AHEAD_CNT, ahead);
+    uint32_t cnt = weir_timers_ahead(self->firing, self->up_to, AHEAD_CNT, ahead);
     if (err == 0 && cnt > 0) {
         loaded = weir_keyed_load_stored(&self->keyed, table, ahead, cnt, &self->rows);
         err = loaded < 0 ? loaded : weir_spill_want(spill, &self->rows.rows);
@@ -415,13 +453,13 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
         return WEIR_PROCESS_SLICE;
     }
     self->fired_cnt++;
-    int got = weir_timers_peek(&self->timers, self->up_to, &self->timer);
+    int got = weir_timers_peek(self->firing, self->up_to, &self->timer);
     if (got != 1) {
         return got == WEIR_TIMERS_BUSY ? WEIR_PROCESS_SLICE : got;
     }
     /* The stored row begins with the key, as the table of states has it too. */
     int here = self->spills ? timer_fetch(self)
-                            : weir_keyed_load_stored(&self->keyed, self->timers.table,
+                            : weir_keyed_load_stored(&self->keyed, self->firing->table,
                                   self->timer.stored, 1, &self->rows);
     here = here > 0 && !self->spills ? (int)WEIR_DONE : here;
     if (here != WEIR_DONE) {
@@ -433,7 +471,7 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
         return found;
     }
     p->row = 0;
-    p->time = self->timer.time;
+    p->time = self->firing == &self->timers ? self->timer.time : WEIR_TIME_MIN;
     p->timer_time = self->timer.time;
     p->timer_ns = self->timer.ns;
     p->out->row_time = p->time;
@@ -450,7 +488,23 @@ weir_process_timer_done(struct weir_process *p)
 {
     struct self *self = self_of(p);
     drop_cleared(self);
-    weir_timers_pop(&self->timers, &self->timer);
+    weir_timers_pop(self->firing, &self->timer);
+}
+
+/* Fire a slice of those that are due. */
+static int
+fire(struct self *self, struct weir_timers *timers, int64_t up_to, struct weir_out *out)
+{
+    self->process.out = &out[0];
+    self->process.side = &out[1];
+    self->firing = timers;
+    self->up_to = up_to;
+    self->fired_cnt = 0;
+    self->waits = false;
+    bool is_event_time = timers == &self->timers;
+    int step = (is_event_time ? self->function->timers : self->function->clocks)(&self->process);
+    drop_cleared(self);
+    return step == WEIR_AGAIN && self->waits ? (int)WEIR_WAIT : step;
 }
 
 static int
@@ -458,18 +512,30 @@ process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
 {
     struct self *self = op->self;
     set_now(op, now_ns);
-    if (!self->has_timers) {
-        return WEIR_DONE;
-    }
-    self->process.out = &out[0];
-    self->process.side = &out[1];
     self->process.watermark = watermark;
-    self->up_to = watermark;
-    self->fired_cnt = 0;
-    self->waits = false;
-    int step = self->function->timers(&self->process);
-    drop_cleared(self);
-    return step == WEIR_AGAIN && self->waits ? (int)WEIR_WAIT : step;
+    return self->has_timers ? fire(self, &self->timers, watermark, out) : (int)WEIR_DONE;
+}
+
+static bool
+process_keeps_time(const void *conf)
+{
+    return ((const struct weir_process_conf *)conf)->function->clocks != NULL;
+}
+
+static int64_t
+process_due_ns(const struct weir_operator *op)
+{
+    const struct self *self = op->self;
+    return weir_operator_due_ns(op, weir_timers_next_time(&self->clocks));
+}
+
+static int
+process_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct self *self = op->self;
+    set_now(op, now_ns);
+    self->process.watermark = op->watermark;
+    return fire(self, &self->clocks, self->now_ms, out);
 }
 
 static int
@@ -561,7 +627,8 @@ timers_describe(const struct weir_operator *op, const struct weir_state_desc *de
 static const struct weir_state_values state_values = {.describe = state_describe};
 static const struct weir_state_values timer_values = {.describe = timers_describe};
 static const struct weir_state_desc states[] = {{"state", NULL, &state_values},
-    {"timers", NULL, &timer_values}, {WEIR_SPILL_STATE, NULL, &weir_spill_values}};
+    {"timers", NULL, &timer_values}, {"clocks", NULL, &timer_values},
+    {WEIR_SPILL_STATE, NULL, &weir_spill_values}};
 static const struct weir_state_part state_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
 
 const struct weir_operator_type weir_process_type = {
@@ -583,4 +650,7 @@ const struct weir_operator_type weir_process_type = {
     .state_cnt = WEIR_ARRAY_CNT(states),
     .parts = state_parts,
     .part_cnt = WEIR_ARRAY_CNT(state_parts),
+    .due_ns = process_due_ns,
+    .timer = process_timer,
+    .keeps_time = process_keeps_time,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process.h: a function of one's own over the rows of a key, with state and event-time timers.
+/* process.h: a function of one's own over the rows of a key, with state and timers, in event time
+ * and in processing time.
  *
  *     struct visit { int64_t last; int64_t cnt; };           all bytes zero: a key not seen yet
  *
@@ -33,6 +34,17 @@
  * A timer fires when the watermark has reached its time, in order of time; one set for a time that
  * has passed fires with the next watermark. What a body emits has event time p->time: the row's, or
  * the timer's.
+ *
+ * Timers in processing time are set by weir_process_clock_set, for ms of UTC as
+ * weir_process_now_ms counts them, and have a body of their own:
+ *
+ *     WEIR_PROCESS_CLOCKED(name, in, state, out) { ... }          and with event-time timers, too:
+ *     WEIR_ON_CLOCK(name, state) { ... }                          WEIR_PROCESS_TIMED_CLOCKED
+ *
+ * One fires once its time has come on the host's clock, between two batches, whatever the watermark
+ * is; p->time is WEIR_TIME_MIN then, for nobody has said what event time its rows have. They are in
+ * checkpoints and savepoints as the others: one whose time passes meanwhile fires after a restore
+ * at once. At the end of the input those that are left are dropped, as Flink drops them.
  *
  * Outputs: 0, and 1 aside (p->side), each of any schema.
  * State:   a table of the key's values, and the timers (timer.h).
@@ -80,6 +92,7 @@ struct weir_process_function {
     const struct weir_kind *kinds; /* [kind_cnt]: declared states */
     uint32_t kind_cnt;
     const struct weir_schema *(*state_schema)(void); /* NULL: savepoints hold the state's bytes */
+    weir_process_timers_fn *clocks; /* in processing time; NULL: none */
 };
 
 struct weir_process_conf {
@@ -99,6 +112,12 @@ WEIR_API WEIR_MUST_USE int
 weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns);
 /* weir_process_timer_delete - remove it; false when there is none. */
 WEIR_API bool weir_process_timer_delete(struct weir_process *p, int64_t time, uint64_t ns);
+/* weir_process_clock_set, weir_process_clock_delete - the same in processing time. */
+WEIR_API WEIR_MUST_USE int
+weir_process_clock_set(struct weir_process *p, int64_t time_ms, uint64_t ns);
+WEIR_API bool weir_process_clock_delete(struct weir_process *p, int64_t time_ms, uint64_t ns);
+/* weir_process_now_ms - processing time: ms of UTC, which never go back while the job runs. */
+WEIR_API int64_t weir_process_now_ms(const struct weir_process *p);
 /* weir_process_clear - forget the current key's state: it is all zero at once, and its entry
  * goes. */
 WEIR_API void weir_process_clear(struct weir_process *p, void *state);
@@ -160,23 +179,23 @@ WEIR_C_END
 /* WEIR_PROCESS - see the top of this file. */
 #define WEIR_PROCESS(name, in_type, state_type, out_type) \
     WEIR_PROCESS_ROWS(name, in_type, state_type)          \
-    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0, NULL)
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0, NULL, NULL)
 /* WEIR_PROCESS_KINDS - the same with declared states, an array of struct weir_kind. */
 #define WEIR_PROCESS_KINDS(name, in_type, state_type, out_type, kinds)    \
     WEIR_PROCESS_ROWS(name, in_type, state_type)                          \
     WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, kinds, \
-        sizeof(kinds) / sizeof((kinds)[0]), NULL)
+        sizeof(kinds) / sizeof((kinds)[0]), NULL, NULL)
 
 /* WEIR_PROCESS_TIMED - the same with timers; WEIR_ON_TIMER follows. */
 #define WEIR_PROCESS_TIMED(name, in_type, state_type, out_type) \
     WEIR_PROCESS_ROWS(name, in_type, state_type)                \
     static int name##_timers(struct weir_process *p);           \
-    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, NULL, 0, NULL)
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, NULL, 0, NULL, NULL)
 #define WEIR_PROCESS_TIMED_KINDS(name, in_type, state_type, out_type, kinds)       \
     WEIR_PROCESS_ROWS(name, in_type, state_type)                                   \
     static int name##_timers(struct weir_process *p);                              \
     WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, kinds, \
-        sizeof(kinds) / sizeof((kinds)[0]), NULL)
+        sizeof(kinds) / sizeof((kinds)[0]), NULL, NULL)
 
 /* WEIR_PROCESS_NAMED, WEIR_PROCESS_NAMED_TIMED - the same of a state that WEIR_SCHEMA has declared,
  * whose name takes the place of its type: a savepoint knows its fields by their names, and the next
@@ -184,32 +203,69 @@ WEIR_C_END
 #define WEIR_PROCESS_NAMED(name, in_type, state_name, out_type) \
     WEIR_PROCESS_ROWS(name, in_type, struct state_name)         \
     WEIR_PROCESS_DEFINE(                                        \
-        name, in_type, struct state_name, out_type, NULL, NULL, 0, state_name##_schema)
-#define WEIR_PROCESS_NAMED_TIMED(name, in_type, state_name, out_type) \
-    WEIR_PROCESS_ROWS(name, in_type, struct state_name)               \
-    static int name##_timers(struct weir_process *p);                 \
-    WEIR_PROCESS_DEFINE(                                              \
-        name, in_type, struct state_name, out_type, name##_timers, NULL, 0, state_name##_schema)
+        name, in_type, struct state_name, out_type, NULL, NULL, 0, state_name##_schema, NULL)
+#define WEIR_PROCESS_NAMED_TIMED(name, in_type, state_name, out_type)                       \
+    WEIR_PROCESS_ROWS(name, in_type, struct state_name)                                     \
+    static int name##_timers(struct weir_process *p);                                       \
+    WEIR_PROCESS_DEFINE(name, in_type, struct state_name, out_type, name##_timers, NULL, 0, \
+        state_name##_schema, NULL)
 
-#define WEIR_ON_TIMER(name, state_type)                                                   \
-    static inline int name##_timer(                                                       \
-        struct weir_process *p, state_type *state, int64_t time, uint64_t ns);            \
-    static int name##_timers(struct weir_process *p)                                      \
-    {                                                                                     \
-        for (;;) {                                                                        \
-            void *state;                                                                  \
-            int got = weir_process_timer_next(p, &state);                                 \
-            if (got != 1) {                                                               \
-                return got == WEIR_PROCESS_SLICE ? (int)WEIR_AGAIN : got;                 \
-            }                                                                             \
-            int step = name##_timer(p, (state_type *)state, p->timer_time, p->timer_ns);  \
-            if (step != WEIR_DONE) {                                                      \
-                return step;                                                              \
-            }                                                                             \
-            weir_process_timer_done(p);                                                   \
-        }                                                                                 \
-    }                                                                                     \
-    static inline int name##_timer(struct weir_process *p WEIR_UNUSED, state_type *state, \
+/* WEIR_PROCESS_CLOCKED - with timers in processing time; WEIR_ON_CLOCK follows, and where it is
+ * TIMED, too, WEIR_ON_TIMER. The others as above: kinds may be declared, the state named. */
+#define WEIR_PROCESS_CLOCKED(name, in_type, state_type, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                  \
+    static int name##_clocks(struct weir_process *p);             \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, NULL, 0, NULL, name##_clocks)
+#define WEIR_PROCESS_TIMED_CLOCKED(name, in_type, state_type, out_type) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                        \
+    static int name##_timers(struct weir_process *p);                   \
+    static int name##_clocks(struct weir_process *p);                   \
+    WEIR_PROCESS_DEFINE(                                                \
+        name, in_type, state_type, out_type, name##_timers, NULL, 0, NULL, name##_clocks)
+#define WEIR_PROCESS_CLOCKED_KINDS(name, in_type, state_type, out_type, kinds) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                               \
+    static int name##_clocks(struct weir_process *p);                          \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, NULL, kinds,      \
+        sizeof(kinds) / sizeof((kinds)[0]), NULL, name##_clocks)
+#define WEIR_PROCESS_TIMED_CLOCKED_KINDS(name, in_type, state_type, out_type, kinds) \
+    WEIR_PROCESS_ROWS(name, in_type, state_type)                                     \
+    static int name##_timers(struct weir_process *p);                                \
+    static int name##_clocks(struct weir_process *p);                                \
+    WEIR_PROCESS_DEFINE(name, in_type, state_type, out_type, name##_timers, kinds,   \
+        sizeof(kinds) / sizeof((kinds)[0]), NULL, name##_clocks)
+#define WEIR_PROCESS_NAMED_CLOCKED(name, in_type, state_name, out_type)            \
+    WEIR_PROCESS_ROWS(name, in_type, struct state_name)                            \
+    static int name##_clocks(struct weir_process *p);                              \
+    WEIR_PROCESS_DEFINE(name, in_type, struct state_name, out_type, NULL, NULL, 0, \
+        state_name##_schema, name##_clocks)
+#define WEIR_PROCESS_NAMED_TIMED_CLOCKED(name, in_type, state_name, out_type)               \
+    WEIR_PROCESS_ROWS(name, in_type, struct state_name)                                     \
+    static int name##_timers(struct weir_process *p);                                       \
+    static int name##_clocks(struct weir_process *p);                                       \
+    WEIR_PROCESS_DEFINE(name, in_type, struct state_name, out_type, name##_timers, NULL, 0, \
+        state_name##_schema, name##_clocks)
+
+#define WEIR_ON_TIMER(name, state_type) WEIR_PROCESS_FIRES(name##_timer, name##_timers, state_type)
+#define WEIR_ON_CLOCK(name, state_type) WEIR_PROCESS_FIRES(name##_clock, name##_clocks, state_type)
+
+#define WEIR_PROCESS_FIRES(body, loop, state_type)                                                \
+    static inline int body(struct weir_process *p, state_type *state, int64_t time, uint64_t ns); \
+    static int loop(struct weir_process *p)                                                       \
+    {                                                                                             \
+        for (;;) {                                                                                \
+            void *state;                                                                          \
+            int got = weir_process_timer_next(p, &state);                                         \
+            if (got != 1) {                                                                       \
+                return got == WEIR_PROCESS_SLICE ? (int)WEIR_AGAIN : got;                         \
+            }                                                                                     \
+            int step = body(p, (state_type *)state, p->timer_time, p->timer_ns);                  \
+            if (step != WEIR_DONE) {                                                              \
+                return step;                                                                      \
+            }                                                                                     \
+            weir_process_timer_done(p);                                                           \
+        }                                                                                         \
+    }                                                                                             \
+    static inline int body(struct weir_process *p WEIR_UNUSED, state_type *state,                 \
         int64_t time WEIR_UNUSED, uint64_t ns WEIR_UNUSED)
 
 #endif

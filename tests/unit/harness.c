@@ -519,6 +519,24 @@ harness_status(struct harness *h, uint32_t channel, bool idle)
 }
 
 void
+harness_time(struct harness *h, int64_t now_ns)
+{
+    h->now_ns = now_ns;
+    for (;;) {
+        uint32_t watched = watch_begin(h);
+        int rc = weir_chain_fire(h->chain, now_ns);
+        if (rc == WEIR_AGAIN) {
+            assert_int_equal(run_chain(h), 0);
+        }
+        watch_end(h, watched);
+        if (rc == WEIR_DONE) {
+            return;
+        }
+        assert_true(rc >= 0);
+    }
+}
+
+void
 harness_end(struct harness *h, uint32_t channel)
 {
     weir_chain_offer_end(h->chain, 0, channel);

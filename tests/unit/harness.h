@@ -112,6 +112,8 @@ void harness_watermark(struct harness *h, uint32_t channel, int64_t watermark);
 int harness_try_watermark(struct harness *h, uint32_t channel, int64_t watermark);
 void harness_status(struct harness *h, uint32_t channel, bool idle);
 void harness_end(struct harness *h, uint32_t channel);
+/* harness_time - time goes on to now_ns, and what is due by then is done. */
+void harness_time(struct harness *h, int64_t now_ns);
 /* harness_run - run the chain until nothing is pending. Every fourth run or so an epoch begins, as
  * at a checkpoint's barrier, and it is checked that each line of state that changed was touched
  * before (arena.h): a snapshot would miss another. */

@@ -421,6 +421,7 @@ struct cast {
     struct harness *h[RESTART_SUBTASK_CNT_MAX];
     uint32_t cnt;
     int64_t watermark[WEIR_CHAIN_EDGE_CNT_MAX];
+    int64_t now_ns;
     /* by output, so that rows stand behind those from before a cut */
     struct text text[WEIR_OPERATOR_OUTPUT_CNT_MAX];
 };
@@ -474,6 +475,13 @@ owners(const struct cast *cast, const struct restart_step *step, uint32_t *ret_o
 static void
 do_step(struct cast *cast, const struct restart_step *step)
 {
+    if (step->cnt == 0 && step->now_ns != 0) {
+        for (uint32_t s = 0; s < cast->cnt; s++) {
+            harness_time(cast->h[s], step->now_ns);
+        }
+        cast->now_ns = step->now_ns;
+        return;
+    }
     if (step->cnt == 0) {
         for (uint32_t s = 0; s < cast->cnt; s++) {
             harness_watermark(cast->h[s], step->channel, step->watermark);
@@ -570,6 +578,7 @@ change(struct cast *cast, uint32_t cnt)
         check_same(cast->h[s], &estate.left[s]);
     }
     for (uint32_t s = 0; s < cast->cnt; s++) {
+        cast->h[s]->now_ns = cast->now_ns;
         for (uint32_t c = 0; c < cast->h[s]->conf.channel_cnt; c++) {
             if (cast->watermark[c] != WEIR_TIME_MIN) {
                 harness_watermark(cast->h[s], c, cast->watermark[c]);

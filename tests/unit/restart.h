@@ -25,6 +25,7 @@ struct restart_step {
     int64_t watermark; /* where cnt is 0 */
     const void *rows; /* the heap of their strings, too */
     uint32_t cnt;
+    int64_t now_ns; /* where cnt is 0, and this is not: time goes on, and nothing else comes */
 };
 
 struct restart_play {

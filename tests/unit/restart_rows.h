@@ -89,7 +89,8 @@ facts_make(uint64_t seed, const struct facts_opts *opts)
         step->cnt = cnt;
     }
     for (uint32_t c = 0; c < opts->channel_cnt; c++) {
-        facts.steps[facts.cnt++] = (struct restart_step){c, WEIR_WATERMARK_MAX, NULL, 0};
+        facts.steps[facts.cnt++] =
+            (struct restart_step){.channel = c, .watermark = WEIR_WATERMARK_MAX};
     }
     return facts;
 }

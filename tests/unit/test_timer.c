@@ -343,10 +343,80 @@ t_a_full_arena_refuses_a_timer_and_keeps_the_others(void **state)
     world_close(&w);
 }
 
+/* ---- each ---- */
+
+struct visit {
+    struct world *w;
+    uint32_t seen_cnt;
+    uint32_t deleted_cnt;
+    uint64_t seen[64]; /* by key: namespaces and times seen, as bits */
+    bool deletes;
+};
+
+/* Every second timer removes itself, and one of the same key that may or may not have had its
+ * turn. */
+static int
+visit_timer(void *arg, const struct weir_timer *timer)
+{
+    struct visit *visit = arg;
+    uint64_t key = timer->stored[0];
+    uint64_t bit = UINT64_C(1) << (timer->ns * 8 + (uint64_t)timer->time);
+    assert_in_range(key, 0, 63);
+    assert_int_equal(timer->hash, weir_hash_u64(key));
+    assert_int_equal(visit->seen[key] & bit, 0);
+    visit->seen[key] |= bit;
+    visit->seen_cnt++;
+    if (visit->deletes && visit->seen_cnt % 2 == 0) {
+        weir_timers_pop(&visit->w->timers, timer);
+        visit->deleted_cnt++;
+        visit->deleted_cnt += unset(visit->w, key, (timer->ns + 1) % 4, timer->time);
+    }
+    return 0;
+}
+
+static int
+visit_few(void *arg, const struct weir_timer *timer)
+{
+    struct visit *visit = arg;
+    (void)timer;
+    return ++visit->seen_cnt == 5 ? 7 : 0;
+}
+
+static void
+t_T135_each_timer_is_met_once_and_may_be_deleted_there(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, UINT64_C(4) << 20, WEIR_KEY_8);
+    for (uint64_t key = 0; key < 64; key++) {
+        for (uint64_t i = 0; i < 32; i++) {
+            assert_true(set(&w, key, i / 8, (int64_t)(i % 8)));
+        }
+    }
+    assert_true(unset(&w, 3, 0, 0)); /* one that was set again has two places in the index */
+    assert_true(set(&w, 3, 0, 0));
+    struct visit all = {.w = &w};
+    assert_int_equal(weir_timers_each(&w.timers, visit_timer, &all), 0);
+    assert_int_equal(all.seen_cnt, 64 * 32);
+    struct visit some = {.w = &w, .deletes = true};
+    assert_int_equal(weir_timers_each(&w.timers, visit_timer, &some), 0);
+    assert_true(some.deleted_cnt > 64 * 8);
+    assert_true(some.seen_cnt < 64 * 32); /* who was deleted before had no turn */
+    assert_int_equal(weir_timers_cnt(&w.timers), 64 * 32 - some.deleted_cnt);
+    struct visit rest = {.w = &w};
+    assert_int_equal(weir_timers_each(&w.timers, visit_timer, &rest), 0);
+    assert_int_equal(rest.seen_cnt, 64 * 32 - some.deleted_cnt);
+    struct visit few = {.w = &w};
+    assert_int_equal(weir_timers_each(&w.timers, visit_few, &few), 7);
+    assert_int_equal(few.seen_cnt, 5);
+    world_close(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_T135_each_timer_is_met_once_and_may_be_deleted_there),
         cmocka_unit_test(t_a_timer_exists_once_and_fires_in_time_order),
         cmocka_unit_test(t_keys_ahead_are_those_that_are_due),
         cmocka_unit_test(t_a_timer_stays_until_it_is_popped_and_may_set_others),
