@@ -38,39 +38,45 @@ stream_error(FILE *to)
 static void
 print_value(FILE *to, enum weir_counter_kind kind, uint64_t value)
 {
-    if (kind == WEIR_COUNTER_GAUGE) {
+    if (kind == WEIR_COUNTER_REAL) {
+        double real;
+        memcpy(&real, &value, sizeof real);
+        fprintf(to, "%.17g", real);
+    } else if (kind == WEIR_COUNTER_GAUGE) {
         fprintf(to, "%" PRId64, (int64_t)value);
     } else {
         fprintf(to, "%" PRIu64, value);
     }
 }
 
-/* Both formats escape a quote, a backslash and a line feed alike; JSON also what is below a
- * blank. */
 static void
-print_escaped(FILE *to, const char *text, bool is_json)
+print_escaped(FILE *to, const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
         if (*at == '"' || *at == '\\') {
             fprintf(to, "\\%c", *at);
         } else if (*at == '\n') {
             fputs("\\n", to);
-        } else if (is_json && (unsigned char)*at < ' ') {
-            fprintf(to, "\\u%04x", (unsigned)(unsigned char)*at);
         } else {
             fputc(*at, to);
         }
     }
 }
 
+static const char *
+total_of(const struct weir_counter_row *row)
+{
+    return row->kind == WEIR_COUNTER_COUNTER ? "_total" : "";
+}
+
 static void
 print_sample(FILE *to, const char *prefix, const struct weir_counter_set *set, uint32_t row)
 {
     const struct weir_counter_row *desc = &set->rows[row];
-    fprintf(to, "%s_%s%s", prefix, desc->name, desc->kind == WEIR_COUNTER_COUNTER ? "_total" : "");
+    fprintf(to, "%s_%s%s", prefix, desc->name, total_of(desc));
     for (uint32_t i = 0; i < set->label_cnt; i++) {
         fprintf(to, "%s%s=\"", i == 0 ? "{" : ",", set->labels[i].name);
-        print_escaped(to, set->labels[i].value, false);
+        print_escaped(to, set->labels[i].value);
         fputc('"', to);
     }
     fputs(set->label_cnt > 0 ? "} " : " ", to);
@@ -80,14 +86,16 @@ print_sample(FILE *to, const char *prefix, const struct weir_counter_set *set, u
 }
 
 int
-weir_counter_print(
-    FILE *to, const char *prefix, const struct weir_counter_set *sets, size_t set_cnt)
+weir_counter_print(const struct weir_counter_page *page, const char *prefix,
+    const struct weir_counter_set *sets, size_t set_cnt)
 {
-    static const char *const types[WEIR_COUNTER_KIND_CNT] = {"counter", "gauge"};
+    static const char *const types[WEIR_COUNTER_KIND_CNT] = {"counter", "gauge", "gauge"};
+    FILE *to = page->to;
     for (uint32_t row = 0; set_cnt > 0 && row < sets[0].row_cnt; row++) {
         const struct weir_counter_row *desc = &sets[0].rows[row];
-        fprintf(to, "# TYPE %s_%s %s\n", prefix, desc->name, types[desc->kind]);
-        fprintf(to, "# HELP %s_%s %s (%s).\n", prefix, desc->name, desc->help, desc->unit);
+        const char *total = page->text == WEIR_COUNTER_PROMETHEUS ? total_of(desc) : "";
+        fprintf(to, "# TYPE %s_%s%s %s\n", prefix, desc->name, total, types[desc->kind]);
+        fprintf(to, "# HELP %s_%s%s %s (%s).\n", prefix, desc->name, total, desc->help, desc->unit);
         for (size_t i = 0; i < set_cnt; i++) {
             WEIR_CHECK(sets[i].rows == sets[0].rows, "set %zu is of another table", i);
             print_sample(to, prefix, &sets[i], row);
@@ -97,30 +105,10 @@ weir_counter_print(
 }
 
 int
-weir_counter_print_end(FILE *to)
+weir_counter_print_end(const struct weir_counter_page *page)
 {
-    fputs("# EOF\n", to);
-    return stream_error(to);
-}
-
-int
-weir_counter_print_json(FILE *to, const struct weir_counter_set *sets, size_t set_cnt)
-{
-    uint64_t values[WEIR_COUNTER_CNT_MAX];
-    for (size_t i = 0; i < set_cnt; i++) {
-        const struct weir_counter_set *set = &sets[i];
-        WEIR_CHECK(set->row_cnt <= WEIR_COUNTER_CNT_MAX, "%u rows", set->row_cnt);
-        weir_counter_read(set, values);
-        for (uint32_t j = 0; j < set->label_cnt; j++) {
-            fprintf(to, "%s\"%s\":\"", j == 0 ? "{" : ",", set->labels[j].name);
-            print_escaped(to, set->labels[j].value, true);
-            fputc('"', to);
-        }
-        for (uint32_t j = 0; j < set->row_cnt; j++) {
-            fprintf(to, "%s\"%s\":", j + set->label_cnt == 0 ? "{" : ",", set->rows[j].name);
-            print_value(to, set->rows[j].kind, values[j]);
-        }
-        fputs("}\n", to);
+    if (page->text == WEIR_COUNTER_OPENMETRICS) {
+        fputs("# EOF\n", page->to);
     }
-    return stream_error(to);
+    return stream_error(page->to);
 }

@@ -21,6 +21,7 @@
 #define WEIR_BASE_COUNTER_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/atomic.h"
 #include "base/base.h"
@@ -31,6 +32,7 @@
 enum weir_counter_kind {
     WEIR_COUNTER_COUNTER, /* only grows; uint64_t */
     WEIR_COUNTER_GAUGE, /* goes up and down; the bits of an int64_t */
+    WEIR_COUNTER_REAL, /* a gauge; the bits of a double, weir_counter_real() */
     WEIR_COUNTER_KIND_CNT,
 };
 
@@ -49,6 +51,15 @@ struct weir_counter_row {
     };                                                                              \
     static const struct weir_counter_row table##_rows[] = {ROWS(WEIR_COUNTER_ROW)}; \
     WEIR_STATIC_ASSERT(sizeof(struct table) / 8 <= WEIR_COUNTER_CNT_MAX, "rows of a table");
+
+/* weir_counter_real - the value of a REAL. */
+static inline uint64_t
+weir_counter_real(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
 
 struct weir_counter_label {
     const char *name;
@@ -80,19 +91,28 @@ WEIR_API void weir_counter_publish(const struct weir_counter_set *set);
  */
 WEIR_API void weir_counter_read(const struct weir_counter_set *set, uint64_t *ret_values);
 
-/* weir_counter_print - sets of one table as OpenMetrics text: a family a row, a sample a set.
+/* The two texts that a scrape may ask for. They differ in what counters are called in TYPE and
+ * HELP, and in the end. */
+enum weir_counter_text {
+    WEIR_COUNTER_OPENMETRICS, /* 1.0: the family without _total, its samples with it */
+    WEIR_COUNTER_PROMETHEUS, /* 0.0.4: _total in both */
+    WEIR_COUNTER_TEXT_CNT,
+};
+
+/* Where a page is written. */
+struct weir_counter_page {
+    FILE *to;
+    enum weir_counter_text text;
+};
+
+/* weir_counter_print - sets of one table, a family a row, a sample a set.
  *
  * Shape:   set_cnt sets that share rows; names become <prefix>_<name>, counters with _total. Labels
  *          are escaped. The caller ends the whole page with weir_counter_print_end().
  * Errors:  WEIR_EIO when the stream fails.
  */
-WEIR_API WEIR_MUST_USE int weir_counter_print(
-    FILE *to, const char *prefix, const struct weir_counter_set *sets, size_t set_cnt);
-WEIR_API WEIR_MUST_USE int weir_counter_print_end(FILE *to);
-
-/* weir_counter_print_json - a line of JSON a set: its labels, then its values by name. Errors: as
- * above. */
-WEIR_API WEIR_MUST_USE int
-weir_counter_print_json(FILE *to, const struct weir_counter_set *sets, size_t set_cnt);
+WEIR_API WEIR_MUST_USE int weir_counter_print(const struct weir_counter_page *page,
+    const char *prefix, const struct weir_counter_set *sets, size_t set_cnt);
+WEIR_API WEIR_MUST_USE int weir_counter_print_end(const struct weir_counter_page *page);
 
 #endif

@@ -194,6 +194,15 @@ weir_ring_room_data(struct weir_ring_prod *prod, uint32_t want)
     return room > prod->event_cnt ? room - prod->event_cnt : 0;
 }
 
+/* weir_ring_filled_cnt - slots that are published and not released: a figure for people, for which
+ * the consumer's line is read. */
+static inline uint32_t
+weir_ring_filled_cnt(const struct weir_ring_prod *prod)
+{
+    /* relaxed: no slot is touched for it. */
+    return (uint32_t)(prod->tail_seq - weir_load_rlx(&prod->ring->head_seq));
+}
+
 /* weir_ring_prod_slot - the idx-th slot not yet published, to be filled.
  *
  * Shape:   idx under the room last returned; slot_bytes the ring's, a constant at the call.
@@ -333,6 +342,15 @@ static inline uint32_t
 weir_ring_unreleased_cnt(const struct weir_ring_cons *cons)
 {
     return (uint32_t)(cons->look_seq - cons->head_seq);
+}
+
+/* weir_ring_waiting_cnt - slots that are published and were not yet seen: a figure for people, for
+ * which the producer's line is read. */
+static inline uint32_t
+weir_ring_waiting_cnt(const struct weir_ring_cons *cons)
+{
+    /* relaxed: no slot is touched for it. */
+    return (uint32_t)(weir_load_rlx(&cons->ring->tail_seq) - cons->look_seq);
 }
 
 /* weir_ring_urgent_seq - the position of the newest barrier, where it is still ahead of us.

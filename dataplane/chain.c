@@ -576,3 +576,9 @@ weir_chain_node_cnt(const struct weir_chain *chain)
 {
     return chain->node_cnt;
 }
+
+int64_t
+weir_chain_output_watermark(const struct weir_chain *chain, uint32_t node)
+{
+    return chain->nodes[node].emit_watermark;
+}

@@ -179,5 +179,7 @@ WEIR_API struct weir_operator *weir_chain_operator(struct weir_chain *chain, uin
 WEIR_API void
 weir_chain_set_mailbox(struct weir_chain *chain, uint32_t node, struct weir_mailbox *mailbox);
 WEIR_API uint32_t weir_chain_node_cnt(const struct weir_chain *chain);
+/* weir_chain_output_watermark - the last one that a node has handed on; WEIR_TIME_MIN: none yet. */
+WEIR_API int64_t weir_chain_output_watermark(const struct weir_chain *chain, uint32_t node);
 
 #endif

@@ -54,6 +54,7 @@ node_init(struct weir_chain_node *node, const struct weir_chain_node_conf *conf,
     node->op.env = &node->env;
     node->op.uid = conf->uid != NULL ? conf->uid : conf->name;
     node->op.watermark = WEIR_TIME_MIN;
+    node->emit_watermark = WEIR_TIME_MIN;
     node->op.self = carve(&mem, conf->type->self_bytes);
     node->out_cnt = conf->type->output_cnt;
     weir_valve_init(

@@ -324,38 +324,3 @@ weir_task_latency(const struct weir_task *task)
 {
     return weir_chain_latency(task->chain);
 }
-
-void
-weir_task_publish(struct weir_task *task)
-{
-    if (task->chain == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; i < weir_chain_node_cnt(task->chain); i++) {
-        const struct weir_operator *op = weir_chain_operator(task->chain, i);
-        /* relaxed, all: figures for people, each right by itself. */
-        weir_store_rlx(&task->shown[i].rows_in, op->rows_in);
-        weir_store_rlx(&task->shown[i].rows_out, op->rows_out);
-        weir_store_rlx(&task->shown[i].rows_late, op->rows_late);
-        weir_store_rlx(&task->shown[i].rows_bad, op->rows_bad);
-        weir_store_rlx(&task->shown[i].work_done, op->work_done);
-        weir_store_rlx(&task->shown[i].work_all, op->work_all);
-        weir_store_rlx(&task->shown[i].watermark, op->watermark);
-    }
-}
-
-struct weir_task_counts
-weir_task_counts(const struct weir_task *task, uint32_t node)
-{
-    /* relaxed, all: see weir_task_publish. */
-    const struct weir_task_counts counts = {
-        .rows_in = weir_load_rlx(&task->shown[node].rows_in),
-        .rows_out = weir_load_rlx(&task->shown[node].rows_out),
-        .rows_late = weir_load_rlx(&task->shown[node].rows_late),
-        .rows_bad = weir_load_rlx(&task->shown[node].rows_bad),
-        .work_done = weir_load_rlx(&task->shown[node].work_done),
-        .work_all = weir_load_rlx(&task->shown[node].work_all),
-        .watermark = weir_load_rlx(&task->shown[node].watermark),
-    };
-    return counts;
-}

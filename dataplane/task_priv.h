@@ -59,6 +59,15 @@ struct weir_task_cut {
     bool said_waits;
 };
 
+/* What is published: `own` parts by the polling core, read by nobody else; `shown` by others. */
+struct task_shown {
+    struct weir_operator_counters op[WEIR_CHAIN_NODE_CNT_MAX];
+    struct weir_task_counters task;
+    uint64_t pad[16];
+    WEIR_ATOMIC(uint64_t) op_shown[WEIR_CHAIN_NODE_CNT_MAX][WEIR_OPERATOR_COUNTER_CNT];
+    WEIR_ATOMIC(uint64_t) task_shown[WEIR_TASK_COUNTER_CNT];
+};
+
 struct weir_task {
     const char *name;
     struct weir_chain *chain;
@@ -88,15 +97,7 @@ struct weir_task {
     void *state_arg;
     /* writer: the polling core; read by others */
     WEIR_ATOMIC(uint32_t) state;
-    struct {
-        WEIR_ATOMIC(uint64_t) rows_in;
-        WEIR_ATOMIC(uint64_t) rows_out;
-        WEIR_ATOMIC(uint64_t) rows_late;
-        WEIR_ATOMIC(uint64_t) rows_bad;
-        WEIR_ATOMIC(uint64_t) work_done;
-        WEIR_ATOMIC(uint64_t) work_all;
-        WEIR_ATOMIC(int64_t) watermark;
-    } shown[WEIR_CHAIN_NODE_CNT_MAX];
+    struct task_shown shown;
     /* writer: any thread */
     WEIR_ATOMIC(uint32_t) request; /* enum weir_task_request, or TASK_REQUEST_FAIL */
     WEIR_ATOMIC(uint32_t) fail_cnt; /* who finds 0 writes what follows, before the request */

@@ -36,11 +36,16 @@
  * together. */
 #define KEEP_NS (50 * WEIR_MS)
 #define PAUSE_CNT 16
+#define CORE_TASK_COUNTER_CNT (sizeof(struct weir_core_task_counters) / sizeof(uint64_t))
 
 struct core_task {
     struct weir_task *task;
     uint32_t step_cnt;
     enum weir_task_poll last;
+    int64_t left_ns; /* when its last poll ended */
+    int64_t spent_ns[WEIR_CORE_PART_CNT]; /* up to then */
+    struct weir_core_task_counters own;
+    WEIR_ATOMIC(uint64_t) shown[CORE_TASK_COUNTER_CNT];
 };
 
 struct weir_core {
@@ -70,6 +75,8 @@ struct weir_core {
     WEIR_ATOMIC(int32_t) tid;
     WEIR_ATOMIC(int64_t) shown_ns[WEIR_CORE_PART_CNT];
     WEIR_ATOMIC(int64_t) shown_gap_ns;
+    WEIR_ATOMIC(int64_t) shown_at_ns;
+    WEIR_ATOMIC(uint32_t) polled; /* the task in whose poll it is, or UINT32_MAX */
     /* writer: the thread that watches the host */
     WEIR_ATOMIC(int64_t) steal;
 };
@@ -137,6 +144,7 @@ weir_core_new(const struct weir_core_conf *conf, struct weir_core **ret_core)
         core->tasks[i].last = WEIR_POLL_BUSY;
     }
     weir_rng_init(&core->rng, conf->idx);
+    weir_store_rlx(&core->polled, UINT32_MAX); /* relaxed: not shared yet */
     *ret_core = core;
     return 0;
 }
@@ -268,6 +276,39 @@ publish_times(struct weir_core *core)
     weir_store_rlx(&core->shown_gap_ns, core->gap_ns);
 }
 
+static const enum weir_core_part parts[] = {[WEIR_POLL_BUSY] = WEIR_CORE_BUSY,
+    [WEIR_POLL_IDLE] = WEIR_CORE_IDLE,
+    [WEIR_POLL_BACKPRESSURED] = WEIR_CORE_BACKPRESSURED,
+    [WEIR_POLL_HELD] = WEIR_CORE_SNAPSHOT,
+    [WEIR_POLL_DONE] = WEIR_CORE_BUSY};
+
+struct weir_counter_set
+weir_core_task_set(const struct weir_core *core, uint32_t idx)
+{
+    struct core_task *task = &core->tasks[idx];
+    return (struct weir_counter_set){.rows = weir_core_task_counters_rows,
+        .row_cnt = CORE_TASK_COUNTER_CNT,
+        .own = &task->own.busy_ms,
+        .shown = task->shown};
+}
+
+/* The time since its last poll goes on as that ended. */
+static void
+publish_task(struct weir_core *core, uint32_t idx)
+{
+    struct core_task *task = &core->tasks[idx];
+    int64_t ns[WEIR_CORE_PART_CNT];
+    memcpy(ns, task->spent_ns, sizeof ns);
+    ns[parts[task->last]] += task->last != WEIR_POLL_DONE ? core->now_ns - task->left_ns : 0;
+    task->own.busy_ms = (uint64_t)(ns[WEIR_CORE_BUSY] / WEIR_MS);
+    task->own.backpressured_ms = (uint64_t)(ns[WEIR_CORE_BACKPRESSURED] / WEIR_MS);
+    task->own.idle_ms = (uint64_t)(ns[WEIR_CORE_IDLE] / WEIR_MS);
+    task->own.snapshot_ms = (uint64_t)(ns[WEIR_CORE_SNAPSHOT] / WEIR_MS);
+    task->own.is_backpressured = task->last == WEIR_POLL_BACKPRESSURED;
+    const struct weir_counter_set set = weir_core_task_set(core, idx);
+    weir_counter_publish(&set);
+}
+
 static void
 keep_house(struct weir_core *core)
 {
@@ -275,8 +316,10 @@ keep_house(struct weir_core *core)
         if (core->tasks[i].last != WEIR_POLL_DONE) {
             weir_task_publish(core->tasks[i].task);
         }
+        publish_task(core, i);
     }
     publish_times(core);
+    weir_store_rlx(&core->shown_at_ns, core->now_ns); /* relaxed: a figure for people */
     core->keep_ns = core->now_ns + KEEP_NS + (int64_t)weir_rng_below(&core->rng, (uint64_t)KEEP_NS);
 }
 
@@ -308,14 +351,15 @@ size_slice(struct core_task *task, int64_t took_ns)
 static void
 poll_task(struct weir_core *core, struct core_task *task, struct round *round)
 {
-    static const enum weir_core_part parts[] = {[WEIR_POLL_BUSY] = WEIR_CORE_BUSY,
-        [WEIR_POLL_IDLE] = WEIR_CORE_IDLE,
-        [WEIR_POLL_BACKPRESSURED] = WEIR_CORE_BACKPRESSURED,
-        [WEIR_POLL_HELD] = WEIR_CORE_SNAPSHOT,
-        [WEIR_POLL_DONE] = WEIR_CORE_BUSY};
     int64_t from_ns = core->now_ns;
+    /* relaxed, both: for whoever wants to name a task that does not come back. */
+    weir_store_rlx(&core->polled, (uint32_t)(task - core->tasks));
+    task->spent_ns[parts[task->last]] += from_ns - task->left_ns;
     enum weir_task_poll did = weir_task_poll(task->task, task->step_cnt, from_ns);
     account(core, parts[did]);
+    weir_store_rlx(&core->polled, UINT32_MAX);
+    task->spent_ns[parts[did]] += core->now_ns - from_ns;
+    task->left_ns = core->now_ns;
     weir_task_settle(task->task, core->now_ns);
     core->gap_ns = weir_max_i64(core->gap_ns, core->now_ns - from_ns);
     /* Input may have been released in a poll that ends idle or back-pressured, too; then the answer
@@ -464,6 +508,10 @@ begin(struct weir_core *core)
     core->delay_ns = read_delay(core);
     core->now_ns = weir_clock_ns(core->conf.clock);
     core->keep_ns = core->now_ns + KEEP_NS;
+    weir_store_rlx(&core->shown_at_ns, core->now_ns); /* relaxed: a figure for people */
+    for (uint32_t i = 0; i < core->conf.task_cnt; i++) {
+        core->tasks[i].left_ns = core->now_ns;
+    }
     return err;
 }
 
@@ -564,6 +612,18 @@ int64_t
 weir_core_poll_gap_ns(const struct weir_core *core)
 {
     return weir_load_rlx(&core->shown_gap_ns); /* relaxed: a figure for people */
+}
+
+int64_t
+weir_core_shown_ns(const struct weir_core *core)
+{
+    return weir_load_rlx(&core->shown_at_ns); /* relaxed: a figure for people */
+}
+
+uint32_t
+weir_core_polled(const struct weir_core *core)
+{
+    return weir_load_rlx(&core->polled); /* relaxed: likewise */
 }
 
 pid_t

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/mbox.h"
 #include "dataplane/task.h"
 #include "sched/plan.h"
@@ -88,6 +89,24 @@ WEIR_API void weir_core_steal(struct weir_core *core, int64_t ns);
 
 /* weir_core_times - as last published, at most some 100 ms ago while it is awake. */
 WEIR_API void weir_core_times(const struct weir_core *core, struct weir_core_times *ret_times);
+/* How a task of the core has spent its time: parts that add up. While it waits for its turn, or the
+ * core sleeps, its time goes on in the part in which its last poll ended. */
+#define WEIR_CORE_TASK_COUNTERS(X)                                                             \
+    X(busy_ms, "accumulateBusyTimeMs", COUNTER, "ms", "Time in which it worked, or had work")  \
+    X(backpressured_ms, "accumulateBackPressuredTimeMs", COUNTER, "ms",                        \
+        "Time in which an output was full")                                                    \
+    X(idle_ms, "accumulateIdleTimeMs", COUNTER, "ms", "Time in which there was nothing to do") \
+    X(snapshot_ms, "accumulateSnapshotTimeMs", COUNTER, "ms",                                  \
+        "Time in which the writing of a snapshot held it up")                                  \
+    X(is_backpressured, "isBackPressured", GAUGE, "0 or 1", "Whether its last poll ended so")
+WEIR_COUNTER_TABLE(weir_core_task_counters, WEIR_CORE_TASK_COUNTERS)
+/* weir_core_task_set - of task `idx` of the core, as last published; any thread. */
+WEIR_API struct weir_counter_set weir_core_task_set(const struct weir_core *core, uint32_t idx);
+/* weir_core_shown_ns - when figures were published last, by the core's clock: a core whose task
+ * does not come back has none of late. weir_core_polled - the task in whose poll it is, or
+ * UINT32_MAX. */
+WEIR_API int64_t weir_core_shown_ns(const struct weir_core *core);
+WEIR_API uint32_t weir_core_polled(const struct weir_core *core);
 /* weir_core_poll_gap_ns - the longest time between two polls so far. */
 WEIR_API int64_t weir_core_poll_gap_ns(const struct weir_core *core);
 /* weir_core_tid, weir_core_cpu - the thread's number (0 once it has left), and the CPU that it

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a task shows of itself to other threads. */
+#include "dataplane/partition.h"
+#include "dataplane/task_priv.h"
+
+static struct weir_counter_set
+operator_set(const struct weir_task *task, uint32_t node)
+{
+    struct task_shown *shown = (struct task_shown *)(uintptr_t)&task->shown;
+    return (struct weir_counter_set){.rows = weir_operator_counters_rows,
+        .row_cnt = WEIR_OPERATOR_COUNTER_CNT,
+        .own = &shown->op[node].rows_in,
+        .shown = shown->op_shown[node]};
+}
+
+struct weir_counter_set
+weir_task_operator_set(const struct weir_task *task, uint32_t node)
+{
+    return operator_set(task, node);
+}
+
+struct weir_counter_set
+weir_task_set(const struct weir_task *task)
+{
+    struct task_shown *shown = (struct task_shown *)(uintptr_t)&task->shown;
+    return (struct weir_counter_set){.rows = weir_task_counters_rows,
+        .row_cnt = WEIR_TASK_COUNTER_CNT,
+        .own = &shown->task.rows_in,
+        .shown = shown->task_shown};
+}
+
+/* The channels that come in. */
+static void
+look_at_gates(const struct weir_task *task, struct weir_task_counters *to)
+{
+    int64_t watermark = WEIR_WATERMARK_MAX;
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        const struct weir_gate *gate = &task->gates[g].gate;
+        for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+            const struct weir_channel_in *in = &gate->channels[c];
+            to->rows_in += in->rows;
+            to->bytes_in += in->rows * gate->format->row_bytes;
+            to->buffers_in += in->bufs;
+            to->in_queue += weir_ring_waiting_cnt(&in->ring);
+            to->in_slots += in->ring.slot_cnt;
+        }
+        watermark = weir_min_i64(watermark, gate->valve.output);
+    }
+    to->watermark_in = (uint64_t)(task->gate_cnt > 0 ? watermark : WEIR_TIME_MIN);
+}
+
+/* The channels that go out of one partition. */
+static void
+look_at_partition(const struct weir_partition_conf *conf, struct weir_task_counters *to)
+{
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        const struct weir_channel_out *out = &conf->channels[c];
+        to->rows_out += out->rows;
+        to->bytes_out += out->rows * out->format->row_bytes;
+        to->buffers_out += out->bufs;
+        to->out_queue += weir_ring_filled_cnt(&out->ring);
+        to->out_slots += out->ring.slot_cnt;
+    }
+}
+
+static void
+look_at_nodes(struct weir_task *task, struct weir_task_counters *to)
+{
+    int64_t watermark = WEIR_WATERMARK_MAX;
+    for (uint32_t i = 0; i < weir_chain_node_cnt(task->chain); i++) {
+        const struct weir_operator *op = weir_chain_operator(task->chain, i);
+        struct weir_operator_counters *own = &task->shown.op[i];
+        own->rows_in = op->rows_in;
+        own->rows_out = op->rows_out;
+        own->rows_late = op->rows_late;
+        own->rows_bad = op->rows_bad;
+        own->work_done = op->work_done;
+        own->work_all = op->work_all;
+        own->watermark = (uint64_t)op->watermark;
+        own->watermark_out = (uint64_t)weir_chain_output_watermark(task->chain, i);
+        to->rows_in += op->type->poll != NULL ? op->rows_in : 0;
+        if (op->type == &weir_partition_type) {
+            look_at_partition((const struct weir_partition_conf *)op->conf, to);
+        }
+        watermark = op->type->output_cnt == 0 ? weir_min_i64(watermark, op->watermark) : watermark;
+        const struct weir_counter_set set = operator_set(task, i);
+        weir_counter_publish(&set);
+    }
+    to->watermark_out = (uint64_t)watermark;
+}
+
+void
+weir_task_publish(struct weir_task *task)
+{
+    if (task->chain == NULL) {
+        return;
+    }
+    struct weir_task_counters now = {
+        .align_ns = (uint64_t)task->cut.gauges.align_ns,
+        .start_delay_ns = (uint64_t)task->cut.gauges.start_delay_ns,
+    };
+    if (task->cut.is_on) {
+        now.mails = task->cut.mbox->head_seq;
+        now.mailbox = weir_mbox_pending_cnt(task->cut.mbox);
+    }
+    look_at_gates(task, &now);
+    look_at_nodes(task, &now);
+    task->shown.task = now;
+    const struct weir_counter_set set = weir_task_set(task);
+    weir_counter_publish(&set);
+}
+
+struct weir_task_counts
+weir_task_counts(const struct weir_task *task, uint32_t node)
+{
+    const struct weir_counter_set set = operator_set(task, node);
+    struct weir_operator_counters seen;
+    weir_counter_read(&set, &seen.rows_in);
+    return (struct weir_task_counts){.rows_in = seen.rows_in,
+        .rows_out = seen.rows_out,
+        .rows_late = seen.rows_late,
+        .rows_bad = seen.rows_bad,
+        .work_done = seen.work_done,
+        .work_all = seen.work_all,
+        .watermark = (int64_t)seen.watermark};
+}
