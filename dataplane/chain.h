@@ -67,6 +67,8 @@ WEIR_API WEIR_MUST_USE int
 weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain);
 /* weir_chain_open - open the operators, tail first. On an error those opened stay open: close. */
 WEIR_API WEIR_MUST_USE int weir_chain_open(struct weir_chain *chain);
+/* weir_chain_open_node - one of them; those behind it are open. */
+WEIR_API WEIR_MUST_USE int weir_chain_open_node(struct weir_chain *chain, uint32_t node);
 /* weir_chain_end - close the operators, head first, but those whose rows others may still read
  * (lends_memory); all of them, whatever fails, which `cause` takes. */
 WEIR_API void weir_chain_end(struct weir_chain *chain, struct weir_cause *cause);
@@ -131,7 +133,7 @@ weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_
  * writer is left at its uid. 0 or the error of the operator (the writer has its own). */
 WEIR_API WEIR_MUST_USE int weir_chain_snapshot(
     struct weir_chain *chain, uint32_t node, uint64_t id, struct weir_parts_writer *parts);
-/* weir_chain_restore - once, after open and before any input.
+/* weir_chain_restore - once, after the node's open and before any input.
  *
  * Shape:   parts: of each subtask that the operator had, at its uid. is_same: the job's tasks are
  *          those that there were; else what is told of watermarks is the least of all, and every
@@ -139,7 +141,8 @@ WEIR_API WEIR_MUST_USE int weir_chain_snapshot(
  */
 WEIR_API WEIR_MUST_USE int weir_chain_restore(struct weir_chain *chain, uint32_t node,
     const struct weir_parts_reader *parts, uint32_t parts_cnt, bool is_same);
-/* weir_chain_restore_ended - instead, of an operator all of whose subtasks had ended: it leaves no
+/* weir_chain_restore_ended - instead, and before open, of an operator all of whose subtasks had
+ * ended: it is not opened nor called, unless it reopens; rows for it are an error. It leaves no
  * parts either, so that it has ended for whoever is restored from this task, too. The caller ends
  * sources. */
 WEIR_API void weir_chain_restore_ended(struct weir_chain *chain, uint32_t node);

@@ -189,20 +189,28 @@ find_tally(struct weir_chain *chain, struct weir_chain_node *node)
 }
 
 int
-weir_chain_open(struct weir_chain *chain)
+weir_chain_open_node(struct weir_chain *chain, uint32_t idx)
 {
-    for (uint32_t i = chain->node_cnt; i-- > 0;) {
-        struct weir_chain_node *node = &chain->nodes[i];
-        node->opened = true;
-        int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
-        if (rc != 0) {
-            return weir_err_push(rc, "operator %s failed in open", node->name);
-        }
-        if (node->op.type->input_cnt == 0) {
-            find_tally(chain, node);
-        }
+    struct weir_chain_node *node = &chain->nodes[idx];
+    node->opened = true;
+    int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
+    if (rc != 0) {
+        return weir_err_push(rc, "operator %s failed in open", node->name);
+    }
+    if (node->op.type->input_cnt == 0) {
+        find_tally(chain, node);
     }
     return 0;
+}
+
+int
+weir_chain_open(struct weir_chain *chain)
+{
+    int rc = 0;
+    for (uint32_t i = chain->node_cnt; i-- > 0 && rc == 0;) {
+        rc = weir_chain_open_node(chain, i);
+    }
+    return rc;
 }
 
 /* Close the open operators, or all but those that lend memory. */

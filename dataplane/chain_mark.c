@@ -111,10 +111,37 @@ weir_chain_had_ended(const struct weir_chain *chain, uint32_t idx)
     return chain->nodes[idx].had_ended;
 }
 
+static int64_t
+refuse_rows(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
+{
+    (void)input;
+    (void)in;
+    (void)cursor;
+    (void)out;
+    (void)now_ns;
+    return weir_err_push(WEIR_EILLEGAL,
+        "%s had ended, by the restored checkpoint; now there are more rows", op->uid);
+}
+
+/* Without calls it is none the less a node: watermarks and the end pass it. */
 void
 weir_chain_restore_ended(struct weir_chain *chain, uint32_t idx)
 {
-    chain->nodes[idx].had_ended = true;
+    struct weir_chain_node *node = &chain->nodes[idx];
+    const struct weir_operator_type *was = node->op.type;
+    node->had_ended = true;
+    if (!was->reopens) {
+        node->over = (struct weir_operator_type){.name = was->name,
+            .self_bytes = was->self_bytes,
+            .input_cnt = was->input_cnt,
+            .output_cnt = was->output_cnt,
+            .columns = was->columns,
+            .sets_watermarks = was->sets_watermarks,
+            .process = refuse_rows};
+        node->op.type = &node->over;
+        chain->timed &= ~(UINT64_C(1) << idx);
+    }
 }
 
 /* Another subtask's producers may feed this one now: only where all tasks are the same is a

@@ -53,6 +53,7 @@ struct weir_chain_node {
     bool finished;
     bool source_done;
     bool had_ended; /* before the job was restored */
+    struct weir_operator_type over; /* what takes the place of its type then */
     struct weir_operator_env env;
     struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     struct weir_out out[WEIR_OPERATOR_OUTPUT_CNT_MAX];

@@ -7,8 +7,8 @@
  * now_ns), allocates nothing after open() but from its arena, and calls nothing through a pointer
  * per record.
  *
- * Life:  open (tail of the stage first)  ->  process / watermark / timer ...  ->  end_input per
- *        input
+ * Life:  open, and restore (tail of the stage first: what is behind an operator is ready before
+ *        it)  ->  process / watermark / timer ...  ->  end_input per input
  *        ->  finish (head first)  ->  close, always once open was entered, also after a failure.
  * An error fails the task; WEIR_ECANCELED says that the operator has seen it is not wanted any
  * more, and cancels it.
@@ -145,9 +145,10 @@ struct weir_operator_type {
      * the
      * stall: no I/O. An error declines the checkpoint. */
     int (*snapshot)(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts);
-    /* After open() of all, tail first: take up what snapshot() wrote, of each of the parts_cnt
-     * subtasks that there were (state.h), whose readers are at this operator's uid. State pages
-     * were put back before open(). A missing part is an error. */
+    /* Right after open(), where the operator was in the restored checkpoint: take up what
+     * snapshot() wrote, of each of the parts_cnt subtasks that there were (state.h), whose readers
+     * are at this operator's uid and are good until it returns. State pages were put back before
+     * open(). A missing part is an error. */
     int (*restore)(
         struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
     /* Make what belongs to the checkpoint ready to be committed, whatever happens afterwards: it is
@@ -198,6 +199,9 @@ struct weir_operator_type {
     /* Whether due_ns() will ever say a time, where conf decides: a stage that keeps no time pays
      * nothing for it. NULL: it will, where there is due_ns(). */
     bool (*keeps_time)(const void *conf);
+    /* It lives once more where all its subtasks had ended before the restored checkpoint, for it
+     * has something to tidy; any other is not even opened then, and only its end is passed on. */
+    bool reopens;
 };
 
 /* One operator of one subtask; the stage owns it. */

@@ -252,10 +252,7 @@ weir_task_life_deploy(struct weir_task *task, int64_t now_ns)
     int rc = task->cut.is_on ? weir_task_cut_letters(task, now_ns) : 0;
     (void)move_to(task, WEIR_TASK_DEPLOYING);
     rc = rc != 0 ? rc : enter(task, WEIR_TASK_INITIALIZING);
-    rc = rc != 0 ? rc : weir_chain_open(task->chain);
-    if (rc == 0 && task->cut.is_on) {
-        rc = weir_task_cut_restore(task, now_ns);
-    }
+    rc = rc != 0 ? rc : weir_task_open(task, now_ns);
     rc = rc != 0 ? rc : enter(task, WEIR_TASK_RUNNING);
     return rc != 0 ? weir_task_life_fail(task, rc) : WEIR_POLL_BUSY;
 }

@@ -136,8 +136,9 @@ void weir_task_cut_committed(struct weir_task *task);
 bool weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns);
 /* weir_task_cut_sources_end - the last source has ended. True: something is due. */
 bool weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns);
-/* weir_task_cut_restore - behind open: task_restore.c. */
-int weir_task_cut_restore(struct weir_task *task, int64_t now_ns);
+/* weir_task_open - open the operators, tail first, and let each take up what was saved of it:
+ * task_restore.c. WEIR_ECANCELED: it was asked to stop meanwhile. */
+int weir_task_open(struct weir_task *task, int64_t now_ns);
 /* weir_task_gate_name - of the part that a gate writes. */
 #define TASK_GATE_NAME_BYTES 16
 #define TASK_GATE_PART_VERSION 1

@@ -79,26 +79,35 @@ restore_gate(struct weir_task *task, struct weir_task_gate *tg,
     return rc;
 }
 
+/* What had ended is not opened; its source says no more. */
+static int
+open_ended(struct weir_task *task, uint32_t node, int64_t now_ns)
+{
+    weir_chain_restore_ended(task->chain, node);
+    for (uint32_t s = 0; s < task->source_cnt; s++) {
+        if (task->sources[s] == node) {
+            weir_task_end_source(task, s, true, now_ns);
+        }
+    }
+    return weir_chain_open_node(task->chain, node);
+}
+
 /* parts: room for those of every old task. */
 static int
-restore_node(struct weir_task *task, uint32_t node, struct weir_parts_reader *parts, int64_t now_ns)
+open_restored(
+    struct weir_task *task, uint32_t node, struct weir_parts_reader *parts, int64_t now_ns)
 {
     const struct weir_task_restore *from = task->cut.conf.restore;
     const char *uid = weir_chain_operator(task->chain, node)->uid;
     uint32_t cnt = parts_of(from, uid, parts);
-    if (cnt == 0) {
-        bool is_over = had_ended(from, uid);
-        if (is_over) {
-            weir_chain_restore_ended(task->chain, node);
-        }
-        for (uint32_t s = 0; s < task->source_cnt && is_over; s++) {
-            if (task->sources[s] == node) {
-                weir_task_end_source(task, s, true, now_ns);
-            }
-        }
-        return 0;
+    if (cnt == 0 && had_ended(from, uid)) {
+        return open_ended(task, node, now_ns);
     }
-    int rc = weir_chain_restore(task->chain, node, parts, cnt, from->is_same);
+    int rc = weir_chain_open_node(task->chain, node);
+    if (rc != 0 || cnt == 0) {
+        return rc;
+    }
+    rc = weir_chain_restore(task->chain, node, parts, cnt, from->is_same);
     const struct weir_parts_reader *own =
         weir_chain_own_parts(task->chain, node, parts, &cnt, from->is_same);
     for (uint32_t g = 0; g < task->gate_cnt && rc == 0; g++) {
@@ -106,21 +115,27 @@ restore_node(struct weir_task *task, uint32_t node, struct weir_parts_reader *pa
             rc = restore_gate(task, &task->gates[g], own, cnt);
         }
     }
-    return rc;
+    return rc != 0 ? weir_err_push(rc, "task %s cannot be restored", task->name) : 0;
 }
 
 int
-weir_task_cut_restore(struct weir_task *task, int64_t now_ns)
+weir_task_open(struct weir_task *task, int64_t now_ns)
 {
-    const struct weir_task_restore *from = task->cut.conf.restore;
-    if (from == NULL || !from->is_on) {
-        return 0;
+    const struct weir_task_restore *from = task->cut.is_on ? task->cut.conf.restore : NULL;
+    bool is_restored = from != NULL && from->is_on;
+    struct weir_parts_reader *parts = NULL;
+    int rc = 0;
+    if (is_restored) {
+        parts = calloc(from->parts_cnt + UINT64_C(1), sizeof *parts);
+        rc = parts == NULL ? weir_err_push(WEIR_ENOMEM, "%u parts", from->parts_cnt) : 0;
     }
-    struct weir_parts_reader *parts = calloc(from->parts_cnt + UINT64_C(1), sizeof *parts);
-    int rc = parts == NULL ? weir_err_push(WEIR_ENOMEM, "%u parts", from->parts_cnt) : 0;
     for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0 && rc == 0;) {
-        rc = restore_node(task, i, parts, now_ns);
+        rc = is_restored ? open_restored(task, i, parts, now_ns)
+                         : weir_chain_open_node(task->chain, i);
+        if (rc == 0 && weir_task_asked(task) >= WEIR_TASK_REQUEST_CANCEL) {
+            rc = WEIR_ECANCELED;
+        }
     }
     free(parts);
-    return rc != 0 ? weir_err_push(rc, "task %s cannot be restored", task->name) : 0;
+    return rc;
 }

@@ -628,4 +628,5 @@ const struct weir_operator_type weir_file_sink_type = {
     .committed = weir_file_sink_committed,
     .committed_id = weir_file_sink_committed_id,
     .aborted = weir_file_sink_aborted,
+    .reopens = true, /* a power cut may have brought back what it has removed */
 };

@@ -295,6 +295,7 @@ struct stage_conf {
     uint32_t subtask_cnt; /* 0: 1 */
     const struct weir_task_restore *restore;
     const struct weir_operator_type *types[2]; /* of a and b in place of these; or NULL */
+    const char *uids[2]; /* of a and b; NULL: their names */
 };
 
 static inline void
@@ -318,6 +319,7 @@ build_nodes(struct stage *s, const struct stage_conf *conf, struct weir_chain_no
         nodes[i].env.subtask_cnt = conf->subtask_cnt;
         if (i < 2) {
             nodes[i].type = conf->types[i] != NULL ? conf->types[i] : nodes[i].type;
+            nodes[i].uid = conf->uids[i];
             s->script[i].name = names[i];
             s->script[i].stage = s;
             nodes[i].conf = &s->script[i];

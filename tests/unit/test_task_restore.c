@@ -242,7 +242,8 @@ t_R2_a_source_that_had_ended_leaves_nothing(void **state)
     stage_close(old);
 }
 
-/* So it is with what stands behind it: a sink that knows of none of its rows would publish none. */
+/* So it is with a sink behind it that lives once more, to tidy: it knows of none of its rows, and
+ * would publish none. */
 static void
 t_R2_what_had_ended_leaves_nothing(void **state)
 {
@@ -259,7 +260,12 @@ t_R2_what_had_ended_leaves_nothing(void **state)
     read_parts(old, &parts);
     const struct weir_task_restore restore = {
         .is_on = true, .parts = &parts, .parts_cnt = 1, .ended = ended, .ended_cnt = 2};
-    const struct stage_conf conf = {.restore = &restore, .has_source = true, .waits_final = true};
+    struct weir_operator_type reopens_type = one_type;
+    reopens_type.reopens = true;
+    const struct stage_conf conf = {.restore = &restore,
+        .has_source = true,
+        .waits_final = true,
+        .types = {NULL, &reopens_type}};
     struct stage *s = stage_open(&conf);
     settle(s);
     post(s, WEIR_TASK_TRIGGER, 2);
