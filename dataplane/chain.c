@@ -582,3 +582,9 @@ weir_chain_output_watermark(const struct weir_chain *chain, uint32_t node)
 {
     return chain->nodes[node].emit_watermark;
 }
+
+uint32_t
+weir_chain_input(const struct weir_chain *chain, uint32_t node, uint32_t channel)
+{
+    return chain->nodes[node].channel_input[channel];
+}

@@ -184,5 +184,7 @@ weir_chain_set_mailbox(struct weir_chain *chain, uint32_t node, struct weir_mail
 WEIR_API uint32_t weir_chain_node_cnt(const struct weir_chain *chain);
 /* weir_chain_output_watermark - the last one that a node has handed on; WEIR_TIME_MIN: none yet. */
 WEIR_API int64_t weir_chain_output_watermark(const struct weir_chain *chain, uint32_t node);
+/* weir_chain_input - the input of the node that in-edge `channel` of it belongs to. */
+WEIR_API uint32_t weir_chain_input(const struct weir_chain *chain, uint32_t node, uint32_t channel);
 
 #endif

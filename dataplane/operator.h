@@ -125,6 +125,10 @@ struct weir_operator_type {
     int (*status)(struct weir_operator *op, bool idle);
     /* The task has run out of input: hand on what waits for company. WEIR_WAIT: call again. */
     int (*flush)(struct weir_operator *op);
+    /* Which inputs it wants to read next, a bit each: what comes on others waits in their channels.
+     * Asked before anything is taken in. What feeds such an operator is never fused with it, and
+     * its job takes no checkpoints. 0, or none that has not ended: all. NULL: all, always. */
+    uint32_t (*selects)(const struct weir_operator *op);
     /* Input `input` has ended. */
     int (*end_input)(struct weir_operator *op, uint32_t input, struct weir_out *out);
     /* All inputs have ended (or the source has): the last chance to emit. WEIR_WAIT: e.g. a write

@@ -56,6 +56,22 @@ take_event(struct weir_task *task, uint32_t g, int64_t now_ns)
     return is_due ? TOOK_CUT : TOOK_INPUT;
 }
 
+/* Whether the operator that a gate feeds wants to read it now. */
+static bool
+is_selected(const struct weir_task *task, const struct weir_task_gate *gate)
+{
+    const struct weir_operator *op = weir_chain_operator(task->chain, gate->node);
+    uint32_t wanted = op->type->selects != NULL ? op->type->selects(op) : 0;
+    uint32_t open = 0;
+    for (uint32_t g = 0; g < task->gate_cnt && wanted != 0; g++) {
+        const struct weir_task_gate *tg = &task->gates[g];
+        bool is_open = tg->node == gate->node && tg->gate.open_cnt > 0;
+        open |= is_open ? 1u << weir_chain_input(task->chain, tg->node, tg->channel) : 0;
+    }
+    uint32_t input = weir_chain_input(task->chain, gate->node, gate->channel);
+    return (wanted & open) == 0 || (wanted >> input & 1) != 0;
+}
+
 /* Take one item off one gate. */
 static enum took
 take_from_gates(struct weir_task *task, int64_t now_ns)
@@ -64,6 +80,9 @@ take_from_gates(struct weir_task *task, int64_t now_ns)
         uint32_t g = task->gate_next;
         struct weir_task_gate *tg = &task->gates[g];
         task->gate_next = g + 1 == task->gate_cnt ? 0 : g + 1;
+        if (task->is_selective && !is_selected(task, tg)) {
+            continue;
+        }
         weir_gate_next(&tg->gate, &task->item);
         switch (task->item.kind) {
         case 0:

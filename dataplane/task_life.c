@@ -63,6 +63,7 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
         if (conf->chain.nodes[i].type->poll != NULL) {
             task->sources[task->source_cnt++] = i;
         }
+        task->is_selective |= conf->chain.nodes[i].type->selects != NULL;
     }
     task->source_open_cnt = task->source_cnt;
     task->source_poll_cnt = task->source_cnt;

@@ -85,6 +85,7 @@ struct weir_task {
     bool begun; /* polled since its operators are open */
     bool flushed; /* nothing was taken in since the last flush */
     bool is_timed; /* an operator keeps time */
+    bool is_selective; /* an operator chooses the inputs that it reads */
     bool is_fired; /* what was taken in last is something that was due */
     bool is_quiet; /* nothing fires behind the barrier of a savepoint that stops the job */
     uint32_t seen; /* of what was asked for: the sources were stopped */

@@ -124,6 +124,20 @@ WEIR_API struct weir_stream *weir_partition_custom(struct weir_stream *in, weir_
 
 /* weir_parallelism - subtasks of the operator that made the stream. */
 WEIR_API struct weir_stream *weir_parallelism(struct weir_stream *stream, uint32_t parallelism);
+/* weir_start_new_chain - the operator that made the stream is fused with what it feeds alone;
+ * weir_disable_chaining - with nothing at all. Either has a task, and so a mailbox, of its own. */
+WEIR_API struct weir_stream *weir_start_new_chain(struct weir_stream *stream);
+WEIR_API struct weir_stream *weir_disable_chaining(struct weir_stream *stream);
+/* weir_slot_sharing_group - operators of different groups are not fused, and stand on cores of
+ * their own where there is one for each group at least (docs/cli.md, weir plan). The name is
+ * copied.
+ *
+ * Shape:   an operator without a group has that of its inputs where all have the same one, and
+ *          WEIR_SLOT_GROUP_DEFAULT otherwise.
+ * Source:  Flink's slotSharingGroup(); a slot there is a share of a worker, here a share of cores.
+ */
+#define WEIR_SLOT_GROUP_DEFAULT "default"
+WEIR_API struct weir_stream *weir_slot_sharing_group(struct weir_stream *stream, const char *name);
 /* weir_stream_schema, weir_stream_key, weir_stream_env - for operators built on top of these
  * calls. */
 WEIR_API const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);

@@ -675,6 +675,7 @@ check_whole(struct weir_env *env)
             weir_env_fail(env, WEIR_EGRAPH, "operator %s has parallelism 0", node->name);
         }
     }
+    weir_graph_inherit_groups(env);
     carry_times(env);
     settle_forward(env);
 }

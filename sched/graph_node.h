@@ -20,6 +20,9 @@ struct weir_graph_node {
     bool takes_changes; /* a stream that it reads is one of changes */
     bool has_kind[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows carry their kinds: a stream of changes */
     bool read[WEIR_OPERATOR_OUTPUT_CNT_MAX];
+    bool begins_chain; /* not to be fused with what feeds it */
+    bool ends_chain; /* nor with what it feeds */
+    const char *slot_group; /* slot-sharing group; NULL: that of its inputs */
 };
 
 struct weir_graph_link {
@@ -72,5 +75,9 @@ struct weir_env {
     uint32_t bad_lines_cnt;
     struct weir_stream dead; /* what calls return after the first error */
 };
+
+/* weir_graph_inherit_groups - give each operator that names no slot-sharing group that of its
+ * inputs. */
+void weir_graph_inherit_groups(struct weir_env *env);
 
 #endif

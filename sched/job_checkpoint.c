@@ -587,6 +587,23 @@ check_sources(struct weir_job *job)
     return 0;
 }
 
+/* A barrier behind rows that an operator does not want to read yet would hold up all other inputs,
+ * among them perhaps the one whose end it waits for. */
+static int
+check_inputs(const struct weir_job *job)
+{
+    for (uint32_t i = 0; i < job->env->node_cnt; i++) {
+        const struct weir_graph_node *node = &job->env->node[i];
+        if (node->type->selects != NULL) {
+            return weir_err_push(WEIR_EGRAPH,
+                "operator %s chooses the inputs that it reads: a checkpoint would wait for rows "
+                "that it does not read yet; run the job without checkpoints.dir",
+                node->name);
+        }
+    }
+    return 0;
+}
+
 static int
 make_stages(struct weir_job_checkpoint *cp)
 {
@@ -674,6 +691,7 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     rc = rc != 0 ? rc : make_stages(cp);
     rc = rc != 0 ? rc : check_options(cp);
     rc = rc != 0 ? rc : check_sources(job);
+    rc = rc != 0 ? rc : check_inputs(job);
     if (rc != 0) {
         weir_job_checkpoint_delete(cp);
         return rc;

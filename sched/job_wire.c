@@ -37,8 +37,9 @@ weir_job_plan_graph(struct weir_env *env)
                                                           : WEIR_PLAN_OPERATOR;
         operators[i].parallelism = node->parallelism;
         operators[i].stateful = node->keeps_state;
-        operators[i].chain_input = true;
-        operators[i].chain_output = true;
+        operators[i].chain_input = !node->begins_chain && node->type->selects == NULL;
+        operators[i].chain_output = !node->ends_chain;
+        operators[i].slot_group = node->slot_group;
         operators[i].can_split = node->type->output_cnt > 0;
     }
     for (uint32_t l = 0; l < env->link_cnt; l++) {

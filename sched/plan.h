@@ -62,6 +62,7 @@ struct weir_plan_operator {
     bool chain_input; /* may be fused with what feeds it */
     bool chain_output; /* may be fused with what it feeds */
     bool can_split; /* the chain may be cut after it */
+    const char *slot_group; /* operators of different ones are kept apart; NULL: "default" */
 };
 
 /* Output `output` of operator `from` feeds input `input` of operator `to`; indices into

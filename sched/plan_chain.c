@@ -225,6 +225,9 @@ mark_graph(struct plan_build *build, enum plan_cut_why *why)
             why[i] = PLAN_CUT_FLAG_FROM;
         } else if (!graph->operators[link->to].chain_input) {
             why[i] = PLAN_CUT_FLAG_TO;
+        } else if (strcmp(weir_plan_priv_group(build, link->from),
+                       weir_plan_priv_group(build, link->to)) != 0) {
+            why[i] = PLAN_CUT_GROUP;
         } else {
             why[i] = PLAN_CUT_NOT;
         }
@@ -333,6 +336,9 @@ edge_reason(struct plan_build *build, uint32_t idx, enum weir_plan_edge_kind kin
         return weir_plan_priv_text(build->plan, "%s is never fused with what follows", from);
     case PLAN_CUT_FLAG_TO:
         return weir_plan_priv_text(build->plan, "%s is never fused with what precedes", to);
+    case PLAN_CUT_GROUP:
+        return weir_plan_priv_text(build->plan, "slot-sharing groups %s and %s",
+            weir_plan_priv_group(build, link->from), weir_plan_priv_group(build, link->to));
     case PLAN_CUT_EXCHANGE:
         return weir_plan_priv_text(build->plan, "%s, %u to %u subtasks", partitioner,
             graph->operators[link->from].parallelism, graph->operators[link->to].parallelism);

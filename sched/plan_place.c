@@ -33,6 +33,8 @@ struct place {
     uint64_t *load; /* per CPU index of the topology */
     uint32_t *cpu_of; /* per stage: CPU index, PLAN_NONE while it has none */
     uint32_t *entry_of; /* per stage: its vertex option, or PLAN_NONE */
+    struct pool *groups; /* per slot-sharing group its share of job; NULL: they share all of it */
+    uint32_t *group_of; /* per stage */
     uint32_t *near; /* channels' other ends, per stage */
     uint32_t *near_from; /* per stage: where its part of near begins */
     uint32_t placed_cnt;
@@ -265,8 +267,98 @@ static struct pool *
 pool_of(struct place *place, uint32_t stage)
 {
     uint32_t entry = place->entry_of[stage];
-    bool own = entry != PLAN_NONE && place->entries[entry].said != NULL;
-    return own ? &place->entries[entry] : &place->job;
+    if (entry != PLAN_NONE && place->entries[entry].said != NULL) {
+        return &place->entries[entry];
+    }
+    return place->groups != NULL ? &place->groups[place->group_of[stage]] : &place->job;
+}
+
+/* The groups of the stages that choose from the job's pool, in the order of the stages, with the
+ * weight of each: how many there are. */
+static uint32_t
+list_groups(struct place *place, const char **ret_name, uint64_t *ret_weight)
+{
+    const struct plan_build *build = place->build;
+    uint32_t cnt = 0;
+    for (uint32_t s = 0; s < build->plan->stage_cnt; s++) {
+        if (pool_of(place, s) != &place->job) {
+            continue;
+        }
+        const char *name = weir_plan_priv_group(build, build->stages[s].operators[0]);
+        uint32_t g = 0;
+        while (g < cnt && strcmp(ret_name[g], name) != 0) {
+            g++;
+        }
+        if (g == cnt) {
+            ret_name[cnt++] = name;
+        }
+        ret_weight[g] += build->stages[s].weight;
+        place->group_of[s] = g;
+    }
+    return cnt;
+}
+
+/* Give each group a run of neighbouring CPUs, by its weight and at least one. */
+static void
+deal_cpus(struct place *place, const char *const *name, const uint64_t *weight, uint32_t group_cnt)
+{
+    struct plan_build *build = place->build;
+    const struct weir_topo *topo = place->topo;
+    uint64_t left_weight = 0;
+    uint32_t left_cpus = weir_cpuset_cnt(&place->job.cpus);
+    uint32_t at = 0;
+    for (uint32_t g = 0; g < group_cnt; g++) {
+        left_weight += weight[g];
+    }
+    for (uint32_t g = 0; g < group_cnt; g++) {
+        struct pool *pool = &place->groups[g];
+        uint32_t others = group_cnt - g - 1;
+        uint64_t share = (left_cpus * weight[g] + left_weight / 2) / left_weight;
+        share = weir_min_u64(weir_max_u64(share, 1), left_cpus - others);
+        pool->said = weir_plan_priv_text(build->plan, "slot-sharing group %s", name[g]);
+        left_cpus -= (uint32_t)share;
+        left_weight -= weight[g];
+        for (; share > 0; at++) {
+            if (weir_cpuset_has(&place->job.cpus, topo->cpu[at].cpu)) {
+                weir_cpuset_add(&pool->cpus, topo->cpu[at].cpu);
+                share--;
+            }
+        }
+        char list[CPU_TEXT];
+        weir_plan_priv_decide(build, "slot-sharing group %s: CPU %s", name[g],
+            weir_cpuset_print(&pool->cpus, list, sizeof list));
+    }
+}
+
+/* Groups that are to be kept apart get CPUs of their own, where there are enough. */
+static int
+split_groups(struct place *place)
+{
+    struct plan_build *build = place->build;
+    uint32_t stage_cnt = build->plan->stage_cnt;
+    const char **name = (const char **)weir_plan_priv_alloc(build->plan, stage_cnt, sizeof *name);
+    uint64_t *weight = (uint64_t *)weir_plan_priv_alloc(build->plan, stage_cnt, sizeof *weight);
+    if (name == NULL || weight == NULL) {
+        return WEIR_ENOMEM;
+    }
+    uint32_t group_cnt = list_groups(place, name, weight);
+    uint32_t cpu_cnt = weir_cpuset_cnt(&place->job.cpus);
+    if (group_cnt < 2) {
+        return 0;
+    }
+    if (group_cnt > cpu_cnt) {
+        weir_plan_priv_decide(build,
+            "%u slot-sharing groups share cores: there are %u to choose from", group_cnt, cpu_cnt);
+        return 0;
+    }
+    struct pool *groups =
+        (struct pool *)weir_plan_priv_alloc(build->plan, group_cnt, sizeof *groups);
+    if (groups == NULL) {
+        return WEIR_ENOMEM;
+    }
+    place->groups = groups;
+    deal_cpus(place, name, weight, group_cnt);
+    return 0;
 }
 
 static int
@@ -592,15 +684,20 @@ weir_plan_priv_place(struct plan_build *build)
     place.load = (uint64_t *)weir_plan_priv_alloc(plan, place.topo->cpu_cnt, sizeof *place.load);
     place.cpu_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.cpu_of);
     place.entry_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.entry_of);
+    place.group_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.group_of);
     place.near = (uint32_t *)weir_plan_priv_alloc(plan, 2 * plan->channel_cnt, sizeof *place.near);
     place.near_from = (uint32_t *)weir_plan_priv_alloc(plan, cnt + 1, sizeof *place.near_from);
     if (place.entries == NULL || place.load == NULL || place.cpu_of == NULL ||
-        place.entry_of == NULL || place.near == NULL || place.near_from == NULL) {
+        place.entry_of == NULL || place.group_of == NULL || place.near == NULL ||
+        place.near_from == NULL) {
         return WEIR_ENOMEM;
     }
     int err = read_pools(&place);
     if (err == 0) {
         err = find_entries(&place);
+    }
+    if (err == 0) {
+        err = split_groups(&place);
     }
     if (err == 0) {
         err = list_neighbours(&place);

@@ -24,6 +24,7 @@ enum plan_cut_why {
     PLAN_CUT_AFTER,
     PLAN_CUT_FLAG_FROM,
     PLAN_CUT_FLAG_TO,
+    PLAN_CUT_GROUP,
     PLAN_CUT_CYCLE,
     PLAN_CUT_EXCHANGE,
 };
@@ -73,6 +74,13 @@ int weir_plan_priv_memory(struct plan_build *build);
 
 /* weir_plan_priv_pointwise - subtask i of one end talks to subtask i of the other only. */
 bool weir_plan_priv_pointwise(const struct plan_build *build, const struct weir_plan_link *link);
+/* weir_plan_priv_group - the slot-sharing group of an operator. */
+static inline const char *
+weir_plan_priv_group(const struct plan_build *build, uint32_t operator)
+{
+    const char *group = build->graph->operators[operator].slot_group;
+    return group != NULL ? group : "default";
+}
 /* weir_plan_priv_bytes - "1.5 MiB" into buf, which is returned. */
 #define PLAN_BYTES_TEXT 24
 const char *weir_plan_priv_bytes(uint64_t bytes, char *buf);

@@ -502,6 +502,48 @@ t_error_of_the_job_itself_keeps_what_lies_below_it(void **state)
     EXPECT(env, WEIR_ENOINPUT, "parameter side", "side.csv: No such file");
 }
 
+/* What a job says about chains and slot-sharing groups reaches the planner. */
+static void
+t_chains_and_groups_are_as_the_job_says(void **state)
+{
+    (void)state;
+    struct weir_env *env = env_open();
+    struct weir_stream *a = weir_slot_sharing_group(bids(env, "a"), "in");
+    struct weir_stream *b = weir_slot_sharing_group(bids(env, "b"), "in");
+    struct weir_stream *c = bids(env, "c");
+    struct weir_stream *x = weir_filter(weir_union(a, b), "x", &dear_op);
+    struct weir_stream *y = weir_start_new_chain(weir_filter(x, "y", &dear_op));
+    struct weir_stream *z = weir_disable_chaining(weir_filter(weir_union(y, c), "z", &dear_op));
+    sink(weir_slot_sharing_group(weir_map(z, "w", &to_person_op), "out"), "s");
+    assert_int_equal(weir_env_check(env), 0);
+    const struct weir_plan_graph *graph = weir_job_plan_graph(env);
+    static const struct {
+        const char *name;
+        const char *group;
+        bool chain_input;
+        bool chain_output;
+    } want[] = {{"a", "in", true, true}, {"b", "in", true, true}, {"c", "default", true, true},
+        {"x", "in", true, true}, {"y", "in", false, true}, {"z", "default", false, false},
+        {"w", "out", true, true}, {"s", "out", true, true}};
+    assert_int_equal(graph->operator_cnt, WEIR_ARRAY_CNT(want));
+    for (uint32_t i = 0; i < graph->operator_cnt; i++) {
+        assert_string_equal(graph->operators[i].name, want[i].name);
+        assert_string_equal(graph->operators[i].slot_group, want[i].group);
+        assert_int_equal(graph->operators[i].chain_input, want[i].chain_input);
+        assert_int_equal(graph->operators[i].chain_output, want[i].chain_output);
+    }
+    weir_env_delete(env);
+}
+
+static void
+t_group_without_a_name_is_refused(void **state)
+{
+    (void)state;
+    struct weir_env *env = env_open();
+    sink(weir_slot_sharing_group(bids(env, "a"), ""), "s");
+    EXPECT(env, WEIR_EGRAPH, "operator a", "without a name");
+}
+
 int
 main(void)
 {
@@ -532,6 +574,8 @@ main(void)
         cmocka_unit_test(t_time_is_unused_where_nobody_below_asks),
         cmocka_unit_test(t_first_error_is_kept_and_later_calls_do_nothing),
         cmocka_unit_test(t_error_of_the_job_itself_keeps_what_lies_below_it),
+        cmocka_unit_test(t_chains_and_groups_are_as_the_job_says),
+        cmocka_unit_test(t_group_without_a_name_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

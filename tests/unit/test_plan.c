@@ -85,6 +85,66 @@ t_keyed_between_two_subtasks_is_an_exchange(void **state)
     fixture_host_close(&host);
 }
 
+/* Two groups on two cores: never fused, never on one core. Three on two: they share. */
+static void
+t_slot_sharing_groups_have_cores_of_their_own(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct weir_plan_host host;
+    fixture_host(&host, "vm-2vcpu");
+    fixture_window_job(&fixture, 1);
+    fixture.operators[1].slot_group = "heavy";
+    fixture.operators[2].slot_group = "heavy";
+    fixture.operators[3].slot_group = "heavy";
+    struct weir_plan *plan = fixture_plan(&fixture, &host, &(struct weir_plan_options){0});
+    assert_int_equal(plan->stage_cnt, 2);
+    assert_int_equal(plan->vertex_cnt, 2);
+    assert_string_equal(plan->edges[0].reason, "slot-sharing groups default and heavy");
+    assert_int_not_equal(plan->stages[0].core, plan->stages[1].core);
+    for (uint32_t i = 0; i < 2; i++) {
+        const char *said = "slot-sharing group ";
+        assert_memory_equal(plan->stages[i].reason, said, strlen(said));
+    }
+    fixture.operators[3].slot_group = "third";
+    plan = fixture_plan(&fixture, &host, &(struct weir_plan_options){0});
+    assert_int_equal(plan->stage_cnt, 3);
+    assert_int_equal(plan->core_cnt, 2);
+    weir_plan_close(plan);
+    fixture_host_close(&host);
+}
+
+/* CPUs by weight, one at least, neighbours together. */
+static void
+t_slot_sharing_groups_get_cores_by_their_weight(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct weir_plan_host host;
+    fixture_host(&host, "epyc-4die");
+    fixture_window_job(&fixture, 6);
+    fixture.operators[0].slot_group = "in";
+    fixture.operators[1].slot_group = "in";
+    fixture.operators[2].slot_group = "state";
+    fixture.operators[3].slot_group = "state";
+    fixture.operators[2].weight = 20;
+    struct weir_plan *plan = fixture_plan(&fixture, &host, &(struct weir_plan_options){0});
+    uint32_t last_in = 0;
+    uint32_t first_state = UINT32_MAX;
+    for (uint32_t s = 0; s < plan->stage_cnt; s++) {
+        uint32_t cpu = plan->cores[plan->stages[s].core].cpu;
+        if (plan->stages[s].vertex == 0) {
+            last_in = cpu > last_in ? cpu : last_in;
+        } else {
+            first_state = cpu < first_state ? cpu : first_state;
+        }
+    }
+    assert_true(last_in < first_state);
+    assert_true(last_in < 16);
+    weir_plan_close(plan);
+    fixture_host_close(&host);
+}
+
 static void
 t_rescale_gives_each_consumer_a_share_of_the_producers(void **state)
 {
@@ -577,6 +637,8 @@ main(void)
         cmocka_unit_test(t_one_subtask_is_one_stage_though_keyed),
         cmocka_unit_test(t_cut_all_joins_stages_by_rings),
         cmocka_unit_test(t_keyed_between_two_subtasks_is_an_exchange),
+        cmocka_unit_test(t_slot_sharing_groups_have_cores_of_their_own),
+        cmocka_unit_test(t_slot_sharing_groups_get_cores_by_their_weight),
         cmocka_unit_test(t_rescale_gives_each_consumer_a_share_of_the_producers),
         cmocka_unit_test(t_T147_forward_between_unequal_parallelisms_is_refused),
         cmocka_unit_test(t_fusing_never_closes_a_cycle_of_stages),
