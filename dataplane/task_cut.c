@@ -602,6 +602,9 @@ weir_task_cut_waits(struct weir_task *task)
     if (!cut->conf.waits_final || !weir_chain_commits(task->chain) || WEIR_MUTANT(FINAL_SKIPPED)) {
         return false;
     }
+    if (cut->is_stopping) {
+        return true; /* its savepoint is the last that the job commits */
+    }
     if (cut->is_final_complete) {
         return cut->told_id > cut->committed_id; /* what it commits is being committed still */
     }

@@ -296,6 +296,7 @@ struct stage_conf {
     const struct weir_task_restore *restore;
     const struct weir_operator_type *types[2]; /* of a and b in place of these; or NULL */
     const char *uids[2]; /* of a and b; NULL: their names */
+    bool is_unchecked; /* it takes no checkpoints */
 };
 
 static inline void
@@ -372,7 +373,7 @@ stage_open(const struct stage_conf *conf)
         .gate_cnt = conf->is_mixed     ? 1
                     : conf->has_source ? 0
                                        : 2,
-        .checkpoints = &s->checkpoints,
+        .checkpoints = conf->is_unchecked ? NULL : &s->checkpoints,
         .state_fn = on_state,
         .state_arg = s};
     assert_int_equal(weir_task_new(&task, &s->task), 0);

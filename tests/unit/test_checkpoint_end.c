@@ -186,7 +186,7 @@ t_a_stop_waits_behind_a_barrier_that_goes_out(void **state)
 
 /* Nothing comes behind its barrier: what is committed with it is all there is. */
 static void
-t_a_savepoint_that_stops_holds_the_sources(void **state)
+t_T179_a_savepoint_that_stops_holds_the_sources(void **state)
 {
     (void)state;
     const struct stage_conf conf = {.has_source = true, .waits_final = true};
@@ -370,7 +370,7 @@ main(void)
         cmocka_unit_test(t_the_end_waits_for_a_checkpoint_behind_all_data),
         cmocka_unit_test(t_a_trigger_of_a_task_whose_producers_ended),
         cmocka_unit_test(t_a_stop_waits_behind_a_barrier_that_goes_out),
-        cmocka_unit_test(t_a_savepoint_that_stops_holds_the_sources),
+        cmocka_unit_test(t_T179_a_savepoint_that_stops_holds_the_sources),
         cmocka_unit_test(t_a_source_waits_for_the_barriers_of_the_gates),
         cmocka_unit_test(t_a_gate_waits_for_the_letter_of_the_source),
         cmocka_unit_test(t_a_barrier_is_seen_ahead_of_the_rows_before_it),

@@ -132,7 +132,7 @@ t_T292_order_of_a_checkpoint(void **state)
 
 /* Rows that a hook emits are before the barrier, and in what operators behind it snapshot. */
 static void
-t_T292_rows_of_the_hooks_are_before_the_barrier(void **state)
+t_T181_T292_rows_of_the_hooks_are_before_the_barrier(void **state)
 {
     (void)state;
     struct stage *s = stage_run(true);
@@ -416,7 +416,7 @@ main(void)
         cmocka_unit_test(t_T047_a_marker_declines_and_goes_on),
         cmocka_unit_test(t_T043_an_end_that_completes_is_told_behind_the_cut),
         cmocka_unit_test(t_T292_order_of_a_checkpoint),
-        cmocka_unit_test(t_T292_rows_of_the_hooks_are_before_the_barrier),
+        cmocka_unit_test(t_T181_T292_rows_of_the_hooks_are_before_the_barrier),
         cmocka_unit_test(t_A270_late_and_doubled_triggers_are_ignored),
         cmocka_unit_test(t_A271_a_task_that_does_not_run_yet_declines),
         cmocka_unit_test(t_A270_a_task_that_has_ended_takes_no_letters),
