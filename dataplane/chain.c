@@ -236,8 +236,8 @@ step_watermark(struct weir_chain_node *node, int64_t now_ns)
     }
     node->pend &= ~(uint32_t)PEND_WATERMARK;
     /* An operator that sets watermarks of its own replaces those it is given, but for the last. */
-    if (!node->idle &&
-        (!node->op.type->sets_watermarks || node->pend_watermark == WEIR_WATERMARK_MAX)) {
+    if (!node->idle && (!(node->op.type->sets_watermarks || node->op.type->keeps_watermarks) ||
+                           node->pend_watermark == WEIR_WATERMARK_MAX)) {
         node->emit |= EMIT_WATERMARK;
         node->emit_watermark = node->pend_watermark;
     }
@@ -562,6 +562,14 @@ struct weir_operator *
 weir_chain_operator(struct weir_chain *chain, uint32_t node)
 {
     return &chain->nodes[node].op;
+}
+
+void
+weir_chain_set_saved(struct weir_chain *chain, bool is_saved)
+{
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        chain->nodes[i].op.is_saved = is_saved;
+    }
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "base/mbox.h"
 
 /* Letters that were accepted, but are not filled yet, are looked for so often at the end: their
  * sender was stopped between the two. */
@@ -227,7 +228,7 @@ int
 weir_mailbox_drain(struct weir_mailbox *mailbox, int64_t now_ns)
 {
     struct weir_mail mail;
-    WEIR_DCHECK(weir_mailbox_state(mailbox) == WEIR_MBOX_QUIESCED, "drained while it is open");
+    WEIR_DCHECK(!weir_mailbox_is_open(mailbox), "drained while it is open");
     while (weir_mailbox_take(mailbox, WEIR_MAIL_ANY, &mail) > 0) {
         int rc = run(&mail, now_ns);
         if (rc < 0) {
@@ -261,10 +262,10 @@ weir_mailbox_close(struct weir_mailbox *mailbox)
     return cnt;
 }
 
-enum weir_mbox_state
-weir_mailbox_state(const struct weir_mailbox *mailbox)
+bool
+weir_mailbox_is_open(const struct weir_mailbox *mailbox)
 {
-    return weir_mbox_state(mailbox->ring);
+    return weir_mbox_state(mailbox->ring) == WEIR_MBOX_OPEN;
 }
 
 bool

@@ -26,7 +26,6 @@
 #define WEIR_DATAPLANE_MAILBOX_H
 
 #include "base/base.h"
-#include "base/mbox.h"
 
 WEIR_C_BEGIN
 
@@ -55,7 +54,7 @@ struct weir_mail {
 struct weir_mailbox;
 
 /* weir_mailbox_new - open and empty, for at least letter_cnt letters at a time. WEIR_ENOMEM;
- * WEIR_EPLAN: more than WEIR_MBOX_SLOT_CNT_MAX. */
+ * WEIR_EPLAN: more than WEIR_MBOX_SLOT_CNT_MAX (mbox.h). */
 WEIR_API WEIR_MUST_USE int weir_mailbox_new(uint32_t letter_cnt, struct weir_mailbox **ret_mailbox);
 /* weir_mailbox_delete - no thread puts any more. Accepts NULL. */
 WEIR_API void weir_mailbox_delete(struct weir_mailbox *mailbox);
@@ -103,7 +102,8 @@ WEIR_API WEIR_MUST_USE int weir_mailbox_drain(struct weir_mailbox *mailbox, int6
 /* weir_mailbox_close - give back what is left, in order. Returns how many letters that were. May be
  * called again. */
 WEIR_API uint32_t weir_mailbox_close(struct weir_mailbox *mailbox);
-WEIR_API enum weir_mbox_state weir_mailbox_state(const struct weir_mailbox *mailbox);
+/* weir_mailbox_is_open - it is neither quiesced nor closed. */
+WEIR_API bool weir_mailbox_is_open(const struct weir_mailbox *mailbox);
 /* weir_mailbox_is_empty - no letter is there; a later look may find one. */
 WEIR_API bool weir_mailbox_is_empty(const struct weir_mailbox *mailbox);
 

@@ -206,6 +206,12 @@ struct weir_operator_type {
     /* It lives once more where all its subtasks had ended before the restored checkpoint, for it
      * has something to tidy; any other is not even opened then, and only its end is passed on. */
     bool reopens;
+    /* Whether it waits for threads of its own, in real time: not under the seeded poller, where
+     * nothing but what is polled goes on. NULL: it does not. */
+    bool (*has_threads)(const void *conf);
+    /* Rows wait in it, so it hands watermarks on itself, behind them: those it is given end here,
+     * but for the MAX one, which it holds back until no row waits. */
+    bool keeps_watermarks;
 };
 
 /* One operator of one subtask; the stage owns it. */
@@ -218,6 +224,9 @@ struct weir_operator {
     const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
     const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     int64_t watermark; /* input watermark so far */
+    /* Behind the barrier of a savepoint that stops the job: what waits in it is saved, and must not
+     * come out here, too. */
+    bool is_saved;
     /* Counters, written by the stage's core only. */
     uint64_t rows_in; /* of a source: what it read; it adds itself what it does not hand on */
     uint64_t rows_out;

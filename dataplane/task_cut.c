@@ -292,6 +292,7 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
     if (cut->is_stopping && id == cut->stop_id) {
         cut->is_stopping = false;
         task->is_quiet = false;
+        weir_chain_set_saved(task->chain, false);
         free_sources(task);
     }
     if (cut->step == TASK_CUT_BEGIN && id == cut->mark.id) {
@@ -540,6 +541,7 @@ hold_sources(struct weir_task *task)
         task->cut.is_stopping = true;
         task->cut.stop_id = task->cut.mark.id;
         task->is_quiet = true;
+        weir_chain_set_saved(task->chain, true);
         free_sources(task);
     }
 }

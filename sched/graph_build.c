@@ -629,8 +629,8 @@ carry_times(struct weir_env *env)
     bool wanted[WEIR_GRAPH_NODE_CNT_MAX] = {false};
     for (uint32_t i = env->node_cnt; i-- > 0;) {
         struct weir_graph_node *node = &env->node[i];
-        node->time_unused =
-            node->type->sets_watermarks || (!node->uses_time && node->type->watermark == NULL);
+        node->time_unused = node->type->sets_watermarks || node->type->keeps_watermarks ||
+                            (!node->uses_time && node->type->watermark == NULL);
         wanted[i] = node->uses_time;
         for (uint32_t l = 0; l < env->link_cnt; l++) {
             const struct weir_graph_link *link = &env->link[l];

@@ -176,7 +176,20 @@ fill_env(
     env->seed = weir_rng_at(job->options.seed, b->idx);
 }
 
-static void
+/* The seeded poller's time goes on where nobody has anything to do: it would not wait for them. */
+static int
+check_threads(const struct weir_job *job, const struct weir_graph_node *node)
+{
+    bool has_threads = node->type->has_threads != NULL && node->type->has_threads(node->conf);
+    return has_threads && job->options.poller == WEIR_JOB_SEEDED
+               ? weir_err_push(WEIR_ECONFIG,
+                     "operator %s waits for threads of its own, which no seed can order: run the "
+                     "job with poller=threads",
+                     node->name)
+               : 0;
+}
+
+static int
 add_operators(struct build *b)
 {
     const struct weir_env *env = b->job->env;
@@ -187,8 +200,13 @@ add_operators(struct build *b)
         node->conf = b->job->checkpoint != NULL ? weir_job_checkpoint_conf(b->job->checkpoint, from)
                                                 : from->conf;
         fill_env(b, &node->env, from->name, from->parallelism);
+        int rc = check_threads(b->job, from);
+        if (rc != 0) {
+            return rc;
+        }
     }
     b->node_cnt = b->planned->operator_cnt;
+    return 0;
 }
 
 /* The partition's pool: each channel's own buffers, some to share, some to finish a slice. */
@@ -414,8 +432,8 @@ build_stage(struct weir_job *job, uint32_t idx)
     if (rc != 0) {
         return weir_err_push(rc, "state of stage %s", b.planned->name);
     }
-    add_operators(&b);
-    rc = add_edges(&b);
+    rc = add_operators(&b);
+    rc = rc != 0 ? rc : add_edges(&b);
     if (rc != 0) {
         return weir_err_push(rc, "stage %s", b.planned->name);
     }

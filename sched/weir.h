@@ -18,6 +18,7 @@
 #include "sched/abi.h"
 #include "sched/graph.h"
 #include "sched/keyed.h"
+#include "sched/outside.h"
 #include "sched/table.h"
 
 WEIR_C_BEGIN

@@ -6,6 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/err.h"
+#include "base/mbox.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/task.h"
 #include "tests/unit/test.h"
