@@ -647,12 +647,19 @@ put_numbers(const struct weir_field *to, const uint64_t *stored, uint32_t stride
 
 /* A long text into the heap of the output. */
 static struct weir_str
-put_text(const struct weir_table *table, const uint64_t *stored, struct weir_out *out)
+put_text(const struct weir_table *table, const uint64_t *stored, const struct weir_keyed_put *put)
 {
+    struct weir_out *out = put->out;
     uint32_t bytes = weir_table_key_bytes(stored);
     out->heap_end -= bytes;
     char *text = out->base + out->heap_end;
-    weir_table_key_text(table, stored, text);
+    if (table != NULL) {
+        weir_table_key_text(table, stored, text);
+    } else {
+        struct weir_key_text key;
+        memcpy(&key, stored, sizeof key);
+        memcpy(text, weir_key_text_slice(&key, put->heap).ptr, bytes);
+    }
     return weir_str_ref(out->view.heap, text, bytes);
 }
 
@@ -668,7 +675,7 @@ put_texts(const struct weir_table *table, const uint64_t *stored, uint32_t cnt,
     for (uint32_t i = 0; i < cnt; i++, at += put->rows.stride, stored += WEIR_KEY_TEXT_WORD_CNT) {
         uint32_t bytes = weir_table_key_bytes(stored);
         if (WEIR_UNLIKELY(bytes > WEIR_KEY_TEXT_INLINE_BYTES)) {
-            struct weir_str str = put_text(table, stored, out);
+            struct weir_str str = put_text(table, stored, put);
             memcpy(at, &str, sizeof str);
             continue;
         }
@@ -726,7 +733,7 @@ weir_keyed_put_rows(const struct weir_keyed *keyed, const struct weir_table *tab
     } else if (keyed->is_packed) {
         char *row = put->rows.ptr;
         for (uint32_t i = 0; i < cnt; i++, row += put->rows.stride) {
-            struct weir_str whole = put_text(table, stored + (size_t)i * stride, put->out);
+            struct weir_str whole = put_text(table, stored + (size_t)i * stride, put);
             put_packed(key, &whole, put, row);
         }
     } else if (put->to[0] != NULL) {

@@ -207,11 +207,13 @@ struct weir_keyed_put {
     const struct weir_field *const *to; /* by key field; NULL: not wanted; types are the key's */
     struct weir_lane rows; /* of out */
     struct weir_out *out;
+    const char *heap; /* where no table is given */
 };
 
 /* weir_keyed_put_rows - the fields of stored keys into rows of an output.
  *
- * Shape:   weir_keyed_room() granted cnt; the rows are taken.
+ * Shape:   weir_keyed_room() granted cnt; the rows are taken. table is NULL for keys as
+ *          weir_keyed_load() made them, with put->heap for their texts.
  */
 WEIR_API void weir_keyed_put_rows(const struct weir_keyed *keyed, const struct weir_table *table,
     const uint64_t *stored, uint32_t cnt, const struct weir_keyed_put *put);

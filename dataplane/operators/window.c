@@ -26,70 +26,6 @@
 /* ---- plan ---- */
 
 static int
-fill_instant(
-    const struct weir_schema *schema, const struct weir_field *field, const struct weir_field **ret)
-{
-    if (field->type != WEIR_TYPE_I64 && field->type != WEIR_TYPE_TS &&
-        field->type != WEIR_TYPE_TIME) {
-        return weir_err_push(WEIR_EGRAPH, "the field %s of %s holds a time: it must be ts or i64",
-            field->name, schema->name);
-    }
-    *ret = field;
-    return 0;
-}
-
-static bool
-is_key(const struct window_fill *fill, const struct weir_field *field)
-{
-    bool is = false;
-    for (uint32_t p = 0; p < WEIR_KEY_FIELD_CNT_MAX; p++) {
-        is |= fill->key[p] == field;
-    }
-    return is;
-}
-
-/* Who fills which output field; *ret_rest is the last one that is left to the aggregate. */
-static int
-fill_init(struct window_plan *plan, const struct weir_window_conf *conf,
-    const struct weir_schema *schema, const struct weir_field **ret_rest)
-{
-    struct window_fill *fill = &plan->fill;
-    uint32_t rest_cnt = 0;
-    uint32_t bytes = 0;
-    int err = weir_keyed_match(&plan->keyed, conf->key_as, schema, fill->key);
-    for (uint32_t i = 0; i < schema->field_cnt && err == 0; i++) {
-        const struct weir_field *field = &schema->fields[i];
-        bytes += field->bytes;
-        if (is_key(fill, field)) {
-            /* filled from the entry */
-        } else if (strcmp(field->name, "window_start") == 0) {
-            err = fill_instant(schema, field, &fill->start);
-        } else if (strcmp(field->name, "window_end") == 0) {
-            err = fill_instant(schema, field, &fill->end);
-        } else if (strcmp(field->name, "window_time") == 0 || field->type == WEIR_TYPE_TIME) {
-            err = fill_instant(schema, field, &fill->time);
-        } else {
-            rest_cnt++;
-            *ret_rest = field;
-        }
-        if (conf->top_by != NULL && strcmp(conf->top_by, field->name) == 0) {
-            fill->by = field;
-        }
-    }
-    if (err < 0) {
-        return err;
-    }
-    fill->is_whole =
-        conf->aggregate.kind != WEIR_AGGREGATE_OWN && rest_cnt == 1 && bytes == schema->row_bytes;
-    if (conf->aggregate.kind != WEIR_AGGREGATE_OWN && rest_cnt != 1) {
-        return weir_err_push(WEIR_EGRAPH,
-            "%s has %u fields beside key and window: the result of %s takes one", schema->name,
-            rest_cnt, conf->aggregate.name);
-    }
-    return 0;
-}
-
-static int
 plan_top(
     struct window_plan *plan, const struct weir_window_conf *conf, const struct weir_schema *out)
 {
@@ -101,11 +37,11 @@ plan_top(
     if (conf->top_cnt == 0) {
         return 0;
     }
-    if (plan->fill.by == NULL && conf->top_by == NULL && plan->agg.kind != WEIR_AGGREGATE_OWN) {
-        plan->fill.by = plan->agg.rank == NULL ? &plan->agg.out : NULL;
+    if (plan->by == NULL && conf->top_by == NULL && plan->agg.kind != WEIR_AGGREGATE_OWN) {
+        plan->by = plan->agg.rank == NULL ? &plan->agg.out : NULL;
         return 0;
     }
-    const struct weir_field *by = plan->fill.by;
+    const struct weir_field *by = plan->by;
     if (by == NULL || !weir_rank_takes(by)) {
         return weir_err_push(WEIR_EGRAPH, "the field %s of %s cannot rank: it must be a number",
             conf->top_by == NULL ? "(none)" : conf->top_by, out->name);
@@ -128,10 +64,15 @@ plan_init(struct window_plan *plan, const struct weir_window_conf *conf,
         return err;
     }
     const struct weir_field *rest = NULL;
-    err = fill_init(plan, conf, out, &rest);
+    err = weir_window_fill_init(&plan->fill, &plan->keyed, conf->key_as, out);
+    if (err == 0) {
+        err = weir_window_fill_rest(&plan->fill, &plan->agg, out, &rest);
+    }
     if (err < 0) {
         return err;
     }
+    int by = conf->top_by != NULL ? weir_schema_field(out, conf->top_by) : -1;
+    plan->by = by >= 0 ? &out->fields[by] : NULL;
     err = weir_aggregate_check_out(&plan->agg, out);
     if (err < 0) {
         return err;

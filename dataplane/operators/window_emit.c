@@ -125,33 +125,18 @@ weir_window_chunk_next(struct window_self *self)
 
 /* ---- rows ---- */
 
-static void
-put_instant(const struct weir_field *field, struct weir_lane rows, uint32_t cnt, int64_t time)
-{
-    for (uint32_t i = 0; i < cnt && field != NULL; i++) {
-        memcpy(rows.ptr + (size_t)rows.stride * i + field->off, &time, sizeof time);
-    }
-}
-
 int
 weir_window_chunk_emit(struct window_self *self, struct weir_out *out)
 {
     struct window_fire *fire = &self->fire;
     const struct window_plan *plan = &self->plan;
     const uint64_t *stored = &fire->key[fire->chunk_at * key_words(self)];
-    int64_t start = weir_window_grid_start(&plan->grid, fire->k);
     int64_t end = weir_window_grid_end(&plan->grid, fire->k);
-    uint32_t cnt = weir_keyed_room(&plan->keyed, stored, fire->chunk_cnt - fire->chunk_at, out);
-    out->row_time = end - 1;
-    struct weir_lane rows = {weir_out_rows(out, cnt), out->view.stride};
-    struct weir_keyed_put put = {plan->fill.key, rows, out};
-    for (uint32_t i = 0; i < cnt && !plan->fill.is_whole; i++) {
-        memset(rows.ptr + (size_t)rows.stride * i, 0, self->row_bytes);
-    }
-    put_instant(plan->fill.start, rows, cnt, start);
-    put_instant(plan->fill.end, rows, cnt, end);
-    put_instant(plan->fill.time, rows, cnt, end - 1);
-    weir_keyed_put_rows(&plan->keyed, fire->chunk_table, stored, cnt, &put);
+    const struct weir_window_rows fired = {weir_window_grid_start(&plan->grid, fire->k), end,
+        end - 1, fire->chunk_table, NULL, stored,
+        weir_keyed_room(&plan->keyed, stored, fire->chunk_cnt - fire->chunk_at, out)};
+    struct weir_lane rows = weir_window_fill_rows(&plan->fill, &plan->keyed, &fired, out);
+    uint32_t cnt = fired.cnt;
     plan->agg.result(&plan->agg, fire->acc + fire->chunk_at, cnt, rows);
     fire->chunk_at += cnt;
     return fire->chunk_at == fire->chunk_cnt ? WEIR_DONE : WEIR_AGAIN;
@@ -164,7 +149,7 @@ chunk_rank(struct window_self *self)
 {
     struct window_fire *fire = &self->fire;
     const struct window_plan *plan = &self->plan;
-    const struct weir_field *by = plan->fill.by;
+    const struct weir_field *by = plan->by;
     if (by == NULL) {
         plan->agg.rank(&plan->agg, fire->acc, fire->chunk_cnt, fire->rank);
         return;

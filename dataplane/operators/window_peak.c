@@ -27,7 +27,7 @@ bool
 weir_window_peak_fits(const struct window_plan *plan)
 {
     const struct window_grid *grid = &plan->grid;
-    return plan->top_cnt == 1 && plan->agg.kind == WEIR_AGGREGATE_COUNT && plan->fill.by == NULL &&
+    return plan->top_cnt == 1 && plan->agg.kind == WEIR_AGGREGATE_COUNT && plan->by == NULL &&
            grid->whole < WINDOW_PEAK_PANE_CNT_MAX &&
            grid->whole * (grid->part != 0 ? 2 : 1) + (grid->part != 0) <= WINDOW_PEAK_PANE_CNT_MAX;
 }

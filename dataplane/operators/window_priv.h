@@ -18,6 +18,7 @@
 #include "dataplane/keyed.h"
 #include "dataplane/minheap.h"
 #include "dataplane/operators/window.h"
+#include "dataplane/window_fill.h"
 #include "dataplane/state.h"
 #include "dataplane/tally.h"
 
@@ -158,21 +159,12 @@ struct window_fire {
     uint32_t give_cnt;
 };
 
-/* Where the fields of an output row come from. */
-struct window_fill {
-    const struct weir_field *start;
-    const struct weir_field *end;
-    const struct weir_field *time;
-    const struct weir_field *key[WEIR_KEY_FIELD_CNT_MAX];
-    const struct weir_field *by; /* top_by */
-    bool is_whole; /* the aggregate's one field and these leave no byte of a row */
-};
-
 /* What follows from the conf and the schemas alone. */
 struct window_plan {
     struct weir_keyed keyed;
     struct weir_aggregate agg;
-    struct window_fill fill;
+    struct weir_window_fill fill;
+    const struct weir_field *by; /* top_by */
     struct window_grid grid;
     enum window_mode mode;
     uint32_t acc_bytes; /* rounded up to 8: behind it lie the 8 bytes of the operator */

@@ -113,7 +113,7 @@ check_put(const struct weir_keyed *keyed, const struct weir_table *table, const 
         assert_true(got > 0 && got <= 40);
         const struct weir_field *to[WEIR_KEY_FIELD_CNT_MAX] = {&row_schema()->fields[1]};
         struct weir_lane lane = {weir_out_rows(&out, got), out.view.stride};
-        struct weir_keyed_put put = {to, lane, &out};
+        struct weir_keyed_put put = {to, lane, &out, NULL};
         weir_keyed_put_rows(keyed, table, from, got, &put);
         assert_true(out.heap_end >= out.view.row_cnt * out.view.stride);
         for (uint32_t i = 0; i < got; i++, from += WEIR_KEY_TEXT_WORD_CNT) {
