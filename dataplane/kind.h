@@ -223,10 +223,11 @@ struct weir_kind_cursor {
     uint32_t left;
     uint32_t live_cnt;
     bool is_over;
+    uint32_t at; /* what was returned last, 0: nothing */
 };
 /* weir_kind_begin, weir_kind_next - the elements of a list in order, or a map's entries by their
- * last writing; NULL at the end. Only weir_map_remove() of what was returned may be called on the
- * way. ret_key is NULL of lists. */
+ * last writing; NULL at the end. Only weir_map_remove() or weir_list_remove() of what was returned
+ * may be called on the way. ret_key is NULL of lists. */
 WEIR_API void weir_kind_begin(struct weir_keyed_state *state, struct weir_kind_cursor *ret_cursor);
 WEIR_API const void *
 weir_kind_next(struct weir_kind_cursor *cursor, struct weir_slice *ret_key, uint32_t *ret_bytes);
@@ -236,6 +237,8 @@ WEIR_API WEIR_MUST_USE int weir_list_add(struct weir_keyed_state *state, struct 
 /* weir_list_update - these in the place of what is there; cnt 0: nothing. */
 WEIR_API WEIR_MUST_USE int
 weir_list_update(struct weir_keyed_state *state, const struct weir_slice *vals, uint32_t cnt);
+/* weir_list_remove - take the element that a walk has just returned out of its list. */
+WEIR_API void weir_list_remove(struct weir_kind_cursor *cursor);
 
 /* weir_map_get - the value of a map's key; NULL: absent. ret_bytes may be NULL. */
 WEIR_API const void *

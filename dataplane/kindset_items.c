@@ -402,6 +402,7 @@ weir_kind_next(struct weir_kind_cursor *cursor, struct weir_slice *ret_key, uint
             item = item_copy(s, item);
             weir_kind_item_drop(s, head, ref);
         }
+        cursor->at = life == KIND_LIVE || s->index == NULL ? ref : 0;
         if (ret_key != NULL) {
             *ret_key = item_key(item);
         }
@@ -412,6 +413,20 @@ weir_kind_next(struct weir_kind_cursor *cursor, struct weir_slice *ret_key, uint
     }
     walk_end(cursor);
     return NULL;
+}
+
+void
+weir_list_remove(struct weir_kind_cursor *cursor)
+{
+    struct weir_keyed_state *s = cursor->state;
+    check_is(s, WEIR_KIND_TYPE_LIST);
+    WEIR_CHECK(cursor->at != 0, "state %s: there is no element to remove", s->kind->desc[0].name);
+    struct kind_head *head = kind_entry(s);
+    weir_kind_item_drop(s, head, cursor->at);
+    cursor->at = 0;
+    if (head->first == 0) {
+        kind_entry_delete(s);
+    }
 }
 
 /* ---- references ---- */

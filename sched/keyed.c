@@ -39,6 +39,31 @@ weir_window(struct weir_stream *in, const char *name, const struct weir_window_c
 }
 
 struct weir_stream *
+weir_window_general(struct weir_stream *in, const char *name, const struct weir_general_conf *conf,
+    const struct weir_schema *out_schema)
+{
+    struct weir_general_conf general = *conf;
+    const struct weir_key *key = weir_stream_key(in);
+    const struct weir_schema *schema = weir_stream_schema(in);
+    if (key != NULL) {
+        general.key = *key;
+    }
+    if (schema != NULL && weir_general_check(&general, schema, out_schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_general_type,
+        .conf = &general,
+        .conf_bytes = sizeof general,
+        .out_schema = {out_schema},
+        .uses_time = !conf->span.by_clock,
+        .keeps_state = true,
+    };
+    return weir_operator(&in, 1, &made);
+}
+
+struct weir_stream *
 weir_top(struct weir_stream *in, const char *name, const struct weir_top_conf *conf)
 {
     const struct weir_operator_conf made = {

@@ -13,6 +13,7 @@
 #ifndef WEIR_SCHED_KEYED_H
 #define WEIR_SCHED_KEYED_H
 
+#include "dataplane/operators/general.h"
 #include "dataplane/operators/join.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/operators/reduce.h"
@@ -26,6 +27,11 @@ WEIR_C_BEGIN
  * one subtask. Late rows are weir_side(stream, 1). */
 WEIR_API struct weir_stream *weir_window(struct weir_stream *in, const char *name,
     const struct weir_window_conf *conf, const struct weir_schema *out_schema);
+
+/* weir_window_general - a keyed stream's windows of each key for themselves: sessions, triggers,
+ * allowed lateness. Late rows are weir_side(stream, 1). */
+WEIR_API struct weir_stream *weir_window_general(struct weir_stream *in, const char *name,
+    const struct weir_general_conf *conf, const struct weir_schema *out_schema);
 
 /* weir_top - the best rows of each window over all subtasks; late rows are weir_side(stream, 1). */
 WEIR_API struct weir_stream *
