@@ -153,6 +153,22 @@ weir_window_join(struct weir_stream *left, struct weir_stream *right, const char
 }
 
 struct weir_stream *
+weir_lookup_join(struct weir_stream *in, const char *name, const struct weir_lookup_conf *conf)
+{
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_lookup_type,
+        .conf = conf,
+        .conf_bytes = sizeof *conf,
+        .out_schema = {conf->join->out_schema()},
+    };
+    if (weir_stream_schema(in) != NULL && weir_lookup_check(conf) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    return weir_operator(&in, 1, &made);
+}
+
+struct weir_stream *
 weir_process(struct weir_stream *in, const char *name, const struct weir_process_function *function,
     const struct weir_schema *side_schema)
 {

@@ -15,6 +15,7 @@
 
 #include "dataplane/operators/general.h"
 #include "dataplane/operators/join.h"
+#include "dataplane/operators/join_lookup.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/operators/reduce.h"
 #include "dataplane/operators/top.h"
@@ -50,6 +51,11 @@ WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_str
  * is any right one. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
 WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join_conf *conf);
+
+/* weir_lookup_join - each row with the rows of a table that have its key; the table is read from a
+ * source when the job starts. The stream's own key, if it has one, does not matter. */
+WEIR_API struct weir_stream *
+weir_lookup_join(struct weir_stream *in, const char *name, const struct weir_lookup_conf *conf);
 
 /* weir_process - a function of one's own over a keyed stream, with state and event-time timers.
  * What it puts aside is weir_side(stream, 1), of side_schema; NULL: as the input. */

@@ -16,6 +16,7 @@
     Q(q7, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
     Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
     Q(q10, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q13, NEXMARK_BIDS, 0, false)                                                  \
     Q(q14, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
     Q(q20, NEXMARK_AUCTIONS | NEXMARK_BIDS, NEXMARK_AUCTIONS | NEXMARK_BIDS, false) \
     Q(q21, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \

@@ -1,6 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* q20: bids with what else there is about them. */
+/* q13, q20: bids with what else there is about them. */
+#include <stdlib.h>
+
 #include "apps/nexmark/query_row.h"
+#include "sched/table.h"
+
+/* q13: every bid with the value that the side table has under its auction modulo 10,000. */
+#define SIDE_KEY_CNT 10000
+#define SIDE_ROW(F) F(i64, key) F(str, value)
+WEIR_SCHEMA(side_row, SIDE_ROW)
+#define KEYED_BID(F) F(i64, auction) F(i64, bidder) F(i64, price) F(time, dateTime) F(i64, key)
+WEIR_SCHEMA(keyed_bid, KEYED_BID)
+#define VALUED_BID(F) F(i64, auction) F(i64, bidder) F(i64, price) F(time, dateTime) F(str, value)
+WEIR_SCHEMA(valued_bid, VALUED_BID)
+
+WEIR_MAP(to_keyed, nexmark_row, keyed_bid)
+{
+    out->auction = in->id;
+    out->bidder = in->other;
+    out->price = in->price;
+    out->dateTime = in->at;
+    out->key = in->id % SIDE_KEY_CNT; /* with the sign of the id, as SQL's modulus */
+}
+
+WEIR_JOIN(with_value, keyed_bid, side_row, valued_bid)
+{
+    row->auction = left->auction;
+    row->bidder = left->bidder;
+    row->price = left->price;
+    row->dateTime = left->dateTime;
+    weir_join_text(out, &row->value, &right->value, at->right_heap);
+    return true;
+}
+
+/* Keys 0 to cnt - 1, with their own text as their value. */
+struct side_conf {
+    int64_t cnt;
+};
+
+struct side_self {
+    int64_t next;
+};
+
+static int
+side_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    const struct side_conf *conf = op->conf;
+    struct side_self *self = op->self;
+    (void)now_ns;
+    for (; self->next < conf->cnt; self->next++) {
+        char text[24];
+        int bytes = snprintf(text, sizeof text, "%lld", (long long)self->next);
+        if (!weir_out_room(out, 1, sizeof text)) {
+            return WEIR_AGAIN;
+        }
+        struct side_row *row = side_row_emit(out);
+        row->key = self->next;
+        weir_str_set_bytes(out, &row->value, text, (uint32_t)bytes);
+    }
+    return WEIR_DONE;
+}
+
+static const struct weir_operator_type side_type = {
+    .name = "side",
+    .self_bytes = sizeof(struct side_self),
+    .output_cnt = 1,
+    .poll = side_poll,
+};
+
+static void
+side_table(struct weir_env *env, struct weir_lookup_conf *conf)
+{
+    const char *path = weir_param(env, "side_input");
+    char *end;
+    if (strncmp(path, "gen:", 4) == 0) {
+        struct side_conf *side = weir_env_alloc(env, sizeof *side);
+        side->cnt = strtoll(path + 4, &end, 10);
+        if (end == path + 4 || *end != '\0' || side->cnt < 0) {
+            weir_env_fail(env, WEIR_ECONFIG, "parameter side_input: gen:N, not %s", path);
+        }
+        conf->source = &side_type;
+        conf->source_conf = side;
+    } else {
+        struct weir_lines_conf *lines = weir_env_alloc(env, sizeof *lines);
+        lines->path = path;
+        lines->refuse_directory = true;
+        lines->decoder = &weir_decode_csv;
+        conf->source = &weir_lines_type;
+        conf->source_conf = lines;
+    }
+}
+
+struct weir_stream *
+nexmark_q13(struct weir_stream *bids)
+{
+    struct weir_lookup_conf conf = {.join = &with_value_join,
+        .left_key = WEIR_KEY(keyed_bid, key),
+        .right_key = WEIR_KEY(side_row, key)};
+    side_table(weir_stream_env(bids), &conf);
+    return weir_lookup_join(weir_map(bids, "to_keyed", &to_keyed_op), "with_value", &conf);
+}
 
 /* q20: bids with their auction's columns, of auctions of category 10; whichever came first. */
 #define FULL_BID(F) \

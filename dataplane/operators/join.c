@@ -70,6 +70,20 @@ weir_join_check(const struct weir_join_conf *conf, bool is_window)
 }
 
 int
+weir_join_check_schemas(const struct weir_operator *op, const struct join_base *base)
+{
+    const struct weir_join *join = base->conf->join;
+    int err = check_schema("left input", base->schema[JOIN_LEFT], join->left_schema);
+    if (err == 0) {
+        err = check_schema("right input", base->schema[JOIN_RIGHT], join->right_schema);
+    }
+    if (err == 0) {
+        err = check_schema("output", op->out_schema[0], join->out_schema);
+    }
+    return err;
+}
+
+int
 weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window)
 {
     const struct weir_join_conf *conf = op->conf;
@@ -82,13 +96,7 @@ weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_wi
     }
     int err = weir_join_check(conf, is_window);
     if (err == 0) {
-        err = check_schema("left input", base->schema[JOIN_LEFT], conf->join->left_schema);
-    }
-    if (err == 0) {
-        err = check_schema("right input", base->schema[JOIN_RIGHT], conf->join->right_schema);
-    }
-    if (err == 0) {
-        err = check_schema("output", op->out_schema[0], conf->join->out_schema);
+        err = weir_join_check_schemas(op, base);
     }
     if (err == 0) {
         err = weir_keyed_init(

@@ -41,6 +41,9 @@ extern const struct weir_state_desc weir_join_states[];
 #define JOIN_STATE "rows"
 
 int weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window);
+/* weir_join_check_schemas - those of the operator are what the function is for; base has its conf
+ * and schemas. */
+int weir_join_check_schemas(const struct weir_operator *op, const struct join_base *base);
 /* 0, or the error of a row that is no insert. */
 int weir_join_inserts_only(const struct weir_view *in, uint32_t from);
 void weir_join_flush(struct join_base *base, struct weir_out *out);
