@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* join_priv.h: what join.c (incremental, and the parts that both have) and join_window.c share. */
+/* join_priv.h: what the joins share: pairs on their way out (join.c), and panes of kept rows
+ * (join_pane.c). */
 #ifndef WEIR_DATAPLANE_OPERATORS_JOIN_PRIV_H
 #define WEIR_DATAPLANE_OPERATORS_JOIN_PRIV_H
 
@@ -39,6 +40,46 @@ struct join_base {
 extern const struct weir_state_desc weir_join_states[];
 #define JOIN_STATE_CNT 1
 #define JOIN_STATE "rows"
+
+/* A stretch of time: rows of both sides by key. */
+struct join_pane {
+    int64_t idx;
+    struct weir_table *table; /* of struct join_entry; its namespace is idx */
+    struct weir_row_store rows;
+};
+
+struct join_panes {
+    struct weir_arena *arena;
+    struct join_pane *at; /* [cnt], by idx */
+    uint32_t cnt;
+    uint32_t cap;
+    struct weir_table_spec spec;
+    uint64_t entry_cnt; /* of the last pane that ended: what to expect of the next */
+    uint64_t owner; /* of all their tables: a restore finds the same, or refuses */
+    bool is_giving; /* the first pane is half gone */
+    bool is_giving_table; /* its rows are gone */
+};
+
+/* weir_join_panes_open, weir_join_panes_close - room for panes, as many as there may be tables. */
+int weir_join_panes_open(struct weir_operator *op, struct join_panes *panes, uint32_t key_kind);
+void weir_join_panes_close(struct join_panes *panes);
+/* weir_join_pane_at - the position of the first pane of a number of at least idx. */
+uint32_t weir_join_pane_at(const struct join_panes *panes, int64_t idx);
+/* weir_join_pane_of - the pane of that number, made where there is none. Moves the others. */
+int weir_join_pane_of(struct join_panes *panes, int64_t idx, struct join_pane **ret_pane);
+/* weir_join_panes_give - free a piece of the first pane. WEIR_AGAIN; WEIR_DONE: it is gone. */
+int weir_join_panes_give(struct join_panes *panes);
+/* weir_join_panes_restore - those whose tables were put back. WEIR_ESTATE: of another owner. */
+int weir_join_panes_restore(struct weir_operator *op, struct join_panes *panes, bool has_right);
+
+__extension__ typedef __int128 join_wide;
+/* weir_join_floor_div - how often `by` fits between off and time, rounded down. */
+static inline int64_t
+weir_join_floor_div(join_wide time, int64_t off, int64_t by)
+{
+    join_wide a = time - off;
+    return (int64_t)(a / by - (a % by < 0 ? 1 : 0));
+}
 
 int weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window);
 /* weir_join_check_schemas - those of the operator are what the function is for; base has its conf

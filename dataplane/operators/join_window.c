@@ -15,7 +15,6 @@
  * Checkpoints: tables and rows lie in state pages, a table's namespace is its pane's number. Parts
  * are what has fired. No firing is under way at a barrier: it is an unfinished input.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -27,15 +26,8 @@
  * about 50 us of work. */
 #define FIRE_BLOCK 64
 #define SLICE_STEPS 4096
-/* Buckets, or chunks of rows, given back at a time when a pane ends. */
-#define GIVE_BUCKET_CNT 256
-#define PANE_NONE UINT32_MAX
-
-struct pane {
-    int64_t idx; /* it begins at offset + idx * pane_ms */
-    struct weir_table *table;
-    struct weir_row_store rows;
-};
+/* What giving back a piece of a pane counts. */
+#define GIVE_STEPS 256
 
 /* Times for which the same is true, looked up once for many rows. */
 struct place {
@@ -52,14 +44,13 @@ enum fire_stage {
     FIRE_BLOCK_NEXT, /* scan the next entries of pane `left` */
     FIRE_PANE, /* look them up in pane `right` */
     FIRE_PAIRS, /* put pairs out */
-    FIRE_DROP, /* free the rows of a pane that no window needs any more, all at once */
-    FIRE_GIVE, /* and its table */
+    FIRE_GIVE, /* free a pane that no window needs any more */
 };
 
 struct fire {
     enum fire_stage stage;
     int64_t window; /* its number: it begins at offset + window * slide */
-    uint32_t left; /* positions in panes[] */
+    uint32_t left; /* positions in panes.at[] */
     uint32_t right;
     uint32_t end; /* panes [first, end) are of the window */
     uint32_t first;
@@ -68,7 +59,7 @@ struct fire {
     uint32_t at; /* the entry that pairs are made of */
     uint32_t left_ref;
     uint32_t right_ref;
-    uint64_t left_passed; /* passed_of() panes[left] and panes[right] */
+    uint64_t left_passed; /* passed_of() panes.at[left] and panes.at[right] */
     uint64_t right_passed;
     struct weir_join_pair like; /* window and time of the pairs */
     uint64_t has_right; /* entries of the block with right rows; semi: in any pane so far */
@@ -84,11 +75,7 @@ struct self {
     int64_t size;
     int64_t slide;
     int64_t offset;
-    struct pane *panes; /* by idx */
-    uint32_t pane_cnt;
-    uint32_t pane_cap;
-    uint32_t state_id; /* of the panes' tables */
-    uint64_t pane_entry_cnt; /* of the last pane that ended: what to expect of the next */
+    struct join_panes panes; /* pane idx begins at offset + idx * pane_ms */
     int64_t fired; /* windows up to this one have fired */
     int64_t frontier; /* the greatest watermark that has fired */
     int64_t open_watermark; /* what place was worked out for */
@@ -96,20 +83,12 @@ struct self {
     struct fire fire;
 };
 
-__extension__ typedef __int128 wide;
-
 /* Arithmetic on times saturates: a window that would begin or end beyond the ends of time begins or
  * ends there. */
 static int64_t
-clamp(wide x)
+clamp(join_wide x)
 {
     return x > INT64_MAX ? INT64_MAX : x < INT64_MIN ? INT64_MIN : (int64_t)x;
-}
-
-static int64_t
-floor_div(wide a, int64_t b)
-{
-    return (int64_t)(a / b - (a % b < 0 ? 1 : 0));
 }
 
 static int64_t
@@ -126,33 +105,33 @@ gcd(int64_t a, int64_t b)
 static int64_t
 window_start(const struct self *self, int64_t window)
 {
-    return clamp((wide)self->offset + (wide)window * self->slide);
+    return clamp((join_wide)self->offset + (join_wide)window * self->slide);
 }
 
 static int64_t
 window_end(const struct self *self, int64_t window)
 {
-    return clamp((wide)self->offset + (wide)window * self->slide + self->size);
+    return clamp((join_wide)self->offset + (join_wide)window * self->slide + self->size);
 }
 
 static int64_t
 pane_start(const struct self *self, int64_t idx)
 {
-    return clamp((wide)self->offset + (wide)idx * self->pane_ms);
+    return clamp((join_wide)self->offset + (join_wide)idx * self->pane_ms);
 }
 
 /* The last window that a time may lie in: the last that has begun. */
 static int64_t
 last_window(const struct self *self, int64_t time)
 {
-    return floor_div((wide)time - self->offset, self->slide);
+    return weir_join_floor_div(time, self->offset, self->slide);
 }
 
 /* The first window that ends after a time. */
 static int64_t
 first_window(const struct self *self, int64_t time)
 {
-    return floor_div((wide)time - self->offset - self->size, self->slide) + 1;
+    return weir_join_floor_div((join_wide)time - self->size, self->offset, self->slide) + 1;
 }
 
 /* The first window whose last millisecond a watermark has not passed. */
@@ -182,17 +161,11 @@ join_window_open(struct weir_operator *op)
     self->slide = span->slide_ms;
     self->offset = span->offset_ms;
     self->pane_ms = gcd(span->size_ms, span->slide_ms);
-    self->pane_cap = self->base.arena->spec.table_cnt_max;
-    self->state_id = weir_state_id(op->uid, JOIN_STATE);
-    self->panes = calloc(self->pane_cap, sizeof self->panes[0]);
-    if (self->panes == NULL) {
-        return weir_err_push(WEIR_ENOMEM, "%u panes of a join", self->pane_cap);
-    }
     self->fired = INT64_MIN;
     self->frontier = WEIR_TIME_MIN;
     self->open_watermark = WEIR_TIME_MIN;
     self->place.first_ms = 1;
-    return 0;
+    return weir_join_panes_open(op, &self->panes, self->base.keyed[0].kind);
 }
 
 static int
@@ -200,8 +173,7 @@ join_window_close(struct weir_operator *op, bool clean)
 {
     struct self *self = op->self;
     (void)clean;
-    free(self->panes);
-    self->panes = NULL;
+    weir_join_panes_close(&self->panes);
     weir_keyed_rows_fini(&self->base.rows);
     weir_keyed_rows_fini(&self->again);
     return 0;
@@ -214,7 +186,7 @@ place_of(struct self *self, int64_t time)
 {
     struct place *place = &self->place;
     int64_t last = last_window(self, time);
-    place->idx = floor_div((wide)time - self->offset, self->pane_ms);
+    place->idx = weir_join_floor_div(time, self->offset, self->pane_ms);
     place->first_ms = pane_start(self, place->idx);
     place->last_ms = weir_add_sat(place->first_ms, self->pane_ms - 1);
     place->is_gap = time >= window_end(self, last);
@@ -222,52 +194,6 @@ place_of(struct self *self, int64_t time)
     int64_t first = pane_first(self, place->idx);
     int64_t open = first_open(self, self->open_watermark);
     place->enter = open > first ? (uint64_t)(open - first) : 0;
-}
-
-/* The position of the first pane with an index of at least idx. */
-static uint32_t
-pane_at(const struct self *self, int64_t idx)
-{
-    uint32_t lo = 0;
-    uint32_t hi = self->pane_cnt;
-    while (lo < hi) { /* at most 32 steps */
-        uint32_t mid = (lo + hi) / 2;
-        if (self->panes[mid].idx < idx) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
-        }
-    }
-    return lo;
-}
-
-static void
-pane_insert(struct self *self, uint32_t at, const struct pane *pane)
-{
-    WEIR_CHECK(self->pane_cnt < self->pane_cap, "%u panes", self->pane_cnt);
-    memmove(&self->panes[at + 1], &self->panes[at], (self->pane_cnt - at) * sizeof self->panes[0]);
-    self->panes[at] = *pane;
-    self->pane_cnt++;
-}
-
-static int
-pane_of(struct self *self, int64_t idx, struct pane **ret_pane)
-{
-    uint32_t at = pane_at(self, idx);
-    if (at == self->pane_cnt || self->panes[at].idx != idx) {
-        struct weir_table_spec spec = {
-            self->state_id, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
-        struct pane pane = {.idx = idx};
-        int err = weir_table_take(self->base.arena, &spec, idx, &pane.table);
-        err = err < 0 ? err : weir_row_store_init(&pane.rows, self->base.arena);
-        if (err < 0) {
-            return err;
-        }
-        pane.table->entry_cnt_hint = self->pane_entry_cnt;
-        pane_insert(self, at, &pane);
-    }
-    *ret_pane = &self->panes[at];
-    return 0;
 }
 
 /* Right rows of a semi join are not kept. */
@@ -294,8 +220,8 @@ struct block {
 
 /* Rows [from, to) of a block join the lists of their entries, which are known. */
 static int
-rows_add(
-    struct self *self, const struct block *block, struct pane *pane, uint32_t from, uint32_t to)
+rows_add(struct self *self, const struct block *block, struct join_pane *pane, uint32_t from,
+    uint32_t to)
 {
     struct join_base *base = &self->base;
     const struct weir_row_adds adds = {.store = &pane->rows,
@@ -315,8 +241,8 @@ rows_keep(struct self *self, const struct block *block, uint32_t from, uint32_t 
 {
     struct join_base *base = &self->base;
     bool keeps = is_kept(self, block->side);
-    struct pane *pane;
-    int err = pane_of(self, self->place.idx, &pane);
+    struct join_pane *pane;
+    int err = weir_join_pane_of(&self->panes, self->place.idx, &pane);
     if (err < 0) {
         return err;
     }
@@ -441,10 +367,10 @@ static bool
 fire_next(struct self *self, int64_t watermark)
 {
     struct fire *fire = &self->fire;
-    if (self->pane_cnt == 0) {
+    if (self->panes.cnt == 0) {
         return false;
     }
-    int64_t window = pane_first(self, self->panes[0].idx);
+    int64_t window = pane_first(self, self->panes.at[0].idx);
     window = weir_max_i64(window, self->fired == INT64_MIN ? INT64_MIN : self->fired + 1);
     window = weir_max_i64(window, first_open(self, self->frontier));
     if (window_end(self, window) - 1 > watermark) {
@@ -452,8 +378,8 @@ fire_next(struct self *self, int64_t watermark)
     }
     fire->window = window;
     int64_t pane = window * (self->slide / self->pane_ms);
-    fire->first = pane_at(self, pane);
-    fire->end = pane_at(self, pane + self->size / self->pane_ms);
+    fire->first = weir_join_pane_at(&self->panes, pane);
+    fire->end = weir_join_pane_at(&self->panes, pane + self->size / self->pane_ms);
     fire->left = fire->first;
     int64_t end = window_end(self, window);
     fire->like.window_start = window_start(self, window);
@@ -469,7 +395,7 @@ fire_next(struct self *self, int64_t watermark)
 static uint64_t
 passed_of(const struct self *self, uint32_t pane)
 {
-    return (uint64_t)(self->fire.window - pane_first(self, self->panes[pane].idx));
+    return (uint64_t)(self->fire.window - pane_first(self, self->panes.at[pane].idx));
 }
 
 /* The pairs of the left row in item[] with the rows of `right` from right_ref on (none: semi). 1
@@ -563,9 +489,9 @@ fire_match(struct self *self)
     if (fire->right == fire->left) {
         memcpy(fire->match, fire->entry, fire->cnt * sizeof fire->entry[0]);
     } else {
-        struct weir_table *table = self->panes[fire->right].table;
+        struct weir_table *table = self->panes.at[fire->right].table;
         int loaded = weir_keyed_load_stored(&self->base.keyed[JOIN_LEFT],
-            self->panes[fire->left].table, fire->stored, fire->cnt, &self->again);
+            self->panes.at[fire->left].table, fire->stored, fire->cnt, &self->again);
         if (loaded < 0) {
             return loaded;
         }
@@ -576,7 +502,8 @@ fire_match(struct self *self)
         uint32_t words = table->word_cnt;
         for (uint32_t i = (uint32_t)loaded; i < fire->cnt; i++) {
             int one = weir_keyed_load_stored(&self->base.keyed[JOIN_LEFT],
-                self->panes[fire->left].table, fire->stored + (size_t)i * words, 1, &self->again);
+                self->panes.at[fire->left].table, fire->stored + (size_t)i * words, 1,
+                &self->again);
             if (one < 0) {
                 return one;
             }
@@ -611,10 +538,10 @@ fire_after(struct self *self)
     self->fired = fire->window;
     fire->left_ref = 0;
     fire->right_ref = 0;
-    bool is_over = self->pane_cnt > 0 &&
-                   last_window(self, pane_start(self, self->panes[0].idx)) <= fire->window;
+    bool is_over = self->panes.cnt > 0 &&
+                   last_window(self, pane_start(self, self->panes.at[0].idx)) <= fire->window;
     memset(&fire->cursor, 0, sizeof fire->cursor);
-    fire->stage = is_over ? FIRE_DROP : FIRE_IDLE;
+    fire->stage = is_over ? FIRE_GIVE : FIRE_IDLE;
 }
 
 /* One step of the firing. 1 go on, 0 the output is full, or an error. */
@@ -630,7 +557,7 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
             return 1;
         }
         /* Keys are for looking the entries up in other panes. */
-        fire->cnt = weir_table_scan(self->panes[fire->left].table, &fire->cursor, FIRE_BLOCK,
+        fire->cnt = weir_table_scan(self->panes.at[fire->left].table, &fire->cursor, FIRE_BLOCK,
             fire->end - fire->first > 1 ? fire->stored : NULL, fire->entry);
         if (fire->cnt == 0) {
             fire->left++;
@@ -660,18 +587,9 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
             fire->stage = fire->right < fire->end ? FIRE_PANE : FIRE_BLOCK_NEXT;
         }
         return done;
-    case FIRE_DROP:
-        *steps += GIVE_BUCKET_CNT;
-        if (weir_row_store_give(&self->panes[0].rows, GIVE_BUCKET_CNT) == WEIR_DONE) {
-            self->pane_entry_cnt = self->panes[0].table->entry_cnt;
-            fire->stage = FIRE_GIVE;
-        }
-        return 1;
     case FIRE_GIVE:
-        *steps += GIVE_BUCKET_CNT;
-        if (weir_table_give(self->panes[0].table, GIVE_BUCKET_CNT) == WEIR_DONE) {
-            self->pane_cnt--;
-            memmove(&self->panes[0], &self->panes[1], self->pane_cnt * sizeof self->panes[0]);
+        *steps += GIVE_STEPS;
+        if (weir_join_panes_give(&self->panes) == WEIR_DONE) {
             fire_after(self);
         }
         return 1;
@@ -713,26 +631,8 @@ join_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_wr
     WEIR_CHECK(self->fire.stage == FIRE_IDLE, "a barrier while a window fires");
     weir_state_put_word(parts, "frontier", self->frontier);
     weir_state_put_word(parts, "fired", self->fired);
-    weir_state_put_word(parts, "pane_entries", (int64_t)self->pane_entry_cnt);
+    weir_state_put_word(parts, "pane_entries", (int64_t)self->panes.entry_cnt);
     return 0;
-}
-
-/* The store of a pane's rows knows its chunks again by way of its table. */
-static void
-pane_adopt_rows(const struct self *self, struct pane *pane)
-{
-    struct weir_table_cursor cursor = {0, 0, 0};
-    void *val[FIRE_BLOCK];
-    uint32_t cnt;
-    while ((cnt = weir_table_scan(pane->table, &cursor, FIRE_BLOCK, NULL, val)) > 0) {
-        for (uint32_t i = 0; i < cnt; i++) {
-            const struct join_entry *entry = val[i];
-            weir_row_store_adopt(&pane->rows, &entry->side[JOIN_LEFT]);
-            if (is_kept(self, JOIN_RIGHT)) {
-                weir_row_store_adopt(&pane->rows, &entry->side[JOIN_RIGHT]);
-            }
-        }
-    }
 }
 
 static int
@@ -740,29 +640,13 @@ join_window_restore(
     struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
     struct self *self = op->self;
-    const struct weir_table_spec spec = {
-        self->state_id, self->base.keyed[0].kind, sizeof(struct join_entry), 0};
-    uint32_t at = 0;
     int64_t pane_entries = 0;
     int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
     err = err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "fired", &self->fired);
     err =
         err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "pane_entries", &pane_entries);
-    self->pane_entry_cnt = (uint64_t)pane_entries;
-    for (const struct weir_table *table = NULL; err == 0;) {
-        table = weir_state_next(self->base.arena, self->state_id, &at);
-        if (table == NULL) {
-            break;
-        }
-        struct pane pane = {.idx = table->ns};
-        err = weir_state_find(op, JOIN_STATE, &spec, table->ns, &pane.table);
-        err = err < 0 ? err : weir_row_store_init(&pane.rows, self->base.arena);
-        if (err == 0) {
-            pane_adopt_rows(self, &pane);
-            pane_insert(self, pane_at(self, pane.idx), &pane);
-        }
-    }
-    return err;
+    self->panes.entry_cnt = (uint64_t)pane_entries;
+    return err < 0 ? err : weir_join_panes_restore(op, &self->panes, is_kept(self, JOIN_RIGHT));
 }
 
 static const struct weir_state_part state_parts[] = {{"frontier", WEIR_STATE_PART_LEAST, 0},
