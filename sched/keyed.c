@@ -103,9 +103,28 @@ weir_reduce(struct weir_stream *in, const char *name, const struct weir_reduce_c
     return weir_operator(&in, 1, &made);
 }
 
+/* A join of two keyed streams: its type, and what it refuses. */
+struct join_kind {
+    const struct weir_operator_type *type;
+    int (*check)(const struct weir_join_conf *conf);
+    bool uses_time;
+};
+
+static int
+check_window_join(const struct weir_join_conf *conf)
+{
+    return weir_join_check(conf, true);
+}
+
+static int
+check_join(const struct weir_join_conf *conf)
+{
+    return weir_join_check(conf, false);
+}
+
 static struct weir_stream *
 join_streams(struct weir_stream *left, struct weir_stream *right, const char *name,
-    const struct weir_join_conf *conf, bool is_window)
+    const struct weir_join_conf *conf, const struct join_kind *kind)
 {
     struct weir_env *env = weir_stream_env(left);
     struct weir_join_conf made = *conf;
@@ -120,18 +139,18 @@ join_streams(struct weir_stream *left, struct weir_stream *right, const char *na
     } else {
         made.left_key = *left_key;
         made.right_key = *right_key;
-        if (weir_join_check(&made, is_window) != 0) {
+        if (kind->check(&made) != 0) {
             weir_env_fail(env, WEIR_EGRAPH, "operator %s", name);
         }
     }
     const struct weir_operator_conf operator_conf = {
         .name = name,
-        .type = is_window ? &weir_window_join_type : &weir_join_type,
+        .type = kind->type,
         .conf = &made,
         .conf_bytes = sizeof made,
         .out_schema = {conf->join->out_schema(), weir_stream_schema(left),
             weir_stream_schema(right)},
-        .uses_time = is_window,
+        .uses_time = kind->uses_time,
         .keeps_state = true,
     };
     return weir_operator(inputs, 2, &operator_conf);
@@ -141,15 +160,33 @@ struct weir_stream *
 weir_join(struct weir_stream *left, struct weir_stream *right, const char *name,
     const struct weir_join *join)
 {
+    static const struct join_kind kind = {&weir_join_type, check_join, false};
     const struct weir_join_conf conf = {.join = join};
-    return join_streams(left, right, name, &conf, false);
+    return join_streams(left, right, name, &conf, &kind);
 }
 
 struct weir_stream *
 weir_window_join(struct weir_stream *left, struct weir_stream *right, const char *name,
     const struct weir_join_conf *conf)
 {
-    return join_streams(left, right, name, conf, true);
+    static const struct join_kind kind = {&weir_window_join_type, check_window_join, true};
+    return join_streams(left, right, name, conf, &kind);
+}
+
+struct weir_stream *
+weir_interval_join(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join_conf *conf)
+{
+    static const struct join_kind kind = {&weir_interval_join_type, weir_interval_join_check, true};
+    return join_streams(left, right, name, conf, &kind);
+}
+
+struct weir_stream *
+weir_ttl_join(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join_conf *conf)
+{
+    static const struct join_kind kind = {&weir_ttl_join_type, weir_ttl_join_check, false};
+    return join_streams(left, right, name, conf, &kind);
 }
 
 struct weir_stream *

@@ -52,6 +52,15 @@ WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_str
 WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join_conf *conf);
 
+/* weir_interval_join - pairs whose event times are near each other, as the second of them comes:
+ * left + lower_ms <= right <= left + upper_ms. Late rows are weir_side(stream, 1) of the left and 2
+ * of the right input. */
+WEIR_API struct weir_stream *weir_interval_join(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_join_conf *conf);
+/* weir_ttl_join - as weir_join, but rows are met only by what comes within ttl_ms of them. */
+WEIR_API struct weir_stream *weir_ttl_join(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_join_conf *conf);
+
 /* weir_lookup_join - each row with the rows of a table that have its key; the table is read from a
  * source when the job starts. The stream's own key, if it has one, does not matter. */
 WEIR_API struct weir_stream *

@@ -8,7 +8,7 @@
  *         return left->age > 17;                      a pair that is refused leaves no row
  *     }
  *
- * Two operators take it (input 0 is left, input 1 right):
+ * These operators take it (input 0 is left, input 1 right):
  *
  *     weir_join_type          incremental: whichever row comes second meets all earlier ones of the
  *                             other side with its key. Rows are kept for ever. The result's event
@@ -17,11 +17,22 @@
  *                             the window's last millisecond. at->window_start and _end are set; the
  *                             result's event time is window_end - 1. With `semi`, each left row
  *                             comes once if there is any right row at all, and `right` is NULL.
+ *     weir_interval_join_type rows of the same key whose event times are near each other:
+ *                                 left + lower_ms <= right <= left + upper_ms
+ *                             as the second of them comes. A bound is within; for one that is not,
+ *                             add or take a millisecond. The result's event time is the later one.
+ *                             Rows go once the watermark says that nobody can meet them any more.
+ *     weir_ttl_join_type      as weir_join_type, but rows are met only by what comes within ttl_ms
+ *                             of them, by the host's clock, and go some time after that.
  *
- * Outputs: 0 results; of the window join also 1 and 2: rows of the left and the right input that
- *          are late, as they came: the watermark of their channel, or that up to which the operator
- *          has fired, has passed the last window that they belong to.
- * State:   per key two lists of rows (row_list.h); of the window join in a table per pane.
+ * Outputs: 0 results; of the window and the interval join also 1 and 2: rows of the left and the
+ *          right input that are late, as they came: the watermark of their channel, or that up to
+ *          which the operator has fired, has passed the last window that they belong to; or,
+ *          interval, is behind them.
+ * State:   per key two lists of rows (row_list.h); but for the incremental join in a table per
+ *          pane. Rows of an interval join, or with a time to live, are not found again where the
+ *          length of its panes, a quarter of what is kept, is another one than when they were saved
+ *          (WEIR_ESTATE).
  * Limits:  inputs of inserts only; a row as WEIR_ROW_ITEM_BYTES_MAX; both keys of equal types.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_JOIN_H
@@ -39,7 +50,7 @@ struct weir_join_pair {
     const void *right; /* NULL: semi */
     const char *left_heap;
     const char *right_heap;
-    int64_t window_start; /* both 0 in the incremental join */
+    int64_t window_start; /* both 0 where there are no windows */
     int64_t window_end;
     int64_t time; /* of the result */
 };
@@ -62,6 +73,9 @@ struct weir_join_conf {
     struct weir_key right_key;
     struct weir_window_span span; /* of the window join */
     bool semi; /* of the window join */
+    int64_t lower_ms; /* of the interval join: either may be negative */
+    int64_t upper_ms;
+    int64_t ttl_ms; /* of the join with a time to live */
 };
 
 /* weir_join_check - what open would refuse. WEIR_EGRAPH with the reason.
@@ -70,7 +84,13 @@ struct weir_join_conf {
  */
 WEIR_API WEIR_MUST_USE int weir_join_check(const struct weir_join_conf *conf, bool is_window);
 
+/* weir_interval_join_check, weir_ttl_join_check - the same of these. */
+WEIR_API WEIR_MUST_USE int weir_interval_join_check(const struct weir_join_conf *conf);
+WEIR_API WEIR_MUST_USE int weir_ttl_join_check(const struct weir_join_conf *conf);
+
 extern WEIR_API const struct weir_operator_type weir_join_type;
+extern WEIR_API const struct weir_operator_type weir_interval_join_type;
+extern WEIR_API const struct weir_operator_type weir_ttl_join_type;
 extern WEIR_API const struct weir_operator_type weir_window_join_type;
 
 /* weir_join_text - copy a string of a joined row into the result; each may be copied once. */
