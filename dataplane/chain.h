@@ -118,7 +118,15 @@ WEIR_API int64_t weir_chain_due_ns(const struct weir_chain *chain);
  * nothing is due. Only when run() said WEIR_DONE. */
 WEIR_API WEIR_MUST_USE int weir_chain_fire(struct weir_chain *chain, int64_t now_ns);
 
-/* ---- checkpoints: all only when run() said WEIR_DONE, but for the last three ---- */
+/* ---- checkpoints: all only when run() said WEIR_DONE or the chain rests, but for the last three
+ * ---- */
+
+/* weir_chain_rests - nothing is unfinished but watermarks whose operators may stop there for a
+ * checkpoint (operator.h): the chain is as good as between two batches. */
+WEIR_API bool weir_chain_rests(const struct weir_chain *chain);
+/* weir_chain_run_to_rest - as weir_chain_run(), but stop where the chain rests: WEIR_DONE. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_run_to_rest(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns);
 
 /* weir_chain_barrier - the operators' hooks before a barrier, head first. WEIR_AGAIN: rows came of
  * it, or will: run() and call again; WEIR_WAIT: call again later. */

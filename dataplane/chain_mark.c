@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hooks of checkpoints over the operators of a stage. A barrier is handled when no node holds
  * an unfinished input, so nothing lies on a fused edge: all operators stand at the same cut, and a
- * node of several fused inputs needs no alignment. */
+ * node of several fused inputs needs no alignment. A watermark that an operator is in the middle of
+ * is no such input where the rest of it stands in state: it is said again behind a restore. */
 #include <string.h>
 
 #include "base/check.h"
@@ -11,12 +12,37 @@
 
 #define NODE_PART "chain"
 #define NODE_PART_VERSION 1
+/* Flags of a node in its part: valve.h. */
+#define NODE_IDLE 1
+#define NODE_IN_WATERMARK 2
+
+bool
+weir_chain_rests(const struct weir_chain *chain)
+{
+    for (uint64_t left = chain->work; left != 0; left &= left - 1) {
+        const struct weir_chain_node *node = &chain->nodes[__builtin_ctzll(left)];
+        if (node->emit != 0 || node->pend != PEND_WATERMARK || !node->op.type->rests) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int
+weir_chain_run_to_rest(struct weir_chain *chain, uint32_t step_cnt, int64_t now_ns)
+{
+    int rc = WEIR_AGAIN;
+    for (uint32_t i = 0; i < step_cnt && rc == WEIR_AGAIN && !weir_chain_rests(chain); i++) {
+        rc = weir_chain_run(chain, 1, now_ns);
+    }
+    return rc >= 0 && weir_chain_rests(chain) ? (int)WEIR_DONE : rc;
+}
 
 int
 weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns)
 {
     while (chain->mark_at < chain->node_cnt) {
-        WEIR_DCHECK(chain->work == 0, "a hook beside unfinished input");
+        WEIR_DCHECK(weir_chain_rests(chain), "a hook beside unfinished input");
         if (chain->nodes[chain->mark_at].op.type->barrier != NULL) {
             int rc = weir_chain_barrier_at(chain, chain->mark_at, id, now_ns);
             if (rc != WEIR_DONE) {
@@ -24,7 +50,7 @@ weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns)
             }
         }
         chain->mark_at++;
-        if (chain->work != 0) {
+        if (!weir_chain_rests(chain)) {
             return WEIR_AGAIN;
         }
     }
@@ -35,7 +61,7 @@ weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns)
 int
 weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_mark *mark)
 {
-    WEIR_DCHECK(chain->work == 0, "a barrier beside unfinished input");
+    WEIR_DCHECK(weir_chain_rests(chain), "a barrier beside unfinished input");
     for (; chain->mark_at < chain->node_cnt; chain->mark_at++) {
         struct weir_chain_node *node = &chain->nodes[chain->mark_at];
         int rc = WEIR_DONE;
@@ -65,15 +91,18 @@ weir_chain_snapshot(
     struct weir_chain *chain, uint32_t idx, uint64_t id, struct weir_parts_writer *parts)
 {
     struct weir_chain_node *node = &chain->nodes[idx];
-    WEIR_DCHECK(chain->work == 0, "a snapshot beside unfinished input");
+    WEIR_DCHECK(weir_chain_rests(chain), "a snapshot beside unfinished input");
     if (node->had_ended) {
         return 0;
     }
     weir_parts_writer_of(parts, node->op.uid);
     if (!is_edge(node)) {
         weir_parts_begin(parts, NODE_PART, NODE_PART_VERSION);
-        weir_parts_put_u64(parts, (uint64_t)node->op.watermark);
-        weir_parts_put_u64(parts, node->idle);
+        bool is_inside = (node->pend & PEND_WATERMARK) != 0;
+        int64_t watermark = is_inside ? node->pend_watermark : node->op.watermark;
+        weir_parts_put_u64(parts, (uint64_t)watermark);
+        weir_parts_put_u64(
+            parts, (node->idle ? NODE_IDLE : 0u) | (is_inside ? NODE_IN_WATERMARK : 0u));
         weir_valve_snapshot(&node->valve, parts);
         weir_parts_end(parts);
     }
@@ -87,7 +116,7 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
     bool is_first)
 {
     struct weir_part part;
-    uint64_t words[2] = {0}; /* watermark, idle */
+    uint64_t words[2] = {0}; /* watermark, flags */
     uint32_t channel_cnt;
     int rc = weir_parts_find(parts, NODE_PART, NODE_PART_VERSION, &part);
     rc = rc != 0 ? rc : weir_part_get(&part, words, sizeof words);
@@ -100,7 +129,9 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
     if (rc == 0) {
         int64_t watermark = (int64_t)words[0];
         node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
-        node->idle = is_same && words[1] != 0;
+        node->idle = is_same && (words[1] & NODE_IDLE) != 0;
+        node->pend |= (words[1] & NODE_IN_WATERMARK) != 0 ? PEND_WATERMARK : 0u;
+        node->pend_watermark = node->op.watermark;
     }
     return rc;
 }
@@ -173,6 +204,7 @@ weir_chain_restore(struct weir_chain *chain, uint32_t idx, const struct weir_par
     for (uint32_t i = 0; i < own_cnt && rc == 0; i++) {
         rc = restore_node(node, &own[i], is_same && own_cnt == 1, i == 0);
     }
+    chain->work |= node->pend != 0 ? UINT64_C(1) << idx : 0;
     if (rc == 0 && node->op.type->restore != NULL) {
         rc = node->op.type->restore(&node->op, parts, parts_cnt);
     }

@@ -91,6 +91,39 @@ weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item)
     }
 }
 
+/* The channel that has one, or channel_cnt. */
+static uint32_t
+channel_with_mark(struct weir_gate *gate)
+{
+    for (uint32_t c = 0; c < gate->channel_cnt; c++) {
+        struct weir_channel_in *channel = &gate->channels[c];
+        if (channel->ended || channel->blocked || weir_ring_peek(&channel->ring) == 0) {
+            continue;
+        }
+        const struct weir_batch *slot = weir_ring_cons_slot(&channel->ring, 0, sizeof *slot);
+        if (slot->kind == WEIR_SLOT_BARRIER || slot->kind == WEIR_SLOT_CANCEL) {
+            return c;
+        }
+    }
+    return gate->channel_cnt;
+}
+
+bool
+weir_gate_has_mark(struct weir_gate *gate)
+{
+    return channel_with_mark(gate) < gate->channel_cnt;
+}
+
+void
+weir_gate_next_mark(struct weir_gate *gate, struct weir_gate_item *ret_item)
+{
+    uint32_t c = channel_with_mark(gate);
+    ret_item->kind = 0;
+    if (c < gate->channel_cnt) {
+        take(gate, c, ret_item);
+    }
+}
+
 void
 weir_gate_snapshot(const struct weir_gate *gate, struct weir_parts_writer *parts)
 {

@@ -59,6 +59,10 @@ WEIR_API void weir_gate_init(struct weir_gate *gate, struct weir_channel_in *cha
  *          Events of single channels that change nothing for the gate come with an empty result.
  */
 WEIR_API void weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item);
+/* weir_gate_has_mark, weir_gate_next_mark - a barrier or a cancel marker that comes next on its
+ * channel, for who cannot take rows now: whether there is one, and the item as of next. */
+WEIR_API bool weir_gate_has_mark(struct weir_gate *gate);
+WEIR_API void weir_gate_next_mark(struct weir_gate *gate, struct weir_gate_item *ret_item);
 /* weir_gate_release - the batch handed out last is done with: its memory is the producer's
  * again. */
 WEIR_API void weir_gate_release(struct weir_gate *gate);

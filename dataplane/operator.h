@@ -212,6 +212,9 @@ struct weir_operator_type {
     /* Rows wait in it, so it hands watermarks on itself, behind them: those it is given end here,
      * but for the MAX one, which it holds back until no row waits. */
     bool keeps_watermarks;
+    /* Between two calls of watermark() for one watermark a checkpoint may be taken: all that is
+     * left to be done stands in state, and watermark() goes on from that, also behind a restore. */
+    bool rests;
 };
 
 /* One operator of one subtask; the stage owns it. */

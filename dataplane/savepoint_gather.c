@@ -10,10 +10,11 @@
 #include "dataplane/channel.h"
 #include "dataplane/savepoint_priv.h"
 
-/* Part "chain" (valve.h): watermark, idle, channels, watermark put out, idle; then two words a
+/* Part "chain" (valve.h): watermark, flags, channels, watermark put out, idle; then two words a
  * channel. */
 #define CHAIN_WORD_CNT 5
 #define CHAIN_CHANNELS 2
+#define CHAIN_IN_WATERMARK 2
 
 /* ---- tables ---- */
 
@@ -371,6 +372,7 @@ watermarks_merge(struct weir_savepoint_source *source, const struct savepoint_pa
     uint32_t part_cnt, struct weir_savepoint_part *to)
 {
     uint32_t cnt = parts->part.bytes / (uint32_t)sizeof(int64_t);
+    uint64_t flags = 0;
     int64_t *least = weir_savepoint_keep(&source->keep, parts->part.bytes);
     if (least == NULL) {
         return weir_err_push(WEIR_ENOMEM, "the parts of a savepoint");
@@ -389,10 +391,11 @@ watermarks_merge(struct weir_savepoint_source *source, const struct savepoint_pa
             int64_t word;
             memcpy(&word, parts[i].part.data + w * sizeof word, sizeof word);
             least[w] = i == 0 ? word : weir_min_i64(least[w], word);
+            flags |= w == 1 ? (uint64_t)word : 0;
         }
     }
     for (uint32_t w = 1; w < cnt; w += w == 1 ? CHAIN_WORD_CNT - 2 : 2) {
-        least[w] = 0;
+        least[w] = w == 1 ? (int64_t)(flags & CHAIN_IN_WATERMARK) : 0;
     }
     to->data = (const char *)least;
     to->bytes = parts->part.bytes;

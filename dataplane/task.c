@@ -191,6 +191,27 @@ weir_task_release(struct weir_task *task)
     }
 }
 
+/* A barrier or a marker that comes next, where the chain could do with one though it has not done
+ * all that a watermark makes due. An enum took, TOOK_NOTHING: there is none; or an error. */
+static int
+take_mark(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+{
+    uint32_t g = 0;
+    while (task->cut.is_on && g < task->gate_cnt && !weir_gate_has_mark(&task->gates[g].gate)) {
+        g++;
+    }
+    if (!task->cut.is_on || g == task->gate_cnt) {
+        return TOOK_NOTHING;
+    }
+    int rc = weir_chain_run_to_rest(task->chain, step_cnt, now_ns);
+    if (rc != WEIR_DONE) {
+        return rc < 0 ? rc : (int)TOOK_NOTHING;
+    }
+    weir_task_release(task);
+    weir_gate_next_mark(&task->gates[g].gate, &task->item);
+    return (int)take_event(task, g, now_ns);
+}
+
 /* What a poll is to say when a checkpoint is not done with. */
 static enum weir_task_poll
 stop_at_cut(struct weir_task *task, int rc)
@@ -212,14 +233,17 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         if (rc < 0) {
             return weir_task_life_fail(task, rc);
         }
-        if (rc == WEIR_AGAIN) {
+        int took = rc == WEIR_DONE ? TOOK_NOTHING : take_mark(task, step_cnt, now_ns);
+        if (rc == WEIR_AGAIN && took == TOOK_NOTHING) {
             return WEIR_POLL_BUSY;
         }
-        if (rc == WEIR_WAIT) {
+        if (rc == WEIR_WAIT && took == TOOK_NOTHING) {
             return did == WEIR_POLL_BUSY ? did : WEIR_POLL_BACKPRESSURED;
         }
-        weir_task_release(task);
-        int took = take(task, now_ns);
+        if (rc == WEIR_DONE) {
+            weir_task_release(task);
+            took = take(task, now_ns);
+        }
         if (took == TOOK_INPUT) {
             task->flushed = false;
             did = WEIR_POLL_BUSY;

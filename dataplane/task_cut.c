@@ -579,7 +579,9 @@ int
 weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
     for (uint32_t turn = 0; turn < step_cnt; turn++) {
-        int rc = weir_chain_run(task->chain, step_cnt, now_ns);
+        /* What rests goes on behind the checkpoint, and does nothing between barrier and
+         * snapshot. */
+        int rc = weir_chain_run_to_rest(task->chain, step_cnt, now_ns);
         if (rc != WEIR_DONE) {
             return rc;
         }

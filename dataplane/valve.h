@@ -11,7 +11,8 @@
  *
  *     valve      0 channels u64    8 watermark put out i64    16 is idle u64
  *                of each channel:  watermark i64, flags u64: 1 idle, 2 aligned
- *     "chain"    of an operator: watermark i64, is idle u64, the valve of its fused inputs
+ *     "chain"    of an operator: watermark i64, flags u64: 1 idle, 2 not all that the watermark
+ *                makes due was done; the valve of its fused inputs
  *     "gate.N"   of an operator's input from other stages, N its first channel in the task: its
  *                valve, then of each channel: watermark of the last batch i64
  *

@@ -653,4 +653,5 @@ const struct weir_operator_type weir_process_type = {
     .due_ns = process_due_ns,
     .timer = process_timer,
     .keeps_time = process_keeps_time,
+    .rests = true,
 };

@@ -405,6 +405,44 @@ t_T137_timers_go_on_where_their_key_groups_are(void **state)
     free(drama);
 }
 
+/* Stopped in the middle of what a watermark makes due: what has not fired is in state. */
+static void
+t_T139_what_a_watermark_has_not_fired_yet_is_in_state(void **state)
+{
+    (void)state;
+    enum { KEYS = 5000 };
+    const struct harness_conf hc = conf_of(&both_conf);
+    struct harness *h = open_process(&both_conf);
+    struct restart_left left;
+    bool *seen = calloc(KEYS, sizeof *seen);
+    for (int64_t key = 0; key < KEYS; key++) {
+        order_at(h, key, 0, 10);
+    }
+    weir_chain_offer_watermark(h->chain, 0, 0, 10);
+    assert_int_equal(weir_chain_run(h->chain, 8, h->now_ns), WEIR_AGAIN);
+    while (!weir_chain_rests(h->chain)) {
+        assert_int_equal(weir_chain_run(h->chain, 1, h->now_ns), WEIR_AGAIN);
+    }
+    uint32_t fired_cnt = h->out[0].row_cnt;
+    assert_in_range(fired_cnt, 1, KEYS - 1);
+    for (uint32_t i = 0; i < fired_cnt; i++) {
+        seen[((const struct told *)harness_row(h, 0, i))->key] = true;
+    }
+    restart_leave(h, &left);
+    harness_free(h);
+    assert_int_equal(restart_come(&hc, &left, 1, true, &h), 0);
+    harness_watermark(h, 0, 10);
+    assert_int_equal(h->out[0].row_cnt, KEYS - fired_cnt);
+    for (uint32_t i = 0; i < KEYS - fired_cnt; i++) {
+        bool *was = &seen[((const struct told *)harness_row(h, 0, i))->key];
+        assert_false(*was);
+        *was = true;
+    }
+    harness_free(h);
+    restart_left_free(&left);
+    free(seen);
+}
+
 /* States of the timers' keys that lie on disk come back for them. */
 static void
 t_T137_keys_on_disk_come_back_for_their_timers(void **state)
@@ -439,6 +477,7 @@ main(void)
         cmocka_unit_test(t_what_was_not_defined_is_refused),
         cmocka_unit_test(t_T138_a_time_that_has_passed_fires_after_a_restore),
         cmocka_unit_test(t_T137_timers_go_on_where_their_key_groups_are),
+        cmocka_unit_test(t_T139_what_a_watermark_has_not_fired_yet_is_in_state),
         cmocka_unit_test(t_T137_keys_on_disk_come_back_for_their_timers),
     };
     both_conf.key = WEIR_KEY(order, key);

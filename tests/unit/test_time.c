@@ -320,6 +320,164 @@ t_T139_a_barrier_comes_between_two_slices(void **state)
     stage_close(s);
 }
 
+/* ---- a watermark that makes much due ---- */
+
+/* A row a call; what is left to be done is state, as the rows of timers are. */
+static int
+do_fire(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    struct script *script = script_of(op);
+    (void)now_ns;
+    if (watermark == WEIR_WATERMARK_MAX || script->slice_cnt == 0) {
+        return WEIR_DONE;
+    }
+    script->slice_cnt--;
+    number_emit(out)->n = ROW_FIRED + script->fired_cnt++;
+    return script->slice_cnt > 0 ? WEIR_AGAIN : WEIR_DONE;
+}
+
+static const struct weir_operator_type one_rests = {.name = "one",
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .process = do_process,
+    .watermark = do_fire,
+    HOOKS,
+    .rests = true};
+static const struct weir_operator_type one_does_not = {.name = "one",
+    .input_cnt = 1,
+    .output_cnt = 1,
+    .process = do_process,
+    .watermark = do_fire,
+    HOOKS};
+
+#define DUE_CNT 100000
+
+/* Its slices, with the watermark 500 on the way and a barrier behind it. */
+static struct stage *
+firing_open(const struct weir_operator_type *type, const struct weir_task_restore *restore)
+{
+    const struct stage_conf conf = {.types = {NULL, type}, .restore = restore};
+    struct stage *s = stage_open(&conf);
+    s->script[1].slice_cnt = DUE_CNT;
+    assert_int_equal(weir_task_poll(s->task, 8, 0), WEIR_POLL_BUSY);
+    for (uint32_t c = 0; c < IN_CNT && restore == NULL; c++) {
+        wire_event(&s->wire, c, WEIR_SLOT_WATERMARK, 500);
+        wire_mark(&s->wire, c, WEIR_SLOT_BARRIER, 1);
+        wire_put(&s->wire, c, 7); /* behind the barrier, and so behind what the watermark fires */
+    }
+    return s;
+}
+
+struct seen {
+    uint32_t fired_cnt;
+    uint32_t before_barrier; /* of them */
+    uint32_t behind_watermark; /* rows of any kind */
+    bool has_watermark;
+};
+
+/* Take what has come out on output 1, and on 0 the same. */
+static void
+look(struct stage *s, struct seen *seen)
+{
+    char both[sizeof s->got];
+    memcpy(both, out(s, 0), sizeof both);
+    assert_string_equal(out(s, 1), both);
+    for (char *word = strtok(both, " "); word != NULL; word = strtok(NULL, " ")) {
+        if (strcmp(word, "W500") == 0) {
+            seen->has_watermark = true;
+        } else if (strcmp(word, "B1") == 0) {
+            seen->before_barrier = seen->fired_cnt;
+        } else if (seen->has_watermark) {
+            assert_string_equal(word, "7");
+            seen->behind_watermark++;
+        } else {
+            assert_int_equal(strtol(word, NULL, 10), ROW_FIRED + seen->fired_cnt);
+            seen->fired_cnt++;
+        }
+    }
+}
+
+static void
+run_until_all_is_out(struct stage *s, struct seen *seen, uint32_t rows_behind)
+{
+    for (uint32_t i = 0; seen->behind_watermark < rows_behind || !seen->has_watermark; i++) {
+        assert_true(i < 4 * DUE_CNT);
+        (void)weir_task_poll(s->task, 8, 0);
+        look(s, seen);
+    }
+}
+
+/* Flink lets what a watermark makes due be interrupted by mails. Here a barrier that comes next on
+ * its channel is taken there; rows are not, for they come behind the watermark. */
+static void
+t_T139_a_barrier_comes_between_slices_of_a_watermark(void **state)
+{
+    (void)state;
+    struct stage *s = firing_open(&one_rests, NULL);
+    struct seen seen = {0};
+    run_until_all_is_out(s, &seen, IN_CNT);
+    assert_int_equal(seen.fired_cnt, DUE_CNT);
+    assert_in_range(seen.before_barrier, 1, 1000);
+    assert_log(s, WHOLE("1"));
+    stage_close(s);
+    /* Whoever keeps the rest elsewhere than in state is left alone until all is done. */
+    s = firing_open(&one_does_not, NULL);
+    memset(&seen, 0, sizeof seen);
+    run_until_all_is_out(s, &seen, IN_CNT);
+    assert_int_equal(seen.fired_cnt, DUE_CNT);
+    assert_int_equal(seen.before_barrier, DUE_CNT);
+    settle(s);
+    stage_close(s);
+}
+
+/* Nothing more is fired between barrier and snapshot, however long that waits. */
+static void
+t_T139_nothing_fires_between_barrier_and_snapshot(void **state)
+{
+    (void)state;
+    struct stage *s = firing_open(&one_rests, NULL);
+    struct seen seen = {0};
+    s->begin_wait_cnt = 3;
+    while (seen.before_barrier == 0) {
+        (void)weir_task_poll(s->task, 4, 0);
+        look(s, &seen);
+    }
+    assert_int_equal(seen.before_barrier, seen.fired_cnt);
+    while (s->begin_wait_cnt > 0) {
+        assert_int_equal(weir_task_poll(s->task, 4, 0), WEIR_POLL_HELD);
+        look(s, &seen);
+        assert_int_equal(seen.before_barrier, seen.fired_cnt);
+    }
+    stage_close(s);
+}
+
+/* What was left goes on behind a restore without any input, and the watermark follows it. */
+static void
+t_T139_the_rest_of_a_watermark_goes_on_behind_a_restore(void **state)
+{
+    (void)state;
+    struct stage *old = firing_open(&one_rests, NULL);
+    struct weir_parts_reader reader;
+    struct seen seen = {0};
+    while (seen.before_barrier == 0 || old->parts_bytes == 0) {
+        (void)weir_task_poll(old->task, 8, 0);
+        look(old, &seen);
+    }
+    assert_int_equal(weir_parts_reader_init(&reader, old->parts, old->parts_bytes), 0);
+    for (uint32_t is_same = 0; is_same < 2; is_same++) {
+        const struct weir_task_restore restore = {
+            .is_on = true, .is_same = is_same == 1, .parts_cnt = 1, .parts = &reader};
+        struct stage *s = firing_open(&one_rests, &restore);
+        struct seen rest = {.fired_cnt = seen.before_barrier};
+        s->script[1].fired_cnt = seen.before_barrier;
+        s->script[1].slice_cnt = DUE_CNT - seen.before_barrier;
+        run_until_all_is_out(s, &rest, 0);
+        assert_int_equal(rest.fired_cnt, DUE_CNT);
+        stage_close(s);
+    }
+    stage_close(old);
+}
+
 /* What is committed with a savepoint that stops the job is all there will be, unless it is given
  * up. */
 static void
@@ -491,6 +649,9 @@ main(void)
         cmocka_unit_test(t_T102_what_repeats_ends_with_its_operator),
         cmocka_unit_test(t_T101_T103_canceling_waits_for_no_timer),
         cmocka_unit_test(t_T139_a_barrier_comes_between_two_slices),
+        cmocka_unit_test(t_T139_a_barrier_comes_between_slices_of_a_watermark),
+        cmocka_unit_test(t_T139_nothing_fires_between_barrier_and_snapshot),
+        cmocka_unit_test(t_T139_the_rest_of_a_watermark_goes_on_behind_a_restore),
         cmocka_unit_test(t_T100_nothing_fires_behind_a_savepoint_that_stops_the_job),
         cmocka_unit_test(t_ms_of_utc_and_back),
         cmocka_unit_test(t_simulated_time_jumps_to_what_is_due),
