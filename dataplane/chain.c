@@ -169,6 +169,13 @@ collect_outs(struct weir_chain_node *node)
         node->emit_watermark = node->out[0].watermark;
         any = true;
     }
+    if (node->out_cnt > 0 && node->out[0].status != 0) {
+        node->emit |= EMIT_STATUS;
+        node->emit_idle = node->out[0].status == WEIR_SLOT_IDLE;
+        node->op.is_idle = node->emit_idle;
+        node->out[0].status = 0;
+        any = true;
+    }
     return any;
 }
 
@@ -194,6 +201,14 @@ grow_outs(struct weir_chain_node *node, int rc)
         }
     }
     return rc;
+}
+
+static void
+say_active(struct weir_chain_node *node)
+{
+    node->op.is_idle = false;
+    node->emit |= EMIT_STATUS;
+    node->emit_idle = false;
 }
 
 /* All three return WEIR_AGAIN for progress, WEIR_WAIT for none, or an error. */
@@ -222,6 +237,12 @@ step_batch(struct weir_chain *chain, struct weir_chain_node *node, int64_t now_n
 static int
 step_watermark(struct weir_chain_node *node, int64_t now_ns)
 {
+    if (node->pend_watermark == WEIR_WATERMARK_MAX && node->op.is_idle) {
+        /* Its input is not, or nothing had come: it said so itself, and the last windows would
+         * never fire. What is on its way out goes before what is pending. */
+        say_active(node);
+        return WEIR_AGAIN;
+    }
     node->op.watermark = node->pend_watermark;
     if (node->op.type->watermark != NULL) {
         prepare_outs(node, NULL);
@@ -236,8 +257,9 @@ step_watermark(struct weir_chain_node *node, int64_t now_ns)
     }
     node->pend &= ~(uint32_t)PEND_WATERMARK;
     /* An operator that sets watermarks of its own replaces those it is given, but for the last. */
-    if (!node->idle && (!(node->op.type->sets_watermarks || node->op.type->keeps_watermarks) ||
-                           node->pend_watermark == WEIR_WATERMARK_MAX)) {
+    if (!node->op.is_idle &&
+        (!(node->op.type->sets_watermarks || node->op.type->keeps_watermarks) ||
+            node->pend_watermark == WEIR_WATERMARK_MAX)) {
         node->emit |= EMIT_WATERMARK;
         node->emit_watermark = node->pend_watermark;
     }
@@ -254,7 +276,7 @@ step_status(struct weir_chain_node *node)
         }
     }
     node->pend &= ~(uint32_t)PEND_STATUS;
-    node->idle = node->pend_idle;
+    node->op.is_idle = node->pend_idle;
     node->emit |= EMIT_STATUS;
     node->emit_idle = node->pend_idle;
     return WEIR_AGAIN;
@@ -394,10 +416,8 @@ weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
     if (clean) {
         /* The watermark of an idle input counts for nothing: say first that it is active again, or
          * the last windows would never fire. What is on its way out goes before what is pending. */
-        if (node->idle) {
-            node->idle = false;
-            node->emit |= EMIT_STATUS;
-            node->emit_idle = false;
+        if (node->op.is_idle) {
+            say_active(node);
         }
         node->pend |= PEND_WATERMARK;
         node->pend_watermark = WEIR_WATERMARK_MAX;
@@ -433,12 +453,6 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     int rc = node->op.type->poll(&node->op, node->out, now_ns);
     if (rc < 0) {
         return weir_err_push(rc, "source %s failed", node->name);
-    }
-    if (node->out[0].status != 0) {
-        node->emit |= EMIT_STATUS;
-        node->emit_idle = node->out[0].status == WEIR_SLOT_IDLE;
-        node->idle = node->emit_idle;
-        node->out[0].status = 0;
     }
     uint64_t rows_before = node->op.rows_out;
     bool emitted = collect_outs(node);

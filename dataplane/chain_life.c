@@ -122,10 +122,9 @@ add_latency(struct weir_chain *chain)
 }
 
 static bool
-keeps_time(const struct weir_chain_node_conf *conf)
+keeps_time(const struct weir_operator *op)
 {
-    const struct weir_operator_type *type = conf->type;
-    return type->due_ns != NULL && (type->keeps_time == NULL || type->keeps_time(conf->conf));
+    return op->type->due_ns != NULL && (op->type->keeps_time == NULL || op->type->keeps_time(op));
 }
 
 int
@@ -158,7 +157,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
         memset(chain->mem[i], 0, bytes);
         node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
-        chain->timed |= keeps_time(&conf->nodes[i]) ? UINT64_C(1) << i : 0;
+        chain->timed |= keeps_time(&chain->nodes[i].op) ? UINT64_C(1) << i : 0;
         if (conf->nodes[i].type->output_cnt == 0) {
             rc = add_latency(chain);
         }

@@ -102,7 +102,7 @@ weir_chain_snapshot(
         int64_t watermark = is_inside ? node->pend_watermark : node->op.watermark;
         weir_parts_put_u64(parts, (uint64_t)watermark);
         weir_parts_put_u64(
-            parts, (node->idle ? NODE_IDLE : 0u) | (is_inside ? NODE_IN_WATERMARK : 0u));
+            parts, (node->op.is_idle ? NODE_IDLE : 0u) | (is_inside ? NODE_IN_WATERMARK : 0u));
         weir_valve_snapshot(&node->valve, parts);
         weir_parts_end(parts);
     }
@@ -129,7 +129,7 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
     if (rc == 0) {
         int64_t watermark = (int64_t)words[0];
         node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
-        node->idle = is_same && (words[1] & NODE_IDLE) != 0;
+        node->op.is_idle = is_same && (words[1] & NODE_IDLE) != 0;
         node->pend |= (words[1] & NODE_IN_WATERMARK) != 0 ? PEND_WATERMARK : 0u;
         node->pend_watermark = node->op.watermark;
     }

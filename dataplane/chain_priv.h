@@ -48,7 +48,6 @@ struct weir_chain_node {
     uint16_t channel_input[WEIR_CHAIN_EDGE_CNT_MAX];
     uint32_t open_channel_cnt;
     uint32_t input_open[WEIR_OPERATOR_INPUT_CNT_MAX]; /* channels of each input not ended yet */
-    bool idle; /* status handed on */
     bool opened;
     bool finished;
     bool source_done;

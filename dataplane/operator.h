@@ -74,6 +74,7 @@ struct weir_operator_env {
     const struct weir_spill_conf *spill; /* where state goes that does not fit; NULL: nowhere */
     struct weir_region_table *regions; /* to register mapped files */
     int64_t utc_off_ns; /* UTC minus now_ns, as it was at the start */
+    int64_t watermark_interval_ns; /* in processing time, between two of a source; 0: no matter */
     uint64_t seed; /* of this subtask, for random partitioners and sources */
     /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
      * stay behind what the rows allow. */
@@ -121,7 +122,7 @@ struct weir_operator_type {
      * call. */
     int (*poll)(struct weir_operator *op, struct weir_out *out, int64_t now_ns);
     /* The operator's input has gone idle, or is active again. WEIR_WAIT: call again. NULL: no
-     * care. */
+     * care. An operator may say so itself of what it puts out (out[0].status), in any call. */
     int (*status)(struct weir_operator *op, bool idle);
     /* The task has run out of input: hand on what waits for company. WEIR_WAIT: call again. */
     int (*flush)(struct weir_operator *op);
@@ -200,9 +201,9 @@ struct weir_operator_type {
     /* How many letters (mailbox.h) may wait for it at a time. They come while it is open; what they
      * do ends before it is closed, or they are given back behind that. NULL: it takes none. */
     uint32_t (*letters)(const void *conf);
-    /* Whether due_ns() will ever say a time, where conf decides: a stage that keeps no time pays
-     * nothing for it. NULL: it will, where there is due_ns(). */
-    bool (*keeps_time)(const void *conf);
+    /* Whether due_ns() will ever say a time, where conf and env decide: a stage that keeps no time
+     * pays nothing for it. Before open(). NULL: it will, where there is due_ns(). */
+    bool (*keeps_time)(const struct weir_operator *op);
     /* It lives once more where all its subtasks had ended before the restored checkpoint, for it
      * has something to tidy; any other is not even opened then, and only its end is passed on. */
     bool reopens;
@@ -230,6 +231,7 @@ struct weir_operator {
     /* Behind the barrier of a savepoint that stops the job: what waits in it is saved, and must not
      * come out here, too. */
     bool is_saved;
+    bool is_idle; /* the status that was handed on last */
     /* Counters, written by the stage's core only. */
     uint64_t rows_in; /* of a source: what it read; it adds itself what it does not hand on */
     uint64_t rows_out;

@@ -93,7 +93,8 @@ enum weir_conf_syntax {
         "directory of state on disk and of its share of checkpoints; by default checkpoints.dir")  \
     X(WATERMARK_INTERVAL, "watermark.interval", DURATION, ANY, PLAIN, "", 0,                       \
         INT64_C(3600000000000), "0ms", "",                                                         \
-        "least time between two watermarks of a source; 0ms: one after every batch")               \
+        "least processing time between two watermarks of a source, but for one that may make the " \
+        "next row late; 0ms: one after every batch")                                               \
     X(CHECKPOINTS_DIR, "checkpoints.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                 \
         "directory under which checkpoints of the job are kept; not set: there are none")          \
     X(CHECKPOINTS_SAVEPOINT_DIR, "checkpoints.savepoint_dir", STRING, ANY, PLAIN, "", 1, 4095, "", \

@@ -109,7 +109,13 @@ WEIR_API struct weir_stream *
 weir_map(struct weir_stream *in, const char *name, const struct weir_function *function);
 WEIR_API struct weir_stream *
 weir_flatmap(struct weir_stream *in, const char *name, const struct weir_function *function);
-/* weir_watermarks - from here on, watermarks that stay lag_ms behind the greatest event time. */
+/* weir_watermarks - from here on, watermarks that stay lag_ms behind the greatest event time; where
+ * times only rise, WEIR_WATERMARK_RISING_LAG_MS.
+ * weir_watermarks_by - the same by any strategy (operators/watermark.h): a function of one's own,
+ * or going idle where nothing comes. *conf is copied. */
+struct weir_watermark_conf;
+WEIR_API struct weir_stream *weir_watermarks_by(
+    struct weir_stream *in, const char *name, const struct weir_watermark_conf *conf);
 WEIR_API struct weir_stream *
 weir_watermarks(struct weir_stream *in, const char *name, int64_t lag_ms);
 WEIR_API struct weir_stream *weir_union(struct weir_stream *a, struct weir_stream *b);

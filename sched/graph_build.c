@@ -501,15 +501,26 @@ weir_flatmap(struct weir_stream *in, const char *name, const struct weir_functio
 }
 
 struct weir_stream *
+weir_watermarks_by(
+    struct weir_stream *in, const char *name, const struct weir_watermark_conf *watermark)
+{
+    const struct weir_schema *schema = weir_stream_schema(in);
+    const struct weir_operator_conf conf = {.name = name,
+        .type = &weir_watermark_type,
+        .conf = watermark,
+        .conf_bytes = sizeof *watermark,
+        .uses_time = true};
+    if (schema != NULL && weir_watermark_check(watermark, schema) != 0) {
+        weir_env_fail(weir_stream_env(in), WEIR_EGRAPH, "operator %s", name);
+    }
+    return weir_operator(&in, 1, &conf);
+}
+
+struct weir_stream *
 weir_watermarks(struct weir_stream *in, const char *name, int64_t lag_ms)
 {
     const struct weir_watermark_conf watermark = {.lag_ms = lag_ms};
-    const struct weir_operator_conf conf = {.name = name,
-        .type = &weir_watermark_type,
-        .conf = &watermark,
-        .conf_bytes = sizeof watermark,
-        .uses_time = true};
-    return weir_operator(&in, 1, &conf);
+    return weir_watermarks_by(in, name, &watermark);
 }
 
 struct weir_stream *

@@ -109,6 +109,7 @@ struct weir_job_options {
     enum weir_job_poller poller;
     uint64_t seed;
     uint32_t batch_rows;
+    int64_t watermark_interval_ns;
     uint32_t max_parallelism; /* 0: derived */
     const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */

@@ -173,6 +173,7 @@ fill_env(
     env->spill = b->spill;
     env->regions = &job->regions;
     env->utc_off_ns = utc_off_ns(job);
+    env->watermark_interval_ns = job->options.watermark_interval_ns;
     env->seed = weir_rng_at(job->options.seed, b->idx);
 }
 

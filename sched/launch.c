@@ -419,6 +419,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .poller = seed == WEIR_CONF_WORD ? WEIR_JOB_THREADS : WEIR_JOB_SEEDED,
         .seed = seed == WEIR_CONF_WORD ? 0 : (uint64_t)seed,
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
+        .watermark_interval_ns = weir_conf_i64(conf, WEIR_CONF_WATERMARK_INTERVAL),
         .max_parallelism = max_parallelism == WEIR_CONF_WORD ? 0 : (uint32_t)max_parallelism,
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
         .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1 && !only_saves,

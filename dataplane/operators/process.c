@@ -517,9 +517,9 @@ process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
 }
 
 static bool
-process_keeps_time(const void *conf)
+process_keeps_time(const struct weir_operator *op)
 {
-    return ((const struct weir_process_conf *)conf)->function->clocks != NULL;
+    return ((const struct weir_process_conf *)op->conf)->function->clocks != NULL;
 }
 
 static int64_t

@@ -1,5 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watermark.h: watermarks from the event times of the records themselves. */
+/* watermark.h: watermarks from the event times of the records themselves.
+ *
+ * Three strategies: a lag behind the greatest time so far; rising times, which is a lag of 1 ms,
+ * for equal ones are on time; and a function of one's own, which sees each row:
+ *
+ *     WEIR_WATERMARK(by_mark, event, struct marks)       from rows that say so themselves
+ *     {
+ *         return in->is_mark ? in->at : WEIR_TIME_MIN;    the least that it may be: no change
+ *     }
+ *
+ * It defines by_mark_watermark. A body sees in, heap and time of a row, and its state, zero at
+ * first, a struct of numbers of 64 bits. What it has said once it need not say again.
+ *
+ * Any of them may go idle: where no row has come for idle_ms of processing time, those behind are
+ * told not to wait for this one; the next row takes that back, in front of it.
+ */
 #ifndef WEIR_DATAPLANE_OPERATORS_WATERMARK_H
 #define WEIR_DATAPLANE_OPERATORS_WATERMARK_H
 
@@ -7,9 +22,27 @@
 
 WEIR_C_BEGIN
 
+/* The lag of times that never fall. */
+#define WEIR_WATERMARK_RISING_LAG_MS 1
+#define WEIR_WATERMARK_STATE_BYTES_MAX 64
+
+/* Rows from `from` on, up to the one that may be late by a watermark that was not told, or all.
+ * *exact_ms is the watermark so far, and then that behind those rows. Returns how many. */
+typedef uint32_t(weir_watermark_rows_fn)(
+    void *state, const struct weir_view *in, uint32_t from, int64_t told_ms, int64_t *exact_ms);
+
+/* What the macro defines. */
+struct weir_watermark_function {
+    const char *name;
+    const struct weir_schema *(*in_schema)(void);
+    uint32_t state_bytes;
+    weir_watermark_rows_fn *rows;
+};
+
 struct weir_watermark_conf {
     int64_t lag_ms; /* the watermark is the greatest time so far less this */
-    int64_t interval_ms; /* event time between two watermarks, at least; 0: after every batch */
+    int64_t idle_ms; /* of processing time; 0: never idle by itself */
+    const struct weir_watermark_function *function; /* in the place of a lag; NULL: none */
 };
 
 /* The same inside a source, which has read the times anyway. */
@@ -19,6 +52,9 @@ struct weir_watermarker {
     int64_t batch_min_ms; /* of the rows looked at last */
     int64_t batch_max_ms;
     bool time_unused; /* watermarks are for people alone: the last row's time will do */
+    int64_t interval_ns; /* of processing time between two of them, 0: one after every batch */
+    int64_t now_ns; /* set by who has an interval */
+    int64_t told_ns; /* when the last one was put out */
 };
 
 /* weir_watermarker_init - before the first row. */
@@ -55,6 +91,56 @@ WEIR_API WEIR_MUST_USE int weir_watermarker_restore(struct weir_watermarker *sel
     }
 
 extern WEIR_API const struct weir_operator_type weir_watermark_type;
+
+/* weir_watermark_check - what open would refuse. WEIR_EGRAPH with the reason. */
+WEIR_API WEIR_MUST_USE int
+weir_watermark_check(const struct weir_watermark_conf *conf, const struct weir_schema *in_schema);
+
+/* weir_watermark_splits - whether a row of time t may be late by a watermark that was not told; so
+ * that t does not have to be looked at again. One that is right behind a watermark counts: it may
+ * still touch a session that this closes. */
+static inline bool
+weir_watermark_splits(int64_t t, int64_t exact_ms, int64_t told_ms)
+{
+    return t <= weir_add_sat(exact_ms, 1) && exact_ms > told_ms;
+}
+
+/* WEIR_WATERMARK - see the top of this file. */
+#define WEIR_WATERMARK(name, in_type, state_type)                                            \
+    WEIR_STATIC_ASSERT(sizeof(state_type) <= WEIR_WATERMARK_STATE_BYTES_MAX &&               \
+                           sizeof(state_type) % sizeof(int64_t) == 0,                        \
+        "the state is too large, or not of numbers");                                        \
+    static inline int64_t name##_row(                                                        \
+        const struct in_type *in, const char *heap, int64_t time, state_type *state);        \
+    static uint32_t name##_rows(void *state, const struct weir_view *view, uint32_t from,    \
+        int64_t told_ms, int64_t *exact_ms)                                                  \
+    {                                                                                        \
+        int64_t exact = *exact_ms;                                                           \
+        uint32_t i = from;                                                                   \
+        for (; i < view->cnt; i++) {                                                         \
+            struct in_type copy;                                                             \
+            const struct in_type *in = &copy;                                                \
+            uint32_t row = weir_view_row(view, i);                                           \
+            int64_t time = weir_view_time(view, row);                                        \
+            if (weir_watermark_splits(time, exact, told_ms)) {                               \
+                break;                                                                       \
+            }                                                                                \
+            if (view->stride != 0) {                                                         \
+                in = (const struct in_type *)(const void *)(view->rows +                     \
+                                                            (size_t)view->stride * row);     \
+            } else {                                                                         \
+                in_type##_load(view->rows, view->cap, row, &copy);                           \
+            }                                                                                \
+            int64_t said = name##_row(in, view->heap, time, (state_type *)state);            \
+            exact = weir_max_i64(exact, weir_min_i64(said, WEIR_WATERMARK_MAX - 1));         \
+        }                                                                                    \
+        *exact_ms = exact;                                                                   \
+        return i - from;                                                                     \
+    }                                                                                        \
+    static const struct weir_watermark_function name##_watermark = {                         \
+        #name, in_type##_schema, sizeof(state_type), name##_rows};                           \
+    static inline int64_t name##_row(const struct in_type *in, const char *heap WEIR_UNUSED, \
+        int64_t time WEIR_UNUSED, state_type *state WEIR_UNUSED)
 
 WEIR_C_END
 

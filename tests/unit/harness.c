@@ -233,6 +233,7 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].env.max_parallelism = h->conf.max_parallelism;
     nodes[0].env.arena = &h->arena;
     nodes[0].env.spill = h->conf.spill;
+    nodes[0].env.watermark_interval_ns = h->conf.watermark_interval_ns;
     nodes[0].env.seed = h->conf.seed;
     nodes[0].env.takes_changes = h->conf.takes_changes;
     for (uint32_t i = 0; i < type->output_cnt; i++) {

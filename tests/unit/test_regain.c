@@ -269,7 +269,7 @@ static void
 t_watermark_goes_on(void **unused)
 {
     (void)unused;
-    const struct weir_watermark_conf conf = {.lag_ms = 10, .interval_ms = 0};
+    const struct weir_watermark_conf conf = {.lag_ms = 10};
     struct harness_conf h;
     memset(&h, 0, sizeof h);
     h.type = &weir_watermark_type;
