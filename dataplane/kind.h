@@ -22,7 +22,8 @@
  * when it is met, and a few at a time by and by (clean_cnt of each call of the operator). What had
  * expired at the time of a checkpoint is not there after a restore of it, unless keeps says so.
  *
- * Pointers that calls return are good until the next call on a state of the same operator.
+ * Pointers that calls return are good until the next call on a state of the same operator; those of
+ * a state without a time to live until the next one that writes to that state.
  *
  * Errors: WEIR_EBUDGET: the state pages are used up; WEIR_EINVAL: bytes of another length than
  *         declared, or none given; WEIR_EDATA: longer than WEIR_KIND_BYTES_MAX. Misuse of a kind

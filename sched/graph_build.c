@@ -12,7 +12,7 @@
 /* What an error about a stream of changes advises. */
 #define CHANGES_WHO                                                                            \
     "those go through filters, maps, flat maps, selects, wheres, watermarks and unions, into " \
-    "discard"
+    "group, rank, rolling, fold, changelog and discard"
 
 /* Memory of the graph, given back all at once. */
 struct weir_graph_block {

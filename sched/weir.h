@@ -16,6 +16,7 @@
 #include "base/opt.h"
 #include "dataplane/function.h"
 #include "sched/abi.h"
+#include "sched/changes.h"
 #include "sched/graph.h"
 #include "sched/keyed.h"
 #include "sched/outside.h"

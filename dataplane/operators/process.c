@@ -75,7 +75,8 @@ int
 weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema)
 {
     struct weir_key key = conf->key;
-    const struct weir_schema *wanted = conf->function->in_schema();
+    const struct weir_schema *wanted =
+        conf->function->in_schema != NULL ? conf->function->in_schema() : in_schema;
     if (weir_schema_fingerprint(in_schema) != weir_schema_fingerprint(wanted)) {
         return weir_err_push(WEIR_EGRAPH, "the input is %s, the function %s takes %s",
             in_schema->name, conf->function->name, wanted->name);
@@ -108,8 +109,9 @@ process_open(struct weir_operator *op)
         return weir_err_push(WEIR_ESTATE, "a process function was given no state pages");
     }
     int err = weir_process_check(conf, op->in_schema[0]);
-    if (err == 0 && weir_schema_fingerprint(op->out_schema[0]) !=
-                        weir_schema_fingerprint(conf->function->out_schema())) {
+    if (err == 0 && conf->function->out_schema != NULL &&
+        weir_schema_fingerprint(op->out_schema[0]) !=
+            weir_schema_fingerprint(conf->function->out_schema())) {
         err = weir_err_push(WEIR_EGRAPH, "the output is %s, the function %s makes %s",
             op->out_schema[0]->name, conf->function->name, conf->function->out_schema()->name);
     }
@@ -117,6 +119,7 @@ process_open(struct weir_operator *op)
         err = weir_keyed_init(&self->keyed, &conf->key, op->in_schema[0], arena);
     }
     self->function = conf->function;
+    self->process.function = conf->function;
     self->has_timers = conf->function->timers != NULL;
     self->has_clocks = conf->function->clocks != NULL;
     struct weir_table_spec spec = {0, self->keyed.kind, conf->function->state_bytes, 0};

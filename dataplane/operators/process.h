@@ -73,6 +73,7 @@ struct weir_process {
     int64_t timer_time; /* of the timer */
     uint64_t timer_ns;
     uint32_t row; /* the current row of the block, for the calls below */
+    const struct weir_process_function *function;
 };
 
 /* Rows [from, from + cnt) of the selection, with their states. Returns rows done, or an error. */
@@ -84,8 +85,8 @@ typedef int(weir_process_timers_fn)(struct weir_process *p);
 /* What the macros define. */
 struct weir_process_function {
     const char *name;
-    const struct weir_schema *(*in_schema)(void);
-    const struct weir_schema *(*out_schema)(void);
+    const struct weir_schema *(*in_schema)(void); /* NULL: whoever made the conf has looked */
+    const struct weir_schema *(*out_schema)(void); /* NULL: likewise */
     uint32_t state_bytes;
     weir_process_rows_fn *rows;
     weir_process_timers_fn *timers; /* NULL: none */
@@ -105,6 +106,18 @@ WEIR_API WEIR_MUST_USE int
 weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema);
 
 extern WEIR_API const struct weir_operator_type weir_process_type;
+
+/* weir_process_type_as - the type of an operator that is such a function over rows of any schema,
+ * under a name of its own (group.h, ranking.h ...). What it needs stands behind its function. */
+static inline struct weir_operator_type
+weir_process_type_as(const char *name, enum weir_changes changes)
+{
+    struct weir_operator_type type = weir_process_type;
+    type.name = name;
+    type.output_cnt = 1;
+    type.changes = changes;
+    return type;
+}
 
 /* weir_process_timer_set - a timer of the current key; ns tells several of one time apart. It
  * exists once. 0, or WEIR_EBUDGET. */

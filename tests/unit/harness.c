@@ -103,6 +103,7 @@ keep_row(struct harness_out *out, const struct weir_view *in, uint32_t row)
     if (out->row_cnt == out->row_cap) {
         out->row_cap = out->row_cap * 2 + 64;
         out->rows = grown(out->rows, out->row_cap, schema->row_bytes);
+        out->row_kind = grown(out->row_kind, out->row_cap, 1);
     }
     char *to = out->rows + (size_t)schema->row_bytes * out->row_cnt;
     memset(to, 0, schema->row_bytes);
@@ -121,6 +122,7 @@ keep_row(struct harness_out *out, const struct weir_view *in, uint32_t row)
     event->row = out->row_cnt++;
     event->time = in->time != NULL ? weir_view_time(in, row) : 0;
     event->row_kind = weir_view_kind(in, row);
+    out->row_kind[event->row] = (uint8_t)event->row_kind;
     event->watermark = in->watermark;
 }
 
@@ -311,6 +313,7 @@ harness_free(struct harness *h)
     (void)weir_chain_close(h->chain); /* tests that want its error look themselves */
     for (uint32_t i = 0; i < WEIR_OPERATOR_OUTPUT_CNT_MAX; i++) {
         free(h->out[i].rows);
+        free(h->out[i].row_kind);
         free(h->out[i].heap);
         free(h->out[i].event);
     }

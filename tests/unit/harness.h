@@ -39,6 +39,7 @@ struct harness_out {
     const struct weir_schema *schema;
     char *rows; /* schema->row_bytes apart; strings refer to `heap` */
     uint32_t row_cnt;
+    uint8_t *row_kind; /* [row_cnt] */
     char *heap;
     size_t heap_bytes;
     struct harness_event *event;

@@ -373,6 +373,10 @@ text_rows(struct text *text, const struct harness *h, uint32_t output)
     for (uint32_t i = 0; i < out->row_cnt; i++) {
         char number[2] = {(char)('0' + output), ':'};
         text_add(text, number, sizeof number);
+        if (h->conf.has_kind) {
+            const char kind = (char)('0' + out->row_kind[i]);
+            text_add(text, &kind, 1);
+        }
         for (uint32_t f = 0; f < out->schema->field_cnt; f++) {
             text_field(text, h, output, harness_row(h, output, i), &out->schema->fields[f]);
         }
@@ -502,6 +506,8 @@ do_step(struct cast *cast, const struct restart_step *step)
                 sel[n++] = (uint16_t)i;
             }
         }
+        view.kind = (const char *)step->kinds;
+        view.kind_stride = 1;
         view.sel = n < step->cnt ? sel : NULL;
         view.cnt = n;
         if (n > 0) {

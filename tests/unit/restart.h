@@ -26,6 +26,7 @@ struct restart_step {
     const void *rows; /* the heap of their strings, too */
     uint32_t cnt;
     int64_t now_ns; /* where cnt is 0, and this is not: time goes on, and nothing else comes */
+    const uint8_t *kinds; /* of the rows; NULL: inserts */
 };
 
 struct restart_play {

@@ -476,6 +476,63 @@ t_graph_refuses_changes_where_inserts_are_wanted(void **state)
     }
 }
 
+/* What the calls of changes.h refuse: each names its operator. */
+static void
+expect_error(struct weir_env *env, const char *const *words)
+{
+    char text[1024];
+    assert_int_equal(weir_env_check(env), WEIR_EGRAPH);
+    weir_err_save(text, sizeof text);
+    for (; *words != NULL; words++) {
+        if (strstr(text, *words) == NULL) {
+            fail_msg("'%s' is not in: %s", *words, text);
+        }
+    }
+    weir_err_clear();
+    weir_env_delete(env);
+}
+#define EXPECT_ERROR(env, ...) expect_error(env, (const char *const[]){__VA_ARGS__, NULL})
+
+#define LOGGED(F) F(str, op) F(i64, n)
+WEIR_SCHEMA(logged, LOGGED)
+
+static void
+t_graph_refuses_changes_without_a_key_and_what_their_operators_refuse(void **state)
+{
+    (void)state;
+    const struct weir_group_conf group = {
+        .column = {{WEIR_GROUP_SUM, "n", "text", NULL, 0, 0}}, .column_cnt = 1};
+    const struct weir_ranking_conf ranking = {.by = {{"n", true}}};
+    const struct weir_rolling_conf rolling = {.by = {{"n", true}}, .as = "none"};
+    for (uint32_t i = 0; i < 8; i++) {
+        struct weir_env *env;
+        assert_int_equal(weir_env_new("job", &env), 0);
+        struct weir_stream *s = weir_source(env, "changes", said_schema(), &source_type, NULL, 0);
+        assert_true(weir_stream_changes(s));
+        s = i % 2 == 1 ? weir_key_by(s, WEIR_KEY(said, n)) : s;
+        switch (i / 2) {
+        case 0:
+            (void)weir_group(s, "made", &group, said_schema());
+            break;
+        case 1:
+            (void)weir_rank(s, "made", &ranking, said_schema());
+            break;
+        case 2:
+            (void)weir_rolling(s, "made", &rolling, said_schema());
+            break;
+        default:
+            s = weir_source(env, "logged", logged_schema(), &inserts_type, NULL, 0);
+            s = i % 2 == 0 ? weir_fold(s, "made", WEIR_FOLD_ROWS)
+                           : weir_changelog(s, "made", WEIR_CHANGELOG_ALL);
+            break;
+        }
+        static const char *const why[] = {"has no key", "it must be a number", "has no key",
+            "the first 0 rows", "has no key", "must have one field", "has no key",
+            "has no place for a field op"};
+        EXPECT_ERROR(env, "operator made", why[i]);
+    }
+}
+
 int
 main(void)
 {
@@ -484,6 +541,7 @@ main(void)
         cmocka_unit_test(t_streams_of_inserts_carry_no_kinds),
         cmocka_unit_test(t_kinds_come_through_kills_and_restarts),
         cmocka_unit_test(t_graph_refuses_changes_where_inserts_are_wanted),
+        cmocka_unit_test(t_graph_refuses_changes_without_a_key_and_what_their_operators_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

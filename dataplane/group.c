@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Aggregates per key, as a table that changes. It is a process function (process.h) over rows of
+ * any schema: keys, state, checkpoints and state on disk are that operator's.
+ *
+ *     state:   rows i64 | shape u64 | a number for each column: count, sum, least, greatest
+ *     values:  set id u64 | value  ->  counts i64[slot_cnt]        a map, kind.h
+ *
+ * An entry of values goes when all its counts are zero; a key's state when rows and columns are.
+ * The shape tells columns of another version of the job.
+ */
+#include "dataplane/group.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+
+#define SET_NONE UINT32_MAX
+/* The numbers of the state: rows and shape, then those of the columns. */
+enum { ROWS, SHAPE, COLUMNS };
+#define STATE_CNT (COLUMNS + WEIR_GROUP_COLUMN_CNT_MAX)
+WEIR_STATIC_ASSERT(STATE_CNT * sizeof(int64_t) <= WEIR_PROCESS_STATE_BYTES_MAX, "one value");
+
+static const struct weir_kind kinds[] = {WEIR_KIND_MAP("values", 0, 0, WEIR_NO_TTL)};
+
+/* ---- fields ---- */
+
+static bool
+is_number(const struct weir_field *field)
+{
+    return field->type != WEIR_TYPE_STR && field->type != WEIR_TYPE_F64;
+}
+
+static int
+find_field(const struct weir_schema *schema, const char *name, struct weir_field *ret_field)
+{
+    int idx = name != NULL ? weir_schema_field(schema, name) : -1;
+    if (idx < 0) {
+        return weir_err_push(WEIR_EGRAPH, "there is no field %s in %s",
+            name != NULL ? name : "(none)", schema->name);
+    }
+    *ret_field = schema->fields[idx];
+    if (ret_field->nullable) {
+        return weir_err_push(WEIR_EGRAPH, "the field %s of %s may be null: aggregates take none",
+            name, schema->name);
+    }
+    return 0;
+}
+
+static int
+find_number(const struct weir_schema *schema, const char *name, struct weir_field *ret_field)
+{
+    int err = find_field(schema, name, ret_field);
+    if (err == 0 && !is_number(ret_field)) {
+        return weir_err_push(WEIR_EGRAPH, "the field %s of %s is %s: it must be a number, but f64",
+            name, schema->name, weir_type_name(ret_field->type));
+    }
+    return err;
+}
+
+static bool
+same_slot(const struct weir_group_slot *a, const struct weir_group_slot *b)
+{
+    return strcmp(a->of.name, b->of.name) == 0 && a->has_where == b->has_where &&
+           (!a->has_where ||
+               (strcmp(a->where.name, b->where.name) == 0 && a->from == b->from && a->to == b->to));
+}
+
+/* Columns about the same values share their set, and those of the same rows their count in it. */
+static void
+join_set(struct weir_group *group, struct weir_group_slot *column)
+{
+    uint32_t s = 0;
+    while (s < group->set_cnt && strcmp(group->set[s].field.name, column->of.name) != 0) {
+        s++;
+    }
+    struct weir_group_set *set = &group->set[s];
+    if (s == group->set_cnt) {
+        group->set_cnt++;
+        set->field = column->of;
+        set->id = weir_hash_bytes(column->of.name, strlen(column->of.name));
+        set->slot_cnt = 0;
+    }
+    column->set = s;
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        const struct weir_group_slot *other = &group->column[c];
+        if (other->set == s && same_slot(other, column)) {
+            column->slot = other->slot;
+            return;
+        }
+    }
+    column->slot = set->slot_cnt++;
+}
+
+static int
+add_column(struct weir_group *group, const struct weir_group_column *conf,
+    const struct weir_group_schemas *schemas)
+{
+    struct weir_group_slot column = {.kind = conf->kind,
+        .has_where = conf->where != NULL,
+        .set = SET_NONE,
+        .from = conf->from,
+        .to = conf->to};
+    struct weir_field out;
+    int err = find_number(schemas->out, conf->as, &out);
+    if (err == 0 && (out.bytes != 8 || out.type == WEIR_TYPE_TIME)) {
+        err = weir_err_push(WEIR_EGRAPH, "the field %s of %s is %s: a column takes 8 bytes",
+            out.name, schemas->out->name, weir_type_name(out.type));
+    }
+    if (err == 0 && conf->kind != WEIR_GROUP_COUNT) {
+        err = conf->kind == WEIR_GROUP_DISTINCT ? find_field(schemas->in, conf->of, &column.of)
+                                                : find_number(schemas->in, conf->of, &column.of);
+    }
+    if (err == 0 && conf->where != NULL && conf->kind > WEIR_GROUP_DISTINCT) {
+        err = weir_err_push(
+            WEIR_EGRAPH, "the column %s: only counts may be of some of the rows", conf->as);
+    }
+    if (err == 0 && conf->where != NULL) {
+        err = find_number(schemas->in, conf->where, &column.where);
+    }
+    if (err < 0) {
+        return err;
+    }
+    column.out_off = out.off;
+    bool is_extreme = conf->kind == WEIR_GROUP_MIN || conf->kind == WEIR_GROUP_MAX;
+    if (conf->kind == WEIR_GROUP_DISTINCT || (is_extreme && schemas->takes_changes)) {
+        join_set(group, &column);
+    }
+    group->column[group->column_cnt++] = column;
+    return 0;
+}
+
+/* Every field of the output is the key's or a column's. */
+static int
+find_keys(struct weir_group *group, const struct weir_group_conf *conf,
+    const struct weir_group_schemas *schemas)
+{
+    for (uint32_t f = 0; f < schemas->out->field_cnt; f++) {
+        const struct weir_field *out = &schemas->out->fields[f];
+        const struct weir_field *in = NULL;
+        bool is_column = false;
+        for (uint32_t c = 0; c < conf->column_cnt; c++) {
+            is_column |= strcmp(conf->column[c].as, out->name) == 0;
+        }
+        for (uint32_t k = 0; k < schemas->key.field_cnt && !is_column; k++) {
+            const struct weir_field *part = &schemas->key.part[k];
+            in = strcmp(part->name, out->name) == 0 ? part : in;
+        }
+        if (is_column) {
+            continue;
+        }
+        if (in == NULL || in->bytes != out->bytes ||
+            (in->type == WEIR_TYPE_STR) != (out->type == WEIR_TYPE_STR)) {
+            return weir_err_push(WEIR_EGRAPH,
+                "the field %s of %s is neither a column nor the key's", out->name,
+                schemas->out->name);
+        }
+        group->key_from[group->key_cnt] = *in;
+        group->key_to[group->key_cnt++] = *out;
+    }
+    return 0;
+}
+
+/* ---- one row ---- */
+
+static int64_t
+number_at(const struct weir_view *view, const struct weir_field *field, uint32_t row)
+{
+    return (int64_t)weir_key_number(weir_view_at(view, field, row), field->bytes);
+}
+
+static bool
+is_counted(const struct weir_group_slot *column, const struct weir_view *view, uint32_t row)
+{
+    if (!column->has_where) {
+        return true;
+    }
+    int64_t value = number_at(view, &column->where, row);
+    return value >= column->from && value < column->to;
+}
+
+struct change {
+    struct weir_process *p;
+    const struct weir_group *group;
+    const struct weir_view *view;
+    uint32_t row;
+    int64_t sign;
+    int64_t *state;
+    const int64_t *old; /* as it was */
+};
+
+static int64_t
+add_wrap(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+/* What needs no values but the sums themselves. */
+static void
+change_sums(const struct change *change)
+{
+    const struct weir_group *group = change->group;
+    bool is_first = change->state[ROWS] == 1;
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        const struct weir_group_slot *column = &group->column[c];
+        int64_t *acc = &change->state[COLUMNS + c];
+        if (column->set != SET_NONE) {
+            continue;
+        }
+        if (column->kind == WEIR_GROUP_COUNT) {
+            *acc += is_counted(column, change->view, change->row) ? change->sign : 0;
+            continue;
+        }
+        int64_t value = number_at(change->view, &column->of, change->row);
+        switch (column->kind) {
+        case WEIR_GROUP_MIN:
+            *acc = is_first ? value : weir_min_i64(*acc, value);
+            break;
+        case WEIR_GROUP_MAX:
+            *acc = is_first ? value : weir_max_i64(*acc, value);
+            break;
+        default: /* the sum, also of an average */
+            *acc = add_wrap(*acc, change->sign < 0 ? add_wrap(0, -(uint64_t)value) : value);
+            break;
+        }
+    }
+}
+
+/* The key of a value's entry. */
+static int
+value_key(const struct change *change, const struct weir_group_set *set, char *room,
+    struct weir_slice *ret_key)
+{
+    memcpy(room, &set->id, sizeof set->id);
+    if (set->field.type == WEIR_TYPE_STR) {
+        struct weir_str str;
+        memcpy(&str, weir_view_at(change->view, &set->field, change->row), sizeof str);
+        struct weir_slice text = weir_str_slice(&str, change->view->heap);
+        uint32_t left = WEIR_KIND_BYTES_MAX - (uint32_t)sizeof set->id -
+                        set->slot_cnt * (uint32_t)sizeof(int64_t);
+        if (text.bytes > left) {
+            return weir_err_push(WEIR_EDATA, "a text of %u bytes in %s: at most %u are told apart",
+                text.bytes, set->field.name, left);
+        }
+        memcpy(room + sizeof set->id, text.ptr, text.bytes);
+        *ret_key = weir_bytes(room, (uint32_t)sizeof set->id + text.bytes);
+        return 0;
+    }
+    int64_t value = number_at(change->view, &set->field, change->row);
+    memcpy(room + sizeof set->id, &value, sizeof value);
+    *ret_key = weir_bytes(room, sizeof set->id + sizeof value);
+    return 0;
+}
+
+/* The least or greatest of the values that are there, looked for among all. */
+static void
+find_extreme(const struct change *change, const struct weir_group_slot *column, int64_t *acc)
+{
+    const struct weir_group_set *set = &change->group->set[column->set];
+    struct weir_kind_cursor cursor;
+    struct weir_slice key;
+    const void *entry;
+    bool is_first = true;
+    *acc = 0;
+    weir_kind_begin(weir_process_state(change->p, 0), &cursor);
+    while ((entry = weir_kind_next(&cursor, &key, NULL)) != NULL) {
+        int64_t cnt;
+        int64_t value;
+        memcpy(&cnt, (const char *)entry + column->slot * sizeof cnt, sizeof cnt);
+        if (memcmp(key.ptr, &set->id, sizeof set->id) != 0 || cnt <= 0) {
+            continue;
+        }
+        memcpy(&value, key.ptr + sizeof set->id, sizeof value);
+        bool is_better = column->kind == WEIR_GROUP_MIN ? value < *acc : value > *acc;
+        *acc = is_first || is_better ? value : *acc;
+        is_first = false;
+    }
+}
+
+/* A value's count was `was` and is `is` now. */
+static void
+change_column(const struct change *change, const struct weir_group_slot *column, int64_t *acc,
+    int64_t was, int64_t is)
+{
+    if (column->kind == WEIR_GROUP_DISTINCT) {
+        *acc += (is > 0) - (was > 0);
+        return;
+    }
+    int64_t value = number_at(change->view, &column->of, change->row);
+    bool is_gone = was > 0 && is <= 0 && value == *acc;
+    if (is_gone || change->old[ROWS] <= 0) {
+        find_extreme(change, column, acc);
+    } else if (is > 0) {
+        bool is_better = column->kind == WEIR_GROUP_MIN ? value < *acc : value > *acc;
+        *acc = is_better ? value : *acc;
+    }
+}
+
+static int
+change_set(const struct change *change, uint32_t s)
+{
+    const struct weir_group *group = change->group;
+    const struct weir_group_set *set = &group->set[s];
+    char room[WEIR_KIND_BYTES_MAX];
+    int64_t was[WEIR_GROUP_COLUMN_CNT_MAX] = {0};
+    int64_t is[WEIR_GROUP_COLUMN_CNT_MAX];
+    struct weir_slice key;
+    int err = value_key(change, set, room, &key);
+    if (err < 0) {
+        return err;
+    }
+    struct weir_keyed_state *values = weir_process_state(change->p, 0);
+    const void *entry = weir_map_get(values, key, NULL);
+    uint32_t bytes = set->slot_cnt * (uint32_t)sizeof(int64_t);
+    if (entry != NULL) {
+        memcpy(was, entry, bytes);
+    }
+    memcpy(is, was, sizeof is);
+    uint64_t counted = 0;
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        const struct weir_group_slot *column = &group->column[c];
+        if (column->set == s && (counted >> column->slot & 1) == 0 &&
+            is_counted(column, change->view, change->row)) {
+            counted |= UINT64_C(1) << column->slot;
+            /* Nothing is ever taken back of inserts: that it is there is enough. */
+            is[column->slot] = group->takes_changes ? was[column->slot] + change->sign : 1;
+        }
+    }
+    static const int64_t zero[WEIR_GROUP_COLUMN_CNT_MAX];
+    if (memcmp(is, zero, bytes) == 0) {
+        (void)weir_map_remove(values, key);
+    } else if (memcmp(is, was, bytes) != 0) {
+        err = weir_map_put(values, key, weir_bytes(is, bytes));
+    }
+    for (uint32_t c = 0; c < group->column_cnt && err == 0; c++) {
+        const struct weir_group_slot *column = &group->column[c];
+        if (column->set == s && (counted >> column->slot & 1) != 0) {
+            change_column(
+                change, column, &change->state[COLUMNS + c], was[column->slot], is[column->slot]);
+        }
+    }
+    return err;
+}
+
+/* ---- rows out ---- */
+
+static uint32_t
+key_text_bytes(const struct change *change)
+{
+    uint32_t bytes = 0;
+    for (uint32_t k = 0; k < change->group->key_cnt; k++) {
+        const struct weir_field *from = &change->group->key_from[k];
+        if (from->type == WEIR_TYPE_STR) {
+            uint32_t len;
+            memcpy(&len, weir_view_at(change->view, from, change->row), sizeof len);
+            bytes += len > WEIR_STR_INLINE_BYTES ? len : 0;
+        }
+    }
+    return bytes;
+}
+
+static int64_t
+result(const struct weir_group *group, const int64_t *state, uint32_t c)
+{
+    int64_t acc = state[COLUMNS + c];
+    return group->column[c].kind == WEIR_GROUP_AVG ? acc / state[ROWS] : acc;
+}
+
+static void
+emit(const struct change *change, const int64_t *state, uint32_t kind)
+{
+    const struct weir_group *group = change->group;
+    struct weir_out *out = change->p->out;
+    out->row_kind = kind;
+    char *row = weir_out_row(out);
+    memset(row, 0, out->view.schema->row_bytes);
+    for (uint32_t k = 0; k < group->key_cnt; k++) {
+        const struct weir_field *from = &group->key_from[k];
+        const char *at = weir_view_at(change->view, from, change->row);
+        char *to = row + group->key_to[k].off;
+        if (from->type == WEIR_TYPE_STR) {
+            struct weir_str str;
+            memcpy(&str, at, sizeof str);
+            struct weir_slice text = weir_str_slice(&str, change->view->heap);
+            weir_str_set_bytes(out, (struct weir_str *)(void *)to, text.ptr, text.bytes);
+        } else {
+            memcpy(to, at, from->bytes);
+        }
+    }
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        int64_t value = result(group, state, c);
+        memcpy(row + group->column[c].out_off, &value, sizeof value);
+    }
+}
+
+static void
+tell(const struct change *change)
+{
+    const struct weir_group *group = change->group;
+    bool was = change->old[ROWS] > 0;
+    bool is = change->state[ROWS] > 0;
+    bool same = was && is;
+    for (uint32_t c = 0; c < group->column_cnt && same; c++) {
+        same = result(group, change->old, c) == result(group, change->state, c);
+    }
+    if (same) {
+        return;
+    }
+    if (was) {
+        emit(change, change->old, is ? WEIR_ROW_UPDATE_BEFORE : WEIR_ROW_DELETE);
+    }
+    if (is) {
+        emit(change, change->state, was ? WEIR_ROW_UPDATE_AFTER : WEIR_ROW_INSERT);
+    }
+}
+
+static bool
+is_zero(const int64_t *state, uint32_t cnt)
+{
+    int64_t any = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        any |= state[i];
+    }
+    return any == 0;
+}
+
+static int
+group_row(struct change *change)
+{
+    const struct weir_group *group = change->group;
+    int64_t old[STATE_CNT];
+    if (!weir_out_room(change->p->out, 2, 2 * key_text_bytes(change))) {
+        return WEIR_AGAIN;
+    }
+    if (change->state[SHAPE] != 0 && change->state[SHAPE] != (int64_t)group->shape) {
+        return weir_err_push(
+            WEIR_ESTATE, "the state of a group has other columns than the job has now");
+    }
+    memcpy(old, change->state, (COLUMNS + group->column_cnt) * sizeof old[0]);
+    change->old = old;
+    change->state[SHAPE] = (int64_t)group->shape;
+    change->state[ROWS] += change->sign;
+    change_sums(change);
+    for (uint32_t s = 0; s < group->set_cnt; s++) {
+        int err = change_set(change, s);
+        if (err < 0) {
+            return err;
+        }
+    }
+    tell(change);
+    if (change->state[ROWS] == 0 && is_zero(change->state + COLUMNS, group->column_cnt)) {
+        weir_process_clear(change->p, change->state);
+    }
+    return WEIR_DONE;
+}
+
+static int
+group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
+    void *const *state)
+{
+    struct change change = {
+        .p = p, .group = (const struct weir_group *)(const void *)p->function, .view = view};
+    for (uint32_t i = 0; i < cnt; i++) {
+        change.row = weir_view_row(view, from + i);
+        change.sign = weir_row_kind_retracts(weir_view_kind(view, change.row)) ? -1 : 1;
+        change.state = state[i];
+        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
+        int step = group_row(&change);
+        if (step != WEIR_DONE) {
+            return step < 0 ? step : (int)i;
+        }
+        p->row++;
+    }
+    return (int)cnt;
+}
+
+/* What the numbers of the state, and of the values' entries, mean. */
+static uint64_t
+shape_of(const struct weir_group *group)
+{
+    uint64_t shape = group->takes_changes ? 3 : 1;
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        const struct weir_group_slot *column = &group->column[c];
+        uint64_t word[] = {shape, column->kind, column->slot, column->has_where, 0, 0,
+            (uint64_t)column->from, (uint64_t)column->to};
+        word[4] = column->kind != WEIR_GROUP_COUNT
+                      ? weir_hash_bytes(column->of.name, strlen(column->of.name))
+                      : 0;
+        word[5] =
+            column->has_where ? weir_hash_bytes(column->where.name, strlen(column->where.name)) : 0;
+        shape = weir_hash_bytes(word, sizeof word);
+    }
+    return shape | 1; /* never 0 */
+}
+
+int
+weir_group_init(struct weir_group *group, const struct weir_group_conf *conf,
+    const struct weir_group_schemas *schemas)
+{
+    memset(group, 0, sizeof *group);
+    if (conf->column_cnt > WEIR_GROUP_COLUMN_CNT_MAX) {
+        return weir_err_push(WEIR_EGRAPH, "%u columns: a group has at most %d", conf->column_cnt,
+            WEIR_GROUP_COLUMN_CNT_MAX);
+    }
+    group->takes_changes = schemas->takes_changes;
+    int err = 0;
+    for (uint32_t c = 0; c < conf->column_cnt && err == 0; c++) {
+        err = add_column(group, &conf->column[c], schemas);
+    }
+    err = err < 0 ? err : find_keys(group, conf, schemas);
+    group->shape = shape_of(group);
+    group->function = (struct weir_process_function){.name = "group",
+        .state_bytes = (COLUMNS + conf->column_cnt) * (uint32_t)sizeof(int64_t),
+        .rows = group_rows,
+        .kinds = kinds,
+        .kind_cnt = group->set_cnt > 0 ? WEIR_ARRAY_CNT(kinds) : 0};
+    return err;
+}

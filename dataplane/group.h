@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* group.h: aggregates per key over all that came, as a table that changes.
+ *
+ *     count and greatest price by auction:
+ *
+ *     (a 10)   ->   insert (a 1 10)
+ *     (a 30)   ->   before (a 1 10)   after (a 2 30)
+ *     delete (a 30)   ->   before (a 2 30)   after (a 1 10)
+ *     delete (a 10)   ->   delete (a 1 10)
+ *
+ * Each row of the input is followed by what it changes of its key's row: an insert for the first, a
+ * pair of updates where a column has another value, a delete when the last one is taken back. Where
+ * a row and its retraction come in the other order (they went different ways), the retraction
+ * counts against the row until it is there.
+ *
+ * Outputs: one, a stream of changes, keyed as the input. Its fields are the key's, by the names
+ *          that they have in the input, and the columns; hidden event times are those of the rows
+ *          that caused the change.
+ * State:   per key the sums, and for distinct counts (and for least and greatest values of streams
+ *          of changes) each value with how often it is there (kind.h).
+ * Limits:  WEIR_GROUP_COLUMN_CNT_MAX columns; numbers but f64, a distinct count of texts too. Sums
+ *          wrap at 64 bits. A retraction of the least or greatest value looks at all others of its
+ *          key.
+ * Source:  Flink SQL's GroupAggFunction.
+ */
+#ifndef WEIR_DATAPLANE_GROUP_H
+#define WEIR_DATAPLANE_GROUP_H
+
+#include "dataplane/operators/process.h"
+
+WEIR_C_BEGIN
+
+#define WEIR_GROUP_COLUMN_CNT_MAX 30
+
+enum weir_group_kind {
+    WEIR_GROUP_COUNT, /* of rows */
+    WEIR_GROUP_DISTINCT, /* of different values */
+    WEIR_GROUP_SUM,
+    WEIR_GROUP_AVG, /* the sum over the count, its fraction cut off */
+    WEIR_GROUP_MIN,
+    WEIR_GROUP_MAX,
+    WEIR_GROUP_KIND_CNT
+};
+
+struct weir_group_column {
+    enum weir_group_kind kind;
+    const char *as; /* a field of the output, of 8 bytes and no f64 */
+    const char *of; /* the field of the input that it is about; COUNT: NULL */
+    /* COUNT and DISTINCT: only rows with from <= where < to. NULL: all rows. */
+    const char *where;
+    int64_t from;
+    int64_t to;
+};
+
+struct weir_group_conf {
+    struct weir_group_column column[WEIR_GROUP_COLUMN_CNT_MAX];
+    uint32_t column_cnt;
+};
+
+/* ---- what the operator runs on ---- */
+
+/* A column whose fields are found. */
+struct weir_group_slot {
+    enum weir_group_kind kind;
+    bool has_where;
+    uint32_t set; /* its values' set; UINT32_MAX: it keeps none */
+    uint32_t slot; /* its count in the set's entries */
+    struct weir_field of;
+    struct weir_field where;
+    int64_t from;
+    int64_t to;
+    uint32_t out_off;
+};
+
+/* The values of one field, each with a count for every condition under which it is counted. */
+struct weir_group_set {
+    struct weir_field field;
+    uint64_t id; /* leads the keys of its entries */
+    uint32_t slot_cnt;
+};
+
+struct weir_group {
+    struct weir_process_function function; /* first */
+    bool takes_changes;
+    uint64_t shape; /* of the state */
+    uint32_t column_cnt;
+    uint32_t set_cnt;
+    struct weir_group_slot column[WEIR_GROUP_COLUMN_CNT_MAX];
+    struct weir_group_set set[WEIR_GROUP_COLUMN_CNT_MAX];
+    uint32_t key_cnt;
+    struct weir_field key_from[WEIR_KEY_FIELD_CNT_MAX];
+    struct weir_field key_to[WEIR_KEY_FIELD_CNT_MAX];
+};
+
+/* What an operator reads and writes. */
+struct weir_group_schemas {
+    struct weir_key key; /* resolved */
+    const struct weir_schema *in;
+    const struct weir_schema *out;
+    bool takes_changes;
+};
+
+/* weir_group_init - find the fields. Owner: schemas are kept; names are not. Errors: WEIR_EGRAPH,
+ * with the reason. */
+WEIR_API WEIR_MUST_USE int weir_group_init(struct weir_group *group,
+    const struct weir_group_conf *conf, const struct weir_group_schemas *schemas);
+
+/* weir_group_type - of an operator whose conf is a struct weir_process_conf of group->function. */
+static inline struct weir_operator_type
+weir_group_type(void)
+{
+    return weir_process_type_as("group", WEIR_CHANGES_TAKEN_AND_MADE);
+}
+
+WEIR_C_END
+
+#endif
