@@ -13,6 +13,9 @@ const struct weir_opt weir_job_params[] = {
         "q13: a CSV file of key,value without a header, or gen:N: keys 0 to N-1, each its own "
         "value"},
     WEIR_OUTPUT_PARAM("discard"),
+    {"changes", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "fold", "fold log upsert",
+        "of an answer that is updated: the table that is left at the end, or each change as a row "
+        "whose field op is +I, -U, +U or -D, or of a key's changes the new row only"},
     WEIR_RATE_PARAM,
     WEIR_LINES_PARAMS,
     {.name = NULL},

@@ -12,12 +12,20 @@
     Q(q1, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
     Q(q2, NEXMARK_ALL, 0, false)                                                    \
     Q(q3, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
+    Q(q4, NEXMARK_AUCTIONS | NEXMARK_BIDS, 0, false)                                \
     Q(q5, NEXMARK_BIDS, 0, true)                                                    \
+    Q(q6, NEXMARK_AUCTIONS | NEXMARK_BIDS, 0, false)                                \
     Q(q7, NEXMARK_BIDS, NEXMARK_BIDS, false)                                        \
     Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
+    Q(q9, NEXMARK_AUCTIONS | NEXMARK_BIDS, NEXMARK_AUCTIONS | NEXMARK_BIDS, false)  \
     Q(q10, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
     Q(q13, NEXMARK_BIDS, 0, false)                                                  \
     Q(q14, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q15, NEXMARK_BIDS, 0, false)                                                  \
+    Q(q16, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q17, NEXMARK_BIDS, 0, false)                                                  \
+    Q(q18, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q19, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
     Q(q20, NEXMARK_AUCTIONS | NEXMARK_BIDS, NEXMARK_AUCTIONS | NEXMARK_BIDS, false) \
     Q(q21, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
     Q(q22, NEXMARK_BIDS, NEXMARK_BIDS, false)

@@ -102,19 +102,6 @@ nexmark_q13(struct weir_stream *bids)
 }
 
 /* q20: bids with their auction's columns, of auctions of category 10; whichever came first. */
-#define FULL_BID(F) \
-    F(i64, auction) \
-    F(i64, bidder)  \
-    F(i64, price) F(str, channel) F(str, url) F(time, dateTime) F(str, extra)
-WEIR_SCHEMA(full_bid, FULL_BID)
-#define FULL_AUCTION(F) \
-    F(i64, id)          \
-    F(str, itemName)    \
-    F(str, description) \
-    F(i64, initialBid)  \
-    F(i64, reserve)     \
-    F(time, dateTime) F(ts, expires) F(i64, seller) F(i64, category) F(str, extra)
-WEIR_SCHEMA(full_auction, FULL_AUCTION)
 #define AUCTION_BID(F)  \
     F(i64, auction)     \
     F(i64, bidder)      \
@@ -142,29 +129,12 @@ WEIR_FILTER(is_auction_of_10, nexmark_row)
 
 WEIR_MAP_OF_TEXT(to_full_bid, nexmark_row, full_bid, payload)
 {
-    out->auction = in->id;
-    out->bidder = in->other;
-    out->price = in->price;
-    out->channel = bid_text(in, heap, NEXMARK_BID_CHANNEL);
-    out->url = bid_text(in, heap, NEXMARK_BID_URL);
-    out->dateTime = in->at;
-    out->extra = extra_of(in, heap);
+    full_bid_of(in, heap, out);
 }
 
 WEIR_MAP_OF_TEXT(to_full_auction, nexmark_row, full_auction, payload)
 {
-    const struct nexmark_event event = {
-        .payload_bytes = in->payload.bytes, .kind = NEXMARK_AUCTION};
-    out->id = in->id;
-    out->itemName = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_AUCTION_ITEM);
-    out->description = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_AUCTION_DESCRIPTION);
-    out->initialBid = in->price;
-    out->reserve = nexmark_event_reserve(&event, (const uint8_t *)heap + in->payload.u.off);
-    out->dateTime = in->at;
-    out->expires = in->expires;
-    out->seller = in->other;
-    out->category = in->category;
-    out->extra = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_EXTRA);
+    full_auction_of(in, heap, out);
 }
 
 WEIR_JOIN(on_auction, full_bid, full_auction, auction_bid)

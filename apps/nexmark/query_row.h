@@ -14,6 +14,19 @@ NEXMARK_QUERIES(NEXMARK_QUERY_BUILD)
 
 #define BID(F) F(i64, auction) F(i64, bidder) F(i64, price) F(time, dateTime) F(str, extra)
 WEIR_SCHEMA(bid, BID)
+#define FULL_BID(F) \
+    F(i64, auction) \
+    F(i64, bidder)  \
+    F(i64, price) F(str, channel) F(str, url) F(time, dateTime) F(str, extra)
+WEIR_SCHEMA(full_bid, FULL_BID)
+#define FULL_AUCTION(F) \
+    F(i64, id)          \
+    F(str, itemName)    \
+    F(str, description) \
+    F(i64, initialBid)  \
+    F(i64, reserve)     \
+    F(time, dateTime) F(ts, expires) F(i64, seller) F(i64, category) F(str, extra)
+WEIR_SCHEMA(full_auction, FULL_AUCTION)
 
 /* Row i of the selection of either layout; `loaded` is its room where it is not one piece. */
 static inline __attribute__((always_inline)) const struct nexmark_row *
@@ -74,6 +87,35 @@ bid_slice(const struct nexmark_row *row, const char *heap, uint32_t idx)
         text.bytes = 0;
     }
     return (struct weir_slice){text.ptr, text.bytes};
+}
+
+static inline void
+full_bid_of(const struct nexmark_row *in, const char *heap, struct full_bid *out)
+{
+    out->auction = in->id;
+    out->bidder = in->other;
+    out->price = in->price;
+    out->channel = bid_text(in, heap, NEXMARK_BID_CHANNEL);
+    out->url = bid_text(in, heap, NEXMARK_BID_URL);
+    out->dateTime = in->at;
+    out->extra = extra_of(in, heap);
+}
+
+static inline void
+full_auction_of(const struct nexmark_row *in, const char *heap, struct full_auction *out)
+{
+    const struct nexmark_event event = {
+        .payload_bytes = in->payload.bytes, .kind = NEXMARK_AUCTION};
+    out->id = in->id;
+    out->itemName = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_AUCTION_ITEM);
+    out->description = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_AUCTION_DESCRIPTION);
+    out->initialBid = in->price;
+    out->reserve = nexmark_event_reserve(&event, (const uint8_t *)heap + in->payload.u.off);
+    out->dateTime = in->at;
+    out->expires = in->expires;
+    out->seller = in->other;
+    out->category = in->category;
+    out->extra = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_EXTRA);
 }
 
 /* `YYYY-MM-DD` and `HH:MM` of a time; both empty where the year has not four digits. */

@@ -469,7 +469,8 @@ class Q19(Bids):
 
     def rows(self):
         for bids in self.bids.values():
-            best = sorted(bids, key=lambda row: -row[2])[:self.RANKS]  # a stable sort: ties as they arrived
+            # Equal prices as they arrived in a log that is in order: by time. The sort is stable.
+            best = sorted(bids, key=lambda row: (-row[2], row[5]))[:self.RANKS]
             yield from ((*row, rank) for rank, row in enumerate(best, 1))
 
 
