@@ -40,6 +40,8 @@ WEIR_COUNTER_TABLE(weir_operator_counters, WEIR_OPERATOR_COUNTERS)
     X(in_slots, "inputQueueCapacity", GAUGE, "slots", "Slots that the rings of its gates have") \
     X(out_queue, "outputQueueLength", GAUGE, "slots", "Slots of rings that wait for consumers") \
     X(out_slots, "outputQueueCapacity", GAUGE, "slots", "Slots that the rings it fills have")   \
+    X(out_pool, "outPoolUsage", REAL, "part of 1",                                              \
+        "Buffers in use, of those that the fullest of its pools may hold; above 1: overdraft")  \
     X(mails, "mailboxMails", COUNTER, "letters", "Letters taken from the task's mailbox")       \
     X(mailbox, "mailboxQueueSize", GAUGE, "letters", "Letters that wait in it")                 \
     X(align_ns, "checkpointAlignmentTime", GAUGE, "ns",                                         \

@@ -63,10 +63,21 @@ look_at_partition(const struct weir_partition_conf *conf, struct weir_task_count
     }
 }
 
+/* Buffers of a partition's channels that are filled or on their way, of those that it may have. */
+static double
+pool_usage(const struct weir_partition_conf *conf)
+{
+    const struct weir_buf_pool *pool = conf->channel_cnt > 0 ? conf->channels[0].pool : NULL;
+    /* relaxed: the size is a number on its own. */
+    uint32_t size = pool != NULL ? weir_load_rlx(&pool->size) : 0;
+    return size > 0 ? (double)(pool->held_cnt - pool->free_cnt) / (double)size : 0;
+}
+
 static void
 look_at_nodes(struct weir_task *task, struct weir_task_counters *to)
 {
     int64_t watermark = WEIR_WATERMARK_MAX;
+    double usage = 0;
     for (uint32_t i = 0; i < weir_chain_node_cnt(task->chain); i++) {
         const struct weir_operator *op = weir_chain_operator(task->chain, i);
         struct weir_operator_counters *own = &task->shown.op[i];
@@ -80,13 +91,18 @@ look_at_nodes(struct weir_task *task, struct weir_task_counters *to)
         own->watermark_out = (uint64_t)weir_chain_output_watermark(task->chain, i);
         to->rows_in += op->type->poll != NULL ? op->rows_in : 0;
         if (op->type == &weir_partition_type) {
-            look_at_partition((const struct weir_partition_conf *)op->conf, to);
+            const struct weir_partition_conf *partition =
+                (const struct weir_partition_conf *)op->conf;
+            double used = pool_usage(partition);
+            look_at_partition(partition, to);
+            usage = used > usage ? used : usage;
         }
         watermark = op->type->output_cnt == 0 ? weir_min_i64(watermark, op->watermark) : watermark;
         const struct weir_counter_set set = operator_set(task, i);
         weir_counter_publish(&set);
     }
     to->watermark_out = (uint64_t)watermark;
+    to->out_pool = weir_counter_real(usage);
 }
 
 void

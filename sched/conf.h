@@ -189,6 +189,8 @@ enum weir_conf_syntax {
         "allows it")                                                                               \
     X(PLUGINS_DIR, "plugins.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                         \
         "directory of the jobs that are called by name; by default the installation's")            \
+    X(METRICS_PORT, "metrics.port", INT, ANY, PLAIN, "", 1, 65535, "none", "none",                 \
+        "port of 127.0.0.1 on which the metrics of the run can be scraped, beside its own socket") \
     X(LOG_FORMAT, "log.format", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto human logfmt json",    \
         "form of the log on stderr; auto: human on a terminal, else logfmt")                       \
     X(LOG_PROGRESS, "log.progress", DURATION, ANY, PLAIN, "", WEIR_US, INT64_C(3600000000000),     \

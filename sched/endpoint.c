@@ -86,28 +86,40 @@ watch_fd(struct weir_endpoint *endpoint, int op, int fd, struct epoll_event even
 }
 
 /* The mode is set before the socket has a name: nobody finds it open to others. */
-static int
-listen_at(struct weir_endpoint *endpoint)
+int
+weir_endpoint_listen(const char *path, int *ret_fd)
 {
     struct sockaddr_un address;
     int dir_fd = -1;
-    int errnum = weir_endpoint_address(endpoint->path, &address, &dir_fd);
+    int errnum = weir_endpoint_address(path, &address, &dir_fd);
     if (errnum != 0) {
         return errnum;
     }
-    endpoint->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool ok = endpoint->fd >= 0 && fchmod(endpoint->fd, 0600) == 0 &&
-              (unlink(endpoint->path) == 0 || errno == ENOENT);
-    if (ok && bind(endpoint->fd, (const struct sockaddr *)&address, sizeof address) == 0) {
-        endpoint->bound = true;
-        ok = listen(endpoint->fd, BACKLOG) == 0;
-    } else {
-        ok = false;
-    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && (unlink(path) == 0 || errno == ENOENT);
+    bool is_bound = ok && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    ok = is_bound && listen(fd, BACKLOG) == 0;
     errnum = ok ? 0 : errno;
     if (dir_fd >= 0) {
         (void)close(dir_fd);
     }
+    if (is_bound && !ok) {
+        (void)unlink(path);
+    }
+    if (!ok && fd >= 0) {
+        (void)close(fd);
+    }
+    if (ok) {
+        *ret_fd = fd;
+    }
+    return errnum;
+}
+
+static int
+listen_at(struct weir_endpoint *endpoint)
+{
+    int errnum = weir_endpoint_listen(endpoint->path, &endpoint->fd);
+    endpoint->bound = errnum == 0;
     return errnum;
 }
 

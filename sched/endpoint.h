@@ -53,6 +53,9 @@ struct weir_endpoint_conf {
 
 struct weir_endpoint;
 
+/* weir_endpoint_listen - a socket at `path` for processes of this user, and root, alone; what is
+ * there is replaced. 0, or an errno. */
+WEIR_API WEIR_MUST_USE int weir_endpoint_listen(const char *path, int *ret_fd);
 /* weir_endpoint_open - listen; what a dead job left at this place is replaced.
  *
  * Shape:   the caller holds the lease of conf->job. conf is copied, its texts and arg are kept.

@@ -217,6 +217,7 @@ struct weir_job_checkpoint_view {
     bool is_on;
     uint64_t completed_cnt;
     uint64_t failed_cnt;
+    uint64_t in_progress_cnt;
     uint64_t failed_id; /* 0: none */
     const char *failed_why; /* a sentence without its full stop, of failed_id */
     uint64_t epoch;
@@ -239,6 +240,20 @@ WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t i
  * poller. */
 WEIR_API bool
 weir_job_core_times(const struct weir_job *job, uint32_t core, struct weir_core_times *ret_times);
+/* weir_job_task_times - how the task of a stage has spent its time (core.h); likewise. */
+WEIR_API bool
+weir_job_task_times(const struct weir_job *job, uint32_t stage, struct weir_counter_set *ret_set);
+/* What a core of the plan is at: for who wants to know of one that does not come back. */
+struct weir_job_core_look {
+    int64_t silent_ns; /* since it has published its figures */
+    uint32_t stage; /* in whose poll it is, or UINT32_MAX */
+    pid_t tid; /* 0: it has ended */
+};
+/* weir_job_core_look - any thread; false under the seeded poller. */
+WEIR_API bool
+weir_job_core_look(const struct weir_job *job, uint32_t core, struct weir_job_core_look *ret_look);
+/* weir_job_core_gap_ns - the longest time between two polls of one core. */
+WEIR_API int64_t weir_job_core_gap_ns(const struct weir_job *job, uint32_t core);
 /* weir_job_poll_gap_ns - the longest time between two polls of any core. */
 WEIR_API int64_t weir_job_poll_gap_ns(const struct weir_job *job);
 /* weir_job_departure_at - where the host did not keep to the plan while the job ran, in words, and

@@ -422,6 +422,18 @@ take_letters(struct weir_job_checkpoint *cp)
     }
 }
 
+/* How many are under way, for who looks. */
+static void
+note_pending(struct weir_job_checkpoint *cp)
+{
+    uint32_t cnt = weir_coordinator_pending_cnt(cp->coordinator);
+    if (cnt != cp->view.in_progress_cnt) { /* written by this thread alone */
+        (void)pthread_mutex_lock(&cp->look_mutex);
+        cp->view.in_progress_cnt = cnt;
+        (void)pthread_mutex_unlock(&cp->look_mutex);
+    }
+}
+
 bool
 weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
 {
@@ -450,6 +462,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
             weir_job_checkpoint_post_out(&cp->stage[s]);
         }
     }
+    note_pending(cp);
     return cp->worked;
 }
 

@@ -321,6 +321,47 @@ weir_job_core_times(const struct weir_job *job, uint32_t core, struct weir_core_
     return true;
 }
 
+bool
+weir_job_task_times(const struct weir_job *job, uint32_t stage, struct weir_counter_set *ret_set)
+{
+    uint32_t c = job->plan->stages[stage].core;
+    if (job->run == NULL || c >= job->run->core_cnt) {
+        return false;
+    }
+    const struct weir_plan_core *planned = &job->plan->cores[c];
+    uint32_t idx = 0;
+    while (planned->stages[idx] != stage) {
+        idx++;
+    }
+    *ret_set = weir_core_task_set(job->run->cores[c], idx);
+    return true;
+}
+
+bool
+weir_job_core_look(const struct weir_job *job, uint32_t core, struct weir_job_core_look *ret_look)
+{
+    if (job->run == NULL || core >= job->run->core_cnt) {
+        return false;
+    }
+    const struct weir_core *at = job->run->cores[core];
+    uint32_t polled = weir_core_polled(at);
+    *ret_look = (struct weir_job_core_look){
+        .silent_ns = weir_clock_ns(&job->run->clock) - weir_core_shown_ns(at),
+        .stage = polled < job->plan->cores[core].stage_cnt ? job->plan->cores[core].stages[polled]
+                                                           : UINT32_MAX,
+        .tid = weir_core_tid(at),
+    };
+    return true;
+}
+
+int64_t
+weir_job_core_gap_ns(const struct weir_job *job, uint32_t core)
+{
+    return job->run != NULL && core < job->run->core_cnt
+               ? weir_core_poll_gap_ns(job->run->cores[core])
+               : 0;
+}
+
 int64_t
 weir_job_poll_gap_ns(const struct weir_job *job)
 {

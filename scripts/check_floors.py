@@ -55,6 +55,7 @@ LIBRARIES = [
     ("simdjson.h", ["apps/*/json_simd.cc", "dataplane/operators/json_simd.cc"]),
     ("zstd.h", ["io/unpack.c"]),
     ("rocksdb/c.h", ["io/kv_rocksdb.c"]),
+    ("microhttpd.h", ["apps/weir/scrape.c"]),
     ("jansson.h", ["apps/weir/*", "sched/*_json.c", "sched/report.c"]),
     ("sanitizer/*.h", ["base/region*", "io/buf*"]),
 ]

@@ -80,12 +80,11 @@ wait_for_end(const struct weir_args *args, const struct weir_endpoint_answer *an
     return 0;
 }
 
+/* One request and its answer; the caller has both the document and the answer to give back. */
 static int
-ask_for(const struct weir_args *args, json_t *request, int64_t patience_ns,
-    void (*print)(const json_t *answer))
+ask_once(const struct weir_args *args, json_t *request, int64_t patience_ns,
+    struct weir_endpoint_answer *ret_answer, json_t **ret_doc)
 {
-    struct weir_endpoint_answer answer;
-    json_t *doc = NULL;
     char *text = NULL;
     if (request != NULL &&
         json_object_set_new(request, "version", json_integer(WEIR_CONTROL_VERSION)) == 0) {
@@ -95,13 +94,28 @@ ask_for(const struct weir_args *args, json_t *request, int64_t patience_ns,
     if (text == NULL) {
         return weir_err_push(WEIR_ENOMEM, "a request to job %.100s", args->arg[0]);
     }
-    int err = weir_endpoint_ask(NULL, args->arg[0], text, patience_ns, &answer);
+    int err = weir_endpoint_ask(NULL, args->arg[0], text, patience_ns, ret_answer);
     free(text);
+    if (err == 0) {
+        err = read_document(args, ret_answer->text, ret_doc);
+        if (err != 0) {
+            weir_endpoint_answer_fini(ret_answer);
+        }
+    }
+    return err;
+}
+
+static int
+ask_for(const struct weir_args *args, json_t *request, int64_t patience_ns,
+    void (*print)(const json_t *answer))
+{
+    struct weir_endpoint_answer answer;
+    json_t *doc = NULL;
+    int err = ask_once(args, request, patience_ns, &answer, &doc);
     if (err != 0) {
         return err;
     }
-    err = read_document(args, answer.text, &doc);
-    if (err == 0 && has_flag(args, "wait")) {
+    if (has_flag(args, "wait")) {
         err = wait_for_end(args, &answer);
     }
     if (err == 0 && weir_cli_has(args, "json")) {
@@ -113,6 +127,31 @@ ask_for(const struct weir_args *args, json_t *request, int64_t patience_ns,
     json_decref(doc);
     weir_endpoint_answer_fini(&answer);
     return err;
+}
+
+int
+weir_ask_document(const struct weir_args *args, json_t *request, json_t **ret_doc)
+{
+    struct weir_endpoint_answer answer;
+    int err = ask_once(args, request, WEIR_ENDPOINT_PATIENCE_NS, &answer, ret_doc);
+    if (err == 0) {
+        (void)json_object_del(*ret_doc, "ok");
+        weir_endpoint_answer_fini(&answer);
+    }
+    return err;
+}
+
+int
+weir_ask_number(const struct weir_args *args, const struct weir_opt *opt, int64_t *ret_number)
+{
+    const char *text = weir_cli_value(args, opt->name);
+    struct weir_opt_value value;
+    char why[WEIR_OPT_WHY_BYTES];
+    if (weir_opt_parse(opt, text != NULL ? text : opt->def, &value, why) != 0) {
+        return weir_cli_usage(args, "--%s %s", opt->name, why);
+    }
+    *ret_number = value.number;
+    return 0;
 }
 
 int

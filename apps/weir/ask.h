@@ -3,8 +3,11 @@
 #ifndef WEIR_APPS_WEIR_ASK_H
 #define WEIR_APPS_WEIR_ASK_H
 
+#include <jansson.h>
+
 #include "apps/weir/cli.h"
 #include "base/base.h"
+#include "base/opt.h"
 
 #define WEIR_ASK_NOTES                                                                             \
     "JOB is the name of the run (run --name), or the path of its socket. The job must be one of\n" \
@@ -28,6 +31,14 @@ int weir_ask(const struct weir_args *args, json_t *request, void (*print)(const 
  * job listens. */
 int
 weir_ask_long(const struct weir_args *args, json_t *request, void (*print)(const json_t *answer));
+
+/* weir_ask_document - one answer, for who asks again and again. Request and errors as above; the
+ * document is the caller's. */
+WEIR_MUST_USE int
+weir_ask_document(const struct weir_args *args, json_t *request, json_t **ret_doc);
+/* weir_ask_number - the value of flag opt->name, by its row. 0, or WEIR_EXIT_USAGE: it is told. */
+WEIR_MUST_USE int
+weir_ask_number(const struct weir_args *args, const struct weir_opt *opt, int64_t *ret_number);
 
 /* weir_ask_set_path - request[key] is path, made absolute: the job need not run where it is asked.
  * Takes NULL. Errors: WEIR_EUSAGE: the name of the directory here is too long. */

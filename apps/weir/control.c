@@ -8,26 +8,23 @@
 #include <unistd.h>
 
 #include "apps/weir/control_save.h"
-#include "apps/weir/watch.h"
+#include "apps/weir/scrape.h"
 #include "base/err.h"
 #include "sched/endpoint.h"
+#include "sched/lease.h"
+#include "sched/metric.h"
 
 #define WHY_BYTES 256
-/* The rate is that since the sample before the last: over one to two of these. */
-#define SAMPLE_NS WEIR_SEC_NS
-
-struct sample {
-    int64_t at_ns;
-    uint64_t rows_in;
-};
+#define PATH_BYTES 1024
 
 struct weir_control {
     struct weir_control_conf conf;
     struct weir_endpoint *endpoint;
+    struct weir_metrics *metrics;
+    struct weir_scrape *scrape;
+    char scrape_path[PATH_BYTES];
     struct weir_clock clock;
-    struct sample first;
-    struct sample before;
-    struct sample last;
+    int64_t begin_ns;
     int64_t started_utc_ns;
     int64_t now_ns; /* of the call that serves */
     enum weir_task_request asked;
@@ -51,32 +48,50 @@ weir_control_refuse(int err, const char *fmt, ...)
     return json_pack("{s:b, s:i, s:s}", "ok", 0, "code", -err, "error", why);
 }
 
-static struct sample
-sample_now(const struct weir_control *control, int64_t now_ns)
-{
-    const struct weir_plan *plan = weir_launch_plan_of(control->conf.launch);
-    return (struct sample){now_ns, weir_watch_totals(control->conf.job, plan).rows_in};
-}
-
 static json_t *
 answer_status(struct weir_control *control, const json_t *request)
 {
     (void)request;
-    struct sample now = sample_now(control, control->now_ns);
-    int64_t since_ns = now.at_ns - control->before.at_ns;
     const struct weir_control_view view = {
         .conf = &control->conf,
+        .metrics = control->metrics,
         .asked = control->asked,
-        .uptime_s = (double)(now.at_ns - control->first.at_ns) / (double)WEIR_SEC_NS,
+        .uptime_s = (double)(control->now_ns - control->begin_ns) / (double)WEIR_SEC_NS,
         .started_utc_ns = control->started_utc_ns,
-        .rate_per_s = since_ns > 0 ? (double)(now.rows_in - control->before.rows_in) *
-                                         (double)WEIR_SEC_NS / (double)since_ns
-                                   : 0,
+        .now_utc_ns = weir_clock_utc_ns(&control->clock),
     };
     json_t *doc = weir_control_status(&view);
     if (doc != NULL) {
         (void)json_object_set_new(doc, "ok", json_true());
     }
+    return doc;
+}
+
+static int
+print_page(void *arg, const struct weir_counter_page *page)
+{
+    const struct weir_control *control = arg;
+    return weir_metrics_print(control->metrics, page);
+}
+
+static json_t *
+answer_metrics(struct weir_control *control, const json_t *request)
+{
+    (void)request;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (to == NULL) {
+        return NULL;
+    }
+    const struct weir_counter_page page = {to, WEIR_COUNTER_OPENMETRICS};
+    int err = print_page(control, &page);
+    json_t *doc = NULL;
+    if (fclose(to) == 0 && err == 0) {
+        doc = json_pack("{s:b, s:s, s:s}", "ok", 1, "job", weir_launch_name(control->conf.launch),
+            "text", text);
+    }
+    free(text);
     return doc;
 }
 
@@ -172,6 +187,7 @@ static const struct row {
     json_t *(*answer)(struct weir_control *control, const json_t *request);
 } rows[] = {
     {"status", {NULL, NULL}, answer_status},
+    {"metrics", {NULL, NULL}, answer_metrics},
     {"stop", {"drain", "savepoint"}, answer_stop},
     {"cancel", {NULL, NULL}, answer_cancel},
     {"savepoint", {"savepoint", NULL}, answer_savepoint},
@@ -223,7 +239,7 @@ serve_document(struct weir_control *control, json_t *request)
     const struct row *row = row_of(verb);
     if (row == NULL) {
         return weir_control_refuse(WEIR_EUSAGE,
-            "there is no verb %.40s; there is status, stop, cancel, savepoint",
+            "there is no verb %.40s; there is status, metrics, stop, cancel, savepoint",
             verb != NULL ? verb : "given");
     }
     const char *option = stranger(request, row);
@@ -318,6 +334,27 @@ weir_control_asked(const struct weir_control *control)
     return control->asked;
 }
 
+static int
+open_metrics(struct weir_control *control)
+{
+    const struct weir_control_conf *conf = &control->conf;
+    const char *job = weir_launch_name(conf->launch);
+    const struct weir_metrics_conf metrics = {.job = conf->job,
+        .plan = weir_launch_plan_of(conf->launch),
+        .job_name = job,
+        .restart_cnt = conf->supervised != NULL ? conf->supervised->restart_cnt : 0};
+    char dir[PATH_BYTES / 2];
+    (void)snprintf(control->scrape_path, sizeof control->scrape_path, "%s/%.200s.metrics",
+        weir_lease_dir(dir, sizeof dir), job);
+    const struct weir_scrape_conf scrape = {.path = control->scrape_path,
+        .port = conf->metrics_port,
+        .page_fn = print_page,
+        .arg = control};
+    int err =
+        weir_metrics_open(&metrics, control->begin_ns, control->started_utc_ns, &control->metrics);
+    return err != 0 ? err : weir_scrape_open(&scrape, &control->scrape);
+}
+
 int
 weir_control_open(const struct weir_control_conf *conf, struct weir_control **ret_control)
 {
@@ -331,12 +368,11 @@ weir_control_open(const struct weir_control_conf *conf, struct weir_control **re
     control->saving.conf = &control->conf;
     weir_clock_init_os(&control->clock);
     control->started_utc_ns = weir_clock_utc_ns(&control->clock);
-    control->first = sample_now(control, weir_clock_ns_cold(&control->clock));
-    control->before = control->first;
-    control->last = control->first;
+    control->begin_ns = weir_clock_ns_cold(&control->clock);
     int err = weir_endpoint_open(&endpoint, &control->endpoint);
+    err = err != 0 ? err : open_metrics(control);
     if (err != 0) {
-        free(control);
+        weir_control_close(control);
         return err;
     }
     *ret_control = control;
@@ -348,9 +384,17 @@ weir_control_close(struct weir_control *control)
 {
     if (control != NULL) {
         weir_saving_fini(&control->saving);
+        weir_scrape_close(control->scrape);
+        weir_metrics_close(control->metrics);
         weir_endpoint_close(control->endpoint);
         free(control);
     }
+}
+
+int
+weir_control_scrape_fd(const struct weir_control *control)
+{
+    return weir_scrape_fd(control->scrape);
 }
 
 int
@@ -362,11 +406,11 @@ weir_control_fd(const struct weir_control *control)
 void
 weir_control_serve(struct weir_control *control, int64_t now_ns)
 {
-    if (now_ns - control->last.at_ns >= SAMPLE_NS) {
-        control->before = control->last;
-        control->last = sample_now(control, now_ns);
-    }
     control->now_ns = now_ns;
+    if (now_ns >= weir_metrics_due_ns(control->metrics)) {
+        weir_metrics_sample(control->metrics, now_ns, control->asked != WEIR_TASK_REQUEST_NONE);
+    }
+    weir_scrape_serve(control->scrape);
     weir_endpoint_serve(control->endpoint, now_ns);
     json_t *answer = weir_saving_serve(&control->saving);
     if (answer != NULL) {
@@ -374,12 +418,18 @@ weir_control_serve(struct weir_control *control, int64_t now_ns)
     }
 }
 
+/* The sooner of two times to wait; negative: none. */
+static int64_t
+sooner(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < 0 || (b_ns >= 0 && b_ns < a_ns) ? b_ns : a_ns;
+}
+
 int64_t
 weir_control_wait_ns(const struct weir_control *control, int64_t now_ns)
 {
-    int64_t wait_ns = weir_endpoint_wait_ns(control->endpoint, now_ns);
-    int64_t save_ns = weir_saving_wait_ns(&control->saving);
-    wait_ns = wait_ns < 0 || (save_ns >= 0 && save_ns < wait_ns) ? save_ns : wait_ns;
-    int64_t sample_ns = weir_max_i64(control->last.at_ns + SAMPLE_NS - now_ns, 0);
-    return wait_ns < 0 ? sample_ns : weir_min_i64(wait_ns, sample_ns);
+    int64_t wait_ns = weir_max_i64(weir_metrics_due_ns(control->metrics) - now_ns, 0);
+    wait_ns = sooner(wait_ns, weir_endpoint_wait_ns(control->endpoint, now_ns));
+    wait_ns = sooner(wait_ns, weir_scrape_wait_ns(control->scrape));
+    return sooner(wait_ns, weir_saving_wait_ns(&control->saving));
 }

@@ -19,6 +19,7 @@
 #include "apps/weir/supervise.h"
 #include "sched/job.h"
 #include "sched/launch.h"
+#include "sched/metric.h"
 
 #define WEIR_CONTROL_VERSION 1
 
@@ -26,6 +27,7 @@ struct weir_control_conf {
     struct weir_job *job;
     const struct weir_launch *launch; /* of the job; it holds the job's lease */
     const struct weir_supervised *supervised; /* NULL: nobody starts it again */
+    uint16_t metrics_port; /* of 127.0.0.1; 0: metrics are on their socket alone */
 };
 
 struct weir_control;
@@ -43,6 +45,8 @@ int weir_control_fd(const struct weir_control *control);
 void weir_control_serve(struct weir_control *control, int64_t now_ns);
 int64_t weir_control_wait_ns(const struct weir_control *control, int64_t now_ns);
 
+/* weir_control_scrape_fd - readable when somebody asks for metrics. */
+int weir_control_scrape_fd(const struct weir_control *control);
 /* weir_control_save_fd - readable when a savepoint goes on; -1: none is written. */
 int weir_control_save_fd(const struct weir_control *control);
 /* weir_control_job_ended - the job does nothing more; a savepoint of it that is not there yet is
@@ -67,7 +71,8 @@ struct weir_control_view {
     enum weir_task_request asked;
     double uptime_s;
     int64_t started_utc_ns;
-    double rate_per_s; /* records in, over the last second or two */
+    int64_t now_utc_ns;
+    const struct weir_metrics *metrics;
 };
 /* weir_control_status - the status as JSON (docs/control.md), without version and ok; NULL where
  * memory could not be had. */

@@ -56,9 +56,38 @@ vertices_json(const struct weir_control_conf *conf, int64_t *ret_least)
     return list;
 }
 
+/* Of 1000 ms as part of 1, with three digits. */
+static json_t *
+part_json(uint64_t ms_per_s)
+{
+    return json_real((double)(int64_t)(weir_metrics_real(ms_per_s) + 0.5) / 1000);
+}
+
+/* What a stage has done over the last second or two, and what lies in its rings. */
+static void
+add_figures(json_t *doc, const struct weir_metrics *metrics, uint32_t stage)
+{
+    const struct weir_task_rates *rates = weir_metrics_task_rates(metrics, stage);
+    struct weir_task_counters now;
+    weir_metrics_task(metrics, stage, &now);
+    (void)json_object_set_new(doc, "busy", part_json(rates->busy));
+    (void)json_object_set_new(doc, "backpressured", part_json(rates->backpressured));
+    (void)json_object_set_new(doc, "idle", part_json(rates->idle));
+    (void)json_object_set_new(doc, "snapshot", part_json(rates->snapshot));
+    (void)json_object_set_new(
+        doc, "records_in_per_s", json_real(weir_metrics_real(rates->records_in)));
+    (void)json_object_set_new(
+        doc, "records_out_per_s", json_real(weir_metrics_real(rates->records_out)));
+    (void)json_object_set_new(doc, "input_queue", json_integer((json_int_t)now.in_queue));
+    (void)json_object_set_new(doc, "input_slots", json_integer((json_int_t)now.in_slots));
+    (void)json_object_set_new(doc, "output_queue", json_integer((json_int_t)now.out_queue));
+    (void)json_object_set_new(doc, "output_slots", json_integer((json_int_t)now.out_slots));
+    (void)json_object_set_new(doc, "watermark_ms", watermark_json((int64_t)now.watermark_out));
+}
+
 /* The cut of the plan: which operators share a stage, where it runs, and how it is. */
 static json_t *
-stages_json(const struct weir_control_conf *conf)
+stages_json(const struct weir_control_conf *conf, const struct weir_metrics *metrics)
 {
     const struct weir_plan *plan = weir_launch_plan_of(conf->launch);
     json_t *list = json_array();
@@ -70,11 +99,36 @@ stages_json(const struct weir_control_conf *conf)
             (void)json_array_append_new(
                 operators, json_string(plan->graph->operators[stage->operators[i]].name));
         }
-        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o}", "name", stage->name,
-                                              "cpu", (int)plan->cores[stage->core].cpu, "state",
-                                              weir_task_state_name(state), "operators", operators));
+        json_t *doc = json_pack("{s:s, s:i, s:s, s:o}", "name", stage->name, "cpu",
+            (int)plan->cores[stage->core].cpu, "state", weir_task_state_name(state), "operators",
+            operators);
+        add_figures(doc, metrics, s);
+        (void)json_array_append_new(list, doc);
     }
     return list;
+}
+
+/* The parts of each core's time since the start, as in the report, and of late. */
+static json_t *
+cores_json(const struct weir_control_conf *conf, const struct weir_metrics *metrics)
+{
+    json_t *list = weir_report_cores(conf->job, weir_launch_plan_of(conf->launch));
+    for (uint32_t c = 0; c < json_array_size(list); c++) {
+        const struct weir_core_metrics *core = weir_metrics_core(metrics, c);
+        (void)json_object_set_new(json_array_get(list, c), "now",
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", "busy", part_json(core->busy), "backpressured",
+                part_json(core->backpressured), "idle", part_json(core->idle), "snapshot",
+                part_json(core->snapshot), "stolen", part_json(core->stolen)));
+    }
+    return list;
+}
+
+/* How far event time at the sinks lies behind the clock; null where nothing can be said. */
+static json_t *
+lag_json(int64_t watermark, int64_t utc_ns)
+{
+    bool is_known = watermark != WEIR_TIME_MIN && watermark != WEIR_WATERMARK_MAX;
+    return is_known ? json_integer((json_int_t)(utc_ns / WEIR_MS - watermark)) : json_null();
 }
 
 /* How checkpoints go; null where none are taken. */
@@ -90,7 +144,8 @@ checkpoints_json(const struct weir_control_conf *conf)
     json_t *failed = view.failed_id != 0 ? json_pack("{s:I, s:s}", "id", (json_int_t)view.failed_id,
                                                "why", view.failed_why)
                                          : json_null();
-    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "epoch", (json_int_t)view.epoch, "completed",
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "epoch", (json_int_t)view.epoch,
+        "in_progress", (json_int_t)view.in_progress_cnt, "completed",
         (json_int_t)view.completed_cnt, "failed", (json_int_t)view.failed_cnt, "last", last,
         "last_failed", failed);
 }
@@ -120,11 +175,13 @@ weir_control_status(const struct weir_control_view *view)
     (void)json_object_set_new(doc, "records_out", json_integer((json_int_t)totals.rows_out));
     (void)json_object_set_new(doc, "records_late", json_integer((json_int_t)totals.rows_late));
     (void)json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
-    (void)json_object_set_new(doc, "rate_per_s", json_real(view->rate_per_s));
+    (void)json_object_set_new(
+        doc, "rate_per_s", json_real(weir_metrics_real(weir_metrics_job(view->metrics)->rate_in)));
     (void)json_object_set_new(doc, "watermark_ms", watermark_json(least));
+    (void)json_object_set_new(doc, "lag_ms", lag_json(least, view->now_utc_ns));
     (void)json_object_set_new(doc, "vertices", vertices);
-    (void)json_object_set_new(doc, "cores", weir_report_cores(conf->job, plan));
-    (void)json_object_set_new(doc, "stages", stages_json(conf));
+    (void)json_object_set_new(doc, "cores", cores_json(conf, view->metrics));
+    (void)json_object_set_new(doc, "stages", stages_json(conf, view->metrics));
     (void)json_object_set_new(doc, "checkpoints", checkpoints_json(conf));
     (void)json_object_set_new(doc, "restored_checkpoint", weir_report_restored(conf->job));
     return doc;

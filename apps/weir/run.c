@@ -67,6 +67,7 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
 {
     struct weir_launch *launch = arg->launch;
     int64_t progress = weir_conf_i64(arg->conf, WEIR_CONF_LOG_PROGRESS);
+    int64_t port = weir_conf_i64(arg->conf, WEIR_CONF_METRICS_PORT);
     char why[WHY_BYTES] = "";
     struct weir_watch *watch = NULL;
     struct weir_run_result result = {.job = job, .launch = launch, .why = why};
@@ -75,6 +76,7 @@ run_job(const struct weir_args *args, const struct weir_job_arg *arg, struct wei
         .launch = launch,
         .progress_ns = progress == WEIR_CONF_WORD ? 0 : progress,
         .supervised = supervised,
+        .metrics_port = port == WEIR_CONF_WORD ? 0 : (uint16_t)port,
     };
     int err = weir_watch_start(&conf, &watch);
     if (err != 0) {

@@ -9,6 +9,8 @@ const struct weir_verb *const weir_verbs[] = {
     &weir_verb_plan,
     &weir_verb_validate,
     &weir_verb_status,
+    &weir_verb_top,
+    &weir_verb_metrics,
     &weir_verb_stop,
     &weir_verb_savepoint_show, /* before the one-word verb, which it begins with */
     &weir_verb_savepoint,

@@ -213,6 +213,7 @@ watch_main(void *arg)
         }
         struct pollfd fds[] = {{.fd = watch->signal_fd, .events = POLLIN},
             {.fd = weir_control_fd(watch->control), .events = POLLIN},
+            {.fd = weir_control_scrape_fd(watch->control), .events = POLLIN},
             {.fd = weir_control_save_fd(watch->control), .events = POLLIN}};
         (void)poll(fds, WEIR_ARRAY_CNT(fds), (int)((wait_ns + WEIR_MS - 1) / WEIR_MS));
         take_signals(watch);
@@ -234,8 +235,10 @@ watch_main(void *arg)
 static int
 open_watch(struct weir_watch *watch, const struct weir_watch_conf *conf)
 {
-    const struct weir_control_conf control = {
-        .job = conf->job, .launch = conf->launch, .supervised = conf->supervised};
+    const struct weir_control_conf control = {.job = conf->job,
+        .launch = conf->launch,
+        .supervised = conf->supervised,
+        .metrics_port = conf->metrics_port};
     sigset_t set = signals();
     watch->job = conf->job;
     watch->progress_ns = isatty(STDERR_FILENO) == 1 ? conf->progress_ns : 0;

@@ -21,6 +21,7 @@ struct weir_watch_conf {
     const struct weir_launch *launch; /* of the job; it holds the job's lease */
     int64_t progress_ns; /* between two progress lines on a terminal; 0: none */
     const struct weir_supervised *supervised; /* NULL: nobody starts the job again */
+    uint16_t metrics_port; /* as in struct weir_control_conf */
 };
 
 /* How the job was asked to end. */

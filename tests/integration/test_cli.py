@@ -160,13 +160,13 @@ class Cli(unittest.TestCase):
         helps = [[]] + [re.split(r"\s{2,}", line.strip())[0].split() for line in listing.splitlines()]
         helps += [["run", job] for job in ("nexmark-log", "nexmark", "wordcount", "ysb", "./job.so", "pipeline.yaml")]
         ran = 0
-        asked = None  # the job that the examples of status, stop, savepoint and cancel name
+        asked = None  # the job that the examples of status, top, stop, savepoint and cancel name
         for words in helps:
             text = self.weir(*words, "-h").stdout.removeprefix("Examples:\n").split("\n\n")[0]
             for line in text.splitlines():
                 if "tcp://" in line:  # wants somebody who talks
                     continue
-                asks = words in (["status"], ["stop"], ["savepoint"], ["cancel"])
+                asks = words in (["status"], ["top"], ["metrics"], ["tap"], ["stop"], ["savepoint"], ["cancel"])
                 if asks and (not asked or asked.poll() is not None):
                     saves = ["--set", f"checkpoints.dir={words[0]}"] if "savepoint" in line else []
                     asked = self.start_endless(*saves, name="nexmark-q5")
