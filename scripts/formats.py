@@ -16,7 +16,7 @@ FLOORS = ["base", "io", "dataplane", "sched", "apps"]
 GROUPS = ["Checkpoints", "State", "Output", "Input", "Running jobs"]
 # From the whole to its parts; what is not named here follows by name.
 TITLES = ["Directory of a job, epoch records", "Manifest", "Snapshot file", "What the file of a task holds",
-          "Small parts of a task", "Savepoint", "Records of pages", "Pages", "Tables", "Texts as keys",
+          "Small parts of a task", "Rows under way", "Savepoint", "Records of pages", "Pages", "Tables", "Texts as keys",
           "Hash of keys", "Blobs", "Lists of rows", "Declared states", "Parts of operators"]
 MARK = re.compile(r"^ \* \[format: ([^/]+?) / ([^(]+?)(?: \((\w+)\))?\]$")
 END = " * [end of format]"
