@@ -163,12 +163,29 @@ note(struct pending *pending, uint32_t channel)
     }
 }
 
+/* When it is to begin without its missing barriers, whatever is forced. */
+static int64_t
+due_ns(const struct weir_barrier *barrier, const struct pending *pending)
+{
+    if (barrier->conf.mode != WEIR_BARRIER_UNALIGNED || !weir_mark_may_overtake(&pending->mark)) {
+        return WEIR_BARRIER_NEVER_NS;
+    }
+    /* Without time to align the clock of who triggered it does not count: it may be ahead. */
+    if (pending->is_urgent || barrier->conf.timeout_ns == 0) {
+        return INT64_MIN;
+    }
+    bool is_never =
+        barrier->conf.timeout_ns > INT64_MAX - weir_max_i64(pending->mark.trigger_ns, 0);
+    return is_never ? WEIR_BARRIER_NEVER_NS : pending->mark.trigger_ns + barrier->conf.timeout_ns;
+}
+
 static void
 say_how(struct weir_barrier *barrier, const struct pending *pending,
     const struct weir_barrier_when *when)
 {
     struct weir_barrier_result *result = &barrier->result;
     result->mark = pending->mark;
+    result->mark.is_urgent = due_ns(barrier, pending) <= when->now_ns;
     result->gauges.align_ns = when->now_ns - pending->start_ns;
     result->gauges.start_delay_ns = weir_max_i64(0, pending->start_ns - pending->mark.trigger_ns);
     result->gauges.align_bytes = when->bytes - pending->start_bytes;
@@ -206,21 +223,6 @@ lacks_forced(const struct weir_barrier *barrier, const struct pending *pending)
         }
     }
     return false;
-}
-
-/* When it is to begin without its missing barriers, whatever is forced. */
-static int64_t
-due_ns(const struct weir_barrier *barrier, const struct pending *pending)
-{
-    if (barrier->conf.mode != WEIR_BARRIER_UNALIGNED || !weir_mark_may_overtake(&pending->mark)) {
-        return WEIR_BARRIER_NEVER_NS;
-    }
-    if (pending->is_urgent) {
-        return INT64_MIN;
-    }
-    bool is_never =
-        barrier->conf.timeout_ns > INT64_MAX - weir_max_i64(pending->mark.trigger_ns, 0);
-    return is_never ? WEIR_BARRIER_NEVER_NS : pending->mark.trigger_ns + barrier->conf.timeout_ns;
 }
 
 /* What all channels have delivered is triggered; what cannot wait for that is, too. */
@@ -413,6 +415,13 @@ weir_barrier_due_ns(const struct weir_barrier *barrier)
         return WEIR_BARRIER_NEVER_NS;
     }
     return due_ns(barrier, pending);
+}
+
+uint64_t
+weir_barrier_begun_id(const struct weir_barrier *barrier)
+{
+    return barrier->pending_cnt > 0 && barrier->pending[0].has_begun ? barrier->pending[0].mark.id
+                                                                     : 0;
 }
 
 bool

@@ -101,7 +101,7 @@ struct weir_barrier_result {
     bool triggered;
     bool is_unaligned; /* of the triggered one: barriers are missing, and rows before them count */
     bool is_whole; /* the one that was triggered unaligned has all its barriers; it says no more */
-    struct weir_mark mark; /* of the triggered one, or of the whole one */
+    struct weir_mark mark; /* of the triggered one, or of the whole one; is_urgent as it is now */
     struct weir_barrier_gauges gauges;
 };
 
@@ -168,6 +168,8 @@ WEIR_API uint32_t weir_barrier_open_cnt(const struct weir_barrier *barrier);
 /* weir_barrier_due_ns - when weir_barrier_time() would trigger a checkpoint;
  * WEIR_BARRIER_NEVER_NS. */
 WEIR_API int64_t weir_barrier_due_ns(const struct weir_barrier *barrier);
+/* weir_barrier_begun_id - of the checkpoint that was triggered unaligned and is not whole; 0. */
+WEIR_API uint64_t weir_barrier_begun_id(const struct weir_barrier *barrier);
 /* weir_barrier_is_missing - whether the checkpoint that was triggered unaligned waits for this
  * channel. */
 WEIR_API bool weir_barrier_is_missing(const struct weir_barrier *barrier, uint32_t channel);

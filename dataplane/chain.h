@@ -137,6 +137,10 @@ weir_chain_barrier(struct weir_chain *chain, uint64_t id, int64_t now_ns);
  * none: nothing is in them. WEIR_WAIT: not all took it, call again. Legal before open, too. */
 WEIR_API WEIR_MUST_USE int
 weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_mark *mark);
+/* weir_chain_keep - whether edges keep what has no room, so that run() need not wait for it.
+ * weir_chain_kept - whether one keeps something, and a copy of it (operator.h). */
+WEIR_API void weir_chain_keep(struct weir_chain *chain, bool keeps);
+WEIR_API bool weir_chain_kept(struct weir_chain *chain, struct weir_flight_writer *writer);
 /* weir_chain_snapshot - the parts of node `node`: what the chain keeps for it, and its own; the
  * writer is left at its uid. 0 or the error of the operator (the writer has its own). */
 WEIR_API WEIR_MUST_USE int weir_chain_snapshot(

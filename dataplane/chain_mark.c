@@ -79,6 +79,25 @@ weir_chain_send(struct weir_chain *chain, uint32_t slot_kind, const struct weir_
     return WEIR_DONE;
 }
 
+void
+weir_chain_keep(struct weir_chain *chain, bool keeps)
+{
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        chain->nodes[i].op.keeps = keeps;
+    }
+}
+
+bool
+weir_chain_kept(struct weir_chain *chain, struct weir_flight_writer *writer)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < chain->node_cnt; i++) {
+        struct weir_operator *op = &chain->nodes[i].op;
+        any |= op->type->kept != NULL && op->type->kept(op, writer);
+    }
+    return any;
+}
+
 /* A partition stands for an edge. It is there or not as the stages are cut. */
 static bool
 is_edge(const struct weir_chain_node *node)

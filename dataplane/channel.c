@@ -226,120 +226,40 @@ weir_channel_mark(struct weir_channel_out *out, uint32_t slot_kind, const struct
     return 1;
 }
 
+int
+weir_channel_urge(struct weir_channel_out *out, const struct weir_mark *mark)
+{
+    const uint64_t words[3] = {mark->id, (uint64_t)mark->trigger_ns, mark->kind};
+    if (weir_ring_urge(&out->ring, words) == 0) {
+        return 0;
+    }
+    out->dirty = true;
+    return 1;
+}
+
+/* ---- the open slice ---- */
+
+bool
+weir_channel_open_rows(const struct weir_channel_out *out, struct weir_view *ret_view)
+{
+    if (out->buf == NULL || out->row_cnt == 0) {
+        return false;
+    }
+    weir_row_view(out->format, out->buf + out->rows_off, out->row_cnt, out->buf, ret_view);
+    ret_view->watermark = out->watermark;
+    ret_view->intended_ns = out->intended_ns;
+    return true;
+}
+
+void
+weir_channel_drop_open(struct weir_channel_out *out)
+{
+    out->rows -= out->row_cnt;
+    out->row_cnt = 0;
+    shut_buf(out);
+}
+
 /* ---- copying ---- */
-
-/* Bytes of text that row `row` needs in the slice's own heap. */
-static uint64_t
-heap_bytes(const struct weir_schema *schema, const struct weir_view *view, uint32_t row)
-{
-    uint64_t bytes = 0;
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        if (schema->fields[f].type == WEIR_TYPE_STR) {
-            uint32_t len;
-            memcpy(&len, weir_view_at(view, &schema->fields[f], row), sizeof len);
-            bytes += len > WEIR_STR_INLINE_BYTES ? len : 0;
-        }
-    }
-    return bytes;
-}
-
-static void
-copy_field(const struct weir_view *view, const struct weir_field *field, const uint16_t *rows,
-    uint32_t cnt, struct weir_lane to)
-{
-    struct weir_lane from = weir_view_lane(view, field->off, field->bytes);
-    switch (field->bytes) {
-    case 8:
-        for (uint32_t i = 0; i < cnt; i++) {
-            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i], 8);
-        }
-        break;
-    case 16:
-        for (uint32_t i = 0; i < cnt; i++) {
-            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i], 16);
-        }
-        break;
-    default:
-        for (uint32_t i = 0; i < cnt; i++) {
-            memcpy(to.ptr + (size_t)to.stride * i, from.ptr + (size_t)from.stride * rows[i],
-                field->bytes);
-        }
-        break;
-    }
-}
-
-static void
-copy_structs(
-    const struct weir_view *view, const uint16_t *rows, uint32_t cnt, char *to, uint32_t to_stride)
-{
-    uint32_t bytes = view->schema->row_bytes;
-    for (uint32_t i = 0; i < cnt; i++) {
-        const char *from = view->rows + (size_t)view->stride * rows[i];
-        char *row = to + (size_t)to_stride * i;
-        for (uint32_t b = 0; b < bytes; b += 8) {
-            memcpy(row + b, from + b, 8);
-        }
-    }
-}
-
-/* Move the long strings of the copied rows into the slice's heap, and point the rows at them. */
-static void
-copy_texts(struct weir_channel_out *out, const struct weir_view *view, char *to, uint32_t cnt)
-{
-    const struct weir_schema *schema = out->format->schema;
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        if (schema->fields[f].type != WEIR_TYPE_STR) {
-            continue;
-        }
-        for (uint32_t i = 0; i < cnt; i++) {
-            struct weir_str *str =
-                (struct weir_str *)(void *)(to + (size_t)out->format->row_bytes * i +
-                                            schema->fields[f].off);
-            if (str->bytes > WEIR_STR_INLINE_BYTES) {
-                out->heap_end -= str->bytes;
-                memcpy(out->buf + out->heap_end, view->heap + str->u.off, str->bytes);
-                str->u.off = out->heap_end;
-            }
-        }
-    }
-}
-
-/* Copy rows that fit, all of them, behind the slice's rows. */
-static void
-copy_rows(
-    struct weir_channel_out *out, const struct weir_view *view, const uint16_t *rows, uint32_t cnt)
-{
-    const struct weir_channel_format *format = out->format;
-    const struct weir_schema *schema = format->schema;
-    char *to = out->buf + out->rows_off + (size_t)out->row_cnt * format->row_bytes;
-    if (view->stride != 0) {
-        copy_structs(view, rows, cnt, to, format->row_bytes);
-    } else {
-        for (uint32_t f = 0; f < schema->field_cnt; f++) {
-            const struct weir_lane lane = {to + schema->fields[f].off, format->row_bytes};
-            copy_field(view, &schema->fields[f], rows, cnt, lane);
-        }
-        if (schema->has_nulls) {
-            const struct weir_field mask = {.off = 0, .bytes = 8};
-            const struct weir_lane lane = {to, format->row_bytes};
-            copy_field(view, &mask, rows, cnt, lane);
-        }
-    }
-    uint32_t hidden = schema->row_bytes;
-    if (format->has_time) {
-        for (uint32_t i = 0; i < cnt; i++) {
-            int64_t time = view->time != NULL ? weir_view_time(view, rows[i]) : WEIR_TIME_MIN;
-            memcpy(to + (size_t)format->row_bytes * i + hidden, &time, sizeof time);
-        }
-        hidden += 8;
-    }
-    if (format->has_kind) {
-        for (uint32_t i = 0; i < cnt; i++) {
-            uint64_t kind = weir_view_kind(view, rows[i]);
-            memcpy(to + (size_t)format->row_bytes * i + hidden, &kind, sizeof kind);
-        }
-    }
-}
 
 /* How many of the rows fit behind the open slice. */
 static uint32_t
@@ -355,7 +275,7 @@ rows_fit(const struct weir_channel_out *out, const struct weir_view *view, const
     }
     uint64_t heap = 0;
     for (uint32_t i = 0; i < n; i++) {
-        heap += heap_bytes(format->schema, view, rows[i]);
+        heap += weir_row_text_bytes(format->schema, view, rows[i]);
         if (at + (i + 1) * format->row_bytes + heap > out->heap_end) {
             return i;
         }
@@ -376,7 +296,7 @@ more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t r
         return 1; /* the slice had its batch_rows, the buffer has room for another */
     }
     shut_buf(out);
-    uint64_t bytes = out->format->row_bytes + heap_bytes(out->format->schema, view, row);
+    uint64_t bytes = out->format->row_bytes + weir_row_text_bytes(out->format->schema, view, row);
     return bytes <= weir_buf_bytes(out->pool->arena) ? 1 : open_large(out, bytes);
 }
 
@@ -405,9 +325,11 @@ weir_channel_append(
             out->intended_ns = view->intended_ns;
         }
         char *to = out->buf + out->rows_off + (size_t)out->row_cnt * out->format->row_bytes;
-        copy_rows(out, view, rows + taken, n);
+        weir_row_copy(out->format, view, rows + taken, n, to);
         if (has_str) {
-            copy_texts(out, view, to, n);
+            struct weir_row_heap heap = {out->buf, out->heap_end};
+            weir_row_copy_texts(out->format, view, to, n, &heap);
+            out->heap_end = heap.end;
         }
         out->row_cnt += n;
         taken += n;

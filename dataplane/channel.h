@@ -19,31 +19,11 @@
 
 #include "base/region.h"
 #include "base/ring.h"
-#include "dataplane/batch.h"
+#include "dataplane/flight.h"
 #include "io/buf.h"
 
 /* Buffers that one channel may have in flight; a power of two. */
 #define WEIR_CHANNEL_BUF_CNT_MAX 64
-
-/* How rows lie in the channel's buffers: the row layout, with what the schema does not hold behind
- * the struct. Both ends know it. */
-struct weir_channel_format {
-    const struct weir_schema *schema;
-    bool has_time; /* hidden event time */
-    bool has_kind;
-    uint32_t row_bytes; /* with the hidden parts */
-    uint32_t batch_rows;
-};
-
-static inline void
-weir_channel_format_init(struct weir_channel_format *format, const struct weir_schema *schema,
-    bool has_time, bool has_kind)
-{
-    format->schema = schema;
-    format->has_time = has_time && schema->time_idx < 0;
-    format->has_kind = has_kind;
-    format->row_bytes = schema->row_bytes + (format->has_time ? 8 : 0) + (format->has_kind ? 8 : 0);
-}
 
 /* What one end of a channel has seen.
  *
@@ -69,6 +49,7 @@ struct weir_ledger_count {
 };
 
 struct weir_mark;
+struct weir_keep;
 
 /* The producer's end. writer: producer core. */
 struct weir_channel_out {
@@ -105,6 +86,12 @@ struct weir_channel_out {
     uint64_t rows; /* ledger: rows ever sent */
     uint64_t sum; /* ledger: of their hashes, in any order; 0: none are taken */
     uint64_t bufs; /* buffers ever filled */
+    /* what it has no room for, while a barrier does not wait (keep.h) */
+    struct weir_keep *keep; /* NULL: rows wait */
+    struct weir_flight_place place; /* of its rows in a checkpoint */
+    uint64_t kept_first; /* in the memory of keep; 0: nothing is kept */
+    uint64_t kept_last;
+    int64_t kept_watermark; /* the last one before what would be kept next */
 };
 
 /* weir_channel_append - copy rows of `view` into the channel, those whose physical indices are
@@ -128,6 +115,14 @@ WEIR_API int weir_channel_event(struct weir_channel_out *out, uint32_t kind, int
  * barrier ahead of what it has seen by weir_ring_urgent_seq(). 1 sent, 0 busy. */
 WEIR_API int
 weir_channel_mark(struct weir_channel_out *out, uint32_t slot_kind, const struct weir_mark *mark);
+/* weir_channel_urge - say that a barrier stands before all rows that are not published yet. It
+ * takes no slot. 1 said, 0 busy: others were not looked at yet. */
+WEIR_API int weir_channel_urge(struct weir_channel_out *out, const struct weir_mark *mark);
+/* weir_channel_open_rows - the rows of the open slice; false: it has none. Good until the next call
+ * for the channel. weir_channel_drop_open - they were never sent. */
+WEIR_API bool
+weir_channel_open_rows(const struct weir_channel_out *out, struct weir_view *ret_view);
+WEIR_API void weir_channel_drop_open(struct weir_channel_out *out);
 /* weir_channel_reclaim - give the buffers that the consumer is done with back to the stock. */
 WEIR_API void weir_channel_reclaim(struct weir_channel_out *out);
 

@@ -29,11 +29,58 @@ weir_gate_release(struct weir_gate *gate)
 }
 
 static void
+say_barrier(struct weir_gate_item *item, uint32_t c, const struct weir_mark *mark, bool is_ahead)
+{
+    item->kind = WEIR_SLOT_BARRIER;
+    item->channel = c;
+    item->is_ahead = is_ahead;
+    item->mark = *mark;
+}
+
+static struct weir_mark
+mark_of(const struct weir_batch *slot)
+{
+    const struct weir_mark mark = {
+        .id = (uint64_t)slot->watermark, .trigger_ns = slot->intended_ns, .kind = slot->flags};
+    return mark;
+}
+
+/* Those in slots first: finding one may show more slots, and what is said beside the slots has to
+ * be looked for behind that. */
+bool
+weir_gate_ahead(struct weir_gate *gate, uint32_t c, struct weir_gate_item *ret_item)
+{
+    struct weir_channel_in *channel = &gate->channels[c];
+    uint64_t seq = weir_ring_urgent_seq(&channel->ring);
+    if (seq != WEIR_RING_SEQ_NONE && seq >= channel->said_seq) {
+        const struct weir_mark mark =
+            mark_of(weir_ring_slot_at(&channel->ring, seq, sizeof(struct weir_batch)));
+        channel->said_seq = seq + 1;
+        say_barrier(ret_item, c, &mark, true);
+        return true;
+    }
+    struct weir_ring_urgent urgent;
+    if (weir_ring_urged(&channel->ring, &urgent) == 0) {
+        return false;
+    }
+    channel->has_urgent = true;
+    channel->urgent_seq = urgent.seq;
+    channel->urgent = (struct weir_mark){.id = urgent.words[0],
+        .trigger_ns = (int64_t)urgent.words[1],
+        .kind = (uint32_t)urgent.words[2],
+        .is_urgent = true};
+    say_barrier(ret_item, c, &channel->urgent, true);
+    return true;
+}
+
+static void
 take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
 {
     struct weir_channel_in *channel = &gate->channels[c];
     const struct weir_batch *slot = weir_ring_cons_slot(&channel->ring, 0, sizeof *slot);
     item->kind = slot->kind;
+    item->channel = c;
+    item->is_ahead = false;
     item->result.watermark_set = false;
     item->result.status = WEIR_VALVE_SAME;
     switch (slot->kind) {
@@ -53,13 +100,9 @@ take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
         break;
     case WEIR_SLOT_BARRIER:
     case WEIR_SLOT_CANCEL:
-        item->channel = c;
-        item->mark.id = (uint64_t)slot->watermark;
-        item->mark.kind = slot->flags;
-        item->mark.trigger_ns = slot->intended_ns;
+        item->mark = mark_of(slot);
         break;
     case WEIR_SLOT_END:
-        item->channel = c;
         WEIR_CHECK(!channel->ended, "a channel ended twice");
         channel->ended = true;
         gate->open_cnt--;
@@ -75,6 +118,22 @@ take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
     }
 }
 
+/* Word of a barrier, or one that stands before the next slot and has none itself. */
+static bool
+take_urgent(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
+{
+    struct weir_channel_in *channel = &gate->channels[c];
+    if (weir_gate_ahead(gate, c, item)) {
+        return true;
+    }
+    if (!channel->has_urgent || channel->urgent_seq != weir_ring_look_seq(&channel->ring)) {
+        return false;
+    }
+    channel->has_urgent = false;
+    say_barrier(item, c, &channel->urgent, false);
+    return true;
+}
+
 void
 weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item)
 {
@@ -84,7 +143,14 @@ weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_item)
         uint32_t c = gate->next;
         gate->next = c + 1 == gate->channel_cnt ? 0 : c + 1;
         struct weir_channel_in *channel = &gate->channels[c];
-        if (!channel->ended && !channel->blocked && weir_ring_peek(&channel->ring) > 0) {
+        if (channel->ended || channel->blocked) {
+            continue;
+        }
+        bool is_there = weir_ring_peek(&channel->ring) > 0;
+        if (gate->looks && take_urgent(gate, c, ret_item)) {
+            return;
+        }
+        if (is_there) {
             take(gate, c, ret_item);
             return;
         }
@@ -122,6 +188,16 @@ weir_gate_next_mark(struct weir_gate *gate, struct weir_gate_item *ret_item)
     if (c < gate->channel_cnt) {
         take(gate, c, ret_item);
     }
+}
+
+struct weir_valve_result
+weir_gate_regain(struct weir_gate *gate, uint32_t channel, uint32_t slot_kind, int64_t value)
+{
+    if (slot_kind == WEIR_SLOT_WATERMARK) {
+        gate->channels[channel].watermark = value;
+        return weir_valve_watermark(&gate->valve, channel, value);
+    }
+    return weir_valve_status(&gate->valve, channel, slot_kind == WEIR_SLOT_IDLE);
 }
 
 void

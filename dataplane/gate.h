@@ -27,6 +27,15 @@ struct weir_channel_in {
     uint64_t rows; /* ledger: rows ever taken */
     uint64_t sum; /* ledger: of their hashes; 0: none are taken */
     uint64_t bufs;
+    /* of a gate that looks ahead: the newest barrier that was said to stand at a position */
+    bool has_urgent;
+    struct weir_mark urgent;
+    uint64_t urgent_seq;
+    uint64_t said_seq; /* slots before it that are barriers were told of */
+    /* rows that an unaligned checkpoint keeps (task_priv.h) */
+    bool keeps;
+    uint64_t keep_seq; /* the next slot to be copied */
+    int64_t keep_watermark; /* before it */
 };
 
 struct weir_gate {
@@ -35,6 +44,7 @@ struct weir_gate {
     uint32_t next; /* whose turn it is */
     uint32_t held; /* the channel of the batch handed out, or UINT32_MAX */
     uint32_t open_cnt; /* channels that have not ended */
+    bool looks; /* for barriers that stand behind rows: they are told before they come */
     uint32_t first; /* number of its first channel among those of the task (barrier.h) */
     struct weir_valve valve;
     const struct weir_channel_format *format;
@@ -44,7 +54,8 @@ struct weir_gate {
 /* What weir_gate_next found. */
 struct weir_gate_item {
     uint32_t kind; /* enum weir_slot_kind; 0: nothing is there */
-    uint32_t channel; /* of a barrier, a cancel marker or an end: which one, from 0 */
+    uint32_t channel; /* whose it is, from 0 */
+    bool is_ahead; /* a barrier that has not come yet: word of it */
     struct weir_mark mark; /* of a barrier or a cancel marker */
     struct weir_valve_result result; /* of a watermark or a status */
     struct weir_view view; /* of a batch */
@@ -63,6 +74,13 @@ WEIR_API void weir_gate_next(struct weir_gate *gate, struct weir_gate_item *ret_
  * channel, for who cannot take rows now: whether there is one, and the item as of next. */
 WEIR_API bool weir_gate_has_mark(struct weir_gate *gate);
 WEIR_API void weir_gate_next_mark(struct weir_gate *gate, struct weir_gate_item *ret_item);
+/* weir_gate_ahead - word of the next barrier of a channel that stands behind rows and was not told
+ * of: an item of kind BARRIER, is_ahead. Only of a gate that looks. */
+WEIR_API bool
+weir_gate_ahead(struct weir_gate *gate, uint32_t channel, struct weir_gate_item *ret_item);
+/* weir_gate_regain - what channel had said before the job was restored: a watermark or a status. */
+WEIR_API struct weir_valve_result
+weir_gate_regain(struct weir_gate *gate, uint32_t channel, uint32_t slot_kind, int64_t value);
 /* weir_gate_release - the batch handed out last is done with: its memory is the producer's
  * again. */
 WEIR_API void weir_gate_release(struct weir_gate *gate);

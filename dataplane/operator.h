@@ -33,6 +33,7 @@ struct weir_mailbox;
 struct weir_arena;
 struct weir_region_table;
 struct weir_mark;
+struct weir_flight_writer;
 struct weir_parts_reader;
 struct weir_parts_writer;
 struct weir_spill_conf;
@@ -216,6 +217,9 @@ struct weir_operator_type {
     /* Between two calls of watermark() for one watermark a checkpoint may be taken: all that is
      * left to be done stands in state, and watermark() goes on from that, also behind a restore. */
     bool rests;
+    /* Edges only: whether rows or events are kept that the channels had no room for, and a copy of
+     * them for the checkpoint that begins; writer NULL: without one. */
+    bool (*kept)(struct weir_operator *op, struct weir_flight_writer *writer);
 };
 
 /* One operator of one subtask; the stage owns it. */
@@ -232,6 +236,7 @@ struct weir_operator {
      * come out here, too. */
     bool is_saved;
     bool is_idle; /* the status that was handed on last */
+    bool keeps; /* edges: what has no room is kept, for a barrier does not wait */
     /* Counters, written by the stage's core only. */
     uint64_t rows_in; /* of a source: what it read; it adds itself what it does not hand on */
     uint64_t rows_out;

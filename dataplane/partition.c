@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "dataplane/barrier.h"
+#include "dataplane/keep.h"
 #include "dataplane/parts.h"
 
 #define CHANNEL_CNT_MAX 4096
@@ -145,6 +146,27 @@ try_rows(struct weir_operator *op, struct weir_channel_out *out, const struct we
     return weir_channel_append(out, in, rows, cnt);
 }
 
+static void
+tell(const struct weir_operator *op, uint32_t channel)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    struct weir_channel_out *out = &conf->channels[channel];
+    if (out->dirty) {
+        out->dirty = false;
+        conf->ring_fn(conf->ring_arg, channel);
+    }
+}
+
+/* What had no room before goes first. As weir_keep_send. */
+static int
+send_kept(const struct weir_operator *op, uint32_t channel)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    int rc = weir_keep_send(&conf->channels[channel]);
+    tell(op, channel);
+    return rc;
+}
+
 /* A channel takes its own buffers back when it wants another. One that gets no rows for a while
  * would keep what its consumer has long released, and the channels share one pool: before this one
  * is called busy, all others are asked. */
@@ -154,6 +176,13 @@ send_rows(struct weir_operator *op, uint32_t channel, const struct weir_view *in
 {
     const struct weir_partition_conf *conf = op->conf;
     struct weir_channel_out *out = &conf->channels[channel];
+    if (WEIR_UNLIKELY(weir_keep_has(out))) {
+        int rc = send_kept(op, channel);
+        if (rc != 1) {
+            return rc == 0 && op->keeps && weir_keep_rows(out, in, rows, cnt) == 1 ? (int64_t)cnt
+                                                                                   : rc;
+        }
+    }
     int64_t taken = try_rows(op, out, in, rows, cnt);
     if (taken >= 0 && taken < cnt && conf->channel_cnt > 1) {
         for (uint32_t c = 0; c < conf->channel_cnt; c++) {
@@ -162,9 +191,10 @@ send_rows(struct weir_operator *op, uint32_t channel, const struct weir_view *in
         int64_t more = try_rows(op, out, in, rows + taken, cnt - (uint32_t)taken);
         taken = more < 0 ? more : taken + more;
     }
-    if (out->dirty) {
-        out->dirty = false;
-        conf->ring_fn(conf->ring_arg, channel);
+    tell(op, channel);
+    if (taken >= 0 && taken < cnt && op->keeps && out->keep != NULL &&
+        weir_keep_rows(out, in, rows + taken, cnt - (uint32_t)taken) == 1) {
+        taken = cnt;
     }
     return taken;
 }
@@ -248,18 +278,32 @@ partition_process(struct weir_operator *op, uint32_t input, const struct weir_vi
 
 /* ---- events and flushing ---- */
 
+/* 1, 0: busy, or an error. The end is never kept: what a barrier would have overtaken is all there,
+ * then, and a later barrier would not come. */
+static int
+put_event(struct weir_operator *op, uint32_t channel, uint32_t kind, int64_t value)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    struct weir_channel_out *out = &conf->channels[channel];
+    int rc = weir_keep_has(out) ? send_kept(op, channel) : 1;
+    rc = rc == 1 ? weir_channel_event(out, kind, value) : rc;
+    if (rc == 0 && op->keeps && out->keep != NULL && kind != WEIR_SLOT_END) {
+        rc = weir_keep_event(out, kind, value);
+    }
+    return rc;
+}
+
 static int
 send_event(struct weir_operator *op, uint32_t kind, int64_t value)
 {
     struct self *self = op->self;
     const struct weir_partition_conf *conf = op->conf;
     for (; self->event_at < conf->channel_cnt; self->event_at++) {
-        struct weir_channel_out *out = &conf->channels[self->event_at];
-        if (weir_channel_event(out, kind, value) == 0) {
-            return WEIR_WAIT;
+        int rc = put_event(op, self->event_at, kind, value);
+        if (rc != 1) {
+            return rc == 0 ? (int)WEIR_WAIT : rc;
         }
-        out->dirty = false;
-        conf->ring_fn(conf->ring_arg, self->event_at);
+        tell(op, self->event_at);
     }
     self->event_at = 0;
     return WEIR_DONE;
@@ -291,6 +335,34 @@ partition_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return rc;
 }
 
+/* Behind all rows. 1, 0: busy, or an error. */
+static int
+put_mark(struct weir_operator *op, uint32_t channel, uint32_t kind, const struct weir_mark *mark)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    struct weir_channel_out *out = &conf->channels[channel];
+    int rc = weir_keep_has(out) ? send_kept(op, channel) : 1;
+    rc = rc == 1 ? weir_channel_mark(out, kind, mark) : rc;
+    if (rc == 0 && op->keeps && out->keep != NULL && kind == WEIR_SLOT_CANCEL) {
+        rc = weir_keep_event(out, kind, (int64_t)mark->id);
+    }
+    return rc;
+}
+
+/* A barrier before what the channel has no room for. As put_mark. */
+static int
+urge(struct weir_operator *op, uint32_t channel, const struct weir_mark *mark)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    struct weir_channel_out *out = &conf->channels[channel];
+    int rc = weir_keep_send(out);
+    rc = rc == 1 ? weir_channel_flush(out) : rc;
+    if (rc == 0 && weir_keep_open_rows(out) == 1) {
+        rc = 1;
+    }
+    return rc == 1 ? weir_channel_urge(out, mark) : rc;
+}
+
 /* The end of a channel stands for all barriers that would have followed it. */
 static int
 partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark)
@@ -298,12 +370,14 @@ partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_m
     struct self *self = op->self;
     const struct weir_partition_conf *conf = op->conf;
     for (; self->event_at < conf->channel_cnt && !self->ended; self->event_at++) {
-        struct weir_channel_out *out = &conf->channels[self->event_at];
-        if (weir_channel_mark(out, slot_kind, mark) == 0) {
-            return WEIR_WAIT;
+        bool overtakes = slot_kind == WEIR_SLOT_BARRIER && mark->is_urgent &&
+                         conf->channels[self->event_at].keep != NULL;
+        int rc = overtakes ? urge(op, self->event_at, mark)
+                           : put_mark(op, self->event_at, slot_kind, mark);
+        if (rc != 1) {
+            return rc == 0 ? (int)WEIR_WAIT : rc;
         }
-        out->dirty = false;
-        conf->ring_fn(conf->ring_arg, self->event_at);
+        tell(op, self->event_at);
     }
     self->event_at = 0;
     return WEIR_DONE;
@@ -333,15 +407,30 @@ partition_flush(struct weir_operator *op)
     int rc = WEIR_DONE;
     for (uint32_t c = 0; c < conf->channel_cnt; c++) {
         struct weir_channel_out *out = &conf->channels[c];
-        if (weir_channel_flush(out) == 0) {
+        int sent = weir_keep_has(out) ? send_kept(op, c) : 1;
+        if (sent < 0) {
+            return sent;
+        }
+        if (sent == 0 || weir_channel_flush(out) == 0) {
             rc = WEIR_WAIT;
         }
-        if (out->dirty) {
-            out->dirty = false;
-            conf->ring_fn(conf->ring_arg, c);
-        }
+        tell(op, c);
     }
     return rc;
+}
+
+static bool
+partition_kept(struct weir_operator *op, struct weir_flight_writer *writer)
+{
+    const struct weir_partition_conf *conf = op->conf;
+    bool any = false;
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        any |= weir_keep_has(&conf->channels[c]);
+        if (writer != NULL) {
+            weir_keep_write(&conf->channels[c], writer);
+        }
+    }
+    return any;
 }
 
 /* A producer that did not finish tells its consumers, as far as there is room: they are canceled,
@@ -371,4 +460,5 @@ const struct weir_operator_type weir_partition_type = {
     .send = partition_send,
     .snapshot = partition_snapshot,
     .close = partition_close,
+    .kept = partition_kept,
 };

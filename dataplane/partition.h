@@ -4,7 +4,8 @@
  * A partition is the last operator of a branch. Rows wait in the channels' open buffers until those
  * are full or the task has run out of input (natural batching). Watermarks and the end go to every
  * channel, behind the rows before them. A full channel makes it busy: it consumes what it can and
- * is called again; nothing blocks.
+ * is called again; nothing blocks. While it keeps (operator.h), what has no room is kept beside the
+ * channels that have a place for it (keep.h), and an urgent barrier goes in front of that.
  *
  * Source: Flink's ResultPartition, RecordWriter and StreamPartitioner. Differences: rebalance and
  * shuffle deal out runs of rows in one batch each where a batch holds more rows than channels, and

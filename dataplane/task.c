@@ -72,6 +72,34 @@ is_selected(const struct weir_task *task, const struct weir_task_gate *gate)
     return (wanted & open) == 0 || (wanted >> input & 1) != 0;
 }
 
+/* The next rows of the batch that is held, as many as this poll may take still. */
+static void
+offer_piece(struct weir_task *task)
+{
+    const struct weir_task_gate *tg = &task->gates[task->held_gate];
+    const struct weir_view *batch = &task->item.view;
+    uint32_t most = task->poll_rows < task->piece_rows ? task->piece_rows - task->poll_rows : 1;
+    uint32_t from = task->piece_at;
+    uint32_t cnt = weir_min_u32(batch->cnt - from, most);
+    task->piece_at += cnt;
+    task->poll_rows += cnt;
+    task->piece = *batch;
+    if (cnt < batch->cnt) {
+        struct weir_view *piece = &task->piece;
+        piece->cnt = cnt;
+        piece->flags &= ~(uint32_t)WEIR_BATCH_TIME_EXACT;
+        if (piece->sel != NULL) {
+            piece->sel += from;
+        } else {
+            piece->row_cnt = cnt;
+            piece->rows += (size_t)piece->stride * from;
+            piece->time += piece->time != NULL ? (size_t)piece->time_stride * from : 0;
+            piece->kind += piece->kind != NULL ? (size_t)piece->kind_stride * from : 0;
+        }
+    }
+    weir_chain_offer(task->chain, tg->node, tg->channel, &task->piece);
+}
+
 /* Take one item off one gate. */
 static enum took
 take_from_gates(struct weir_task *task, int64_t now_ns)
@@ -84,12 +112,21 @@ take_from_gates(struct weir_task *task, int64_t now_ns)
             continue;
         }
         weir_gate_next(&tg->gate, &task->item);
-        switch (task->item.kind) {
-        case 0:
+        if (task->item.kind == 0) {
             continue;
+        }
+        if (WEIR_UNLIKELY(task->cut.flight.is_on)) {
+            weir_task_flight_took(task, g);
+        }
+        switch (task->item.kind) {
         case WEIR_SLOT_BATCH:
             task->held_gate = g;
-            weir_chain_offer(task->chain, tg->node, tg->channel, &task->item.view);
+            if (WEIR_UNLIKELY(task->piece_rows != UINT32_MAX)) {
+                task->piece_at = 0;
+                offer_piece(task);
+            } else {
+                weir_chain_offer(task->chain, tg->node, tg->channel, &task->item.view);
+            }
             return TOOK_INPUT;
         case WEIR_SLOT_FAILED:
             return TOOK_FAILED;
@@ -150,6 +187,10 @@ take_due(struct weir_task *task, int64_t now_ns)
 static int
 take(struct weir_task *task, int64_t now_ns)
 {
+    if (WEIR_UNLIKELY(weir_task_regains(task))) {
+        int rc = weir_task_regain_next(task);
+        return rc != 0 ? rc : (int)TOOK_INPUT;
+    }
     bool is_first = task->is_timed && !task->is_fired;
     int took = is_first ? take_due(task, now_ns) : (int)TOOK_NOTHING;
     if (took == TOOK_NOTHING) {
@@ -185,7 +226,7 @@ out_of_input(struct weir_task *task, int64_t now_ns)
 void
 weir_task_release(struct weir_task *task)
 {
-    if (task->held_gate != UINT32_MAX) {
+    if (task->held_gate != UINT32_MAX && !weir_task_has_piece(task)) {
         weir_gate_release(&task->gates[task->held_gate].gate);
         task->held_gate = UINT32_MAX;
     }
@@ -197,6 +238,9 @@ static int
 take_mark(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
     uint32_t g = 0;
+    if (task->cut.looks) {
+        return TOOK_NOTHING; /* urgent ones are seen anyway, and a batch may be in pieces */
+    }
     while (task->cut.is_on && g < task->gate_cnt && !weir_gate_has_mark(&task->gates[g].gate)) {
         g++;
     }
@@ -242,6 +286,15 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         }
         if (rc == WEIR_DONE) {
             weir_task_release(task);
+            if (task->poll_rows >= task->piece_rows) {
+                return WEIR_POLL_BUSY;
+            }
+            if (WEIR_UNLIKELY(weir_task_has_piece(task))) {
+                offer_piece(task);
+                task->flushed = false;
+                did = WEIR_POLL_BUSY;
+                continue;
+            }
             took = take(task, now_ns);
         }
         if (took == TOOK_INPUT) {
@@ -284,6 +337,12 @@ poll_cut(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
     int rc;
     do {
         rc = weir_task_cut_letters(task, now_ns);
+        if (rc == 0 && cut->looks && cut->step == TASK_CUT_NONE) {
+            weir_task_flight_look(task, now_ns);
+        }
+        if (cut->flight.is_on && cut->step == TASK_CUT_NONE && !task->copied) {
+            task->copied = weir_task_flight_copy(task, now_ns);
+        }
         if (rc == 0 && !is_held && cut->step != TASK_CUT_NONE) {
             rc = weir_task_cut_run(task, step_cnt, now_ns);
         }
@@ -314,6 +373,9 @@ enum weir_task_poll
 weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
     enum weir_task_state state = weir_task_state(task);
+    task->poll_ns = now_ns;
+    task->poll_rows = 0;
+    task->copied = false;
     if (weir_task_has_ended(state)) {
         return WEIR_POLL_DONE;
     }
@@ -344,22 +406,42 @@ weir_task_poll(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         task->begun = true;
         task->begin_ns = now_ns;
     }
-    return task->mailbox != NULL ? run_with_letters(task, step_cnt, now_ns)
-                                 : run(task, step_cnt, now_ns);
+    enum weir_task_poll did = task->mailbox != NULL ? run_with_letters(task, step_cnt, now_ns)
+                                                    : run(task, step_cnt, now_ns);
+    bool is_done = did == WEIR_POLL_BUSY || did == WEIR_POLL_DONE;
+    return task->copied && !is_done ? WEIR_POLL_BUSY : did;
 }
 
 int64_t
 weir_task_due_ns(const struct weir_task *task)
 {
+    if (weir_task_state(task) != WEIR_TASK_RUNNING) {
+        return INT64_MAX;
+    }
     bool keeps_time = task->is_timed && !task->is_quiet;
-    return keeps_time && weir_task_state(task) == WEIR_TASK_RUNNING ? weir_chain_due_ns(task->chain)
-                                                                    : INT64_MAX;
+    int64_t due_ns = keeps_time ? weir_chain_due_ns(task->chain) : INT64_MAX;
+    return task->cut.looks ? weir_min_i64(due_ns, weir_barrier_due_ns(task->cut.barrier)) : due_ns;
+}
+
+/* Half as many rows where they took too long, twice as many where there was time. */
+static void
+choose_pieces(struct weir_task *task, int64_t elapsed_ns)
+{
+    if (elapsed_ns > WEIR_TASK_PIECE_NS && task->poll_rows > 0) {
+        task->piece_rows = weir_min_u32(task->piece_rows, task->poll_rows) / 2;
+        task->piece_rows = task->piece_rows != 0 ? task->piece_rows : 1;
+    } else if (elapsed_ns < WEIR_TASK_PIECE_NS / 4 && task->poll_rows >= task->piece_rows) {
+        task->piece_rows = weir_min_u32(2 * task->piece_rows, TASK_PIECE_ROW_CNT_MAX);
+    }
 }
 
 void
 weir_task_settle(struct weir_task *task, int64_t now_ns)
 {
     weir_chain_settle(task->chain, now_ns);
+    if (task->cut.looks) {
+        choose_pieces(task, now_ns - task->poll_ns);
+    }
 }
 
 const struct weir_hist *

@@ -18,6 +18,11 @@
  *      hooks `barrier`, head first -> barrier on all outputs -> begin_fn -> parts, tail first
  *          -> SNAPSHOT   then, beside the next batches,  precommit -> PRECOMMITTED
  *
+ * An unaligned one begins at the first word of its barrier. What is in the chain is finished, edges
+ * keeping what has no room (keep.h); a batch is worked on in pieces that take some
+ * WEIR_TASK_PIECE_NS each, so that a barrier waits for one of those, and not for a batch of slow
+ * rows. The rows before the barriers that are missing are copied beside the next batches: CAPTURED.
+ *
  * Thread: all calls from the core that polls it, but weir_task_request, weir_task_fail,
  *         weir_task_post, which only leave a word, and weir_task_state.
  * Source: Flink's Task, StreamTask and SubtaskCheckpointCoordinatorImpl; the legality of
@@ -31,6 +36,8 @@
 #include "dataplane/barrier.h"
 #include "dataplane/chain.h"
 #include "dataplane/gate.h"
+#include "dataplane/key.h"
+#include "dataplane/partitioner.h"
 #include "dataplane/task_counters.h"
 
 enum weir_task_state {
@@ -66,6 +73,18 @@ struct weir_task_gate {
     struct weir_gate gate;
     uint32_t node;
     uint32_t channel; /* in-edge of the node */
+    bool is_forced; /* its rows cannot be dealt out anew: no barrier overtakes them */
+};
+
+/* An in-edge of a node whose rows can be under way in a checkpoint, fused or not: who gets them
+ * when it is restored. */
+struct weir_task_edge {
+    uint32_t node;
+    uint32_t channel; /* in-edge of the node */
+    enum weir_partitioner partitioner;
+    const struct weir_schema *schema;
+    struct weir_key key; /* KEYED, resolved */
+    const uint16_t *keygroup_owner; /* KEYED: subtask of each key group */
 };
 
 struct weir_task;
@@ -73,6 +92,9 @@ struct weir_parts_reader;
 
 /* ---- checkpoints ---- */
 
+/* What a poll is to take where unaligned barriers may come: by the time that the rows of the polls
+ * before took, as few as one row. */
+#define WEIR_TASK_PIECE_NS INT64_C(1000000)
 /* Ids of aborted checkpoints that a task remembers until their barriers come; the oldest is
  * forgotten. */
 #define WEIR_TASK_ABORTED_CNT_MAX 128
@@ -97,6 +119,7 @@ enum weir_decline {
     WEIR_DECLINE_STORAGE, /* begin_fn refused */
     WEIR_DECLINE_SNAPSHOT, /* an operator failed, or the parts did not fit */
     WEIR_DECLINE_PRECOMMIT,
+    WEIR_DECLINE_FLIGHT, /* more rows under way than there is room for */
     WEIR_DECLINE_CNT
 };
 
@@ -106,6 +129,9 @@ enum weir_task_report_kind {
     WEIR_TASK_DECLINED, /* also behind begin_fn: its buffer is the callee's again */
     WEIR_TASK_COMMITTED, /* operators have committed all up to id, durably; of NOTIFY */
     WEIR_TASK_WAITS, /* out of data: it ends when a checkpoint that begins now is complete */
+    /* Of every SNAPSHOT that has_flight and is not aborted or declined before: the rows under way
+     * are in flight_fn's buffer, which is the callee's again. */
+    WEIR_TASK_CAPTURED,
 };
 
 /* What hold_fn says. */
@@ -118,12 +144,22 @@ enum weir_task_hold {
 /* What a task tells the outside. Borrowed by report_fn until it returns. */
 struct weir_task_report {
     enum weir_task_report_kind kind;
-    struct weir_mark mark; /* SNAPSHOT: all of it; PRECOMMITTED, DECLINED, COMMITTED: id */
-    struct weir_barrier_gauges gauges; /* SNAPSHOT */
+    struct weir_mark mark; /* SNAPSHOT: all of it; of others: id */
+    struct weir_barrier_gauges gauges; /* SNAPSHOT; CAPTURED: of the whole alignment */
     size_t parts_bytes; /* SNAPSHOT */
+    bool has_flight; /* SNAPSHOT: rows under way belong to it */
+    bool is_unaligned; /* SNAPSHOT: it did not wait for all barriers */
+    size_t flight_bytes; /* CAPTURED */
+    uint64_t flight_rows; /* CAPTURED: those that were copied off channels */
     bool is_final; /* SNAPSHOT: the data of the task had ended */
     enum weir_decline decline; /* DECLINED */
     int error; /* DECLINED: an enum weir_err, or 0; its context is on the stack of err.h */
+};
+
+/* A section of rows under way (flight.h), checked. */
+struct weir_task_flight_bytes {
+    const void *buf;
+    size_t bytes; /* 0: none */
 };
 
 /* What the tasks of a job start from; one for all of them, whole before the first poll. */
@@ -138,6 +174,9 @@ struct weir_task_restore {
      * more to say. An operator of which there is nothing at all is a new one. */
     const char *const *ended;
     uint32_t ended_cnt;
+    /* Rows under way, of every task that there was, in that order. */
+    const struct weir_task_flight_bytes *flights;
+    uint32_t flight_cnt;
 };
 
 /* How a task takes part. Copied; what it points to is kept. All calls come on the polling core,
@@ -145,6 +184,7 @@ struct weir_task_restore {
 struct weir_task_checkpoints {
     void *arg;
     enum weir_barrier_mode mode;
+    int64_t timeout_ns; /* UNALIGNED: as in barrier.h */
     bool after_end; /* checkpoints go on when some tasks have ended */
     /* The end waits for the completion of a checkpoint that began behind all data, where an
      * operator commits data. */
@@ -154,6 +194,9 @@ struct weir_task_checkpoints {
      * the next poll, and nothing is taken in until then; or an error: it is declined. */
     int (*begin_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark, void **ret_buf,
         size_t *ret_bytes);
+    /* Behind begin_fn, where rows are under way: lend an 8-aligned buffer for them, until CAPTURED,
+     * DECLINED or an abort. 0, or an error: it is declined. UNALIGNED only. */
+    int (*flight_fn)(void *arg, struct weir_task *task, void **ret_buf, size_t *ret_bytes);
     void (*report_fn)(void *arg, struct weir_task *task, const struct weir_task_report *report);
     /* Whether the snapshot that begin_fn has started can bear more writes; asked in each poll.
      * NULL: it always can. */
@@ -172,6 +215,8 @@ struct weir_task_conf {
     struct weir_chain_conf chain;
     struct weir_task_gate *gates; /* kept; initialised */
     uint32_t gate_cnt;
+    const struct weir_task_edge *edges; /* kept; those whose rows a checkpoint can hold */
+    uint32_t edge_cnt;
     const struct weir_task_checkpoints *checkpoints; /* NULL: none are taken */
     weir_task_state_fn *state_fn; /* NULL: nobody is told */
     void *state_arg;

@@ -15,7 +15,8 @@
 #define GIVE_BACK_TRY_CNT 64
 
 static const char *const decline_names[WEIR_DECLINE_CNT] = {"", "canceled", "subsumed",
-    "end of input", "not ready", "closing", "busy", "storage", "snapshot", "pre-commit"};
+    "end of input", "not ready", "closing", "busy", "storage", "snapshot", "pre-commit",
+    "too many rows under way"};
 
 const char *
 weir_decline_name(enum weir_decline decline)
@@ -75,8 +76,11 @@ weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *co
     cut->conf = *conf;
     cut->end_gate = TASK_GATE_NONE;
     cut->source_channel = channel_cnt;
+    cut->looks = conf->mode == WEIR_BARRIER_UNALIGNED;
+    task->piece_rows = cut->looks ? TASK_PIECE_ROW_CNT_MAX : UINT32_MAX;
     const struct weir_barrier_conf barrier = {.mode = conf->mode,
         .channel_cnt = channel_cnt + (task->source_cnt > 0 ? 1 : 0),
+        .timeout_ns = conf->timeout_ns,
         .after_end = conf->after_end};
     size_t bytes = weir_barrier_footprint(&barrier);
     cut->barrier_mem = malloc(bytes);
@@ -84,6 +88,13 @@ weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *co
         return weir_err_push(WEIR_ENOMEM, "%zu bytes for barriers", bytes);
     }
     cut->barrier = weir_barrier_init(&barrier, cut->barrier_mem);
+    for (uint32_t g = 0; g < task->gate_cnt; g++) {
+        struct weir_gate *gate = &task->gates[g].gate;
+        gate->looks = cut->looks;
+        for (uint32_t c = 0; c < gate->channel_cnt && task->gates[g].is_forced; c++) {
+            weir_barrier_force(cut->barrier, gate->first + c);
+        }
+    }
     int rc = add_mbox(task);
     return rc != 0 ? rc : weir_chain_check_uids(task->chain);
 }
@@ -164,6 +175,11 @@ apply(struct weir_task *task, const struct weir_barrier_result *result)
     if (result->block != WEIR_BARRIER_CHANNEL_NONE) {
         set_blocked(task, result->block);
     }
+    if (result->is_whole) {
+        WEIR_DCHECK(task->cut.flight.is_on, "rows under way that nobody copies");
+        weir_task_flight_whole(task, &result->gauges);
+        return false;
+    }
     if (result->abort_cnt == 0 && !result->triggered) {
         return false;
     }
@@ -198,6 +214,9 @@ weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns)
     uint32_t channel = gate->first + item->channel;
     switch (item->kind) {
     case WEIR_SLOT_BARRIER:
+        if (item->is_ahead) {
+            return apply(task, weir_barrier_announce(barrier, channel, &item->mark, &when));
+        }
         return apply(task, weir_barrier_come(barrier, channel, &item->mark, &when));
     case WEIR_SLOT_CANCEL:
         return apply(task, weir_barrier_cancel(barrier, channel, item->mark.id));
@@ -208,6 +227,30 @@ weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns)
         }
         return false;
     }
+}
+
+void
+weir_task_cut_announce(
+    struct weir_task *task, uint32_t g, const struct weir_gate_item *item, int64_t now_ns)
+{
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    uint32_t channel = task->gates[g].gate.first + item->channel;
+    (void)apply(task, weir_barrier_announce(task->cut.barrier, channel, &item->mark, &when));
+}
+
+void
+weir_task_cut_pass(struct weir_task *task, uint32_t channel, int64_t now_ns)
+{
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    uint64_t id = task->cut.flight.id;
+    (void)apply(task, weir_barrier_pass(task->cut.barrier, channel, id, &when));
+}
+
+void
+weir_task_cut_time(struct weir_task *task, int64_t now_ns)
+{
+    const struct weir_barrier_when when = when_of(task, now_ns);
+    (void)apply(task, weir_barrier_time(task->cut.barrier, &when));
 }
 
 bool
@@ -232,7 +275,7 @@ trigger(struct weir_task *task, const struct weir_mark *mark, int64_t now_ns)
 {
     struct weir_task_cut *cut = &task->cut;
     const struct weir_barrier_when when = when_of(task, now_ns);
-    if (weir_task_state(task) != WEIR_TASK_RUNNING) {
+    if (weir_task_state(task) != WEIR_TASK_RUNNING || weir_task_regains(task)) {
         /* Those behind this task must not wait for it; they are told when its outputs are open. */
         decline(task, mark->id, WEIR_DECLINE_NOT_READY, 0);
         cut->declined_early = true;
@@ -272,6 +315,19 @@ notify(struct weir_task *task, uint64_t id)
     return weir_chain_committed(task->chain, id);
 }
 
+/* Give up what was triggered unaligned and is not whole: nobody behind waits for word of it. False:
+ * it is not that. What is due (cut->due) is lost. */
+static bool
+drop_begun(struct weir_task *task, uint64_t id)
+{
+    if (!task->cut.looks || weir_barrier_begun_id(task->cut.barrier) != id) {
+        return false;
+    }
+    (void)weir_barrier_abort(task->cut.barrier, id);
+    weir_task_flight_drop(task);
+    return true;
+}
+
 static void
 forget_flying(struct weir_task_cut *cut, uint32_t i)
 {
@@ -298,8 +354,10 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
     if (cut->step == TASK_CUT_BEGIN && id == cut->mark.id) {
         cut->step = TASK_CUT_PICK; /* nobody waits for this snapshot any more */
     }
-    bool is_pending =
-        cut->step == TASK_CUT_NONE && apply(task, weir_barrier_abort(cut->barrier, id));
+    bool is_pending = cut->due == NULL && drop_begun(task, id);
+    if (!is_pending && cut->step == TASK_CUT_NONE) {
+        is_pending = apply(task, weir_barrier_abort(cut->barrier, id));
+    }
     if (!is_pending && id >= cut->id_min) {
         remember(cut, id);
     }
@@ -307,6 +365,21 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
         return 0; /* its operators are not open */
     }
     return weir_chain_aborted(task->chain, id);
+}
+
+void
+weir_task_cut_refuse(struct weir_task *task, uint64_t id)
+{
+    decline(task, id, WEIR_DECLINE_NOT_READY, 0);
+    remember(&task->cut, id);
+}
+
+void
+weir_task_cut_give_up(struct weir_task *task, enum weir_decline why, int error)
+{
+    uint64_t id = task->cut.flight.id;
+    (void)drop_begun(task, id);
+    decline(task, id, why, error);
 }
 
 /* A trigger waits while something else is due; what the coordinator says of others does not. */
@@ -352,14 +425,17 @@ weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
 static void
 write_ledger(const struct weir_task *task, struct weir_parts_writer *parts)
 {
+    /* Rows of a batch that is worked on in pieces are not in yet. */
+    uint32_t rest = weir_task_has_piece(task) ? task->item.view.cnt - task->piece_at : 0;
     weir_parts_writer_of(parts, "");
     weir_parts_begin(parts, WEIR_LEDGER_PART_IN, WEIR_LEDGER_PART_VERSION);
     for (uint32_t g = 0; g < task->gate_cnt; g++) {
         const struct weir_gate *gate = &task->gates[g].gate;
         for (uint32_t c = 0; c < gate->channel_cnt; c++) {
             const struct weir_channel_in *in = &gate->channels[c];
+            bool is_held = g == task->held_gate && c == task->item.channel;
             const struct weir_ledger_count entry = {
-                .channel = in->id, .rows = in->rows, .sum = in->sum};
+                .channel = in->id, .rows = in->rows - (is_held ? rest : 0), .sum = in->sum};
             weir_parts_put(parts, &entry, sizeof entry);
         }
     }
@@ -403,6 +479,7 @@ take_snapshot(struct weir_task *task)
         return TASK_HELD;
     }
     if (rc != 0) {
+        (void)drop_begun(task, cut->mark.id);
         decline(task, cut->mark.id, WEIR_DECLINE_STORAGE, rc);
         return WEIR_DONE;
     }
@@ -410,7 +487,12 @@ take_snapshot(struct weir_task *task)
     weir_parts_writer_init(&parts, buf, bytes);
     rc = write_parts(task, cut->mark.id, &parts);
     rc = rc != 0 ? rc : weir_parts_finish(&parts, &bytes);
+    bool has_flight = cut->looks && (cut->is_unaligned || weir_chain_kept(task->chain, NULL));
+    if (rc == 0 && has_flight) {
+        rc = weir_task_flight_begin(task);
+    }
     if (rc != 0) {
+        (void)drop_begun(task, cut->mark.id);
         decline(task, cut->mark.id, WEIR_DECLINE_SNAPSHOT, rc);
         return WEIR_DONE;
     }
@@ -424,9 +506,14 @@ take_snapshot(struct weir_task *task)
         .mark = cut->mark,
         .gauges = cut->gauges,
         .parts_bytes = bytes,
+        .has_flight = has_flight,
+        .is_unaligned = cut->is_unaligned,
         .is_final = is_final};
     WEIR_KILLPOINT_IF(is_final, FINAL_TAKEN);
     report(task, &what);
+    if (has_flight && !cut->is_unaligned) { /* what edges keep was all of it */
+        weir_task_flight_whole(task, &cut->gauges);
+    }
     return WEIR_DONE;
 }
 
@@ -484,12 +571,15 @@ begin(struct weir_task *task)
 {
     struct weir_task_cut *cut = &task->cut;
     cut->mark = cut->due->mark;
+    cut->is_unaligned = cut->due->is_unaligned;
     cut->gauges = cut->due->gauges;
     cut->due = NULL;
     cut->id_min = cut->mark.id + 1;
     if (was_aborted(cut, cut->mark.id)) {
+        (void)drop_begun(task, cut->mark.id);
         send_cancel(cut, cut->mark.id);
     } else if (cut->flying_cnt == WEIR_TASK_FLYING_CNT_MAX) {
+        (void)drop_begun(task, cut->mark.id);
         decline(task, cut->mark.id, WEIR_DECLINE_BUSY, 0);
         send_cancel(cut, cut->mark.id);
     } else {
@@ -508,6 +598,10 @@ pass_on_abort(struct weir_task *task, const struct weir_barrier_abort *aborted)
         decline(task, aborted->id, why[aborted->reason], 0);
     }
     task->cut.id_min = weir_max_u64(task->cut.id_min, aborted->id + 1);
+    if (task->cut.flight.is_on && task->cut.flight.id == aborted->id) {
+        weir_task_flight_drop(task); /* those behind have had its barrier */
+        return;
+    }
     send_cancel(&task->cut, aborted->id);
 }
 
@@ -575,8 +669,26 @@ step(struct weir_task *task, int64_t now_ns)
     return rc;
 }
 
-int
-weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+/* Edges keep what has no room while a barrier is on its way that waits for nothing behind it: from
+ * the start, or because its time is over. */
+static void
+choose_keep(struct weir_task *task, int64_t now_ns)
+{
+    struct weir_task_cut *cut = &task->cut;
+    bool is_marker = cut->due != NULL ? !cut->due->triggered : cut->slot_kind == WEIR_SLOT_CANCEL;
+    struct weir_mark mark = cut->due != NULL ? cut->due->mark : cut->mark;
+    bool is_late = now_ns - mark.trigger_ns >= cut->conf.timeout_ns;
+    bool is_urgent = weir_mark_may_overtake(&mark) && (mark.is_urgent || is_late);
+    bool keeps = cut->step != TASK_CUT_NONE && (is_marker || is_urgent);
+    weir_chain_keep(task->chain, keeps);
+    if (keeps) {
+        task->flushed = false;
+        cut->mark.is_urgent |= cut->due == NULL && is_urgent;
+    }
+}
+
+static int
+run_steps(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
 {
     for (uint32_t turn = 0; turn < step_cnt; turn++) {
         /* What rests goes on behind the checkpoint, and does nothing between barrier and
@@ -595,6 +707,18 @@ weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         }
     }
     return task->cut.step == TASK_CUT_NONE ? WEIR_DONE : WEIR_AGAIN;
+}
+
+int
+weir_task_cut_run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
+{
+    if (!task->cut.looks) {
+        return run_steps(task, step_cnt, now_ns);
+    }
+    choose_keep(task, now_ns);
+    int rc = run_steps(task, step_cnt, now_ns);
+    choose_keep(task, now_ns);
+    return rc;
 }
 
 /* ---- begin and end of the task ---- */

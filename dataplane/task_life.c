@@ -59,6 +59,9 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
     task->held_gate = UINT32_MAX;
     task->state_fn = conf->state_fn;
     task->state_arg = conf->state_arg;
+    task->edges = conf->edges;
+    task->edge_cnt = conf->edge_cnt;
+    task->piece_rows = UINT32_MAX;
     for (uint32_t i = 0; i < conf->chain.node_cnt; i++) {
         if (conf->chain.nodes[i].type->poll != NULL) {
             task->sources[task->source_cnt++] = i;
@@ -92,6 +95,7 @@ weir_task_delete(struct weir_task *task)
         }
         weir_task_cut_delete(task);
         weir_mailbox_delete(task->mailbox);
+        weir_task_regain_free(task);
         free(task);
     }
 }

@@ -4,6 +4,7 @@
 #define WEIR_DATAPLANE_TASK_PRIV_H
 
 #include "base/mbox.h"
+#include "dataplane/flight.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/parts.h"
 #include "dataplane/task.h"
@@ -13,6 +14,9 @@
 #define TASK_REQUEST_FAIL (WEIR_TASK_REQUEST_CANCEL + 1)
 /* Beside the enum weir_status of a step: hold_fn or begin_fn says to wait. */
 #define TASK_HELD 3
+
+/* Rows of a poll where their work costs nothing to speak of: more than its steps can take. */
+#define TASK_PIECE_ROW_CNT_MAX (UINT32_C(1) << 24)
 
 /* How far a task is with what a barrier, a marker or a letter has made due. Between PICK and NONE
  * nothing is taken in. */
@@ -24,8 +28,34 @@ enum task_cut_step {
     TASK_CUT_BEGIN, /* its snapshot: begin_fn said to wait */
 };
 
+/* Rows under way that are being copied. */
+struct weir_task_flight {
+    bool is_on;
+    uint64_t id; /* of their checkpoint */
+    struct weir_flight_writer writer;
+    uint64_t row_cnt;
+    uint32_t gate_at; /* whose turn it is */
+};
+
+struct weir_task_regained {
+    const struct weir_task_edge *edge;
+    struct weir_flight_entry *entry; /* the task's own: what it was read from goes before */
+};
+
+/* Rows under way of the checkpoint that was restored, this task's. */
+struct weir_task_regain {
+    struct weir_task_regained *items;
+    uint32_t cnt;
+    uint32_t room;
+    uint32_t at; /* those before it were offered */
+    struct weir_view view;
+    uint16_t *rows; /* of the view that are the task's */
+    uint64_t *hash;
+};
+
 struct weir_task_cut {
     bool is_on;
+    bool looks; /* unaligned barriers may come */
     bool asks_hold; /* hold_fn is to be asked */
     struct weir_task_checkpoints conf;
     struct weir_mbox *mbox;
@@ -39,7 +69,10 @@ struct weir_task_cut {
     uint64_t decline_id;
     uint32_t slot_kind;
     struct weir_mark mark;
+    bool is_unaligned; /* `mark` did not wait for all barriers */
     struct weir_barrier_gauges gauges;
+    struct weir_task_flight flight;
+    uint64_t refused_id; /* the last that came before the rows of the restored one were done with */
     uint32_t end_gate; /* ended with what is due: its end is told behind the cut */
     bool is_parked; /* a TRIGGER that came while another was worked on */
     struct weir_mark parked;
@@ -90,7 +123,17 @@ struct weir_task {
     bool is_quiet; /* nothing fires behind the barrier of a savepoint that stops the job */
     uint32_t seen; /* of what was asked for: the sources were stopped */
     struct weir_gate_item item;
+    /* of the batch that is held, where it is worked on in pieces */
+    struct weir_view piece;
+    uint32_t piece_at; /* rows of it that were offered */
+    uint32_t piece_rows; /* what a poll may take; UINT32_MAX: it is not counted */
+    uint32_t poll_rows; /* what this one has taken */
+    int64_t poll_ns; /* when it began */
+    bool copied; /* in this poll, rows under way */
     struct weir_task_cut cut;
+    struct weir_task_regain regain;
+    const struct weir_task_edge *edges;
+    uint32_t edge_cnt;
     int64_t begin_ns;
     int64_t end_ns;
     struct weir_cause cause;
@@ -155,7 +198,55 @@ void weir_task_cut_end(struct weir_task *task);
 int weir_task_mail_new(struct weir_task *task, const struct weir_chain_conf *conf);
 /* weir_task_mail_drain - no new ones from here on, and all that are there: 0, or an error. */
 int weir_task_mail_drain(struct weir_task *task, int64_t now_ns);
-/* weir_task_release - the batch in the chain is done with. */
+/* weir_task_has_piece - whether rows of the batch that is held were not offered yet. */
+static inline bool
+weir_task_has_piece(const struct weir_task *task)
+{
+    return task->held_gate != UINT32_MAX && task->piece_rows != UINT32_MAX &&
+           task->piece_at < task->item.view.cnt;
+}
+/* weir_task_release - the batch in the chain is done with; not where pieces of it are left. */
 void weir_task_release(struct weir_task *task);
+
+/* weir_task_cut_announce - word of a barrier that stands behind rows, of gate g.
+ * weir_task_cut_pass - all that lies before the barrier of the one that is copied is, on a channel.
+ * weir_task_cut_time - an alignment has taken too long.
+ * weir_task_cut_refuse - a checkpoint cannot begin here yet.
+ * weir_task_cut_give_up - the one that is copied: declined. */
+void weir_task_cut_announce(
+    struct weir_task *task, uint32_t g, const struct weir_gate_item *item, int64_t now_ns);
+void weir_task_cut_pass(struct weir_task *task, uint32_t channel, int64_t now_ns);
+void weir_task_cut_time(struct weir_task *task, int64_t now_ns);
+void weir_task_cut_refuse(struct weir_task *task, uint64_t id);
+void weir_task_cut_give_up(struct weir_task *task, enum weir_decline why, int error);
+
+/* ---- task_flight.c: rows under way ---- */
+
+/* weir_task_flight_look - for word of barriers, and for the time; once per poll. */
+void weir_task_flight_look(struct weir_task *task, int64_t now_ns);
+/* weir_task_flight_begin - the parts are written: a copy of what edges keep, and from here on of
+ * what lies before the missing barriers. 0 or the error of flight_fn. */
+int weir_task_flight_begin(struct weir_task *task);
+/* weir_task_flight_copy - a slice. Returns whether there was something to copy. */
+bool weir_task_flight_copy(struct weir_task *task, int64_t now_ns);
+/* weir_task_flight_took - task->item came off gate g: it is copied before it is worked on. */
+void weir_task_flight_took(struct weir_task *task, uint32_t g);
+/* weir_task_flight_whole - nothing is missing any more: CAPTURED. weir_task_flight_drop - nobody
+ * wants it. */
+void weir_task_flight_whole(struct weir_task *task, const struct weir_barrier_gauges *gauges);
+void weir_task_flight_drop(struct weir_task *task);
+
+/* ---- task_regain.c: those of the checkpoint that was restored ---- */
+
+static inline bool
+weir_task_regains(const struct weir_task *task)
+{
+    return task->regain.at < task->regain.cnt;
+}
+/* weir_task_regain_list - find this task's. weir_task_regain_next - offer the next of them; 0 or an
+ * error. */
+int weir_task_regain_list(struct weir_task *task);
+int weir_task_regain_next(struct weir_task *task);
+void weir_task_regain_free(struct weir_task *task);
 
 #endif

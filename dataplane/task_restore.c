@@ -137,5 +137,5 @@ weir_task_open(struct weir_task *task, int64_t now_ns)
         }
     }
     free(parts);
-    return rc;
+    return rc == 0 && is_restored ? weir_task_regain_list(task) : rc;
 }

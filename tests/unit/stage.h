@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/keep.h"
 #include "dataplane/partition.h"
 #include "dataplane/task.h"
 #include "tests/unit/test.h"
@@ -20,6 +21,7 @@
 
 #define LOG_BYTES 8192
 #define PARTS_BYTES 4096
+#define FLIGHT_BYTES 8192
 #define IN_CNT 4 /* two gates of two channels */
 #define OUT_CNT 2
 
@@ -58,8 +60,13 @@ struct stage {
     uint32_t hold_cnt; /* how often it was asked */
     size_t parts_cap;
     size_t parts_bytes; /* of the last snapshot */
+    size_t flight_cap;
+    size_t flight_bytes; /* of the last that was captured */
+    struct weir_keep keep;
     struct weir_task_report last; /* snapshot */
     _Alignas(8) char parts[PARTS_BYTES];
+    _Alignas(8) char flight[FLIGHT_BYTES];
+    _Alignas(8) char kept[FLIGHT_BYTES];
     char log[LOG_BYTES];
     size_t log_bytes;
     char got[256];
@@ -218,6 +225,9 @@ on_sent(void *arg, uint32_t channel)
 {
     struct stage *s = arg;
     const struct weir_ring_prod *ring = &s->wire.out[IN_CNT + channel].ring;
+    if (ring->tail_seq == 0) {
+        return;
+    }
     const struct weir_batch *slot =
         (const struct weir_batch *)(void *)(ring->slots +
                                             ((ring->tail_seq - 1) & (ring->slot_cnt - 1)) *
@@ -247,6 +257,16 @@ on_begin(void *arg, struct weir_task *task, const struct weir_mark *mark, void *
     return 0;
 }
 
+static inline int
+on_flight(void *arg, struct weir_task *task, void **ret_buf, size_t *ret_bytes)
+{
+    struct stage *s = arg;
+    (void)task;
+    *ret_buf = s->flight;
+    *ret_bytes = s->flight_cap;
+    return 0;
+}
+
 static inline enum weir_task_hold
 on_hold(void *arg, struct weir_task *task, int64_t now_ns)
 {
@@ -261,7 +281,7 @@ static inline void
 on_report(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
     static const char *const names[] = {
-        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS"};
+        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS", "CAPTURED"};
     struct stage *s = arg;
     (void)task;
     const char *who = "";
@@ -271,6 +291,8 @@ on_report(void *arg, struct weir_task *task, const struct weir_task_report *repo
         who = report->is_final ? "final" : "";
         s->last = *report;
         s->parts_bytes = report->parts_bytes;
+    } else if (report->kind == WEIR_TASK_CAPTURED) {
+        s->flight_bytes = report->flight_bytes;
     }
     say(s, names[report->kind], who, report->mark.id);
 }
@@ -297,6 +319,10 @@ struct stage_conf {
     const struct weir_operator_type *types[2]; /* of a and b in place of these; or NULL */
     const char *uids[2]; /* of a and b; NULL: their names */
     bool is_unchecked; /* it takes no checkpoints */
+    bool is_unaligned;
+    int64_t timeout_ns;
+    uint32_t forced_gate; /* 1: gate 1 */
+    const struct weir_task_edge *edges; /* two of a */
 };
 
 static inline void
@@ -357,9 +383,21 @@ stage_open(const struct stage_conf *conf)
     for (uint32_t g = 0; g < 2; g++) {
         wire_gate(&s->wire, &s->gates[g].gate, 2 * g, 2);
         s->gates[g].channel = g;
+        s->gates[g].is_forced = g > 0 && conf->forced_gate == g;
     }
     build_nodes(s, conf, nodes);
     s->parts_cap = sizeof s->parts;
+    s->flight_cap = sizeof s->flight;
+    weir_keep_init(&s->keep, s->kept, sizeof s->kept);
+    for (uint32_t c = 0; c < OUT_CNT && conf->is_unaligned; c++) {
+        s->wire.out[IN_CNT + c].keep = &s->keep;
+        s->wire.out[IN_CNT + c].place = (struct weir_flight_place){
+            .uid = "next", .subtask = c, .channel_id = IN_CNT + c, .side = WEIR_FLIGHT_KEPT};
+        s->out_gate[c].looks = true;
+    }
+    s->checkpoints.mode = conf->is_unaligned ? WEIR_BARRIER_UNALIGNED : WEIR_BARRIER_ALIGNED;
+    s->checkpoints.timeout_ns = conf->timeout_ns;
+    s->checkpoints.flight_fn = on_flight;
     s->checkpoints.arg = s;
     s->checkpoints.after_end = true;
     s->checkpoints.waits_final = conf->waits_final;
@@ -373,6 +411,8 @@ stage_open(const struct stage_conf *conf)
         .gate_cnt = conf->is_mixed     ? 1
                     : conf->has_source ? 0
                                        : 2,
+        .edges = conf->edges,
+        .edge_cnt = conf->edges != NULL ? 2 : 0,
         .checkpoints = conf->is_unchecked ? NULL : &s->checkpoints,
         .state_fn = on_state,
         .state_arg = s};
@@ -422,78 +462,6 @@ post(struct stage *s, enum weir_task_letter letter, uint64_t id)
     assert_int_equal(weir_task_post(s->task, letter, &mark), 1);
 }
 
-/* What has come out on output o since the last look: rows, B1 a barrier, C1 a marker, W7, E. */
-static inline const char *
-out(struct stage *s, uint32_t o)
-{
-    struct weir_gate_item item;
-    char *at = s->got;
-    *at = 0;
-    for (;;) {
-        weir_gate_release(&s->out_gate[o]);
-        weir_gate_next(&s->out_gate[o], &item);
-        assert_true(at < s->got + sizeof s->got - 32);
-        switch (item.kind) {
-        case 0:
-            if (at > s->got) {
-                at[-1] = 0;
-            }
-            return s->got;
-        case WEIR_SLOT_BATCH:
-            for (uint32_t i = 0; i < item.view.cnt; i++) {
-                at += sprintf(at, "%lld ", (long long)wire_number(&item.view, i));
-            }
-            break;
-        case WEIR_SLOT_BARRIER:
-        case WEIR_SLOT_CANCEL:
-            at += sprintf(at, "%s%llu ", item.kind == WEIR_SLOT_BARRIER ? "B" : "C",
-                (unsigned long long)item.mark.id);
-            break;
-        case WEIR_SLOT_WATERMARK:
-            at += sprintf(at, "W%lld ", (long long)item.result.watermark);
-            break;
-        default:
-            at += sprintf(at, "%s ", item.kind == WEIR_SLOT_END ? "E" : "?");
-            break;
-        }
-    }
-}
-
-/* Both outputs say the same. */
-static inline void
-assert_out(struct stage *s, const char *want)
-{
-    for (uint32_t o = 0; o < OUT_CNT; o++) {
-        const char *got = out(s, o);
-        if (strcmp(got, want) != 0) {
-            fail_msg("output %u: \"%s\", not \"%s\"\n%s", o, got, want, s->log);
-        }
-    }
-}
-
-/* The whole log since the last look. */
-static inline void
-assert_log(struct stage *s, const char *want)
-{
-    if (strcmp(s->log, want) != 0) {
-        fail_msg("log:\n%s\nnot:\n%s", s->log, want);
-    }
-    s->log_bytes = 0;
-    s->log[0] = 0;
-}
-
-static inline void
-assert_counts(struct stage *s, const char *uid, uint64_t row_cnt, uint64_t sum)
-{
-    uint64_t two[2];
-    wire_part(s->parts, s->parts_bytes, uid, two);
-    assert_int_equal(two[0], row_cnt);
-    assert_int_equal(two[1], sum);
-}
-
-#define WHOLE(id)                                                                                  \
-    "barrier a " id "\nbarrier b " id "\nsent barrier 0 " id "\nsent barrier 1 " id "\nbegin " id  \
-    "\nsnapshot b " id "\nsnapshot a " id "\nSNAPSHOT " id "\nprecommit a " id "\nprecommit b " id \
-    "\nPRECOMMITTED " id "\n"
+#include "tests/unit/stage_look.h"
 
 #endif
