@@ -33,6 +33,17 @@ struct weir_partition_conf {
     void *ring_arg;
 };
 
+/* weir_partition_reroutes - whether rows on their way through such an edge can go to other
+ * subtasks, when there are others: a barrier may overtake them. Broadcast rows are in each channel,
+ * at another place; a custom partitioner is asked once; and forward keeps an order that rows of
+ * another subtask would break. */
+static inline bool
+weir_partition_reroutes(enum weir_partitioner partitioner)
+{
+    return partitioner != WEIR_PARTITION_FORWARD && partitioner != WEIR_PARTITION_BROADCAST &&
+           partitioner != WEIR_PARTITION_CUSTOM;
+}
+
 extern WEIR_API const struct weir_operator_type weir_partition_type;
 
 #endif

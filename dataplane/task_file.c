@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/flight.h"
 #include "dataplane/snapshot.h"
 
 void
@@ -30,6 +31,40 @@ weir_task_file_pages(
     file->head.max_parallelism = arena->spec.max_parallelism;
     file->head.group_first = arena->spec.groups.first;
     file->head.group_cnt = arena->spec.groups.cnt;
+}
+
+void
+weir_task_file_awaits_flight(struct weir_task_file *file)
+{
+    file->head.flags |= WEIR_TASK_FILE_FLIGHT;
+}
+
+void
+weir_task_file_flight(struct weir_task_file *file, const char *flight, uint64_t bytes)
+{
+    file->flight = flight;
+    file->flight_bytes = bytes;
+    file->dirty_bytes += bytes;
+}
+
+/* Behind all pages. The head of the section is not split, so that a reader knows it from a
+ * record. */
+static int64_t
+fill_flight(struct weir_task_file *file, char *buf, uint64_t bytes)
+{
+    if ((file->head.flags & WEIR_TASK_FILE_FLIGHT) == 0) {
+        return 0;
+    }
+    if (file->flight == NULL) {
+        return WEIR_SNAPSHOT_BUSY;
+    }
+    if (file->flight_at == 0 && bytes < WEIR_FLIGHT_HEAD_BYTES) {
+        return WEIR_SNAPSHOT_FULL;
+    }
+    uint64_t got = weir_min_u64(bytes, file->flight_bytes - file->flight_at);
+    memcpy(buf, file->flight + file->flight_at, got);
+    file->flight_at += got;
+    return (int64_t)got;
 }
 
 /* The rest of [from, from + bytes), of which `at` stands at off, as far as there is room. */
@@ -63,8 +98,8 @@ weir_task_file_fill(void *arg, void *buf, uint64_t bytes)
     if (used > 0) {
         return (int64_t)used;
     }
-    if (file->capture == NULL) {
-        return 0;
+    if (file->capture == NULL || file->has_pages) {
+        return fill_flight(file, buf, bytes);
     }
     if (bytes < WEIR_CAPTURE_RECORD_BYTES_MAX) {
         return WEIR_SNAPSHOT_FULL;
@@ -75,7 +110,11 @@ weir_task_file_fill(void *arg, void *buf, uint64_t bytes)
     if (got > 0) {
         file->dirty_bytes += (uint64_t)got - heads * sizeof(struct weir_capture_record);
     }
-    return got == WEIR_AGAIN ? WEIR_SNAPSHOT_BUSY : got == WEIR_DONE ? 0 : got;
+    if (got == WEIR_DONE) {
+        file->has_pages = true;
+        return fill_flight(file, buf, bytes);
+    }
+    return got == WEIR_AGAIN ? WEIR_SNAPSHOT_BUSY : got;
 }
 
 uint64_t
@@ -113,7 +152,7 @@ weir_task_file_check(const void *bytes_at, uint64_t bytes)
     if (memcmp(head.magic, "WEIRTASK", sizeof head.magic) != 0) {
         return "it is not the file of a task";
     }
-    if (head.version != WEIR_TASK_FILE_VERSION) {
+    if (head.version == 0 || head.version > WEIR_TASK_FILE_VERSION) {
         return "it is of another version";
     }
     if (head.capture_version != 0 && head.capture_version != WEIR_CAPTURE_VERSION) {

@@ -36,6 +36,36 @@ weir_checkpoint_conf_coordinator(
 }
 
 int
+weir_checkpoint_conf_barriers(
+    const struct weir_conf *conf, struct weir_checkpoint_barriers *ret_barriers)
+{
+    bool is_unaligned = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_UNALIGNED) != 0;
+    bool is_tracked = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MODE) == 1;
+    const struct weir_conf_value *asked = weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_UNALIGNED);
+    const struct weir_conf_value *timeout =
+        weir_conf_value(conf, WEIR_CONF_CHECKPOINTS_ALIGNMENT_TIMEOUT);
+    if (is_unaligned && is_tracked) {
+        return weir_err_push(WEIR_ECONFIG,
+            "%s is %s (%s), and checkpoints.mode at-least-once: those barriers hold nothing back "
+            "that could be overtaken",
+            asked->path, asked->text, asked->origin);
+    }
+    if (is_unaligned && weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MAX_CONCURRENT) > 1) {
+        return weir_err_push(WEIR_ECONFIG,
+            "%s is %s (%s), with checkpoints.max_concurrent above 1: a barrier that overtakes "
+            "would give the older checkpoint up",
+            asked->path, asked->text, asked->origin);
+    }
+    int64_t timeout_ns = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_ALIGNMENT_TIMEOUT);
+    if (!is_unaligned && timeout_ns != 0) {
+        return weir_err_push(WEIR_ECONFIG, "%s is %s (%s), and checkpoints.unaligned is not set",
+            timeout->path, timeout->text, timeout->origin);
+    }
+    *ret_barriers = (struct weir_checkpoint_barriers){is_tracked, is_unaligned, timeout_ns};
+    return 0;
+}
+
+int
 weir_checkpoint_conf_restart(const struct weir_conf *conf, struct weir_restart_conf *ret_conf)
 {
     WEIR_STATIC_ASSERT(WEIR_RESTART_UNLIMITED == UINT64_MAX, "see limit_of");

@@ -15,6 +15,20 @@
 void weir_checkpoint_conf_coordinator(
     const struct weir_conf *conf, struct weir_coordinator_conf *ret_conf);
 
+struct weir_checkpoint_barriers {
+    bool is_tracked; /* at least once: they hold nothing back */
+    bool is_unaligned; /* they overtake rows */
+    int64_t timeout_ns; /* is_unaligned: as in dataplane/barrier.h */
+};
+
+/* weir_checkpoint_conf_barriers - which barriers the job has.
+ *
+ * Errors:  WEIR_ECONFIG where unaligned ones are asked for beside at-least-once, or beside several
+ *          checkpoints at once: a newer barrier gives the older checkpoint up.
+ */
+WEIR_API WEIR_MUST_USE int weir_checkpoint_conf_barriers(
+    const struct weir_conf *conf, struct weir_checkpoint_barriers *ret_barriers);
+
 /* weir_checkpoint_conf_restart - auto is exponential-delay where checkpoints.dir is set, else none:
  * a supervisor, who was asked to start the job again, reads it otherwise.
  *

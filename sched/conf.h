@@ -122,6 +122,14 @@ enum weir_conf_syntax {
         "exactly-once at-least-once",                                                              \
         "exactly-once: barriers hold back what is behind them; at-least-once: they hold nothing "  \
         "back, and after a restart some records count twice")                                      \
+    X(CHECKPOINTS_UNALIGNED, "checkpoints.unaligned", BOOL, ANY, PLAIN, "", 0, 1, "false", "",     \
+        "barriers overtake rows, which are stored with the checkpoint: it does not wait for slow " \
+        "operators; exactly-once, and with checkpoints.max_concurrent 1")                          \
+    X(CHECKPOINTS_ALIGNMENT_TIMEOUT, "checkpoints.alignment_timeout", DURATION, ANY, PLAIN, "", 0, \
+        WEIR_CONF_DAY_NS, "0ms", "",                                                               \
+        "with checkpoints.unaligned: barriers overtake rows only when a checkpoint has been "      \
+        "under "                                                                                   \
+        "way for so long")                                                                         \
     X(CHECKPOINTS_SINK, "checkpoints.sink", CHOICE, ANY, PLAIN, "", 0, 0, "exactly-once",          \
         "exactly-once at-least-once",                                                              \
         "exactly-once: sinks show rows once their checkpoint is complete; at-least-once: at "      \

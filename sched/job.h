@@ -36,6 +36,8 @@ struct weir_job_checkpoint_options {
     const char *dir; /* NULL: none are taken; borrowed until the job is deleted */
     uint64_t task_bytes_max; /* in dir, which lies in memory then; 0: no limit, and a disk */
     bool is_tracked; /* at least once: barriers hold nothing back */
+    bool is_unaligned; /* barriers overtake rows */
+    int64_t align_timeout_ns; /* is_unaligned: as in dataplane/barrier.h */
     bool is_sink_early; /* sinks show rows at once, and again after a restart */
     uint32_t retained;
     int64_t throttle_max_ns;
@@ -190,6 +192,8 @@ struct weir_job_checkpoint_record {
     int64_t align_ns; /* the longest of a task, from its first barrier to its last */
     int64_t start_delay_ns; /* the longest, until a first barrier */
     uint64_t align_bytes; /* taken in by tasks between the two */
+    uint64_t flight_rows; /* that barriers have overtaken, and the checkpoint holds */
+    uint64_t flight_bytes;
     uint64_t bytes; /* written */
     uint64_t dirty_bytes; /* of them: what had changed, or of a full one all that was there */
     uint64_t state_bytes; /* of all files that it consists of */
@@ -202,6 +206,7 @@ struct weir_job_restored {
     uint64_t checkpoint; /* 0: nothing */
     uint64_t epoch; /* that wrote it */
     uint64_t bytes; /* of its files */
+    uint64_t flight_rows; /* under way, that come before those of the channels */
     int64_t elapsed_ns; /* from the first read until the state was in its place */
     uint32_t file_cnt;
 };

@@ -600,6 +600,23 @@ check_sources(struct weir_job *job)
     return 0;
 }
 
+/* Who asked for barriers that overtake is told where they do not. */
+static void
+tell_aligned(const struct weir_job *job)
+{
+    for (uint32_t e = 0; e < job->env->link_cnt; e++) {
+        const struct weir_graph_link *link = &job->env->link[e];
+        bool is_fused = job->plan->edges[e].kind == WEIR_PLAN_FUSED;
+        if (!is_fused && !weir_partition_reroutes(link->partitioner)) {
+            weir_log(WEIR_LOG_INFO, 0,
+                "checkpoints.unaligned: the edge from %s to %s stays aligned, for its rows (%s) "
+                "could not go to other subtasks",
+                job->env->node[link->from].name, job->env->node[link->to].name,
+                weir_partitioner_name(link->partitioner));
+        }
+    }
+}
+
 /* A barrier behind rows that an operator does not want to read yet would hold up all other inputs,
  * among them perhaps the one whose end it waits for. */
 static int
@@ -644,7 +661,7 @@ static int
 make_mailbox(struct weir_job_checkpoint *cp)
 {
     uint32_t slot_cnt = (uint32_t)weir_pow2_up(weir_max_u64(
-        LETTER_CNT_MIN, (uint64_t)cp->stage_cnt * (LETTER_CNT_TASK + 4 * cp->slot_cnt)));
+        LETTER_CNT_MIN, (uint64_t)cp->stage_cnt * (LETTER_CNT_TASK + 5 * cp->slot_cnt)));
     slot_cnt = weir_min_u32(slot_cnt, WEIR_MBOX_SLOT_CNT_MAX);
     size_t mbox_bytes = weir_align_up(weir_mbox_footprint(slot_cnt), WEIR_LINE_PAIR_BYTES);
     size_t bell_bytes = weir_align_up(weir_doorbell_footprint(1), WEIR_LINE_PAIR_BYTES);
@@ -708,6 +725,9 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     if (rc != 0) {
         weir_job_checkpoint_delete(cp);
         return rc;
+    }
+    if (cp->options.is_unaligned && job->options.world == NULL) {
+        tell_aligned(job);
     }
     make_channels(cp);
     *ret_checkpoint = cp;

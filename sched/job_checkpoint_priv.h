@@ -28,6 +28,9 @@
 #define CP_NONE UINT32_MAX
 /* Room for the small parts of a task: address space, of which what is used is touched. */
 #define CP_PARTS_BYTES (16 * WEIR_MIB)
+/* Rows under way to a task, or kept by it, that a checkpoint can hold: address space likewise. More
+ * declines it. */
+#define CP_FLIGHT_BYTES (256 * WEIR_MIB)
 /* One more than may be under way, for what is left of one that was given up. */
 #define CP_SLOT_CNT_MAX 5
 /* Checkpoints that are known at a time: pending ones and those that wait for commits. */
@@ -59,6 +62,7 @@ struct cp_slot {
     /* writer: the core, until its letter */
     uint64_t id;
     char *parts;
+    char *flight; /* NULL: barriers overtake nothing */
     bool has_epoch; /* of the arena */
     uint64_t page_bytes; /* in use when it began */
     int64_t stall_ns;

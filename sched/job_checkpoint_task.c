@@ -126,6 +126,16 @@ begin_fn(void *arg, struct weir_task *task, const struct weir_mark *mark, void *
     return 0;
 }
 
+static int
+flight_fn(void *arg, struct weir_task *task, void **ret_buf, size_t *ret_bytes)
+{
+    const struct cp_stage *stage = arg;
+    (void)task;
+    *ret_buf = stage->slot[stage->open_slot].flight;
+    *ret_bytes = CP_FLIGHT_BYTES;
+    return 0;
+}
+
 static enum weir_task_hold
 hold_fn(void *arg, struct weir_task *task, int64_t now_ns)
 {
@@ -199,11 +209,19 @@ report_fn(void *arg, struct weir_task *task, const struct weir_task_report *repo
     case WEIR_TASK_SNAPSHOT:
         stage->slot[open].stall_ns = core_now_ns(stage->checkpoint) - stage->begin_ns;
         letter.args[1] = open;
-        letter.args[2] = report->parts_bytes | (uint64_t)report->is_final << 63;
+        letter.args[2] = report->parts_bytes | (uint64_t)report->is_final << 63 |
+                         (uint64_t)report->has_flight << 62;
         letter.args[3] = (uint64_t)report->gauges.align_ns;
         letter.args[4] = (uint64_t)report->gauges.start_delay_ns;
         letter.args[5] = report->gauges.align_bytes;
         stage->open_slot = CP_NONE;
+        break;
+    case WEIR_TASK_CAPTURED:
+        letter.args[1] = report->flight_rows;
+        letter.args[2] = report->flight_bytes;
+        letter.args[3] = (uint64_t)report->gauges.align_ns;
+        letter.args[4] = (uint64_t)report->gauges.start_delay_ns;
+        letter.args[5] = report->gauges.align_bytes;
         break;
     case WEIR_TASK_DECLINED:
         if (is_open) {
@@ -230,7 +248,11 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
     struct weir_job_checkpoint *cp = stage->checkpoint;
     struct weir_env *env = cp->job->env;
     stage->conf = (struct weir_task_checkpoints){.arg = stage,
-        .mode = cp->options.is_tracked ? WEIR_BARRIER_TRACKED : WEIR_BARRIER_ALIGNED,
+        .mode = cp->options.is_tracked     ? WEIR_BARRIER_TRACKED
+                : cp->options.is_unaligned ? WEIR_BARRIER_UNALIGNED
+                                           : WEIR_BARRIER_ALIGNED,
+        .timeout_ns = cp->options.align_timeout_ns,
+        .flight_fn = flight_fn,
         .after_end = cp->options.coordinator.is_after_finish,
         .waits_final = true,
         .begin_fn = begin_fn,
@@ -246,6 +268,11 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
         if (slot->parts == NULL) {
             return weir_err_push(WEIR_ENOMEM, "%llu bytes for the parts of a snapshot",
                 (unsigned long long)CP_PARTS_BYTES);
+        }
+        slot->flight = cp->options.is_unaligned ? weir_lazy_map(CP_FLIGHT_BYTES) : NULL;
+        if (cp->options.is_unaligned && slot->flight == NULL) {
+            return weir_err_push(
+                WEIR_ENOMEM, "%llu bytes for rows under way", (unsigned long long)CP_FLIGHT_BYTES);
         }
         if (cp->job->options.world == NULL) { /* where time is drawn, no fault is late */
             memset(slot->parts, 0, TOUCH_BYTES);
@@ -316,6 +343,7 @@ weir_job_checkpoint_slots_delete(struct cp_stage *stage)
 {
     for (uint32_t i = 0; stage->slot != NULL && i < stage->checkpoint->slot_cnt; i++) {
         weir_lazy_unmap(stage->slot[i].parts, CP_PARTS_BYTES);
+        weir_lazy_unmap(stage->slot[i].flight, CP_FLIGHT_BYTES);
     }
 }
 
@@ -473,8 +501,9 @@ is_full(const struct cp_stage *stage)
     return more > chain[0].payload_bytes;
 }
 
+/* flags: enum as in the file's head. */
 static void
-start_file(struct cp_stage *stage, struct cp_slot *slot, uint64_t parts_bytes, bool is_final)
+start_file(struct cp_stage *stage, struct cp_slot *slot, uint64_t parts_bytes, uint32_t flags)
 {
     struct weir_job_checkpoint *cp = stage->checkpoint;
     const struct weir_snapshot_id id = {.job = weir_store_job(cp->store),
@@ -484,7 +513,10 @@ start_file(struct cp_stage *stage, struct cp_slot *slot, uint64_t parts_bytes, b
         .task = stage->idx,
         .subtask = cp->job->plan->stages[stage->idx].subtask};
     weir_task_file_init(&slot->file, slot->parts, parts_bytes);
-    slot->file.head.flags = is_final ? WEIR_TASK_FILE_ENDED : 0;
+    slot->file.head.flags = flags & WEIR_TASK_FILE_ENDED;
+    if ((flags & WEIR_TASK_FILE_FLIGHT) != 0) {
+        weir_task_file_awaits_flight(&slot->file);
+    }
     slot->source = (struct weir_snapshot_source){.fill = weir_task_file_fill, .arg = &slot->file};
     if (slot->has_epoch) {
         bool full = is_full(stage);
@@ -506,8 +538,9 @@ said(struct cp_stage *stage, const struct weir_letter *letter)
 {
     struct weir_job_checkpoint *cp = stage->checkpoint;
     struct cp_slot *slot = &stage->slot[letter->args[1]];
-    uint64_t parts_bytes = letter->args[2] & ~(UINT64_C(1) << 63);
-    bool is_final = letter->args[2] >> 63 != 0;
+    uint64_t parts_bytes = letter->args[2] & ~(UINT64_C(3) << 62);
+    uint32_t flags = (letter->args[2] >> 63 != 0 ? WEIR_TASK_FILE_ENDED : 0u) |
+                     ((letter->args[2] >> 62 & 1) != 0 ? WEIR_TASK_FILE_FLIGHT : 0u);
     slot->state = SLOT_SAID;
     note_gauges(cp, slot, letter);
     if (weir_coordinator_state(cp->coordinator, slot->id) != WEIR_COORDINATOR_COLLECTING) {
@@ -517,7 +550,35 @@ said(struct cp_stage *stage, const struct weir_letter *letter)
     int rc = weir_parts_reader_init(&slot->reader, slot->parts, parts_bytes);
     WEIR_CHECK(rc == 0, "the parts of task %u are damaged", stage->idx);
     read_ledger(stage, slot);
-    start_file(stage, slot, parts_bytes, is_final);
+    start_file(stage, slot, parts_bytes, flags);
+}
+
+/* What its barrier has overtaken is there; whoever gave the checkpoint up has told it elsewhere. */
+static void
+captured(struct cp_stage *stage, const struct weir_letter *letter)
+{
+    struct weir_job_checkpoint *cp = stage->checkpoint;
+    struct cp_slot *slot = weir_job_checkpoint_slot_of(stage, letter->args[0]);
+    struct cp_flight *flight = weir_job_checkpoint_flight(cp, letter->args[0]);
+    const struct weir_flight_entry *entry;
+    size_t offset = 0;
+    if (slot == NULL) {
+        return;
+    }
+    note_gauges(cp, slot, letter);
+    if (flight != NULL) {
+        flight->record.flight_rows += letter->args[1];
+        flight->record.flight_bytes += letter->args[2];
+    }
+    while ((entry = weir_flight_next(slot->flight, letter->args[2], &offset)) != NULL) {
+        for (uint32_t i = 0; i < slot->entry_cnt && entry->side == WEIR_FLIGHT_TAKEN; i++) {
+            struct weir_ledger_entry *of = &slot->entry[i];
+            if (of->side == WEIR_LEDGER_IN && of->channel == entry->channel_id) {
+                of->flight.row_cnt += entry->row_cnt;
+            }
+        }
+    }
+    weir_task_file_flight(&slot->file, slot->flight, letter->args[2]);
 }
 
 void
@@ -528,6 +589,9 @@ weir_job_checkpoint_letter(struct weir_job_checkpoint *cp, const struct weir_let
     switch (letter->kind) {
     case WEIR_TASK_SNAPSHOT:
         said(stage, letter);
+        break;
+    case WEIR_TASK_CAPTURED:
+        captured(stage, letter);
         break;
     case WEIR_TASK_PRECOMMITTED:
         slot = weir_job_checkpoint_slot_of(stage, letter->args[0]);
@@ -649,7 +713,7 @@ static uint64_t
 progress(const struct cp_stage *stage, const struct cp_slot *slot)
 {
     const struct weir_capture *capture = &stage->capture;
-    return slot->file.at +
+    return slot->file.at + slot->file.flight_at +
            (slot->has_epoch ? capture->byte_cnt + capture->sweep + capture->page_cnt : 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "dataplane/arena.h"
+#include "dataplane/keep.h"
 #include "dataplane/partition.h"
 #include "io/buf.h"
 #include "io/io.h"
@@ -38,6 +39,8 @@ struct job_partition {
     uint32_t core;
     uint32_t *to_core;
     struct weir_buf_pool pool;
+    struct weir_keep keep;
+    void *kept; /* its memory; NULL: nothing is ever kept */
 };
 
 struct job_run;

@@ -37,13 +37,14 @@ struct load {
     struct target *targets;
     uint32_t target_cnt;
     uint64_t skip_bytes; /* of the file that is read: its head and parts */
+    struct job_old_task *old; /* whose file it is */
 };
 
 /* ---- reading ---- */
 
 /* Damage is no malformed input of the job's. */
-static int
-blame(const struct weir_job_restore *restore, int err, const char *what)
+int
+weir_job_restore_blame_file(const struct weir_job_restore *restore, int err, const char *what)
 {
     bool is_damage = err == WEIR_EDATA || err == WEIR_EFORMAT || err == WEIR_ENOINPUT;
     return weir_err_push(is_damage ? WEIR_ECHECKPOINT : err, "checkpoint %" PRIu64 ": %s",
@@ -55,7 +56,7 @@ weir_job_restore_blame(const struct weir_job_restore *restore, int err)
 {
     char what[WEIR_SNAPSHOT_FAULT_BYTES + 8];
     (void)snprintf(what, sizeof what, "data/%s", weir_snapshot_read_fault(restore->reader)->text);
-    return blame(restore, err, what);
+    return weir_job_restore_blame_file(restore, err, what);
 }
 
 /* ---- parts ---- */
@@ -99,7 +100,19 @@ parts_sink(void *arg, const void *payload, uint64_t bytes, uint64_t off)
             to - from);
         old->parts_got += to - from;
     }
+    uint64_t front = front_bytes(&old->head);
+    if (old->head.capture_version == 0 && weir_job_flight_follows(old) && off + bytes > front) {
+        uint64_t skip = front > off ? front - off : 0;
+        if (old->flight == NULL &&
+            !weir_job_flight_begins((const char *)payload + skip, bytes - skip)) {
+            return weir_err_push(WEIR_EDATA, "no rows under way");
+        }
+        err = weir_job_flight_take(old, (const char *)payload + skip, bytes - skip);
+    }
     old->is_whole = old->parts_got == old->head.parts_bytes;
+    if (err != 0) {
+        return err;
+    }
     return old->is_whole && old->head.capture_version != 0 ? WEIR_ECANCELED : 0;
 }
 
@@ -120,7 +133,7 @@ read_parts(struct weir_job_restore *restore, uint32_t idx)
         restore->progress.bytes_done += ask.file->file_bytes;
     }
     err = weir_parts_reader_init(&restore->parts[idx], old->parts, old->parts_got);
-    return err != 0 ? blame(restore, err, ask.file->name) : 0;
+    return err != 0 ? weir_job_restore_blame_file(restore, err, ask.file->name) : 0;
 }
 
 /* ---- files ---- */
@@ -151,11 +164,12 @@ list_files(struct weir_job_restore *restore)
     restore->files = calloc(cnt + UINT64_C(1), sizeof *restore->files);
     restore->old = calloc(cnt + UINT64_C(1), sizeof *restore->old);
     restore->parts = calloc(cnt + UINT64_C(1), sizeof *restore->parts);
+    restore->flights = calloc(cnt + UINT64_C(1), sizeof *restore->flights);
     restore->ended = calloc(manifest->operator_cnt + UINT64_C(1), sizeof *restore->ended);
     restore->continued =
         calloc(restore->job->plan->stage_cnt + UINT64_C(1), sizeof *restore->continued);
     if (restore->files == NULL || restore->old == NULL || restore->parts == NULL ||
-        restore->ended == NULL || restore->continued == NULL) {
+        restore->flights == NULL || restore->ended == NULL || restore->continued == NULL) {
         return weir_err_push(WEIR_ENOMEM, "%u files of a checkpoint", cnt);
     }
     for (uint32_t i = 0; i < cnt; i++) {
@@ -522,7 +536,35 @@ apply(struct target *target, const char *at, uint64_t left, uint64_t *ret_bytes)
     return 0;
 }
 
-/* Records into every arena that wants the file. */
+/* A record of pages into every arena that wants the file. */
+static int
+apply_record(struct load *load, const char *at, uint64_t left, uint64_t *ret_used)
+{
+    struct weir_capture_record record;
+    bool is_wanted = false;
+    for (uint32_t t = 0; t < load->target_cnt; t++) {
+        struct target *target = &load->targets[t];
+        int err = target->is_on ? apply(target, at, left, ret_used) : 0;
+        if (err != 0) {
+            return err;
+        }
+        is_wanted |= target->is_on;
+    }
+    if (is_wanted) {
+        return 0;
+    }
+    if (left < sizeof record) { /* the file is read for its rows under way alone */
+        return weir_err_push(WEIR_EDATA, "half a record");
+    }
+    memcpy(&record, at, sizeof record);
+    if (record.bytes < sizeof record || record.bytes > left) {
+        return weir_err_push(WEIR_EDATA, "a record of %u bytes", record.bytes);
+    }
+    *ret_used = record.bytes;
+    return 0;
+}
+
+/* Records, then the rows under way of the newest file. */
 static int
 pages_sink(void *arg, const void *payload, uint64_t bytes, uint64_t off)
 {
@@ -535,18 +577,19 @@ pages_sink(void *arg, const void *payload, uint64_t bytes, uint64_t off)
         }
         memcpy(&head, payload, sizeof head);
         load->skip_bytes = front_bytes(&head);
+        weir_job_flight_drop(load->old);
     }
     restore->progress.bytes_done += bytes;
     uint64_t at = load->skip_bytes > off ? weir_min_u64(load->skip_bytes - off, bytes) : 0;
     while (at < bytes) {
+        const char *from = (const char *)payload + at;
         uint64_t used = 0;
-        for (uint32_t t = 0; t < load->target_cnt; t++) {
-            struct target *target = &load->targets[t];
-            int err =
-                target->is_on ? apply(target, (const char *)payload + at, bytes - at, &used) : 0;
-            if (err != 0) {
-                return err;
-            }
+        if (load->old->flight != NULL || weir_job_flight_begins(from, bytes - at)) {
+            return weir_job_flight_take(load->old, from, bytes - at);
+        }
+        int err = apply_record(load, from, bytes - at, &used);
+        if (err != 0) {
+            return err;
         }
         at += used;
     }
@@ -558,9 +601,10 @@ static int
 load_task(struct load *load, uint32_t idx)
 {
     struct weir_job_restore *restore = load->restore;
-    const struct job_old_task *old = &restore->old[idx];
+    struct job_old_task *old = &restore->old[idx];
     bool is_wanted = false;
     int err = 0;
+    load->old = old;
     for (uint32_t t = 0; t < load->target_cnt && err == 0; t++) {
         struct target *target = &load->targets[t];
         target->is_on = target->wants[idx];
@@ -575,12 +619,20 @@ load_task(struct load *load, uint32_t idx)
             .dir = restore->data_dir, .sink = pages_sink, .arg = load};
         err = weir_job_restore_read_chain(restore, &ask, old->files, old->file_cnt);
         err = err != 0 ? weir_job_restore_blame(restore, err) : 0;
+    } else if (err == 0 && weir_job_flight_follows(old) && old->head.capture_version != 0) {
+        const struct weir_snapshot_ask ask = {.dir = restore->data_dir,
+            .file = old->files[old->file_cnt - 1],
+            .sink = pages_sink,
+            .arg = load};
+        err = weir_job_restore_open(restore, false);
+        err = err != 0 ? err : weir_job_restore_read(restore, &ask);
+        err = err != 0 ? weir_job_restore_blame(restore, err) : 0;
     }
     for (uint32_t t = 0; t < load->target_cnt && err == 0; t++) {
         struct target *target = &load->targets[t];
         err = target->is_on ? weir_restore_source_end(&target->restore) : 0;
         if (err != 0) {
-            err = blame(restore, err, weir_task_name(target->stage->task));
+            err = weir_job_restore_blame_file(restore, err, weir_task_name(target->stage->task));
         }
     }
     return err;
@@ -638,6 +690,7 @@ load_manifest(struct weir_job_restore *restore)
         err = check_operator(restore, &manifest->operators[i]);
     }
     err = err != 0 ? err : load_arenas(restore);
+    err = err != 0 ? err : weir_job_flight_check(restore);
     weir_job_restore_shut(restore);
     if (err == 0) {
         weir_job_restore_tell(restore, true);
@@ -645,6 +698,7 @@ load_manifest(struct weir_job_restore *restore)
             .epoch = manifest->epoch,
             .file_cnt = manifest->file_cnt,
             .bytes = restore->progress.bytes_all,
+            .flight_rows = restore->flight_rows,
             .elapsed_ns = weir_io_clock_ns(restore->io) - restore->begin_ns};
     }
     return err;
@@ -667,6 +721,8 @@ weir_job_restore_load(struct weir_job_restore *restore, struct weir_job *job)
         job->restore.parts_cnt = is_savepoint ? restore->parts_cnt : restore->old_cnt;
         job->restore.ended = restore->ended;
         job->restore.ended_cnt = restore->ended_cnt;
+        job->restore.flights = restore->flights;
+        job->restore.flight_cnt = restore->flights != NULL ? restore->old_cnt : 0;
     }
     return 0;
 }
@@ -686,11 +742,13 @@ weir_job_restore_free(struct weir_job_restore *restore)
 {
     for (uint32_t i = 0; i < restore->old_cnt; i++) {
         free(restore->old[i].parts);
+        free(restore->old[i].flight);
     }
     weir_job_restore_shut(restore);
     free(restore->files);
     free(restore->old);
     free(restore->parts);
+    free(restore->flights);
     free(restore->ended);
     free(restore->continued);
 }

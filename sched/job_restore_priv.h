@@ -5,6 +5,7 @@
 #define WEIR_SCHED_JOB_RESTORE_PRIV_H
 
 #include "dataplane/parts.h"
+#include "dataplane/task.h"
 #include "dataplane/task_file.h"
 #include "sched/job_restore.h"
 #include "sched/store_look.h"
@@ -17,6 +18,9 @@ struct job_old_task {
     char *parts; /* 8-aligned */
     uint64_t parts_got;
     bool is_whole;
+    char *flight; /* 8-aligned; rows under way, NULL: none were read */
+    uint64_t flight_got;
+    uint64_t flight_all;
 };
 
 struct weir_job_restore {
@@ -35,10 +39,12 @@ struct weir_job_restore {
     struct job_old_task *old;
     uint32_t old_cnt;
     struct weir_parts_reader *parts; /* [old_cnt]; of a savepoint [parts_cnt] */
+    struct weir_task_flight_bytes *flights; /* [old_cnt] */
     uint32_t parts_cnt;
     const char **ended;
     uint32_t ended_cnt;
     uint32_t *continued; /* [stage] the old task whose files its pages rest on, plus 1; 0: none */
+    uint64_t flight_rows; /* of all tasks */
     bool lacks_subtasks; /* some operator's: they had ended */
     struct weir_job_restore_progress progress;
     int64_t begin_ns;
@@ -58,6 +64,17 @@ int
 weir_job_restore_read_chain(struct weir_job_restore *restore, const struct weir_snapshot_ask *ask,
     const struct weir_snapshot_ack *const *files, uint32_t file_cnt);
 int weir_job_restore_blame(const struct weir_job_restore *restore, int err);
+/* weir_job_restore_blame_file - an error of what is in a file: damage is no malformed input. */
+int weir_job_restore_blame_file(const struct weir_job_restore *restore, int err, const char *what);
+/* weir_job_flight_begins - whether rows under way begin here, behind a file's pages.
+ * weir_job_flight_follows - whether the task's newest file has some. weir_job_flight_take - the
+ * next bytes of them, the first with their head. weir_job_flight_drop - those of an older file.
+ * weir_job_flight_check - all files were read: whether what there is can be used. */
+bool weir_job_flight_begins(const char *at, uint64_t bytes);
+bool weir_job_flight_follows(const struct job_old_task *old);
+int weir_job_flight_take(struct job_old_task *old, const char *at, uint64_t bytes);
+void weir_job_flight_drop(struct job_old_task *old);
+int weir_job_flight_check(struct weir_job_restore *restore);
 void weir_job_restore_tell(struct weir_job_restore *restore, bool is_end);
 /* weir_job_restore_savepoint - load, where the manifest is a savepoint's. */
 int weir_job_restore_savepoint(struct weir_job_restore *restore);

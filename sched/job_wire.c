@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "dataplane/arena.h"
+#include "dataplane/keep.h"
 #include "dataplane/keygroup.h"
 #include "io/io.h"
 #include "sched/graph_chain.h"
@@ -16,6 +17,9 @@
 #include "sched/job_part.h"
 #include "sched/job_restore.h"
 
+/* What a partition can keep for its channels: the rest of a batch and what that becomes, far more
+ * than all but a window of very many keys. Address space: what is used is touched. */
+#define KEEP_BYTES (64 * WEIR_MIB)
 /* "edge." and a number. */
 #define EDGE_UID_BYTES 16
 
@@ -136,6 +140,8 @@ struct build {
     struct weir_chain_node_conf *nodes;
     uint32_t node_cnt;
     const struct weir_spill_conf *spill;
+    const struct weir_task_edge *edges;
+    uint32_t edge_cnt;
 };
 
 static uint32_t
@@ -269,6 +275,46 @@ edge_format(struct weir_job *job, uint32_t edge)
     return format;
 }
 
+/* Whether a barrier may overtake rows on the edge. */
+static bool
+is_overtaken(const struct weir_job *job, uint32_t edge)
+{
+    return job->options.checkpoints.dir != NULL && job->options.checkpoints.is_unaligned &&
+           weir_partition_reroutes(job->env->link[edge].partitioner);
+}
+
+static int
+open_keep(struct job_partition *partition)
+{
+    partition->kept = weir_lazy_map(KEEP_BYTES);
+    if (partition->kept == NULL) {
+        return weir_err_push(
+            WEIR_ENOMEM, "%llu bytes for rows of an edge", (unsigned long long)KEEP_BYTES);
+    }
+    weir_keep_init(&partition->keep, partition->kept, KEEP_BYTES);
+    return 0;
+}
+
+/* Where rows of a channel are under way to. The in-edges of an operator are numbered in the order
+ * of links, whichever are fused. */
+static struct weir_flight_place
+place_of(const struct weir_job *job, uint32_t channel)
+{
+    const struct weir_plan_channel *planned = &job->plan->channels[channel];
+    const struct weir_env *env = job->env;
+    uint32_t to = env->link[planned->edge].to;
+    uint32_t edge = 0;
+    for (uint32_t e = 0; e < planned->edge; e++) {
+        edge += env->link[e].to == to;
+    }
+    return (struct weir_flight_place){.uid = env->node[to].name,
+        .edge = edge,
+        .subtask = job->plan->stages[planned->to_stage].subtask,
+        .channel = planned->cons_idx,
+        .channel_id = channel,
+        .side = WEIR_FLIGHT_KEPT};
+}
+
 /* The producer's side of an edge that leaves the stage: one more node at its end. */
 static int
 add_partition(struct build *b, uint32_t edge)
@@ -296,6 +342,9 @@ add_partition(struct build *b, uint32_t edge)
     partition->conf.channel_cnt = cnt;
     partition->conf.ring_fn = ring_consumer;
     partition->conf.ring_arg = partition;
+    if (is_overtaken(job, edge)) {
+        rc = open_keep(partition);
+    }
     for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
         const struct weir_plan_channel *planned = &job->plan->channels[c];
         if (planned->edge == edge && planned->from_stage == b->idx) {
@@ -306,6 +355,8 @@ add_partition(struct build *b, uint32_t edge)
             out->channel = (uint16_t)planned->prod_idx;
             out->id = c;
             out->watermark = WEIR_TIME_MIN;
+            out->keep = partition->kept != NULL ? &partition->keep : NULL;
+            out->place = place_of(job, c);
             partition->to_core[planned->prod_idx] = job->plan->stages[planned->to_stage].core;
             rc = weir_ring_prod_join(&out->ring, job->ring[c], sizeof(struct weir_batch));
         }
@@ -349,7 +400,32 @@ add_gate(struct build *b, uint32_t edge)
     gate->node = local_node(b, link->to);
     int channel = rc != 0 ? rc : weir_graph_chain_in(&b->nodes[gate->node], link->input);
     gate->channel = channel >= 0 ? (uint32_t)channel : 0;
+    gate->is_forced = !is_overtaken(job, edge);
     return channel < 0 ? channel : 0;
+}
+
+/* The in-edges of the stage, for rows that were under way when a checkpoint was taken. */
+static void
+add_regained(struct build *b)
+{
+    struct weir_job *job = b->job;
+    const struct weir_env *env = job->env;
+    struct weir_task_edge *edges = weir_env_alloc(job->env, (env->link_cnt + 1) * sizeof *edges);
+    uint32_t of_node[WEIR_CHAIN_NODE_CNT_MAX] = {0};
+    for (uint32_t e = 0; e < env->link_cnt; e++) {
+        const struct weir_graph_link *link = &env->link[e];
+        uint32_t node = local_node(b, link->to);
+        if (node == UINT32_MAX) {
+            continue;
+        }
+        edges[b->edge_cnt++] = (struct weir_task_edge){.node = node,
+            .channel = of_node[node]++,
+            .partitioner = link->partitioner,
+            .schema = env->node[link->from].out_schema[link->output],
+            .key = link->key,
+            .keygroup_owner = job->keygroup_owner[env->node[link->to].parallelism]};
+    }
+    b->edges = edges;
 }
 
 static int
@@ -435,6 +511,7 @@ build_stage(struct weir_job *job, uint32_t idx)
     }
     rc = add_operators(&b);
     rc = rc != 0 ? rc : add_edges(&b);
+    add_regained(&b);
     if (rc != 0) {
         return weir_err_push(rc, "stage %s", b.planned->name);
     }
@@ -446,6 +523,8 @@ build_stage(struct weir_job *job, uint32_t idx)
             .buf_bytes = job->plan->buffer_bytes},
         .gates = stage->gates,
         .gate_cnt = stage->gate_cnt,
+        .edges = b.edges,
+        .edge_cnt = b.edge_cnt,
         .checkpoints =
             job->checkpoint != NULL ? weir_job_checkpoint_task(job->checkpoint, idx) : NULL,
         .state_fn = weir_job_told,
@@ -661,6 +740,7 @@ weir_job_delete(struct weir_job *job)
         }
         weir_buf_pool_close(&partition->pool);
         weir_buf_pool_fini(&partition->pool);
+        weir_lazy_unmap(partition->kept, KEEP_BYTES);
     }
     if (job->has_buffers) {
         weir_buf_arena_close(&job->buffers);

@@ -379,7 +379,7 @@ weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use)
 /* ---- the job ---- */
 
 /* In the order of the words of the rows. */
-static void
+static int
 take_checkpoints(const struct weir_launch *launch, struct weir_job_checkpoint_options *ret_options)
 {
     const struct weir_conf *conf = launch->conf;
@@ -387,11 +387,20 @@ take_checkpoints(const struct weir_launch *launch, struct weir_job_checkpoint_op
     memset(ret_options, 0, sizeof *ret_options);
     ret_options->dir = dir[0] != '\0' ? dir : launch->memory_dir;
     ret_options->task_bytes_max = launch->memory_dir != NULL ? MEMORY_BYTES_MAX : 0;
-    ret_options->is_tracked = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_MODE) == 1;
     ret_options->is_sink_early = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_SINK) == 1;
     ret_options->retained = (uint32_t)weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_RETAINED);
     ret_options->throttle_max_ns = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_THROTTLE_MAX);
     weir_checkpoint_conf_coordinator(conf, &ret_options->coordinator);
+    struct weir_checkpoint_barriers barriers;
+    int rc = weir_checkpoint_conf_barriers(conf, &barriers);
+    if (rc == 0) {
+        ret_options->is_tracked = barriers.is_tracked;
+        ret_options->is_unaligned = barriers.is_unaligned;
+        ret_options->align_timeout_ns = barriers.timeout_ns;
+        /* A savepoint waits for what would overtake it, and that for the savepoint. */
+        ret_options->coordinator.is_savepoint_queued |= barriers.is_unaligned;
+    }
+    return rc;
 }
 
 /* NULL: all state is in memory. */
@@ -429,8 +438,8 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     };
     /* What is there on disk is of the job that runs. */
     options.state_dir = only_saves ? NULL : state_dir(conf);
-    take_checkpoints(launch, &options.checkpoints);
-    return weir_job_new(launch->env, launch->plan, &options, ret_job);
+    int rc = take_checkpoints(launch, &options.checkpoints);
+    return rc != 0 ? rc : weir_job_new(launch->env, launch->plan, &options, ret_job);
 }
 
 void

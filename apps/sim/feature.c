@@ -18,7 +18,8 @@ sim_feature_name(uint32_t feature)
         "parallelism_1", "parallelism_2", "parallelism_3", "parallelism_4", "parallelism_5"};
     static const char *const others[] = {"cut_all", "cut_none", "rescaled", "late_rows",
         "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
-        "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start"};
+        "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start", "unaligned",
+        "alignment_timeout", "regained"};
     if (feature < SIM_FEATURE_PARTITIONER) {
         return sim_op_name((enum sim_op)feature);
     }

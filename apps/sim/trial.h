@@ -62,6 +62,9 @@ enum sim_feature {
     SIM_FEATURE_SAVED_STOP, /* stopped with a savepoint, and started from it */
     SIM_FEATURE_SAVED_GOING, /* a savepoint of a job that goes on */
     SIM_FEATURE_SAVED_START, /* one of those, started from */
+    SIM_FEATURE_UNALIGNED, /* barriers overtake rows */
+    SIM_FEATURE_ALIGN_TIMEOUT, /* they do when an alignment has taken too long */
+    SIM_FEATURE_REGAINED, /* rows that were overtaken came back */
     SIM_FEATURE_CNT
 };
 const char *sim_feature_name(uint32_t feature);

@@ -25,6 +25,9 @@ check_restored(struct trial *trial, const struct weir_job_checkpoint_view *view)
     uint64_t id = view->restored.checkpoint;
     trial->result->restore_cnt += id != 0;
     trial->gate.restored.checkpoint = id;
+    if (view->restored.flight_rows > 0) {
+        trial_set(trial, SIM_FEATURE_REGAINED);
+    }
     if (id < trial->id_max) {
         trial_fail(trial,
             "invariant C4: checkpoint %" PRIu64 " is restored, and %" PRIu64 " was complete", id,

@@ -19,6 +19,8 @@
 /* A start takes some 10^5. */
 #define POLL_CNT_MAX (UINT64_C(4) << 20)
 #define TEXT_BYTES 1024
+/* Where in the stream of a seed the barriers of its starts are drawn. */
+#define BARRIER_DRAW 1000
 
 static void
 say_endless(struct trial *trial)
@@ -70,6 +72,26 @@ seen(void *arg, const struct weir_poller_seen *poll)
     return !is_killed;
 }
 
+/* Drawn by themselves, so that a world with other barriers is the same world otherwise. One
+ * checkpoint at a time, as the configuration wants it, and savepoints in turn with them. */
+static void
+draw_barriers(struct trial *trial, struct weir_job_checkpoint_options *options)
+{
+    struct weir_rng rng;
+    weir_rng_init(&rng, weir_rng_at(trial->conf->seed, BARRIER_DRAW + trial->result->start_cnt));
+    options->is_unaligned = weir_rng_chance(&rng, 1, 2);
+    if (!options->is_unaligned) {
+        return;
+    }
+    if (weir_rng_chance(&rng, 1, 2)) {
+        options->align_timeout_ns = options->coordinator.interval_ns / 8;
+        trial_set(trial, SIM_FEATURE_ALIGN_TIMEOUT);
+    }
+    options->coordinator.concurrent_max = 1;
+    options->coordinator.is_savepoint_queued = true;
+    trial_set(trial, SIM_FEATURE_UNALIGNED);
+}
+
 /* Times of checkpoints go with how long the sources take. */
 static struct weir_job_checkpoint_options
 draw_checkpoints(struct trial *trial)
@@ -92,6 +114,7 @@ draw_checkpoints(struct trial *trial)
         .queue_max = WEIR_CHECKPOINT_QUEUE_CNT_MAX,
         .is_after_finish = true,
     };
+    draw_barriers(trial, &options);
     return options;
 }
 

@@ -94,12 +94,14 @@ json_t *
 weir_report_checkpoint(const struct weir_job_checkpoint_record *record)
 {
     char utc[WEIR_CLOCK_TEXT_BYTES];
-    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)record->id,
-        "triggered", weir_clock_utc_text(record->utc_ns, utc), "duration_ns",
-        (json_int_t)record->duration_ns, "stall_ns", (json_int_t)record->stall_ns, "alignment_ns",
-        (json_int_t)record->align_ns, "start_delay_ns", (json_int_t)record->start_delay_ns,
-        "alignment_bytes", (json_int_t)record->align_bytes, "written_bytes",
-        (json_int_t)record->bytes, "bytes", (json_int_t)record->state_bytes);
+    return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
+        (json_int_t)record->id, "triggered", weir_clock_utc_text(record->utc_ns, utc),
+        "duration_ns", (json_int_t)record->duration_ns, "stall_ns", (json_int_t)record->stall_ns,
+        "alignment_ns", (json_int_t)record->align_ns, "start_delay_ns",
+        (json_int_t)record->start_delay_ns, "alignment_bytes", (json_int_t)record->align_bytes,
+        "written_bytes", (json_int_t)record->bytes, "bytes", (json_int_t)record->state_bytes,
+        "rows_in_flight", (json_int_t)record->flight_rows, "bytes_in_flight",
+        (json_int_t)record->flight_bytes);
 }
 
 static json_t *
