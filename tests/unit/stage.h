@@ -344,6 +344,7 @@ build_nodes(struct stage *s, const struct stage_conf *conf, struct weir_chain_no
         nodes[i].env.regions = &s->wire.mem.table;
         nodes[i].env.subtask_idx = conf->subtask_idx;
         nodes[i].env.subtask_cnt = conf->subtask_cnt;
+        nodes[i].env.max_parallelism = 128;
         if (i < 2) {
             nodes[i].type = conf->types[i] != NULL ? conf->types[i] : nodes[i].type;
             nodes[i].uid = conf->uids[i];

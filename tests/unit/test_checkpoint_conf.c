@@ -152,10 +152,34 @@ t_a_first_delay_beyond_the_longest_is_refused(void **state)
     weir_conf_close(conf);
 }
 
+static void
+t_barriers_overtake_only_where_it_is_safe(void **state)
+{
+    (void)state;
+    struct weir_checkpoint_barriers barriers;
+    begin();
+    assert_int_equal(weir_checkpoint_conf_barriers(conf, &barriers), 0);
+    assert_false(barriers.is_unaligned || barriers.is_tracked);
+    set("checkpoints.alignment_timeout=5ms");
+    assert_int_equal(weir_checkpoint_conf_barriers(conf, &barriers), WEIR_ECONFIG);
+    set("checkpoints.unaligned=true");
+    assert_int_equal(weir_checkpoint_conf_barriers(conf, &barriers), 0);
+    assert_true(barriers.is_unaligned && !barriers.is_tracked);
+    assert_int_equal(barriers.timeout_ns, 5 * WEIR_MS);
+    set("checkpoints.max_concurrent=2");
+    assert_int_equal(weir_checkpoint_conf_barriers(conf, &barriers), WEIR_ECONFIG);
+    set("checkpoints.max_concurrent=1");
+    set("checkpoints.mode=at-least-once");
+    assert_int_equal(weir_checkpoint_conf_barriers(conf, &barriers), WEIR_ECONFIG);
+    weir_err_clear();
+    weir_conf_close(conf);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_barriers_overtake_only_where_it_is_safe),
         cmocka_unit_test(t_built_in_values_are_flinks),
         cmocka_unit_test(t_every_key_arrives),
         cmocka_unit_test(t_strategies_are_named_as_flink_names_them),

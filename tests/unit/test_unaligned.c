@@ -2,6 +2,8 @@
 /* Unaligned checkpoints on one real task (stage.h): SCENARIOS T.5 and T.6 with rows in them, what
  * producers keep, and what comes back after a restore. test_checkpoint_model.c has several
  * tasks. */
+#include "base/hash.h"
+#include "dataplane/keygroup.h"
 #include "tests/unit/stage.h"
 
 /* ---- the rig ---- */
@@ -298,6 +300,199 @@ t_a_barrier_does_not_wait_for_a_batch_of_slow_rows(void **state)
     stage_close(s);
 }
 
+/* ---- what comes back ---- */
+
+/* A section with the rows first .. first + cnt of one old subtask's channel, before a watermark. */
+static void
+put_flight(
+    struct weir_flight_writer *writer, uint32_t edge, uint32_t subtask, int64_t first, uint32_t cnt)
+{
+    struct number rows[64];
+    struct weir_channel_format format;
+    const struct weir_flight_place place = {.uid = "a", .edge = edge, .subtask = subtask};
+    const struct weir_view view = {.schema = number_schema(),
+        .rows = (char *)rows,
+        .stride = sizeof rows[0],
+        .cnt = cnt,
+        .row_cnt = cnt,
+        .watermark = 5};
+    const struct weir_flight_run run = {&format, &view, 0, cnt};
+    assert_true(cnt <= WEIR_ARRAY_CNT(rows));
+    weir_channel_format_init(&format, number_schema(), false, false);
+    for (uint32_t i = 0; i < cnt; i++) {
+        rows[i].n = first + i;
+    }
+    weir_flight_rows(writer, &place, &run);
+    weir_flight_event(writer, &place, WEIR_SLOT_WATERMARK, 9);
+}
+
+static void
+edges_of(struct weir_task_edge *edges, enum weir_partitioner partitioner, uint32_t subtask_cnt)
+{
+    static uint16_t owner[128];
+    weir_keygroup_owners(subtask_cnt, 128, owner);
+    for (uint32_t e = 0; e < 2; e++) {
+        edges[e] = (struct weir_task_edge){.node = 0,
+            .channel = e,
+            .partitioner = partitioner,
+            .schema = number_schema(),
+            .key = WEIR_KEY(number, n),
+            .keygroup_owner = owner};
+        assert_int_equal(weir_key_resolve(&edges[e].key, number_schema()), 0);
+    }
+}
+
+/* What has come out of a subtask that starts from the section, as numbers. */
+static void
+regained_by(const struct weir_task_edge *edges, const struct weir_flight_writer *writer,
+    uint32_t idx, uint32_t cnt, char *ret_got)
+{
+    const struct weir_task_flight_bytes flight = {writer->buf, writer->bytes};
+    const struct weir_task_restore restore = {.is_on = true, .flights = &flight, .flight_cnt = 1};
+    const struct stage_conf conf = {.is_unaligned = true,
+        .restore = &restore,
+        .edges = edges,
+        .subtask_idx = idx,
+        .subtask_cnt = cnt};
+    struct stage *s = stage_open(&conf);
+    wire_put(&s->wire, 0, 9999); /* behind them, whatever there is */
+    settle(s);
+    (void)strcpy(ret_got, out(s, 0));
+    char *end = strstr(ret_got, "9999");
+    assert_non_null(end);
+    assert_string_equal(end, "9999");
+    *end = 0;
+    stage_close(s);
+}
+
+/* There assignments are computed and mapping tables made; here each subtask picks its own. Three
+ * become two, of each kind of edge: each row comes back once, in its order, at its key's owner. */
+static void
+t_T310_T315_rows_go_to_the_subtasks_that_there_are(void **state)
+{
+    (void)state;
+    static _Alignas(8) char buf[FLIGHT_BYTES];
+    static const enum weir_partitioner partitioners[] = {
+        WEIR_PARTITION_KEYED, WEIR_PARTITION_REBALANCE, WEIR_PARTITION_GLOBAL};
+    struct weir_flight_writer writer;
+    size_t bytes;
+    weir_flight_begin(&writer, buf, sizeof buf);
+    for (uint32_t i = 0; i < 3; i++) {
+        put_flight(&writer, i % 2, i, 100 * i, 20);
+    }
+    assert_int_equal(weir_flight_finish(&writer, &bytes), 0);
+    for (size_t p = 0; p < WEIR_ARRAY_CNT(partitioners); p++) {
+        for (uint32_t cnt = 1; cnt <= 5; cnt++) { /* fewer, as many, more */
+            struct weir_task_edge edges[2];
+            uint32_t seen[300] = {0};
+            edges_of(edges, partitioners[p], cnt);
+            for (uint32_t idx = 0; idx < cnt; idx++) {
+                char got[256 * 4];
+                int64_t last[3] = {-1, -1, -1};
+                regained_by(edges, &writer, idx, cnt, got);
+                for (char *at = strtok(got, " "); at != NULL; at = strtok(NULL, " ")) {
+                    int64_t n = atoll(at);
+                    seen[n]++;
+                    assert_true(n > last[n / 100]);
+                    last[n / 100] = n;
+                    assert_true(partitioners[p] != WEIR_PARTITION_GLOBAL || idx == 0);
+                    assert_true(
+                        partitioners[p] != WEIR_PARTITION_REBALANCE || n / 100 % cnt == idx);
+                    const uint32_t group = weir_hash_key_group(weir_hash_u64((uint64_t)n), 128);
+                    assert_true(partitioners[p] != WEIR_PARTITION_KEYED ||
+                                edges[0].keygroup_owner[group] == idx);
+                }
+            }
+            for (uint32_t n = 0; n < 300; n++) {
+                assert_int_equal(seen[n], n % 100 < 20 ? 1 : 0);
+            }
+        }
+    }
+}
+
+/* The same tasks: what the channels had said comes again too, and only one's own. */
+static void
+t_T311_the_same_tasks_get_all_of_it(void **state)
+{
+    (void)state;
+    static _Alignas(8) char buf[FLIGHT_BYTES];
+    struct weir_flight_writer writer;
+    struct weir_parts_reader parts[2];
+    size_t bytes;
+    struct stage *old = unaligned(0);
+    for (uint32_t c = 0; c < IN_CNT; c++) {
+        wire_event(&old->wire, c, WEIR_SLOT_WATERMARK, 7);
+    }
+    settle(old);
+    for (uint32_t c = 0; c < IN_CNT; c++) {
+        urge(old, c, 1);
+    }
+    settle(old);
+    assert_int_equal(weir_parts_reader_init(&parts[0], old->parts, old->parts_bytes), 0);
+    parts[1] = parts[0];
+    weir_flight_begin(&writer, buf, sizeof buf);
+    put_flight(&writer, 0, 0, 10, 2);
+    put_flight(&writer, 0, 1, 20, 2);
+    put_flight(&writer, 1, 1, 30, 2);
+    assert_int_equal(weir_flight_finish(&writer, &bytes), 0);
+    const struct weir_task_flight_bytes flight = {buf, bytes};
+    const struct weir_task_restore restore = {.is_on = true,
+        .is_same = true,
+        .parts = parts,
+        .parts_cnt = 2,
+        .flights = &flight,
+        .flight_cnt = 1};
+    struct weir_task_edge edges[2];
+    edges_of(edges, WEIR_PARTITION_REBALANCE, 2);
+    const struct stage_conf conf = {.is_unaligned = true,
+        .restore = &restore,
+        .edges = edges,
+        .subtask_idx = 1,
+        .subtask_cnt = 2};
+    struct stage *s = stage_open(&conf);
+    settle(s);
+    assert_string_equal(out(s, 0), "20 21 30 31");
+    assert_int_equal(s->gates[0].gate.channels[0].watermark, 9); /* said again */
+    assert_int_equal(s->gates[0].gate.channels[1].watermark, 7);
+    stage_close(s);
+    stage_close(old);
+}
+
+static void
+t_T259_no_checkpoint_before_they_are_worked_off(void **state)
+{
+    (void)state;
+    static _Alignas(8) char buf[FLIGHT_BYTES];
+    struct weir_flight_writer writer;
+    size_t bytes;
+    weir_flight_begin(&writer, buf, sizeof buf);
+    put_flight(&writer, 0, 0, 1, 3);
+    put_flight(&writer, 0, 0, 4, 3);
+    assert_int_equal(weir_flight_finish(&writer, &bytes), 0);
+    const struct weir_task_flight_bytes flight = {buf, bytes};
+    const struct weir_task_restore restore = {.is_on = true, .flights = &flight, .flight_cnt = 1};
+    struct weir_task_edge edges[2];
+    edges_of(edges, WEIR_PARTITION_REBALANCE, 1);
+    const struct stage_conf conf = {.is_unaligned = true, .restore = &restore, .edges = edges};
+    struct stage *s = stage_open(&conf);
+    assert_int_equal(weir_task_poll(s->task, 1, 0), WEIR_POLL_BUSY);
+    urge(s, 1, 8);
+    urge(s, 2, 8);
+    (void)weir_task_poll(s->task, 1, 0);
+    assert_log(s, "DECLINED not ready 8\n"); /* once */
+    settle(s);
+    assert_string_equal(out(s, 0), "1 2 3 4 5 6 C8");
+    s->log_bytes = 0;
+    s->log[0] = 0;
+    for (uint32_t c = 0; c < IN_CNT; c++) {
+        urge(s, c, 9);
+    }
+    settle(s);
+    assert_non_null(strstr(s->log, "SNAPSHOT 9"));
+    assert_non_null(strstr(s->log, "CAPTURED 9"));
+    stage_close(s);
+}
+
 /* ---- the producer's side ---- */
 
 /* Rows until the output is full, and one batch in the chain that waits for room. */
@@ -499,6 +694,9 @@ main(void)
         cmocka_unit_test(t_T064_given_up_while_it_is_copied),
         cmocka_unit_test(t_storage_refuses_what_did_not_wait),
         cmocka_unit_test(t_a_barrier_does_not_wait_for_a_batch_of_slow_rows),
+        cmocka_unit_test(t_T310_T315_rows_go_to_the_subtasks_that_there_are),
+        cmocka_unit_test(t_T311_the_same_tasks_get_all_of_it),
+        cmocka_unit_test(t_T259_no_checkpoint_before_they_are_worked_off),
         cmocka_unit_test(t_T227_T228_a_barrier_overtakes_rows),
         cmocka_unit_test(t_T210_what_is_kept_is_bounded),
         cmocka_unit_test(t_T078_a_barrier_in_time_overtakes_nothing),

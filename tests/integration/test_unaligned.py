@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_unaligned.py WEIR JOBS: barriers that overtake rows, in front of an operator that is slow.
+
+No time is asserted: that a checkpoint is complete while rows wait is seen by the rows that it holds. What kill -9 does
+to other answers is scripts/torture's.
+"""
+import json
+import pathlib
+import signal
+import sys
+
+import rig
+
+WORDS = [f"word{n % 97}-{'x' * (n % 23)}" for n in range(6000)]
+SETS = {"checkpoints.interval": "50ms", "checkpoints.unaligned": "true", "buffers.size": "4KiB"}
+
+
+class Unaligned(rig.Rig):
+    def setUp(self):
+        super().setUp()
+        self.job = pathlib.Path(sys.argv[2]).resolve() / "slow.so"
+        lines = [" ".join(WORDS[at:at + 10]) for at in range(0, len(WORDS), 10)]
+        self.write("input.txt", "\n".join(lines) + "\n")
+        rows = [f"{word},{n // 10 + 1},{len(word)}" for n, word in enumerate(WORDS)]
+        self.write("expected.csv", "\n".join(["text,line,bytes", *rows]) + "\n")
+        self.name = self.fresh_name()
+
+    def command(self, job, params=(), sets=(), flags=()):
+        line = super().command(job, params, sets, flags)
+        line[line.index("--name") + 1] = self.name
+        return line
+
+    def start(self, sets, flags=()):
+        sets = {"checkpoints.dir": self.folder / "checkpoints", **SETS, **sets}
+        return self.start_job(self.job, {"input": "input.txt", "output": "out.csv"}, sets, flags)
+
+    def overtakes_and_comes_back(self, sets, then):
+        """Killed behind a checkpoint that holds rows, and gone on in another shape."""
+        process = self.start(sets)
+        status = self.status_when(process, lambda s: (s["checkpoints"].get("last") or {}).get("rows_in_flight", 0) > 0)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.assertGreater(status["checkpoints"]["last"]["bytes_in_flight"], 0)
+        process = self.start(then, ("--restore=latest",))
+        _, error = process.communicate(timeout=rig.TIMEOUT_S)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertIn(b"restored checkpoint", error)
+        self.assertEqual(self.rows_differ(self.folder / "expected.csv", self.folder / "out.csv"), "")
+
+    def test_T079_rows_wait_and_the_checkpoint_does_not(self):
+        self.overtakes_and_comes_back({"parallelism": 2}, {"parallelism": 2})
+
+    def test_T315_more_subtasks_and_another_cut(self):
+        self.overtakes_and_comes_back({"parallelism": 2, "max_parallelism": 128},
+                                      {"parallelism": 3, "max_parallelism": 128, "placement.cut": "all"})
+
+    def test_T315_fewer_subtasks_and_aligned_again(self):
+        self.overtakes_and_comes_back({"parallelism": 3, "max_parallelism": 128, "checkpoints.alignment_timeout": "5ms"},
+                                      {"parallelism": 1, "max_parallelism": 128, "checkpoints.unaligned": "false",
+                                       "checkpoints.alignment_timeout": "0ms"})
+
+    def test_without_it_the_job_says_what_it_cannot_do(self):
+        for sets in ({"checkpoints.max_concurrent": 2}, {"checkpoints.mode": "at-least-once"},
+                     {"checkpoints.unaligned": "false", "checkpoints.alignment_timeout": "1s"}):
+            process = self.start(sets)
+            _, error = process.communicate(timeout=rig.TIMEOUT_S)
+            self.assertEqual(process.returncode, 78, error)
+            self.assertIn(b"checkpoints.unaligned", error)
+
+
+if __name__ == "__main__":
+    rig.main(2)
