@@ -276,6 +276,9 @@ step_status(struct weir_chain_node *node)
         }
     }
     node->pend &= ~(uint32_t)PEND_STATUS;
+    if (node->op.type->keeps_watermarks) {
+        return WEIR_AGAIN; /* it hands that on itself, behind rows that it keeps, too */
+    }
     node->op.is_idle = node->pend_idle;
     node->emit |= EMIT_STATUS;
     node->emit_idle = node->pend_idle;

@@ -149,6 +149,10 @@ restore_node(struct weir_chain_node *node, const struct weir_parts_reader *parts
         int64_t watermark = (int64_t)words[0];
         node->op.watermark = is_first ? watermark : weir_min_i64(node->op.watermark, watermark);
         node->op.is_idle = is_same && (words[1] & NODE_IDLE) != 0;
+        if (node->op.type->keeps_watermarks && node->valve.idle != node->op.is_idle) {
+            node->pend |= PEND_STATUS;
+            node->pend_idle = node->valve.idle;
+        }
         node->pend |= (words[1] & NODE_IN_WATERMARK) != 0 ? PEND_WATERMARK : 0u;
         node->pend_watermark = node->op.watermark;
     }

@@ -71,6 +71,7 @@ struct async {
     uint32_t partial; /* some rows of its answer are out */
     bool has_due; /* the watermark `due` is to go on before anything else */
     bool wants_call; /* a time-out waits for a call to make up an answer in */
+    uint32_t status; /* WEIR_SLOT_IDLE, to go on behind all rows; _ACTIVE, before any; 0 */
     int64_t due;
     int64_t tick_ns; /* no deadline and no attempt comes before */
     char *mem;
@@ -459,7 +460,8 @@ next_out(const struct async *self)
 static bool
 can_emit(const struct async *self)
 {
-    return self->has_due || next_out(self) != ASYNC_NONE;
+    return self->has_due || next_out(self) != ASYNC_NONE || self->status == WEIR_SLOT_ACTIVE ||
+           (self->status == WEIR_SLOT_IDLE && self->head == ASYNC_NONE);
 }
 
 /* Rows of one answer. False: there is no room for the rest. */
@@ -486,10 +488,16 @@ emit_answer(struct async *self, uint32_t idx, struct weir_out *out)
     return true;
 }
 
-/* A batch's rows have one watermark before them, and one behind them at most. */
+/* A batch's rows have one watermark before them, and one behind them at most. An idle stream counts
+ * for nothing: what it says goes on once no answer is to come any more, and not before. */
 static void
 emit(struct async *self, struct weir_out *out)
 {
+    if (self->status == WEIR_SLOT_ACTIVE) {
+        out->status = self->status;
+        self->status = 0;
+        return;
+    }
     for (;;) {
         if (self->has_due) {
             self->has_due = false;
@@ -498,6 +506,8 @@ emit(struct async *self, struct weir_out *out)
         }
         uint32_t idx = next_out(self);
         if (idx == ASYNC_NONE) {
+            out->status = self->head == ASYNC_NONE ? self->status : 0;
+            self->status = self->head == ASYNC_NONE ? 0 : self->status;
             return;
         }
         const struct entry *entry = &self->entries[idx];
@@ -569,9 +579,15 @@ static int
 async_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
 {
     struct async *self = op->self;
+    if (watermark == WEIR_WATERMARK_MAX) {
+        self->status = 0;
+    }
     int rc = work(op, out, now_ns);
     if (rc != 0) {
         return rc;
+    }
+    if (out->status != 0) {
+        return WEIR_AGAIN; /* it goes on behind the watermark of the same call */
     }
     if (watermark == WEIR_WATERMARK_MAX) {
         return self->entry_cnt == 0 && !self->has_due && !out->watermark_set ? (int)WEIR_DONE
@@ -584,6 +600,14 @@ async_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *ou
         self->segment++;
     }
     return WEIR_DONE;
+}
+
+static int
+async_status(struct weir_operator *op, bool idle)
+{
+    struct async *self = op->self;
+    self->status = idle == op->is_idle ? 0 : idle ? WEIR_SLOT_IDLE : WEIR_SLOT_ACTIVE;
+    return 0;
 }
 
 static int64_t
@@ -746,10 +770,10 @@ static const struct weir_state_part async_parts[] = {{PART, WEIR_STATE_PART_LIST
 #define ASYNC_CALLS                                                                                \
     .self_bytes = sizeof(struct async), .input_cnt = 1, .output_cnt = 1, .keeps_watermarks = true, \
     .open = async_open, .process = async_process, .watermark = async_watermark,                    \
-    .finish = async_finish, .close = async_close, .barrier = async_barrier,                        \
-    .snapshot = async_snapshot, .restore = async_restore, .parts = async_parts, .part_cnt = 1,     \
-    .has_threads = weir_async_has_threads, .due_ns = async_due_ns, .timer = async_timer,           \
-    .letters = weir_async_letters
+    .status = async_status, .finish = async_finish, .close = async_close,                          \
+    .barrier = async_barrier, .snapshot = async_snapshot, .restore = async_restore,                \
+    .parts = async_parts, .part_cnt = 1, .has_threads = weir_async_has_threads,                    \
+    .due_ns = async_due_ns, .timer = async_timer, .letters = weir_async_letters
 
 const struct weir_operator_type weir_async_type = {
     .name = "async", .changes = WEIR_CHANGES_PASSED, ASYNC_CALLS};

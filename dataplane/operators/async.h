@@ -15,7 +15,9 @@
  *
  * Up to `capacity` rows are on their way; behind them input waits. Answers go on in the order of
  * the rows, or, unordered, as they come; but not past a watermark: what was before it in the input
- * is before it in the output. A row that was on time stays so.
+ * is before it in the output. A row that was on time stays so; one that was late may be on time
+ * behind a restore, for watermarks between rows on their way are not kept. That the input is idle
+ * is told when no row is on its way any more.
  *
  * An answer that does not come in time fails the job, or is made up by `on_timeout`. One that says
  * that it failed, or that `retry_if` does not like, is asked for again, later each time; the

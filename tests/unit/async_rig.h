@@ -246,7 +246,11 @@ seen(struct rig *rig)
                       ? snprintf(at, room, " |max")
                       : snprintf(at, room, " |%lld", (long long)event->time);
         } else {
-            at += snprintf(at, room, " %s", event->kind == HARNESS_END ? "end" : "?");
+            at += snprintf(at, room, " %s",
+                event->kind == HARNESS_END      ? "end"
+                : event->kind == HARNESS_IDLE   ? "idle"
+                : event->kind == HARNESS_ACTIVE ? "active"
+                                                : "?");
         }
     }
     return rig->seen[0] == ' ' ? rig->seen + 1 : rig->seen;

@@ -100,6 +100,41 @@ t_watermarks_without_rows_before_them_go_on_at_once_and_the_last_waits(void **st
 }
 
 static void
+say_idle(struct rig *rig, bool idle)
+{
+    weir_chain_offer_status(rig->h->chain, 0, 0, idle);
+    run(rig);
+}
+
+/* An idle stream holds nobody back: told before the rows that wait, it would make them late. */
+static void
+t_an_idle_input_is_told_behind_the_last_answer(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_open(&rig, &(struct weir_async_conf){.function = &plain});
+    push(&rig, 1, 2);
+    mark(&rig, 30);
+    say_idle(&rig, true);
+    answer(&rig, 0, 1);
+    assert_string_equal(seen(&rig), "1");
+    answer(&rig, 1, 1);
+    assert_string_equal(seen(&rig), "1 2 |30 idle");
+    say_idle(&rig, false);
+    mark(&rig, 40);
+    assert_string_equal(seen(&rig), "1 2 |30 idle active |40");
+    push(&rig, 5, 1);
+    say_idle(&rig, true);
+    say_idle(&rig, false);
+    answer(&rig, 2, 1);
+    assert_string_equal(seen(&rig), "1 2 |30 idle active |40 5"); /* it was never seen idle */
+    say_idle(&rig, true);
+    mark(&rig, WEIR_WATERMARK_MAX);
+    assert_string_equal(seen(&rig), "1 2 |30 idle active |40 5 idle");
+    rig_close(&rig);
+}
+
+static void
 t_an_end_without_a_last_watermark_waits_for_answers_too(void **state)
 {
     struct rig rig;
@@ -438,6 +473,7 @@ main(void)
         cmocka_unit_test(t_T318_unordered_answers_go_on_as_they_come_between_watermarks),
         cmocka_unit_test(t_T318_a_row_stays_on_time_while_it_waits),
         cmocka_unit_test(t_watermarks_without_rows_before_them_go_on_at_once_and_the_last_waits),
+        cmocka_unit_test(t_an_idle_input_is_told_behind_the_last_answer),
         cmocka_unit_test(t_an_end_without_a_last_watermark_waits_for_answers_too),
         cmocka_unit_test(t_behind_a_savepoint_that_stops_the_job_nothing_goes_on),
         cmocka_unit_test(t_T318_a_full_queue_holds_input_back),
