@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/sim/ask.h"
 #include "apps/sim/schema.h"
 #include "dataplane/operators/file_sink.h"
 #include "sched/weir.h"
@@ -373,6 +374,9 @@ build_row_op(struct builder *b, const struct sim_node *node, const char *name)
         return weir_filter(s, name, &most_of_op);
     case SIM_THIN:
         return weir_filter(s, name, thins[node->thin_level]);
+    case SIM_ASK:
+    case SIM_ASK_ANY:
+        return sim_ask(s, name, node->op == SIM_ASK_ANY);
     default:
         return weir_flatmap(s, name, &fan_op);
     }
@@ -436,9 +440,12 @@ build_join(struct builder *b, uint32_t idx)
         .join = node->op == SIM_SEMI_JOIN ? &alone_join : &pair_join,
         .span = WEIR_SLIDE(node->size_ms, node->slide_ms),
         .semi = node->op == SIM_SEMI_JOIN,
+        .lower_ms = -node->slide_ms,
+        .upper_ms = node->size_ms,
     };
-    return node->op == SIM_JOIN ? weir_join(left, right, name, &pair_join)
-                                : weir_window_join(left, right, name, &conf);
+    return node->op == SIM_JOIN            ? weir_join(left, right, name, &pair_join)
+           : node->op == SIM_INTERVAL_JOIN ? weir_interval_join(left, right, name, &conf)
+                                           : weir_window_join(left, right, name, &conf);
 }
 
 static struct weir_stream *

@@ -13,9 +13,10 @@
 const char *
 sim_op_name(enum sim_op op)
 {
-    static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "flatmap",
-        "union", "window_sum", "window_count", "window_xor", "window_most", "top", "reduce",
-        "process", "timed", "bucket", "join", "window_join", "semi_join", "sink"};
+    static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "ask",
+        "ask_any", "flatmap", "union", "window_sum", "window_count", "window_xor", "window_most",
+        "top", "reduce", "process", "timed", "bucket", "join", "window_join", "semi_join",
+        "interval_join", "sink"};
     WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_OP_CNT, "a name for each");
     return names[op];
 }
@@ -112,6 +113,17 @@ draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
 
 /* ---- nodes ---- */
 
+/* Whether another start may read a split by another subtask. */
+static bool
+has_moving_rows(const struct sim_draw *draw)
+{
+    bool is_dealt = false;
+    for (uint32_t i = 0; i < draw->source_cnt; i++) {
+        is_dealt |= draw->source[i].is_dealt;
+    }
+    return is_dealt || draw->rescales;
+}
+
 static uint32_t
 draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
 {
@@ -121,6 +133,11 @@ draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
         static const enum weir_partitioner choices[] = {WEIR_PARTITION_REBALANCE,
             WEIR_PARTITION_RESCALE, WEIR_PARTITION_SHUFFLE, WEIR_PARTITION_GLOBAL};
         node->partitioner = choices[below(pen, WEIR_ARRAY_CNT(choices))];
+        stream.is_ordered = false;
+    }
+    /* Rows on their way stay with the subtask that had asked, or are dealt out anew; those behind
+     * them may go elsewhere in the next start. */
+    if (op == SIM_ASK_ANY || (op == SIM_ASK && has_moving_rows(pen->draw))) {
         stream.is_ordered = false;
     }
     if (op == SIM_REKEY) {
@@ -193,6 +210,15 @@ heat_of_pairs(double heat, uint32_t key_cnt)
     return most < 1.0 ? most : 1.0;
 }
 
+/* Of all pairs of rows with one key, those that are near each other. */
+static double
+share_of_span(enum sim_op op, const struct sim_node *span)
+{
+    double near =
+        op == SIM_INTERVAL_JOIN ? (double)(span->size_ms + span->slide_ms) : (double)span->size_ms;
+    return near / SIM_SPAN_MS;
+}
+
 /* One of eight rows as often as the join needs it. */
 static void
 draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
@@ -204,8 +230,7 @@ draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
         const struct sim_stream *r = &pen->draw->stream[right];
         double heat = l->heat > r->heat ? l->heat : r->heat;
         double pairs = l->row_cnt * r->row_cnt * heat;
-        pairs /=
-            op == SIM_JOIN ? 1.0 : window_cnt(&span) * (double)span.slide_ms / (double)span.size_ms;
+        pairs *= op == SIM_JOIN ? 1.0 : share_of_span(op, &span);
         if (pairs < PAIR_CNT_MAX || pen->draw->node_cnt > SIM_NODE_CNT_MAX - 16) {
             break;
         }
@@ -250,7 +275,8 @@ choose(struct pen *pen, enum sim_op op, uint32_t but)
 {
     bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
     bool is_window = op >= SIM_WINDOW_SUM && op <= SIM_WINDOW_MOST;
-    bool on_time = op > SIM_FLATMAP && !ordered && !is_window;
+    bool asks = op == SIM_ASK || op == SIM_ASK_ANY; /* late rows may be on time behind a restore */
+    bool on_time = asks || (op > SIM_FLATMAP && !ordered && !is_window);
     const struct sim_draw *draw = pen->draw;
     uint32_t found = SIM_NO_STREAM;
     uint64_t best = 0;

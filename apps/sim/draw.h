@@ -35,6 +35,8 @@ enum sim_op {
     SIM_REKEY,
     SIM_FILTER, /* three of four rows */
     SIM_THIN, /* one of eight, others of those at each level */
+    SIM_ASK, /* of the outside, answers in order */
+    SIM_ASK_ANY, /* as they come */
     SIM_FLATMAP,
     SIM_UNION,
     SIM_WINDOW_SUM, /* built in */
@@ -49,6 +51,7 @@ enum sim_op {
     SIM_JOIN,
     SIM_WINDOW_JOIN,
     SIM_SEMI_JOIN,
+    SIM_INTERVAL_JOIN,
     SIM_SINK,
     SIM_OP_CNT
 };
@@ -58,8 +61,8 @@ struct sim_node {
     uint32_t in[2]; /* streams */
     uint32_t out[2]; /* main, and of what has one the side output; SIM_NO_STREAM */
     enum weir_partitioner partitioner; /* before a map, filter or flat map */
-    int64_t size_ms; /* of windows */
-    int64_t slide_ms;
+    int64_t size_ms; /* of windows; how far right rows of an interval may be behind left ones */
+    int64_t slide_ms; /* and how far before them */
     uint32_t top_cnt;
     uint32_t thin_level;
     uint32_t source; /* which */

@@ -58,6 +58,9 @@ one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_ro
             copies = mixed(&row) % 4 != 0;
         } else if (op == SIM_THIN) {
             copies = (mixed(&row) / divisor) % 8 == 0;
+        } else if (op == SIM_ASK || op == SIM_ASK_ANY) {
+            copies = row.value % 7 == 0 ? 0 : row.value % 5 == 0 ? 2 : 1;
+            row.value = (11 * row.value + 5) % 100003;
         } else {
             copies = (uint64_t)row.value % 3;
         }
@@ -271,8 +274,17 @@ window_join(const struct sim_node *node, const struct sim_rows *left, const stru
     free(entries.entry);
 }
 
+/* Whether a pair is one that the node makes, whose keys are equal. */
+static bool
+is_near(const struct sim_node *node, const struct sim_row *left, const struct sim_row *right)
+{
+    int64_t apart = right->at_ms - left->at_ms;
+    return node->op == SIM_JOIN || (apart >= -node->slide_ms && apart <= node->size_ms);
+}
+
 static void
-join(const struct sim_rows *left, const struct sim_rows *right, struct sim_rows *out)
+join(const struct sim_node *node, const struct sim_rows *left, const struct sim_rows *right,
+    struct sim_rows *out)
 {
     struct entries entries = {NULL, 0, 0};
     for (uint64_t i = 0; i < left->cnt; i++) {
@@ -292,7 +304,9 @@ join(const struct sim_rows *left, const struct sim_rows *right, struct sim_rows 
             for (uint64_t r = middle; r < end; r++) {
                 const struct sim_row *a = entries.entry[l].row;
                 const struct sim_row *b = entries.entry[r].row;
-                pair(a, b, a->at_ms > b->at_ms ? a->at_ms : b->at_ms, out);
+                if (is_near(node, a, b)) {
+                    pair(a, b, a->at_ms > b->at_ms ? a->at_ms : b->at_ms, out);
+                }
             }
         }
         i = end;
@@ -393,8 +407,8 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
         in_order(node->op, in, out, side);
     } else if (node->op <= SIM_BUCKET) {
         timed(node->op, in, out);
-    } else if (node->op == SIM_JOIN) {
-        join(in, right, out);
+    } else if (node->op == SIM_JOIN || node->op == SIM_INTERVAL_JOIN) {
+        join(node, in, right, out);
     } else if (node->op < SIM_SINK) {
         window_join(node, in, right, out);
     }
