@@ -322,6 +322,7 @@ step(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     struct weir_chain_node *node = &chain->nodes[idx];
     bool was_finished = node->finished;
     int rc;
+    weir_store_rlx(&chain->at, idx); /* relaxed, as below: a hint for people */
     if ((node->pend & PEND_BATCH) != 0) {
         rc = step_batch(chain, node, now_ns);
     } else if ((node->pend & PEND_WATERMARK) != 0) {
@@ -453,6 +454,7 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
         return WEIR_DONE;
     }
     prepare_outs(node, NULL);
+    weir_store_rlx(&chain->at, idx);
     int rc = node->op.type->poll(&node->op, node->out, now_ns);
     if (rc < 0) {
         return weir_err_push(rc, "source %s failed", node->name);
@@ -573,6 +575,12 @@ uint32_t
 weir_chain_blocked(const struct weir_chain *chain)
 {
     return chain->blocked;
+}
+
+const char *
+weir_chain_at(const struct weir_chain *chain)
+{
+    return chain->nodes[weir_load_rlx(&chain->at)].name; /* relaxed: a hint for people */
 }
 
 struct weir_operator *

@@ -189,6 +189,8 @@ WEIR_API const struct weir_hist *weir_chain_latency(const struct weir_chain *cha
 WEIR_API void weir_chain_settle(struct weir_chain *chain, int64_t now_ns);
 /* weir_chain_blocked - the node that the last run() waits for, or UINT32_MAX. */
 WEIR_API uint32_t weir_chain_blocked(const struct weir_chain *chain);
+/* weir_chain_at - the operator that was called last; any thread. */
+WEIR_API const char *weir_chain_at(const struct weir_chain *chain);
 WEIR_API struct weir_operator *weir_chain_operator(struct weir_chain *chain, uint32_t node);
 /* weir_chain_set_saved - to all operators: is_saved of operator.h. */
 WEIR_API void weir_chain_set_saved(struct weir_chain *chain, bool is_saved);

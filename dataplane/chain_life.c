@@ -192,6 +192,7 @@ weir_chain_open_node(struct weir_chain *chain, uint32_t idx)
 {
     struct weir_chain_node *node = &chain->nodes[idx];
     node->opened = true;
+    weir_store_rlx(&chain->at, idx); /* relaxed, as below: a hint for people */
     int rc = node->op.type->open != NULL ? node->op.type->open(&node->op) : 0;
     if (rc != 0) {
         return weir_err_push(rc, "operator %s failed in open", node->name);
@@ -223,6 +224,7 @@ close_operators(struct weir_chain *chain, bool all, struct weir_cause *cause)
             continue;
         }
         node->opened = false;
+        weir_store_rlx(&chain->at, i);
         int rc = node->op.type->close(&node->op, node->finished);
         if (rc < 0) {
             weir_cause_take(cause, weir_err_push(rc, "operator %s failed in close", node->name));

@@ -4,6 +4,7 @@
 #ifndef WEIR_DATAPLANE_CHAIN_PRIV_H
 #define WEIR_DATAPLANE_CHAIN_PRIV_H
 
+#include "base/atomic.h"
 #include "dataplane/arrival.h"
 #include "dataplane/chain.h"
 #include "dataplane/out.h"
@@ -73,6 +74,8 @@ struct weir_chain {
     uint32_t blocked;
     struct weir_hist *latency; /* of rows at sinks; NULL: no sink here */
     struct weir_arrivals arrivals; /* not in it yet */
+    /* The node that is being called, for who asks why this does not return; writer: the core. */
+    WEIR_ATOMIC(uint32_t) at;
     uint64_t work; /* nodes with something pending or to emit, as bits */
     uint64_t timed; /* nodes that keep time, as bits */
     uint32_t fire_next; /* whose turn it is among them */

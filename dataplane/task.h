@@ -289,6 +289,9 @@ WEIR_API int64_t weir_task_end_ns(const struct weir_task *task);
 /* weir_task_latency - of the rows at its sinks, or NULL; after the task's end. */
 WEIR_API const struct weir_hist *weir_task_latency(const struct weir_task *task);
 WEIR_API const char *weir_task_name(const struct weir_task *task);
+/* weir_task_at - the operator that was called last; any thread, for who asks why a poll does not
+ * return. */
+WEIR_API const char *weir_task_at(const struct weir_task *task);
 
 /* What an operator of the task has counted, as last published. */
 struct weir_task_counts {

@@ -334,6 +334,12 @@ weir_task_end_ns(const struct weir_task *task)
 }
 
 const char *
+weir_task_at(const struct weir_task *task)
+{
+    return weir_chain_at(task->chain);
+}
+
+const char *
 weir_task_name(const struct weir_task *task)
 {
     return task->name;

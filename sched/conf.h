@@ -137,6 +137,12 @@ enum weir_conf_syntax {
     X(CHECKPOINTS_THROTTLE_MAX, "checkpoints.throttle_max", DURATION, ANY, PLAIN, "", 0,           \
         WEIR_CONF_DAY_NS, "100ms", "",                                                             \
         "time that a checkpoint may hold its tasks up, all in all, before it is declined")         \
+    X(TASK_CANCEL_INTERVAL, "task.cancel_interval", DURATION, ANY, PLAIN, "", WEIR_MS,             \
+        WEIR_CONF_DAY_NS, "30s", "",                                                               \
+        "code of a canceled job that does not return is interrupted so often, and named")          \
+    X(TASK_CANCEL_TIMEOUT, "task.cancel_timeout", DURATION, ANY, PLAIN, "", 0, WEIR_CONF_DAY_NS,   \
+        "3m", "none",                                                                              \
+        "a process whose canceled job has not ended by then ends itself; 0 or none: never")        \
     X(RESTART_STRATEGY, "restart.strategy", CHOICE, ANY, PLAIN, "", 0, 0, "auto",                  \
         "auto none fixed-delay failure-rate exponential-delay",                                    \
         "whether a job that failed is started again; auto: exponential-delay with checkpoints "    \

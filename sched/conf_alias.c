@@ -37,6 +37,8 @@ static const struct conf_alias aliases[] = {
     {"execution.checkpointing.unaligned", "checkpoints.unaligned", CONF_ALIAS_TEXT, NULL},
     {"execution.checkpointing.aligned-checkpoint-timeout", "checkpoints.alignment_timeout",
         CONF_ALIAS_TIME, NULL},
+    {"task.cancellation.interval", "task.cancel_interval", CONF_ALIAS_TIME, NULL},
+    {"task.cancellation.timeout", "task.cancel_timeout", CONF_ALIAS_TIME, NULL},
     {"restart-strategy.type", "restart.strategy", CONF_ALIAS_TEXT, NULL},
     {"restart-strategy.fixed-delay.attempts", "restart.fixed_delay.attempts", CONF_ALIAS_TEXT,
         NULL},

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/doorbell.h"
 #include "base/rng.h"
+#include "base/stack.h"
 #include "io/io.h"
 
 /* Letters of one round: more wait for the next, after the tasks. */
@@ -73,12 +74,15 @@ struct weir_core {
     int64_t delay_ns; /* as last read from the kernel */
     int64_t steal_ns; /* as last read from steal */
     WEIR_ATOMIC(int32_t) tid;
+    WEIR_ATOMIC(uint32_t) at; /* 1 + the task that is being polled; 0: none is */
+    WEIR_ATOMIC(uint64_t) poll_cnt;
     WEIR_ATOMIC(int64_t) shown_ns[WEIR_CORE_PART_CNT];
     WEIR_ATOMIC(int64_t) shown_gap_ns;
     WEIR_ATOMIC(int64_t) shown_at_ns;
     WEIR_ATOMIC(uint32_t) polled; /* the task in whose poll it is, or UINT32_MAX */
     /* writer: the thread that watches the host */
     WEIR_ATOMIC(int64_t) steal;
+    struct weir_stack stack;
 };
 
 /* What one round over everything found. */
@@ -355,7 +359,11 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     /* relaxed, both: for whoever wants to name a task that does not come back. */
     weir_store_rlx(&core->polled, (uint32_t)(task - core->tasks));
     task->spent_ns[parts[task->last]] += from_ns - task->left_ns;
+    /* relaxed, all three: a hint for who looks whether this core moves. */
+    weir_store_rlx(&core->at, (uint32_t)(task - core->tasks) + 1);
     enum weir_task_poll did = weir_task_poll(task->task, task->step_cnt, from_ns);
+    weir_store_rlx(&core->poll_cnt, weir_load_rlx(&core->poll_cnt) + 1);
+    weir_store_rlx(&core->at, 0);
     account(core, parts[did]);
     weir_store_rlx(&core->polled, UINT32_MAX);
     task->spent_ns[parts[did]] += core->now_ns - from_ns;
@@ -568,6 +576,7 @@ weir_core_start(struct weir_core *core)
     (void)sigfillset(&all);
     /* Blocked, that of a mapped page which is gone would end the process without a word. */
     (void)sigdelset(&all, SIGBUS);
+    (void)sigdelset(&all, weir_stack_signal());
     if (pthread_attr_init(&attr) != 0 || sem_init(&core->ready, 0, 0) != 0) {
         return weir_err_push(WEIR_ENOMEM, "the thread of core %u", core->conf.idx);
     }
@@ -624,6 +633,22 @@ uint32_t
 weir_core_polled(const struct weir_core *core)
 {
     return weir_load_rlx(&core->polled); /* relaxed: likewise */
+}
+
+struct weir_task *
+weir_core_at(const struct weir_core *core, uint64_t *ret_poll_cnt)
+{
+    /* relaxed, both: see poll_task. */
+    uint32_t at = weir_load_rlx(&core->at);
+    *ret_poll_cnt = weir_load_rlx(&core->poll_cnt);
+    return at != 0 ? core->tasks[at - 1].task : NULL;
+}
+
+const struct weir_stack *
+weir_core_ask(struct weir_core *core)
+{
+    (void)!weir_stack_ask(&core->stack, core->thread); /* refused: it is not there */
+    return &core->stack;
 }
 
 pid_t

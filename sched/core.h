@@ -109,6 +109,13 @@ WEIR_API int64_t weir_core_shown_ns(const struct weir_core *core);
 WEIR_API uint32_t weir_core_polled(const struct weir_core *core);
 /* weir_core_poll_gap_ns - the longest time between two polls so far. */
 WEIR_API int64_t weir_core_poll_gap_ns(const struct weir_core *core);
+/* weir_core_at - any thread: the task that is being polled, and how many polls there were; NULL:
+ * none is. */
+WEIR_API struct weir_task *weir_core_at(const struct weir_core *core, uint64_t *ret_poll_cnt);
+/* weir_core_ask - interrupt the thread of a core that is at a task: a call that waits in the kernel
+ * ends, and its stack comes. One thread only; the result is there while the core is. */
+struct weir_stack;
+WEIR_API const struct weir_stack *weir_core_ask(struct weir_core *core);
 /* weir_core_tid, weir_core_cpu - the thread's number (0 once it has left), and the CPU that it
  * should be on. */
 WEIR_API pid_t weir_core_tid(const struct weir_core *core);

@@ -116,6 +116,10 @@ struct weir_job_options {
     const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */
     uint32_t io_kind; /* enum weir_io_kind */
+    /* Code of a canceled job that does not return: every interval it is interrupted and named in
+     * the log, and behind the time-out the process ends. 0: never. */
+    int64_t cancel_interval_ns;
+    int64_t cancel_timeout_ns;
     bool strict;
     bool small_pages; /* memory.huge_pages: false */
     bool touch; /* memory.touch: fault all memory in before the job runs */

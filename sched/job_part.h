@@ -46,6 +46,15 @@ struct job_partition {
 struct job_run;
 struct weir_job_checkpoint;
 
+/* Who looks after cores that do not come back when the job is canceled. */
+struct job_watch {
+    struct weir_core *const *cores;
+    uint32_t core_cnt;
+    int64_t since_ns; /* when it saw that the job is canceled; 0: it is not */
+    int64_t next_ns; /* of the next look */
+    uint64_t *seen; /* by core: 1 + its polls at the last look; 0: none */
+};
+
 struct weir_job {
     struct weir_env *env;
     const struct weir_plan *plan;
@@ -70,6 +79,7 @@ struct weir_job {
     WEIR_ATOMIC(uint64_t) held_id;
     /* writer: the core of the first task that fails; its stage + 1, 0: none */
     WEIR_ATOMIC(uint32_t) failed;
+    WEIR_ATOMIC(uint32_t) is_canceled; /* writer: any thread; tasks were asked to cancel */
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
@@ -107,6 +117,9 @@ void weir_job_request_tasks(struct weir_job *job, enum weir_task_request request
 int weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state);
 /* weir_job_error - when all tasks have ended: what the job has failed of, with its context. */
 WEIR_MUST_USE int weir_job_error(struct weir_job *job);
+/* weir_job_watch - look, if it is time; it may end the process. Returns when to look again;
+ * INT64_MAX: nobody is waited for. Thread: the one that waits for the cores. */
+int64_t weir_job_watch(const struct weir_job *job, struct job_watch *watch, int64_t now_ns);
 /* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
  * made. */
 int weir_job_open_run(struct weir_job *job);

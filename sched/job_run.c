@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/stack.h"
 #include "io/io.h"
 #include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
@@ -17,7 +18,7 @@
 /* Operator steps a task may do in one poll of the seeded poller. */
 #define STEP_CNT 16
 /* How often the host is looked at while the job runs. */
-#define WATCH_S 1
+#define WATCH_NS WEIR_SEC_NS
 
 struct job_run {
     struct weir_clock clock;
@@ -26,6 +27,7 @@ struct job_run {
     uint32_t started_cnt;
     sem_t left; /* posted by each core that has ended */
     struct weir_departures departures;
+    struct job_watch watch;
 };
 
 void
@@ -217,8 +219,9 @@ weir_job_open_run(struct weir_job *job)
     (void)sem_init(&run->left, 0, 0);
     weir_clock_init_real(&run->clock);
     run->cores = weir_env_alloc(job->env, job->plan->core_cnt * sizeof(struct weir_core *));
+    run->watch.seen = weir_env_alloc(job->env, job->plan->core_cnt * sizeof *run->watch.seen);
     job->run = run;
-    int rc = 0;
+    int rc = weir_stack_open();
     for (uint32_t c = 0; c < job->plan->core_cnt && rc == 0; c++) {
         rc = open_core(job, c);
         run->core_cnt += rc == 0;
@@ -226,6 +229,8 @@ weir_job_open_run(struct weir_job *job)
     for (uint32_t c = 0; c < run->core_cnt; c++) {
         weir_core_meet(run->cores[c], run->cores);
     }
+    run->watch.cores = run->cores;
+    run->watch.core_cnt = run->core_cnt;
     for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
         weir_task_set_wake(job->stage[s].task, wake_core, run->cores[job->plan->stages[s].core]);
     }
@@ -262,18 +267,26 @@ look_around(struct weir_job *job)
     }
 }
 
-/* Until every started core has left; meanwhile see whether the host keeps to the plan. */
+/* Until every started core has left; meanwhile see whether the host keeps to the plan, and who does
+ * not come back. */
 static void
 wait_for_cores(struct weir_job *job)
 {
-    for (uint32_t left = 0; left < job->run->started_cnt;) {
+    struct job_run *run = job->run;
+    int64_t look_ns = weir_clock_ns(&run->clock) + WATCH_NS;
+    for (uint32_t left = 0; left < run->started_cnt;) {
+        int64_t now_ns = weir_clock_ns(&run->clock);
+        int64_t due_ns = weir_min_i64(weir_job_watch(job, &run->watch, now_ns), look_ns);
         struct timespec until;
         (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += WATCH_S;
-        if (sem_timedwait(&job->run->left, &until) == 0) {
+        int64_t until_ns = until.tv_nsec + weir_max_i64(due_ns - now_ns, 0);
+        until.tv_sec += until_ns / WEIR_SEC_NS;
+        until.tv_nsec = until_ns % WEIR_SEC_NS;
+        if (sem_timedwait(&run->left, &until) == 0) {
             left++;
-        } else if (errno == ETIMEDOUT) {
+        } else if (errno == ETIMEDOUT && due_ns == look_ns) {
             look_around(job);
+            look_ns = due_ns + WATCH_NS;
         }
     }
     for (uint32_t c = 0; c < job->run->started_cnt; c++) {

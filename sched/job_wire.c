@@ -754,6 +754,9 @@ weir_job_delete(struct weir_job *job)
 void
 weir_job_request_tasks(struct weir_job *job, enum weir_task_request request)
 {
+    if (request == WEIR_TASK_REQUEST_CANCEL) {
+        weir_store_rlx(&job->is_canceled, 1); /* relaxed: it carries nothing */
+    }
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         weir_task_request(job->stage[s].task, request);
     }

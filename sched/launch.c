@@ -423,6 +423,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     int64_t seed = weir_conf_i64(conf, WEIR_CONF_POLLER);
     bool only_saves = launch->use == WEIR_LAUNCH_SAVE;
     int64_t max_parallelism = weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM);
+    int64_t timeout = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_TIMEOUT);
     struct weir_job_options options = {
         .restore = launch->restore,
         .poller = seed == WEIR_CONF_WORD ? WEIR_JOB_THREADS : WEIR_JOB_SEEDED,
@@ -431,6 +432,8 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .watermark_interval_ns = weir_conf_i64(conf, WEIR_CONF_WATERMARK_INTERVAL),
         .max_parallelism = max_parallelism == WEIR_CONF_WORD ? 0 : (uint32_t)max_parallelism,
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
+        .cancel_interval_ns = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_INTERVAL),
+        .cancel_timeout_ns = timeout == WEIR_CONF_WORD ? 0 : timeout,
         .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1 && !only_saves,
         .small_pages =
             only_saves || strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,

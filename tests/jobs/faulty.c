@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faulty.c: a plug-in that fails where it is told to, and says so once; graphs that are wrong. */
+/* faulty.c: a plug-in that fails where it is told to, and says so once, or does not come back;
+ * graphs that are wrong. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sched/weir.h"
 
@@ -12,10 +15,12 @@ WEIR_SCHEMA(named, NAME)
 
 #define ROW_CNT 10000
 #define BAD_ROW 5000
+#define NAP_CNT 3 /* interruptions that end a nap */
 
 const struct weir_opt weir_job_params[] = {
     {"fault", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "none",
-        "none open process watermark finish close poll unconnected mismatch", "what goes wrong"},
+        "none open process watermark finish close poll unconnected mismatch cancel spin nap",
+        "what goes wrong"},
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "discard", "", "the table"},
     {.name = NULL},
 };
@@ -72,6 +77,47 @@ numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     return WEIR_DONE;
 }
 
+/* It has a name, so that a stack can tell it. */
+WEIR_API __attribute__((noinline, noreturn)) void faulty_spins(void);
+
+void
+faulty_spins(void)
+{
+    for (;;) {
+        __asm__("" ::: "memory"); /* an empty loop may be left out */
+    }
+}
+
+/* A client library that waits, and does so again when it is interrupted, but not for ever. */
+WEIR_API __attribute__((noinline)) int faulty_naps(void);
+
+int
+faulty_naps(void)
+{
+    for (int i = 0; i < NAP_CNT; i++) {
+        (void)pause();
+        (void)fprintf(stderr, "faulty: interrupted\n");
+    }
+    return WEIR_ECANCELED;
+}
+
+/* Something that is no error: WEIR_ECANCELED where it is one, else 0. */
+static int
+stay_away(const struct faulty_conf *conf)
+{
+    if (strcmp(conf->fault, "cancel") == 0) {
+        return WEIR_ECANCELED;
+    }
+    if (strcmp(conf->fault, "spin") != 0 && strcmp(conf->fault, "nap") != 0) {
+        return 0;
+    }
+    (void)fprintf(stderr, "faulty: gone\n");
+    if (conf->fault[0] == 'n') {
+        return faulty_naps();
+    }
+    faulty_spins();
+}
+
 static int64_t
 faulty_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -81,6 +127,7 @@ faulty_process(struct weir_operator *op, uint32_t input, const struct weir_view 
     (void)now_ns;
     self->at += in->cnt - cursor;
     int err = self->at >= BAD_ROW ? act(op, "process") : 0;
+    err = err == 0 && self->at >= BAD_ROW ? stay_away(op->conf) : err;
     if (err != 0) {
         return err;
     }

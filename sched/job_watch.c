@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* job_watch.c: user code that does not return when its job is canceled: interrupted and named, and
+ * in the end not waited for any more.
+ *
+ * Every interval: a signal, which ends a call that waits in the kernel, and a line with the stack.
+ * Behind the time-out the process ends: memory that this code may still write to cannot be given
+ * back. Source: Flink's TaskInterrupter and TaskCancelerWatchDog. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/stack.h"
+#include "sched/job_part.h"
+
+/* Lines of a stack; the log takes WEIR_LOG_BURST of one place in a second. */
+#define LINE_CNT_MAX 24
+/* How long a thread that runs is given to answer; one that the kernel holds will not. */
+#define ANSWER_TRY_CNT 100
+#define ANSWER_NS WEIR_MS
+
+static void
+wait_for_answer(const struct weir_stack *stack)
+{
+    const struct timespec pause = {.tv_nsec = ANSWER_NS};
+    for (uint32_t i = 0; i < ANSWER_TRY_CNT && !weir_stack_is_there(stack); i++) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void
+say_stack(const struct weir_stack *stack, enum weir_log_level level)
+{
+    if (!weir_stack_is_there(stack)) {
+        weir_log(level, 0, "  its thread does not answer: the kernel holds it");
+        return;
+    }
+    for (uint32_t i = 0; i < stack->frame_cnt && i < LINE_CNT_MAX; i++) {
+        char name[WEIR_STACK_NAME_BYTES];
+        weir_stack_name(stack, i, name, sizeof name);
+        weir_log(level, 0, "  #%u %s", i, name);
+    }
+}
+
+/* The task that a core has been at since the last look; NULL: it moves, or has nothing to do. */
+static struct weir_task *
+stuck_at(struct job_watch *watch, uint32_t core)
+{
+    uint64_t poll_cnt;
+    struct weir_task *task = weir_core_at(watch->cores[core], &poll_cnt);
+    bool is_same = task != NULL && watch->seen[core] == poll_cnt + 1;
+    watch->seen[core] = poll_cnt + 1; /* 0: never looked */
+    return is_same ? task : NULL;
+}
+
+/* Interrupt those that are stuck, and name them; the job is over where it has waited enough. */
+static void
+look(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+{
+    int64_t limit_ns = job->options.cancel_timeout_ns;
+    int64_t waited_ns = now_ns - watch->since_ns;
+    bool is_over = limit_ns != 0 && waited_ns >= limit_ns;
+    bool ends = false;
+    for (uint32_t c = 0; c < watch->core_cnt; c++) {
+        struct weir_task *task = stuck_at(watch, c);
+        if (task == NULL) {
+            continue;
+        }
+        const struct weir_stack *stack = weir_core_ask(watch->cores[c]);
+        wait_for_answer(stack);
+        enum weir_log_level level = is_over ? WEIR_LOG_ERROR : WEIR_LOG_WARNING;
+        weir_log(level, WEIR_ETIMEOUT,
+            "task %s: operator %s has not returned for %.1f s since it was canceled%s",
+            weir_task_name(task), weir_task_at(task), (double)waited_ns / (double)WEIR_SEC_NS,
+            is_over ? "; the process ends (task.cancel_timeout)" : "");
+        say_stack(stack, level);
+        ends = is_over;
+    }
+    if (ends) {
+        weir_log_flush();
+        _exit(weir_err_exit_code(WEIR_ETIMEOUT));
+    }
+}
+
+int64_t
+weir_job_watch(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+{
+    int64_t interval_ns = job->options.cancel_interval_ns;
+    /* relaxed: it carries nothing. */
+    if (weir_load_rlx(&job->is_canceled) == 0 || interval_ns == 0) {
+        return INT64_MAX;
+    }
+    if (watch->since_ns == 0) {
+        watch->since_ns = now_ns;
+        watch->next_ns = now_ns;
+    }
+    if (now_ns >= watch->next_ns) {
+        look(job, watch, now_ns);
+        int64_t over_ns = watch->since_ns + job->options.cancel_timeout_ns;
+        watch->next_ns = now_ns + interval_ns;
+        watch->next_ns = over_ns > now_ns ? weir_min_i64(watch->next_ns, over_ns) : watch->next_ns;
+    }
+    return watch->next_ns;
+}
