@@ -26,6 +26,37 @@
 struct weir_io;
 struct weir_job;
 
+/* What a start does, in this order: X(symbol, name). From STATE to OPERATORS it is done of one
+ * stage after the other; OPEN and RUN are of tasks, on their cores. What a step has made is given
+ * back in reverse, whatever step fails: by weir_job_delete, what threads have made before
+ * weir_job_run returns. */
+#define WEIR_JOB_STEP_TABLE(X)                                               \
+    X(KEY_GROUPS, "key_groups")                                              \
+    X(MEMORY, "memory") /* of rings and buffers */                           \
+    X(RINGS, "rings")                                                        \
+    X(BUFFERS, "buffers")                                                    \
+    X(IO, "io") /* of the cores */                                           \
+    X(STORAGE, "storage") /* the storage core, where there is one */         \
+    X(STATE, "state") /* memory of the stage's state */                      \
+    X(PARTITIONS, "partitions") /* that the stage writes: they need pools */ \
+    X(GATES, "gates") /* that it reads */                                    \
+    X(OPERATORS, "operators") /* their memory */                             \
+    X(CORES, "cores") /* and their wake-ups */                               \
+    X(RESTORE, "restore") /* the lock, the epoch, state in its place */      \
+    X(THREADS, "threads")                                                    \
+    X(OPEN, "open") /* the first operator may be opened */                   \
+    X(RUN, "run") /* all operators are open and restored */
+
+enum weir_job_step {
+#define X(id, name) WEIR_JOB_STEP_##id,
+    WEIR_JOB_STEP_TABLE(X)
+#undef X
+        WEIR_JOB_STEP_CNT
+};
+
+/* weir_job_step_fn - a step of a stage, or 0, is done; an error: it counts as failed. */
+typedef int(weir_job_step_fn)(void *arg, enum weir_job_step step, uint32_t stage);
+
 enum weir_job_poller {
     WEIR_JOB_THREADS, /* a pinned thread per core of the plan */
     WEIR_JOB_SEEDED, /* one thread, an order drawn from a seed */
@@ -120,6 +151,8 @@ struct weir_job_options {
      * the log, and behind the time-out the process ends. 0: never. */
     int64_t cancel_interval_ns;
     int64_t cancel_timeout_ns;
+    weir_job_step_fn *step_fn; /* of tests: any thread that takes part in the start; NULL: none */
+    void *step_arg;
     bool strict;
     bool small_pages; /* memory.huge_pages: false */
     bool touch; /* memory.touch: fault all memory in before the job runs */
@@ -180,6 +213,10 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
 /* weir_job_wall_ns - from when the first source could read until the last task ended; 0 where no
  * source came to its end. */
 WEIR_API int64_t weir_job_wall_ns(const struct weir_job *job);
+/* weir_job_step_ns - from the begin of weir_job_new until the last stage had done a step; 0 where
+ * it was not done, or the job lives in a world. weir_job_step_name - as in the table. */
+WEIR_API int64_t weir_job_step_ns(const struct weir_job *job, enum weir_job_step step);
+WEIR_API const char *weir_job_step_name(enum weir_job_step step);
 /* weir_job_latency - from the intended time of a row (a source with a rate has one) to its arrival
  * at a sink, over all sinks; empty where nothing had an intended time. After the run. */
 WEIR_API void weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist);

@@ -4,6 +4,7 @@
 #define WEIR_SCHED_JOB_PART_H
 
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "dataplane/arena.h"
 #include "dataplane/keep.h"
 #include "dataplane/partition.h"
@@ -80,6 +81,9 @@ struct weir_job {
     /* writer: the core of the first task that fails; its stage + 1, 0: none */
     WEIR_ATOMIC(uint32_t) failed;
     WEIR_ATOMIC(uint32_t) is_canceled; /* writer: any thread; tasks were asked to cancel */
+    struct weir_clock start_clock;
+    int64_t start_ns; /* of weir_job_new */
+    WEIR_ATOMIC(int64_t) step_ns[WEIR_JOB_STEP_CNT]; /* writer: who did the step */
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
@@ -113,6 +117,8 @@ const struct weir_clock *weir_job_clock(const struct weir_job *job);
 void weir_job_pin_keeper(const struct weir_job *job);
 /* weir_job_request_tasks - to the tasks at once, as if no checkpoints were taken. */
 void weir_job_request_tasks(struct weir_job *job, enum weir_task_request request);
+/* weir_job_step - a step is done: note when. 0, or what step_fn says. */
+WEIR_MUST_USE int weir_job_step(struct weir_job *job, enum weir_job_step step, uint32_t stage);
 /* weir_job_told - what the task of a stage, arg, says of its state: a weir_task_state_fn. */
 int weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state);
 /* weir_job_error - when all tasks have ended: what the job has failed of, with its context. */

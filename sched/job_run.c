@@ -123,6 +123,7 @@ run_seeded(struct weir_job *job)
     if (rc == 0 && job->checkpoint != NULL) {
         rc = weir_job_checkpoint_begin(job->checkpoint, world != NULL ? world->start_ns : 0);
     }
+    rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_RESTORE, 0);
     if (rc == 0 && world != NULL) {
         conf.start_ns = weir_max_i64(world->start_ns, weir_io_clock_ns(job->core[0].io));
     }
@@ -299,9 +300,11 @@ run_threads(struct weir_job *job)
 {
     struct job_run *run = job->run;
     int rc = job->checkpoint != NULL ? weir_job_checkpoint_start(job->checkpoint) : 0;
+    rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_RESTORE, 0);
     for (uint32_t c = 0; c < run->core_cnt && rc == 0; c++) {
         rc = weir_core_start(run->cores[c]);
         run->started_cnt += rc == 0;
+        rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_THREADS, c);
     }
     if (rc != 0) {
         weir_job_request(job, WEIR_TASK_REQUEST_CANCEL);

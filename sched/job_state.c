@@ -8,6 +8,35 @@
 #define BUDGET_TEXT 512
 #define WHO_BYTES 256
 
+static const char *const step_names[WEIR_JOB_STEP_CNT] = {
+#define X(id, name) name,
+    WEIR_JOB_STEP_TABLE(X)
+#undef X
+};
+
+const char *
+weir_job_step_name(enum weir_job_step step)
+{
+    return step < WEIR_JOB_STEP_CNT ? step_names[step] : "unknown";
+}
+
+int64_t
+weir_job_step_ns(const struct weir_job *job, enum weir_job_step step)
+{
+    return weir_load_rlx(&job->step_ns[step]); /* relaxed: a figure for people */
+}
+
+int
+weir_job_step(struct weir_job *job, enum weir_job_step step, uint32_t stage)
+{
+    if (job->options.world == NULL) {
+        /* relaxed: figures for people; of stages that are at it together, one of the last stays. */
+        weir_store_rlx(&job->step_ns[step], weir_clock_ns_cold(&job->start_clock) - job->start_ns);
+    }
+    return job->options.step_fn != NULL ? job->options.step_fn(job->options.step_arg, step, stage)
+                                        : 0;
+}
+
 /* A task that has failed, or says that it is not wanted any more, ends the job. */
 int
 weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state)
@@ -16,7 +45,8 @@ weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state)
     struct weir_job *job = stage->job;
     uint32_t none = 0;
     if (!weir_task_has_ended(state)) {
-        return 0;
+        return weir_job_step(
+            job, state == WEIR_TASK_RUNNING ? WEIR_JOB_STEP_RUN : WEIR_JOB_STEP_OPEN, stage->idx);
     }
     if (job->checkpoint != NULL) {
         weir_job_checkpoint_ended(job->checkpoint, stage->idx, state);

@@ -376,15 +376,13 @@ add_partition(struct build *b, uint32_t edge)
     return rc != 0 ? rc : weir_graph_chain_join(b->nodes, out, in);
 }
 
-/* The consumer's side: a gate that feeds one input of an operator. */
+/* The consumer's side: a gate that feeds one input of an operator, whose in-edge it has got. */
 static int
-add_gate(struct build *b, uint32_t edge)
+open_gate(struct build *b, uint32_t edge, struct weir_task_gate *gate)
 {
     struct weir_job *job = b->job;
-    const struct weir_graph_link *link = &job->env->link[edge];
     uint32_t cnt = channels_to(job->plan, edge, b->idx);
     struct weir_channel_in *channels = job_alloc(job, cnt * sizeof *channels);
-    struct weir_task_gate *gate = &b->stage->gates[b->stage->gate_cnt++];
     int rc = 0;
     for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
         const struct weir_plan_channel *planned = &job->plan->channels[c];
@@ -397,10 +395,19 @@ add_gate(struct build *b, uint32_t edge)
     weir_gate_init(&gate->gate, channels, cnt, job_alloc(job, weir_valve_footprint(cnt)));
     gate->gate.format = &job->format[edge];
     gate->gate.regions = &job->regions;
+    return rc;
+}
+
+/* In-edges are numbered in the order of edges, whatever is set up first: snapshots name them. */
+static int
+add_gate(struct build *b, uint32_t edge)
+{
+    const struct weir_graph_link *link = &b->job->env->link[edge];
+    struct weir_task_gate *gate = &b->stage->gates[b->stage->gate_cnt++];
     gate->node = local_node(b, link->to);
-    int channel = rc != 0 ? rc : weir_graph_chain_in(&b->nodes[gate->node], link->input);
+    int channel = weir_graph_chain_in(&b->nodes[gate->node], link->input);
     gate->channel = channel >= 0 ? (uint32_t)channel : 0;
-    gate->is_forced = !is_overtaken(job, edge);
+    gate->is_forced = !is_overtaken(b->job, edge);
     return channel < 0 ? channel : 0;
 }
 
@@ -426,6 +433,21 @@ add_regained(struct build *b)
             .keygroup_owner = job->keygroup_owner[env->node[link->to].parallelism]};
     }
     b->edges = edges;
+}
+
+static int
+open_gates(struct build *b)
+{
+    const struct weir_env *env = b->job->env;
+    uint32_t gate = 0;
+    int rc = 0;
+    for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
+        if (b->job->plan->edges[e].kind != WEIR_PLAN_FUSED &&
+            local_node(b, env->link[e].to) != UINT32_MAX) {
+            rc = open_gate(b, e, &b->stage->gates[gate++]);
+        }
+    }
+    return rc;
 }
 
 static int
@@ -506,12 +528,16 @@ build_stage(struct weir_job *job, uint32_t idx)
     stage->gates = job_alloc(job, (edge_cnt + 1) * sizeof *stage->gates);
     b.spill = weir_job_spill(job, idx);
     int rc = add_arena(&b);
+    rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_STATE, idx);
     if (rc != 0) {
         return weir_err_push(rc, "state of stage %s", b.planned->name);
     }
     rc = add_operators(&b);
     rc = rc != 0 ? rc : add_edges(&b);
     add_regained(&b);
+    rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_PARTITIONS, idx);
+    rc = rc != 0 ? rc : open_gates(&b);
+    rc = rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_GATES, idx);
     if (rc != 0) {
         return weir_err_push(rc, "stage %s", b.planned->name);
     }
@@ -532,7 +558,8 @@ build_stage(struct weir_job *job, uint32_t idx)
     };
     stage->operators = b.planned->operators;
     stage->operator_cnt = b.planned->operator_cnt;
-    return weir_task_new(&conf, &stage->task);
+    rc = weir_task_new(&conf, &stage->task);
+    return rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_OPERATORS, idx);
 }
 
 /* ---- the whole ---- */
@@ -659,6 +686,52 @@ open_cores(struct weir_job *job)
     return 0;
 }
 
+static int
+open_memory(struct weir_job *job)
+{
+    int rc = open_region(job, region_bytes(job), WEIR_REGION_NODE_ANY, &job->region);
+    return rc != 0 ? rc
+                   : weir_region_table_add(&job->regions, weir_region_base(job->region),
+                         weir_region_bytes(job->region), &job->region_id);
+}
+
+static int
+open_storage(struct weir_job *job)
+{
+    return job->options.checkpoints.dir != NULL ? weir_job_checkpoint_new(job, &job->checkpoint)
+                                                : 0;
+}
+
+/* All steps up to CORES; what was done of them is left to weir_job_delete. */
+static int
+build(struct weir_job *job)
+{
+    static const struct {
+        enum weir_job_step step;
+        int (*do_fn)(struct weir_job *job);
+    } steps[] = {
+        {WEIR_JOB_STEP_KEY_GROUPS, open_keygroups},
+        {WEIR_JOB_STEP_MEMORY, open_memory},
+        {WEIR_JOB_STEP_RINGS, open_rings},
+        {WEIR_JOB_STEP_BUFFERS, open_buffers},
+        {WEIR_JOB_STEP_IO, open_cores},
+        {WEIR_JOB_STEP_STORAGE, open_storage},
+    };
+    int rc = 0;
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(steps) && rc == 0; i++) {
+        rc = steps[i].do_fn(job);
+        rc = rc != 0 ? rc : weir_job_step(job, steps[i].step, 0);
+    }
+    for (uint32_t e = 0; e < job->env->link_cnt && rc == 0; e++) {
+        (void)edge_format(job, e);
+    }
+    for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
+        rc = build_stage(job, s);
+    }
+    rc = rc != 0 ? rc : weir_job_open_run(job);
+    return rc != 0 ? rc : weir_job_step(job, WEIR_JOB_STEP_CORES, 0);
+}
+
 int
 weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     const struct weir_job_options *options, struct weir_job **ret_job)
@@ -673,38 +746,10 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     job->stage = job_alloc(job, plan->stage_cnt * sizeof *job->stage);
     job->format = job_alloc(job, (env->link_cnt + 1) * sizeof *job->format);
     job->sum = job_alloc(job, env->node_cnt * sizeof *job->sum);
+    weir_clock_init_os(&job->start_clock);
+    job->start_ns = weir_clock_ns_cold(&job->start_clock);
     int rc = weir_region_table_init(&job->regions);
-    if (rc == 0) {
-        rc = open_keygroups(job);
-    }
-    if (rc == 0) {
-        rc = open_region(job, region_bytes(job), WEIR_REGION_NODE_ANY, &job->region);
-    }
-    if (rc == 0) {
-        rc = weir_region_table_add(&job->regions, weir_region_base(job->region),
-            weir_region_bytes(job->region), &job->region_id);
-    }
-    if (rc == 0) {
-        rc = open_rings(job);
-    }
-    if (rc == 0) {
-        rc = open_buffers(job);
-    }
-    if (rc == 0) {
-        rc = open_cores(job);
-    }
-    if (rc == 0 && options->checkpoints.dir != NULL) {
-        rc = weir_job_checkpoint_new(job, &job->checkpoint);
-    }
-    for (uint32_t e = 0; e < env->link_cnt && rc == 0; e++) {
-        (void)edge_format(job, e);
-    }
-    for (uint32_t s = 0; s < plan->stage_cnt && rc == 0; s++) {
-        rc = build_stage(job, s);
-    }
-    if (rc == 0) {
-        rc = weir_job_open_run(job);
-    }
+    rc = rc != 0 ? rc : build(job);
     if (rc != 0) {
         weir_job_delete(job);
         return rc;
@@ -715,25 +760,10 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     return 0;
 }
 
-void
-weir_job_delete(struct weir_job *job)
+static void
+close_partitions(struct weir_job *job)
 {
-    if (job == NULL) {
-        return;
-    }
-    weir_job_close_run(job);
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        weir_task_delete(job->stage[s].task);
-    }
-    weir_job_checkpoint_delete(job->checkpoint);
-    weir_job_spill_tidy(job, false);
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        weir_region_close(job->stage[s].state);
-    }
-    for (uint32_t c = 0; c < job->io_cnt; c++) {
-        weir_io_close(job->core[c].io);
-    }
-    for (uint32_t p = 0; p < job->partition_cnt; p++) {
+    for (uint32_t p = job->partition_cnt; p-- > 0;) {
         struct job_partition *partition = job->partition[p];
         for (uint32_t c = 0; c < partition->conf.channel_cnt; c++) {
             weir_channel_close(&partition->conf.channels[c]);
@@ -741,6 +771,29 @@ weir_job_delete(struct weir_job *job)
         weir_buf_pool_close(&partition->pool);
         weir_buf_pool_fini(&partition->pool);
         weir_lazy_unmap(partition->kept, KEEP_BYTES);
+    }
+}
+
+/* In reverse; only, the memory of state stays until the storage core is gone, which has it
+ * registered with its io. */
+void
+weir_job_delete(struct weir_job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    weir_job_close_run(job);
+    for (uint32_t s = job->plan->stage_cnt; s-- > 0;) {
+        weir_task_delete(job->stage[s].task);
+    }
+    close_partitions(job);
+    weir_job_checkpoint_delete(job->checkpoint);
+    weir_job_spill_tidy(job, false);
+    for (uint32_t s = job->plan->stage_cnt; s-- > 0;) {
+        weir_region_close(job->stage[s].state);
+    }
+    for (uint32_t c = job->io_cnt; c-- > 0;) {
+        weir_io_close(job->core[c].io);
     }
     if (job->has_buffers) {
         weir_buf_arena_close(&job->buffers);

@@ -212,6 +212,22 @@ weir_report_restored(const struct weir_job *job)
                                          : json_integer((json_int_t)view.restored.checkpoint);
 }
 
+/* The steps of the start that were done, in their order. */
+static json_t *
+startup_of(const struct weir_job *job)
+{
+    json_t *list = json_array();
+    for (int step = 0; step < WEIR_JOB_STEP_CNT; step++) {
+        int64_t ns = weir_job_step_ns(job, (enum weir_job_step)step);
+        if (ns != 0) {
+            json_array_append_new(
+                list, json_pack("{s:s, s:I}", "step", weir_job_step_name((enum weir_job_step)step),
+                          "ns", (json_int_t)ns));
+        }
+    }
+    return list;
+}
+
 static json_t *
 report_json(const struct weir_run_result *result)
 {
@@ -222,6 +238,7 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(doc, "state", json_string(state_name(result)));
     json_object_set_new(doc, "error", result->err == 0 ? json_null() : json_string(result->why));
     json_object_set_new(doc, "wall_s", json_real(wall_s(result)));
+    json_object_set_new(doc, "startup", startup_of(result->job));
     json_object_set_new(doc, "records_in", json_integer((json_int_t)totals.rows_in));
     json_object_set_new(doc, "records_out", json_integer((json_int_t)totals.rows_out));
     json_object_set_new(doc, "records_late", json_integer((json_int_t)totals.rows_late));

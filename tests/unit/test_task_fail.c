@@ -258,6 +258,25 @@ t_T156_canceled_in_any_step(void **state)
     }
 }
 
+/* ---- a task that cannot be made ---- */
+
+/* Its own words, and what they are about. */
+static void
+t_T154_an_operator_that_cannot_be_made(void **state)
+{
+    (void)state;
+    struct weir_task *task = NULL;
+    char text[256];
+    const struct weir_chain_node_conf node = {.name = "c", .type = &sink_type, .channel_cnt = 1};
+    const struct weir_task_conf none = {
+        .name = "task (1/1)", .chain = {.nodes = &node, .batch_rows = 64, .buf_bytes = 4096}};
+    assert_int_equal(weir_task_new(&none, &task), WEIR_EPLAN);
+    weir_err_save(text, sizeof text);
+    assert_string_equal(text, "task task (1/1); a stage has 1 to 64 operators, not 0");
+    weir_err_clear();
+    assert_null(task);
+}
+
 /* ---- reports ---- */
 
 /* In all five ways the operators that were opened are closed, once, and the end is told. */
@@ -298,6 +317,7 @@ main(void)
         cmocka_unit_test(t_T159_marked_as_failed_it_stays_so),
         cmocka_unit_test(t_T160_an_operator_that_says_it_is_canceled),
         cmocka_unit_test(t_T156_canceled_in_any_step),
+        cmocka_unit_test(t_T154_an_operator_that_cannot_be_made),
         cmocka_unit_test(t_T165_T166_a_report_that_nobody_takes_fails_the_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
