@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How files of a checkpoint are read: one, or a chain, of which the next one is read ahead. */
+#include "sched/job_part.h"
 #include "sched/job_restore_priv.h"
 
 #define WAIT_NS (100 * WEIR_MS)
@@ -18,11 +19,16 @@ weir_job_restore_tell(struct weir_job_restore *restore, bool is_end)
     }
 }
 
+/* A canceled job waits for no state; what flies is taken in when the readers are closed. */
 static int
 read_to_end(struct weir_job_restore *restore)
 {
     int err;
     while ((err = weir_snapshot_read_poll(restore->reader)) == WEIR_RELAY_BUSY) {
+        /* relaxed: it carries nothing. */
+        if (restore->job != NULL && weir_load_rlx(&restore->job->is_canceled) != 0) {
+            return weir_err_push(WEIR_ECANCELED, "it was canceled while its state was read");
+        }
         if (restore->is_next_read) {
             (void)weir_snapshot_read_poll(restore->next_reader); /* an error is said again */
         }

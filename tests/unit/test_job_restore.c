@@ -523,6 +523,32 @@ t_T300_every_key_is_on_its_owner(void **state)
     }
 }
 
+/* However much there would be to read. */
+static void
+t_T199_canceled_while_state_is_read(void **state)
+{
+    const struct shape shape = {.parallelism = 1};
+    struct disk disk;
+    struct back back;
+    (void)state;
+    open_disk(&disk);
+    save(&disk, &shape, 5);
+    memset(&back, 0, sizeof back);
+    open_live(&shape, &back.live);
+    back.conf = (struct weir_job_restore_conf){
+        .dir = disk.dir, .job = "job", .how = latest, .retained_cnt = 10};
+    assert_int_equal(weir_job_restore_start(disk.place.io, &back.conf, &back.restore), 0);
+    weir_job_request(back.live.job, WEIR_TASK_REQUEST_CANCEL);
+    assert_int_equal(weir_job_restore_load(back.restore, back.live.job), WEIR_ECANCELED);
+    weir_err_save(back.text, sizeof back.text);
+    assert_non_null(strstr(back.text, "it was canceled while its state was read"));
+    weir_err_clear();
+    assert_false(back.live.job->restore.is_on);
+    close_back(&back);
+    expect_back(&disk, &shape, true); /* what it would have read is as it was */
+    close_disk(&disk);
+}
+
 static void
 t_T313_state_of_an_operator_that_is_gone(void **state)
 {
@@ -738,6 +764,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T300_every_key_is_on_its_owner),
+        cmocka_unit_test(t_T199_canceled_while_state_is_read),
         cmocka_unit_test(t_T313_state_of_an_operator_that_is_gone),
         cmocka_unit_test(t_T312_another_max_parallelism_is_refused),
         cmocka_unit_test(t_R1_what_may_be_named),
