@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* job_state.c: what tasks have told of their states, and what the job makes of it. */
+/* job_state.c: what tasks have told of their states, what the job makes of it, and what it asks of
+ * them. */
 #include <stdio.h>
 
 #include "sched/job_checkpoint.h"
@@ -91,4 +92,28 @@ weir_job_error(struct weir_job *job)
         }
     }
     return rc;
+}
+
+void
+weir_job_request_tasks(struct weir_job *job, enum weir_task_request request)
+{
+    if (request == WEIR_TASK_REQUEST_CANCEL) {
+        weir_store_rlx(&job->is_canceled, 1); /* relaxed: it carries nothing */
+    }
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        weir_task_request(job->stage[s].task, request);
+    }
+    weir_job_wake_all(job);
+}
+
+/* A stop with checkpoints leaves the job as it is at one of them, so that it can go on from
+ * there. */
+void
+weir_job_request(struct weir_job *job, enum weir_task_request request)
+{
+    if (job->checkpoint != NULL && request == WEIR_TASK_REQUEST_STOP) {
+        weir_job_checkpoint_stop(job->checkpoint);
+        return;
+    }
+    weir_job_request_tasks(job, request);
 }

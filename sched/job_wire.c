@@ -23,45 +23,6 @@
 /* "edge." and a number. */
 #define EDGE_UID_BYTES 16
 
-/* ---- the planner's view of the graph ---- */
-
-WEIR_STATIC_ASSERT((int)WEIR_PLAN_PARTITIONER_CNT == (int)WEIR_PARTITION_CNT, "the same kinds");
-
-const struct weir_plan_graph *
-weir_job_plan_graph(struct weir_env *env)
-{
-    struct weir_plan_graph *graph = weir_env_alloc(env, sizeof *graph);
-    struct weir_plan_operator *operators = weir_env_alloc(env, env->node_cnt * sizeof *operators);
-    struct weir_plan_link *links = weir_env_alloc(env, (env->link_cnt + 1) * sizeof *links);
-    for (uint32_t i = 0; i < env->node_cnt; i++) {
-        const struct weir_graph_node *node = &env->node[i];
-        operators[i].name = node->name;
-        operators[i].kind = node->type->input_cnt == 0    ? WEIR_PLAN_SOURCE
-                            : node->type->output_cnt == 0 ? WEIR_PLAN_SINK
-                                                          : WEIR_PLAN_OPERATOR;
-        operators[i].parallelism = node->parallelism;
-        operators[i].stateful = node->keeps_state;
-        operators[i].chain_input = !node->begins_chain && node->type->selects == NULL;
-        operators[i].chain_output = !node->ends_chain;
-        operators[i].slot_group = node->slot_group;
-        operators[i].can_split = node->type->output_cnt > 0;
-    }
-    for (uint32_t l = 0; l < env->link_cnt; l++) {
-        const struct weir_graph_link *link = &env->link[l];
-        links[l].from = link->from;
-        links[l].to = link->to;
-        links[l].output = link->output;
-        links[l].input = link->input;
-        links[l].partitioner = (enum weir_plan_partitioner)link->partitioner;
-    }
-    graph->name = env->job_name;
-    graph->operator_cnt = env->node_cnt;
-    graph->link_cnt = env->link_cnt;
-    graph->operators = operators;
-    graph->links = links;
-    return graph;
-}
-
 /* ---- memory ---- */
 
 /* Everything the job allocates besides its region: freed at delete, in one list. */
@@ -802,28 +763,4 @@ weir_job_delete(struct weir_job *job)
     weir_region_close(job->region);
     weir_region_table_fini(&job->regions);
     free(job);
-}
-
-void
-weir_job_request_tasks(struct weir_job *job, enum weir_task_request request)
-{
-    if (request == WEIR_TASK_REQUEST_CANCEL) {
-        weir_store_rlx(&job->is_canceled, 1); /* relaxed: it carries nothing */
-    }
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        weir_task_request(job->stage[s].task, request);
-    }
-    weir_job_wake_all(job);
-}
-
-/* A stop with checkpoints leaves the job as it is at one of them, so that it can go on from
- * there. */
-void
-weir_job_request(struct weir_job *job, enum weir_task_request request)
-{
-    if (job->checkpoint != NULL && request == WEIR_TASK_REQUEST_STOP) {
-        weir_job_checkpoint_stop(job->checkpoint);
-        return;
-    }
-    weir_job_request_tasks(job, request);
 }
