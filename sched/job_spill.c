@@ -36,8 +36,8 @@ note_others(struct weir_job *job)
 {
     for (uint32_t i = 0; i < job->env->node_cnt; i++) {
         const struct weir_graph_node *node = &job->env->node[i];
-        if (!node->keeps_state || node->type == &weir_process_type ||
-            job->fallback_cnt == JOB_FALLBACK_CNT_MAX) {
+        bool is_process = node->type == &weir_process_type || node->type == &weir_connect_type;
+        if (!node->keeps_state || is_process || job->fallback_cnt == JOB_FALLBACK_CNT_MAX) {
             continue;
         }
         char *text = weir_env_alloc(job->env, NOTE_BYTES);

@@ -229,3 +229,41 @@ weir_process(struct weir_stream *in, const char *name, const struct weir_process
     };
     return weir_operator(&in, 1, &made);
 }
+
+struct weir_stream *
+weir_connect(struct weir_stream *first, struct weir_stream *second, const char *name,
+    const struct weir_connect_conf *conf)
+{
+    struct weir_env *env = weir_stream_env(first);
+    const struct weir_schema *schema[2] = {weir_stream_schema(first), weir_stream_schema(second)};
+    const struct weir_key *key[2] = {weir_stream_key(first), weir_stream_key(second)};
+    struct weir_connect_process_conf process = {
+        .process = {.function = conf->function}, .second = conf->second};
+    if (schema[0] == NULL || schema[1] == NULL) {
+        return schema[0] == NULL ? first : second; /* an earlier error's */
+    }
+    if (key[0] != NULL) {
+        process.process.key = *key[0];
+    }
+    if (conf->second->is_broadcast) {
+        second = weir_partition(second, WEIR_PARTITION_BROADCAST);
+    } else if (key[1] != NULL) {
+        process.second_key = *key[1];
+    } else {
+        weir_env_fail(env, WEIR_EGRAPH, "operator %s connects a stream that has no key", name);
+    }
+    if (weir_connect_check(&process, schema[0], schema[1]) != 0) {
+        weir_env_fail(env, WEIR_EGRAPH, "operator %s", name);
+    }
+    struct weir_stream *inputs[2] = {first, second};
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = &weir_connect_type,
+        .conf = &process,
+        .conf_bytes = sizeof process,
+        .out_schema = {conf->function->out_schema(), conf->side_schema},
+        .uses_time = true,
+        .keeps_state = true,
+    };
+    return weir_operator(inputs, 2, &made);
+}

@@ -71,6 +71,18 @@ weir_lookup_join(struct weir_stream *in, const char *name, const struct weir_loo
 WEIR_API struct weir_stream *weir_process(struct weir_stream *in, const char *name,
     const struct weir_process_function *function, const struct weir_schema *side_schema);
 
+/* What a process function of two inputs is made of. */
+struct weir_connect_conf {
+    const struct weir_process_function *function;
+    const struct weir_process_second *second;
+    const struct weir_schema *side_schema; /* NULL: as the first input */
+};
+
+/* weir_connect - a function of one's own over two streams. Both are keyed alike; or the second one
+ * is broadcast, as the function says, however it was to be dealt out before. */
+WEIR_API struct weir_stream *weir_connect(struct weir_stream *first, struct weir_stream *second,
+    const char *name, const struct weir_connect_conf *conf);
+
 WEIR_C_END
 
 #endif

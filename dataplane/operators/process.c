@@ -14,12 +14,16 @@
  * State on disk (kindset_spill.h): the keys of a batch, or of a timer and some that are due with
  * it, are asked for first; the batch waits for them as a whole. Timers are always in memory.
  *
+ * A second input is keyed alike, and its rows go the same way with a body of their own; or it is
+ * broadcast: then its rows have no key, and change a map (broadcast.h).
+ *
  * Declared states (kind.h) have tables of their own. What has expired of them goes bit by bit, in
  * each call.
  *
  * Watermarks: first the timers that they make due, in slices, then they are passed on.
  *
- * Checkpoints: all of it lies in state pages, and the timers' index is made again from their rows.
+ * Checkpoints: all of it lies in state pages, and the timers' index is made again from their rows;
+ * the map is a part.
  * Nothing is held between two batches: cleared entries go before a block ends.
  */
 #include "dataplane/operators/process.h"
@@ -27,6 +31,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "dataplane/broadcast.h"
 #include "dataplane/keyed.h"
 #include "dataplane/kindset.h"
 #include "dataplane/kindset_spill.h"
@@ -44,7 +49,10 @@ WEIR_STATIC_ASSERT(WEIR_PROCESS_STATE_BYTES_MAX == WEIR_TABLE_VAL_BYTES_MAX, "on
 struct self {
     struct weir_process process; /* first: bodies get a pointer to it */
     const struct weir_process_function *function;
-    struct weir_keyed keyed;
+    const struct weir_process_second *second; /* NULL: one input */
+    struct weir_keyed keyed[2]; /* by input */
+    bool in_broadcast; /* a row without a key */
+    struct weir_broadcast broadcast;
     struct weir_table *table;
     struct weir_timers timers;
     struct weir_timers clocks;
@@ -71,29 +79,69 @@ self_of(struct weir_process *p)
     return (struct self *)(void *)p;
 }
 
+static int
+check_schema(const struct weir_process_conf *conf, const struct weir_schema *is,
+    const struct weir_schema *wanted)
+{
+    if (weir_schema_fingerprint(is) != weir_schema_fingerprint(wanted)) {
+        return weir_err_push(WEIR_EGRAPH, "the input is %s, the function %s takes %s", is->name,
+            conf->function->name, wanted->name);
+    }
+    return 0;
+}
+
 int
 weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema)
 {
     struct weir_key key = conf->key;
-    const struct weir_schema *wanted =
-        conf->function->in_schema != NULL ? conf->function->in_schema() : in_schema;
-    if (weir_schema_fingerprint(in_schema) != weir_schema_fingerprint(wanted)) {
-        return weir_err_push(WEIR_EGRAPH, "the input is %s, the function %s takes %s",
-            in_schema->name, conf->function->name, wanted->name);
+    int err = conf->function->in_schema != NULL
+                  ? check_schema(conf, in_schema, conf->function->in_schema())
+                  : 0;
+    if (err < 0) {
+        return err;
     }
     if (key.field_cnt == 0) {
         return weir_err_push(WEIR_EGRAPH, "the function %s keeps state by key: its input has none",
             conf->function->name);
     }
-    int err = weir_kindset_check(conf->function->kinds, conf->function->kind_cnt);
+    err = weir_kindset_check(conf->function->kinds, conf->function->kind_cnt);
     return err < 0 ? err : weir_key_resolve(&key, in_schema);
+}
+
+int
+weir_connect_check(const struct weir_connect_process_conf *conf,
+    const struct weir_schema *in_schema, const struct weir_schema *second_schema)
+{
+    struct weir_key key = conf->process.key;
+    struct weir_key second = conf->second_key;
+    int err = weir_process_check(&conf->process, in_schema);
+    err = err < 0 ? err : check_schema(&conf->process, second_schema, conf->second->in_schema());
+    if (err < 0 || conf->second->is_broadcast) {
+        return err;
+    }
+    err = weir_key_resolve(&key, in_schema);
+    err = err < 0 ? err : weir_key_resolve(&second, second_schema);
+    if (err < 0) {
+        return err;
+    }
+    bool is_alike = second.field_cnt == key.field_cnt;
+    for (uint32_t i = 0; is_alike && i < key.field_cnt; i++) {
+        is_alike = (key.part[i].type == WEIR_TYPE_STR) == (second.part[i].type == WEIR_TYPE_STR);
+    }
+    if (!is_alike) {
+        return weir_err_push(WEIR_EGRAPH,
+            "the keys of the inputs of %s do not go together: as many fields, texts with texts, "
+            "numbers with numbers",
+            conf->process.function->name);
+    }
+    return 0;
 }
 
 static int
 open_timers(struct weir_operator *op, const char *name, struct weir_timers *timers)
 {
     const struct self *self = op->self;
-    const struct weir_table_spec spec = weir_timers_spec(self->keyed.kind);
+    const struct weir_table_spec spec = weir_timers_spec(self->keyed[0].kind);
     struct weir_table *table;
     int err = weir_state_take(op, name, &spec, 0, &table);
     return err < 0 ? err : weir_timers_adopt(timers, table);
@@ -103,12 +151,14 @@ static int
 process_open(struct weir_operator *op)
 {
     struct self *self = op->self;
-    const struct weir_process_conf *conf = op->conf;
+    const struct weir_process_conf *conf = op->conf; /* a pair begins with it */
     struct weir_arena *arena = op->env->arena;
     if (arena == NULL) {
         return weir_err_push(WEIR_ESTATE, "a process function was given no state pages");
     }
-    int err = weir_process_check(conf, op->in_schema[0]);
+    const struct weir_connect_process_conf *pair = op->type == &weir_connect_type ? op->conf : NULL;
+    int err = pair != NULL ? weir_connect_check(pair, op->in_schema[0], op->in_schema[1])
+                           : weir_process_check(conf, op->in_schema[0]);
     if (err == 0 && conf->function->out_schema != NULL &&
         weir_schema_fingerprint(op->out_schema[0]) !=
             weir_schema_fingerprint(conf->function->out_schema())) {
@@ -116,19 +166,23 @@ process_open(struct weir_operator *op)
             op->out_schema[0]->name, conf->function->name, conf->function->out_schema()->name);
     }
     if (err == 0) {
-        err = weir_keyed_init(&self->keyed, &conf->key, op->in_schema[0], arena);
+        err = weir_keyed_init(&self->keyed[0], &conf->key, op->in_schema[0], arena);
     }
+    if (err == 0 && pair != NULL && !pair->second->is_broadcast) {
+        err = weir_keyed_init(&self->keyed[1], &pair->second_key, op->in_schema[1], arena);
+    }
+    self->second = pair != NULL ? pair->second : NULL;
     self->function = conf->function;
     self->process.function = conf->function;
     self->has_timers = conf->function->timers != NULL;
     self->has_clocks = conf->function->clocks != NULL;
-    struct weir_table_spec spec = {0, self->keyed.kind, conf->function->state_bytes, 0};
+    struct weir_table_spec spec = {0, self->keyed[0].kind, conf->function->state_bytes, 0};
     if (err == 0) {
         err = weir_state_take(op, "state", &spec, 0, &self->table);
     }
     if (err == 0) {
         err = weir_kindset_open(
-            &self->kinds, op, &self->keyed, conf->function->kinds, conf->function->kind_cnt);
+            &self->kinds, op, &self->keyed[0], conf->function->kinds, conf->function->kind_cnt);
     }
     if (err == 0 && op->env->spill != NULL) {
         self->spills = true;
@@ -164,10 +218,20 @@ timer_key(const struct self *self, uint64_t ns)
     return key;
 }
 
+static int
+refuse_keyless(const struct self *self)
+{
+    return weir_err_push(WEIR_EILLEGAL,
+        "the function %s sets a timer for a broadcast row, which has no key", self->function->name);
+}
+
 int
 weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns)
 {
     struct self *self = self_of(p);
+    if (self->in_broadcast) {
+        return refuse_keyless(self);
+    }
     if (!self->has_timers) {
         return weir_err_push(
             WEIR_ESTATE, "the function %s was defined without timers", self->function->name);
@@ -181,6 +245,9 @@ int
 weir_process_clock_set(struct weir_process *p, int64_t time_ms, uint64_t ns)
 {
     struct self *self = self_of(p);
+    if (self->in_broadcast) {
+        return refuse_keyless(self);
+    }
     if (!self->has_clocks) {
         return weir_err_push(WEIR_ESTATE,
             "the function %s was defined without timers in processing time", self->function->name);
@@ -194,8 +261,11 @@ bool
 weir_process_clock_delete(struct weir_process *p, int64_t time_ms, uint64_t ns)
 {
     struct self *self = self_of(p);
+    if (!self->has_clocks || self->in_broadcast) {
+        return false;
+    }
     struct weir_timer_key key = timer_key(self, ns);
-    return self->has_clocks && weir_timers_delete(&self->clocks, &key, time_ms);
+    return weir_timers_delete(&self->clocks, &key, time_ms);
 }
 
 int64_t
@@ -208,8 +278,11 @@ bool
 weir_process_timer_delete(struct weir_process *p, int64_t time, uint64_t ns)
 {
     struct self *self = self_of(p);
+    if (!self->has_timers || self->in_broadcast) {
+        return false;
+    }
     struct weir_timer_key key = timer_key(self, ns);
-    return self->has_timers && weir_timers_delete(&self->timers, &key, time);
+    return weir_timers_delete(&self->timers, &key, time);
 }
 
 void
@@ -226,6 +299,7 @@ struct weir_keyed_state *
 weir_process_state(struct weir_process *p, uint32_t idx)
 {
     struct self *self = self_of(p);
+    WEIR_CHECK(!self->in_broadcast, "state of a key, in the body of a row that has none");
     WEIR_CHECK(idx < self->kinds.cnt, "the function %s declares %u states, not one at %u",
         self->function->name, self->kinds.cnt, idx);
     weir_kindset_key(&self->kinds, &self->rows.rows, p->row);
@@ -237,7 +311,8 @@ weir_process_key(const struct weir_process *p, uint32_t part)
 {
     const struct self *self = (const struct self *)(const void *)p;
     int64_t word = 0;
-    if (self->keyed.kind != WEIR_KEY_STR && part < self->keyed.key.field_cnt) {
+    if (!self->in_broadcast && self->keyed[0].kind != WEIR_KEY_STR &&
+        part < self->keyed[0].key.field_cnt) {
         memcpy(&word, (const char *)current_key(self) + part * sizeof word, sizeof word);
     }
     return word;
@@ -248,10 +323,64 @@ weir_process_key_text(const struct weir_process *p)
 {
     const struct self *self = (const struct self *)(const void *)p;
     struct weir_slice none = {NULL, 0};
-    if (self->keyed.kind != WEIR_KEY_STR || self->keyed.is_packed) {
+    if (self->in_broadcast || self->keyed[0].kind != WEIR_KEY_STR || self->keyed[0].is_packed) {
         return none;
     }
     return weir_key_text_slice(current_key(self), self->rows.rows.heap);
+}
+
+/* ---- the broadcast map ---- */
+
+static const struct weir_broadcast *
+map_of(const struct weir_process *p)
+{
+    return &((const struct self *)(const void *)p)->broadcast;
+}
+
+const void *
+weir_process_broadcast_find(
+    const struct weir_process *p, const void *key, uint32_t key_bytes, uint32_t *ret_bytes)
+{
+    return weir_broadcast_find(map_of(p), (struct weir_slice){key, key_bytes}, ret_bytes);
+}
+
+bool
+weir_process_broadcast_at(const struct weir_process *p, uint32_t idx, struct weir_slice *ret_key,
+    struct weir_slice *ret_val)
+{
+    return weir_broadcast_at(map_of(p), idx, ret_key, ret_val);
+}
+
+static int
+refuse_write(const struct self *self)
+{
+    return weir_err_push(WEIR_EILLEGAL,
+        "the function %s changes broadcast state for a row that not all subtasks see",
+        self->function->name);
+}
+
+int
+weir_process_broadcast_put(struct weir_process *p, const void *key, uint32_t key_bytes,
+    const void *val, uint32_t val_bytes)
+{
+    struct self *self = self_of(p);
+    if (!self->in_broadcast) {
+        return refuse_write(self);
+    }
+    return weir_broadcast_put(
+        &self->broadcast, (struct weir_slice){key, key_bytes}, (struct weir_slice){val, val_bytes});
+}
+
+int
+weir_process_broadcast_delete(
+    struct weir_process *p, const void *key, uint32_t key_bytes, bool *ret_found)
+{
+    struct self *self = self_of(p);
+    if (!self->in_broadcast) {
+        return refuse_write(self);
+    }
+    *ret_found = weir_broadcast_delete(&self->broadcast, (struct weir_slice){key, key_bytes});
+    return 0;
 }
 
 /* ---- rows ---- */
@@ -284,17 +413,17 @@ drop_cleared(struct self *self)
 
 /* A loaded block; row 0 of it is number `at` of the selection. Returns rows done, or an error. */
 static int
-block_process(struct self *self, const struct weir_view *in, uint32_t at)
+block_process(struct self *self, uint32_t input, const struct weir_view *in, uint32_t at)
 {
+    weir_process_rows_fn *rows = input == 0 ? self->function->rows : self->second->rows;
     uint32_t done = 0;
     while (done < self->rows.rows.cnt) {
-        int got = weir_keyed_resolve(&self->keyed, self->table, &self->rows, done);
+        int got = weir_keyed_resolve(&self->keyed[0], self->table, &self->rows, done);
         if (got < 0) {
             return got;
         }
         self->process.row = done;
-        int ran = self->function->rows(
-            &self->process, in, at + done, (uint32_t)got, self->rows.val + done);
+        int ran = rows(&self->process, in, at + done, (uint32_t)got, self->rows.val + done);
         drop_cleared(self);
         if (ran < 0) {
             return ran;
@@ -313,7 +442,7 @@ block_process(struct self *self, const struct weir_view *in, uint32_t at)
  * are
  * here: `at` itself where they have to be waited for. */
 static int64_t
-rows_fetch(struct self *self, const struct weir_view *in, uint32_t at)
+rows_fetch(struct self *self, uint32_t input, const struct weir_view *in, uint32_t at)
 {
     struct weir_spill *spill = &self->spill;
     int step = weir_spill_poll(spill);
@@ -324,7 +453,7 @@ rows_fetch(struct self *self, const struct weir_view *in, uint32_t at)
     weir_spill_turn(spill);
     while (end < in->cnt) {
         uint32_t cnt = weir_min_u32(in->cnt - end, WEIR_KEYED_ROW_CNT_MAX);
-        int loaded = weir_keyed_load(&self->keyed, in, end, cnt, &self->rows);
+        int loaded = weir_keyed_load(&self->keyed[input], in, end, cnt, &self->rows);
         if (loaded > 0 && step == WEIR_WAIT && !weir_spill_has(spill, &self->rows.rows)) {
             return end; /* a checkpoint is being made: those before go on */
         }
@@ -354,7 +483,7 @@ timer_fetch(struct self *self)
     const uint64_t *stored = self->timer.stored;
     uint64_t ahead[AHEAD_CNT * WEIR_KEY_TEXT_WORD_CNT];
     int step = weir_spill_poll(spill);
-    int loaded = weir_keyed_load_stored(&self->keyed, table, stored, 1, &self->rows);
+    int loaded = weir_keyed_load_stored(&self->keyed[0], table, stored, 1, &self->rows);
     if (step < 0 || loaded < 0) {
         return step < 0 ? step : loaded;
     }
@@ -368,13 +497,13 @@ timer_fetch(struct self *self)
     int err = weir_spill_want(spill, &self->rows.rows);
     uint32_t cnt = weir_timers_ahead(self->firing, self->up_to, AHEAD_CNT, ahead);
     if (err == 0 && cnt > 0) {
-        loaded = weir_keyed_load_stored(&self->keyed, table, ahead, cnt, &self->rows);
+        loaded = weir_keyed_load_stored(&self->keyed[0], table, ahead, cnt, &self->rows);
         err = loaded < 0 ? loaded : weir_spill_want(spill, &self->rows.rows);
     }
     err = err < 0 ? err : weir_spill_go(spill);
     err = err < 0 ? err : weir_spill_poll(spill);
     if (err == WEIR_DONE) {
-        loaded = weir_keyed_load_stored(&self->keyed, table, stored, 1, &self->rows);
+        loaded = weir_keyed_load_stored(&self->keyed[0], table, stored, 1, &self->rows);
         err = loaded < 0 ? loaded : WEIR_DONE;
     }
     return err;
@@ -408,20 +537,32 @@ process_aborted(struct weir_operator *op, uint64_t id)
 
 /* ---- rows and timers ---- */
 
+/* Rows without a key, for the map. */
+static int64_t
+broadcast_process(struct self *self, const struct weir_view *in, uint32_t cursor)
+{
+    self->in_broadcast = true;
+    int ran = self->second->rows(&self->process, in, cursor, in->cnt - cursor, NULL);
+    self->in_broadcast = false;
+    return ran;
+}
+
 static int64_t
 process_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
 {
     struct self *self = op->self;
-    (void)input;
     set_now(op, now_ns);
     self->process.out = &out[0];
     self->process.side = &out[1];
     self->process.watermark = in->watermark;
+    if (input == 1 && self->second->is_broadcast) {
+        return broadcast_process(self, in, cursor);
+    }
     uint32_t at = cursor;
     uint32_t end = in->cnt;
     if (self->spills) {
-        int64_t fetched = rows_fetch(self, in, at);
+        int64_t fetched = rows_fetch(self, input, in, at);
         if (fetched < 0) {
             return fetched;
         }
@@ -429,11 +570,11 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
     }
     while (at < end) {
         uint32_t cnt = weir_min_u32(end - at, WEIR_KEYED_ROW_CNT_MAX);
-        int loaded = weir_keyed_load(&self->keyed, in, at, cnt, &self->rows);
+        int loaded = weir_keyed_load(&self->keyed[input], in, at, cnt, &self->rows);
         if (loaded < 0) {
             return loaded;
         }
-        int done = block_process(self, in, at);
+        int done = block_process(self, input, in, at);
         if (done < 0) {
             return done;
         }
@@ -462,14 +603,14 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
     }
     /* The stored row begins with the key, as the table of states has it too. */
     int here = self->spills ? timer_fetch(self)
-                            : weir_keyed_load_stored(&self->keyed, self->firing->table,
+                            : weir_keyed_load_stored(&self->keyed[0], self->firing->table,
                                   self->timer.stored, 1, &self->rows);
     here = here > 0 && !self->spills ? (int)WEIR_DONE : here;
     if (here != WEIR_DONE) {
         self->waits = here == WEIR_WAIT;
         return here < 0 ? here : WEIR_PROCESS_SLICE;
     }
-    int found = weir_keyed_resolve(&self->keyed, self->table, &self->rows, 0);
+    int found = weir_keyed_resolve(&self->keyed[0], self->table, &self->rows, 0);
     if (found < 0) {
         return found;
     }
@@ -548,6 +689,7 @@ process_close(struct weir_operator *op, bool clean)
     (void)clean;
     weir_keyed_rows_fini(&self->rows);
     weir_kindset_close(&self->kinds);
+    weir_broadcast_fini(&self->broadcast);
     weir_spill_close(&self->spill);
     return 0;
 }
@@ -563,6 +705,9 @@ process_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer
     if (self->spills) {
         weir_spill_snapshot(&self->spill, id, parts);
     }
+    if (self->second != NULL && self->second->is_broadcast) {
+        weir_broadcast_snapshot(&self->broadcast, parts);
+    }
     return 0;
 }
 
@@ -572,8 +717,11 @@ process_restore(struct weir_operator *op, const struct weir_parts_reader *parts,
     struct self *self = op->self;
     int err = self->spills ? weir_spill_restore(&self->spill, parts, parts_cnt)
                            : weir_spill_refuse(op, parts, parts_cnt);
-    return err == 0 && self->kinds.cnt > 0
-               ? weir_kindset_restore(&self->kinds, op, parts, parts_cnt)
+    if (err == 0 && self->kinds.cnt > 0) {
+        err = weir_kindset_restore(&self->kinds, op, parts, parts_cnt);
+    }
+    return err == 0 && self->second != NULL && self->second->is_broadcast
+               ? weir_broadcast_restore(&self->broadcast, op, parts, parts_cnt)
                : err;
 }
 
@@ -632,29 +780,19 @@ static const struct weir_state_values timer_values = {.describe = timers_describ
 static const struct weir_state_desc states[] = {{"state", NULL, &state_values},
     {"timers", NULL, &timer_values}, {"clocks", NULL, &timer_values},
     {WEIR_SPILL_STATE, NULL, &weir_spill_values}};
-static const struct weir_state_part state_parts[] = {{"ttl", WEIR_STATE_PART_LEAST, 0}};
+static const struct weir_state_part state_parts[] = {
+    {"ttl", WEIR_STATE_PART_LEAST, 0}, {WEIR_BROADCAST_PART, WEIR_STATE_PART_BROADCAST, 0}};
+
+#define PROCESS_HOOKS                                                                           \
+    .self_bytes = sizeof(struct self), .output_cnt = 2, .open = process_open,                   \
+    .process = process_process, .watermark = process_watermark, .close = process_close,         \
+    .barrier = process_barrier, .precommit = process_precommit, .aborted = process_aborted,     \
+    .snapshot = process_snapshot, .restore = process_restore, .conf_state = process_conf_state, \
+    .states = states, .state_cnt = WEIR_ARRAY_CNT(states), .parts = state_parts,                \
+    .part_cnt = WEIR_ARRAY_CNT(state_parts), .due_ns = process_due_ns, .timer = process_timer,  \
+    .keeps_time = process_keeps_time, .rests = true
 
 const struct weir_operator_type weir_process_type = {
-    .name = "process",
-    .self_bytes = sizeof(struct self),
-    .input_cnt = 1,
-    .output_cnt = 2,
-    .open = process_open,
-    .process = process_process,
-    .watermark = process_watermark,
-    .close = process_close,
-    .barrier = process_barrier,
-    .precommit = process_precommit,
-    .aborted = process_aborted,
-    .snapshot = process_snapshot,
-    .restore = process_restore,
-    .conf_state = process_conf_state,
-    .states = states,
-    .state_cnt = WEIR_ARRAY_CNT(states),
-    .parts = state_parts,
-    .part_cnt = WEIR_ARRAY_CNT(state_parts),
-    .due_ns = process_due_ns,
-    .timer = process_timer,
-    .keeps_time = process_keeps_time,
-    .rests = true,
-};
+    .name = "process", .input_cnt = 1, PROCESS_HOOKS};
+const struct weir_operator_type weir_connect_type = {
+    .name = "connect", .input_cnt = 2, PROCESS_HOOKS};

@@ -46,10 +46,26 @@
  * checkpoints and savepoints as the others: one whose time passes meanwhile fires after a restore
  * at once. At the end of the input those that are left are dropped, as Flink drops them.
  *
+ * Two inputs (weir_connect): the second one shares the state and the timers, or it is sent whole to
+ * every subtask and changes what all of them know:
+ *
+ *     WEIR_PROCESS_SECOND(session, payment, struct visit)     defines session_second: rows of
+ *     { ... }                                                 payment, keyed as clicks are
+ *     WEIR_PROCESS_BROADCAST(session, rule)                   defines session_second: rows of rule
+ *     {
+ *         return weir_process_broadcast_put(p, &in->id, sizeof in->id, in, sizeof *in);
+ *     }
+ *
+ * The body of a broadcast row has no key: no state, no timers. Its map from byte strings to byte
+ * strings is read by all bodies with weir_process_broadcast_find and _at, and written by it alone.
+ * Every subtask must come to the same map from the same rows; so it is given nothing else. Rows of
+ * the two inputs come in any order: who must know a rule first keeps the row until it has come.
+ *
  * Outputs: 0, and 1 aside (p->side), each of any schema.
- * State:   a table of the key's values, and the timers (timer.h).
+ * State:   a table of the key's values, the timers (timer.h), and the map (broadcast.h).
  * Limits:  the state has at most WEIR_TABLE_VAL_BYTES_MAX bytes; what is longer goes into keys of
- *          its own. Source: Flink's KeyedProcessFunction.
+ *          its own. Source: Flink's KeyedProcessFunction, KeyedCoProcessFunction and
+ *          KeyedBroadcastProcessFunction.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_PROCESS_H
 #define WEIR_DATAPLANE_OPERATORS_PROCESS_H
@@ -96,16 +112,34 @@ struct weir_process_function {
     weir_process_timers_fn *clocks; /* in processing time; NULL: none */
 };
 
+/* What the macros of a second input define. */
+struct weir_process_second {
+    const struct weir_schema *(*in_schema)(void);
+    weir_process_rows_fn *rows; /* broadcast: without states */
+    bool is_broadcast;
+};
+
 struct weir_process_conf {
     struct weir_key key;
     const struct weir_process_function *function;
 };
 
-/* weir_process_check - what open would refuse. WEIR_EGRAPH with the reason. */
+/* Of weir_connect_type. */
+struct weir_connect_process_conf {
+    struct weir_process_conf process;
+    const struct weir_process_second *second;
+    struct weir_key second_key; /* as many fields, of like types; none where it is broadcast */
+};
+
+/* weir_process_check, weir_connect_check - what open would refuse. WEIR_EGRAPH with the reason. */
 WEIR_API WEIR_MUST_USE int
 weir_process_check(const struct weir_process_conf *conf, const struct weir_schema *in_schema);
+WEIR_API WEIR_MUST_USE int weir_connect_check(const struct weir_connect_process_conf *conf,
+    const struct weir_schema *in_schema, const struct weir_schema *second_schema);
 
 extern WEIR_API const struct weir_operator_type weir_process_type;
+/* The same with two inputs. */
+extern WEIR_API const struct weir_operator_type weir_connect_type;
 
 /* weir_process_type_as - the type of an operator that is such a function over rows of any schema,
  * under a name of its own (group.h, ranking.h ...). What it needs stands behind its function. */
@@ -141,6 +175,20 @@ WEIR_API int64_t weir_process_key(const struct weir_process *p, uint32_t part);
 /* weir_process_key_text - the current key, where it is one string; borrowed until the body ends. */
 WEIR_API struct weir_slice weir_process_key_text(const struct weir_process *p);
 
+/* weir_process_broadcast_find - what every subtask has under a key: 8-aligned, good until a row of
+ * the broadcast input comes; NULL where there is nothing. */
+WEIR_API const void *weir_process_broadcast_find(
+    const struct weir_process *p, const void *key, uint32_t key_bytes, uint32_t *ret_bytes);
+/* weir_process_broadcast_at - the entry at idx in the order of keys' bytes; false past the last. */
+WEIR_API bool weir_process_broadcast_at(const struct weir_process *p, uint32_t idx,
+    struct weir_slice *ret_key, struct weir_slice *ret_val);
+/* weir_process_broadcast_put, weir_process_broadcast_delete - both are copied; *ret_found: it was
+ * there. Errors: WEIR_EILLEGAL: not in the body of a broadcast row; WEIR_EBUDGET; WEIR_ENOMEM. */
+WEIR_API WEIR_MUST_USE int weir_process_broadcast_put(struct weir_process *p, const void *key,
+    uint32_t key_bytes, const void *val, uint32_t val_bytes);
+WEIR_API WEIR_MUST_USE int weir_process_broadcast_delete(
+    struct weir_process *p, const void *key, uint32_t key_bytes, bool *ret_found);
+
 /* For the loops that the macros make: the next due timer's state into *ret_state. 1; 0: none is
  * due; WEIR_AGAIN + 1 (2): a slice is over; or an error. */
 WEIR_API int weir_process_timer_next(struct weir_process *p, void **ret_state);
@@ -158,27 +206,49 @@ WEIR_C_END
     static int name##_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, \
         uint32_t cnt, void *const *state)                                                       \
     {                                                                                           \
-        for (uint32_t i = 0; i < cnt; i++) {                                                    \
-            struct in_type copy;                                                                \
-            const struct in_type *in = &copy;                                                   \
-            uint32_t row = weir_view_row(view, from + i);                                       \
-            if (view->stride != 0) {                                                            \
-                in = (const struct in_type *)(const void *)(view->rows +                        \
-                                                            (size_t)view->stride * row);        \
-            } else {                                                                            \
-                in_type##_load(view->rows, view->cap, row, &copy);                              \
-            }                                                                                   \
-            p->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;           \
-            p->out->row_time = p->time;                                                         \
-            p->side->row_time = p->time;                                                        \
-            int step = name##_row(p, in, view->heap, (state_type *)state[i]);                   \
-            if (step != WEIR_DONE) {                                                            \
-                return step < 0 ? step : (int)i;                                                \
-            }                                                                                   \
-            p->row++;                                                                           \
-        }                                                                                       \
-        return (int)cnt;                                                                        \
+        WEIR_PROCESS_LOOP(in_type, name##_row(p, in, view->heap, (state_type *)state[i]))       \
     }
+
+/* Every row of a block goes through step_of, which sees p, in, view and i. */
+#define WEIR_PROCESS_LOOP(in_type, step_of)                                                       \
+    for (uint32_t i = 0; i < cnt; i++) {                                                          \
+        struct in_type copy;                                                                      \
+        const struct in_type *in = &copy;                                                         \
+        uint32_t row = weir_view_row(view, from + i);                                             \
+        if (view->stride != 0) {                                                                  \
+            in = (const struct in_type *)(const void *)(view->rows + (size_t)view->stride * row); \
+        } else {                                                                                  \
+            in_type##_load(view->rows, view->cap, row, &copy);                                    \
+        }                                                                                         \
+        p->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;                 \
+        p->out->row_time = p->time;                                                               \
+        p->side->row_time = p->time;                                                              \
+        int step = step_of;                                                                       \
+        if (step != WEIR_DONE) {                                                                  \
+            return step < 0 ? step : (int)i;                                                      \
+        }                                                                                         \
+        p->row++;                                                                                 \
+    }                                                                                             \
+    return (int)cnt;
+
+/* WEIR_PROCESS_SECOND, WEIR_PROCESS_BROADCAST - see the top of this file. */
+#define WEIR_PROCESS_SECOND(name, in_type, state_type)        \
+    WEIR_PROCESS_ROWS(name##_second, in_type, state_type)     \
+    static const struct weir_process_second name##_second = { \
+        in_type##_schema, name##_second_rows, false};         \
+    WEIR_PROCESS_ROW_HEAD(name##_second, in_type, state_type)
+#define WEIR_PROCESS_BROADCAST(name, in_type)                                           \
+    static inline int name##_second_row(                                                \
+        struct weir_process *p, const struct in_type *in, const char *heap);            \
+    static int name##_second_rows(struct weir_process *p, const struct weir_view *view, \
+        uint32_t from, uint32_t cnt, void *const *state WEIR_UNUSED)                    \
+    {                                                                                   \
+        WEIR_PROCESS_LOOP(in_type, name##_second_row(p, in, view->heap))                \
+    }                                                                                   \
+    static const struct weir_process_second name##_second = {                           \
+        in_type##_schema, name##_second_rows, true};                                    \
+    static inline int name##_second_row(struct weir_process *p WEIR_UNUSED,             \
+        const struct in_type *in WEIR_UNUSED, const char *heap WEIR_UNUSED)
 
 #define WEIR_PROCESS_ROW_HEAD(name, in_type, state_type)             \
     static inline int name##_row(struct weir_process *p WEIR_UNUSED, \

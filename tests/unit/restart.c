@@ -502,7 +502,7 @@ do_step(struct cast *cast, const struct restart_step *step)
         struct weir_view view = harness_view_of(schema, step->rows, step->cnt);
         uint32_t n = 0;
         for (uint32_t i = 0; i < step->cnt; i++) {
-            if (owner[i] == s) {
+            if (owner[i] == s || cast->play->broadcasts[input]) {
                 sel[n++] = (uint16_t)i;
             }
         }

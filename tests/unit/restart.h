@@ -32,6 +32,7 @@ struct restart_step {
 struct restart_play {
     struct harness_conf conf;
     struct weir_key key[2]; /* by input; no field: rows in turn */
+    bool broadcasts[2]; /* by input: rows are for every subtask */
     const struct restart_step *steps;
     uint32_t step_cnt;
     bool is_sorted; /* the order of output rows is not looked at */
