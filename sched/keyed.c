@@ -169,8 +169,9 @@ struct weir_stream *
 weir_window_join(struct weir_stream *left, struct weir_stream *right, const char *name,
     const struct weir_join_conf *conf)
 {
-    static const struct join_kind kind = {&weir_window_join_type, check_window_join, true};
-    return join_streams(left, right, name, conf, &kind);
+    static const struct join_kind inner = {&weir_window_join_type, check_window_join, true};
+    static const struct join_kind outer = {&weir_outer_join_type, check_window_join, true};
+    return join_streams(left, right, name, conf, conf->outer == WEIR_JOIN_INNER ? &inner : &outer);
 }
 
 struct weir_stream *
@@ -187,6 +188,38 @@ weir_ttl_join(struct weir_stream *left, struct weir_stream *right, const char *n
 {
     static const struct join_kind kind = {&weir_ttl_join_type, weir_ttl_join_check, false};
     return join_streams(left, right, name, conf, &kind);
+}
+
+struct weir_stream *
+weir_cogroup(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_cogroup_conf *conf)
+{
+    struct weir_env *env = weir_stream_env(left);
+    struct weir_cogroup_conf made = *conf;
+    struct weir_stream *inputs[2] = {left, right};
+    if (weir_stream_schema(left) == NULL || weir_stream_schema(right) == NULL) {
+        return weir_stream_schema(left) == NULL ? left : right; /* an earlier error's */
+    }
+    if (weir_stream_key(left) == NULL || weir_stream_key(right) == NULL) {
+        weir_env_fail(env, WEIR_EGRAPH, "operator %s groups streams that have no key", name);
+    } else {
+        made.left_key = *weir_stream_key(left);
+        made.right_key = *weir_stream_key(right);
+        if (weir_cogroup_check(&made) != 0) {
+            weir_env_fail(env, WEIR_EGRAPH, "operator %s", name);
+        }
+    }
+    const struct weir_operator_conf operator_conf = {
+        .name = name,
+        .type = &weir_cogroup_type,
+        .conf = &made,
+        .conf_bytes = sizeof made,
+        .out_schema = {conf->function->out_schema(), weir_stream_schema(left),
+            weir_stream_schema(right)},
+        .uses_time = true,
+        .keeps_state = true,
+    };
+    return weir_operator(inputs, 2, &operator_conf);
 }
 
 struct weir_stream *

@@ -15,6 +15,7 @@
 
 #include "dataplane/operators/general.h"
 #include "dataplane/operators/join.h"
+#include "dataplane/operators/join_group.h"
 #include "dataplane/operators/join_lookup.h"
 #include "dataplane/operators/process.h"
 #include "dataplane/operators/reduce.h"
@@ -48,9 +49,14 @@ WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_str
     const char *name, const struct weir_join *join);
 
 /* weir_window_join - pairs within the same window, when it ends; semi: each left row once, if there
- * is any right one. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
+ * is any right one; outer: rows without a partner, too. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
 WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join_conf *conf);
+
+/* weir_cogroup - all rows of both streams of one key and window, given to a function when the window
+ * ends. Late rows as of the window join. */
+WEIR_API struct weir_stream *weir_cogroup(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_cogroup_conf *conf);
 
 /* weir_interval_join - pairs whose event times are near each other, as the second of them comes:
  * left + lower_ms <= right <= left + upper_ms. Late rows are weir_side(stream, 1) of the left and 2

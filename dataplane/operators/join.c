@@ -66,6 +66,9 @@ weir_join_check(const struct weir_join_conf *conf, bool is_window)
         return weir_err_push(WEIR_EGRAPH, "a window of %lld ms every %lld ms",
             (long long)conf->span.size_ms, (long long)conf->span.slide_ms);
     }
+    if (conf->semi && conf->outer != WEIR_JOIN_INNER) {
+        return weir_err_push(WEIR_EGRAPH, "a join is semi or outer, not both");
+    }
     return check_keys(conf, conf->join->left_schema(), conf->join->right_schema());
 }
 
@@ -86,8 +89,8 @@ weir_join_check_schemas(const struct weir_operator *op, const struct join_base *
 int
 weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window)
 {
-    const struct weir_join_conf *conf = op->conf;
-    base->conf = conf;
+    base->conf = base->conf != NULL ? base->conf : op->conf;
+    const struct weir_join_conf *conf = base->conf;
     base->arena = op->env->arena;
     base->schema[JOIN_LEFT] = op->in_schema[JOIN_LEFT];
     base->schema[JOIN_RIGHT] = op->in_schema[JOIN_RIGHT];
@@ -202,7 +205,8 @@ weir_join_add(struct join_base *base, const struct weir_row_item *left,
     const struct weir_row_item *right, const struct weir_join_pair *like, struct weir_out *out)
 {
     struct join_pairs *pairs = &base->pairs;
-    uint32_t heap_bytes = left->heap_bytes + (right != NULL ? right->heap_bytes : 0);
+    uint32_t heap_bytes =
+        (left != NULL ? left->heap_bytes : 0) + (right != NULL ? right->heap_bytes : 0);
     if (pairs->cnt == JOIN_PAIR_CNT) {
         weir_join_flush(base, out);
     }
@@ -215,12 +219,12 @@ weir_join_add(struct join_base *base, const struct weir_row_item *left,
     }
     struct weir_join_pair *pair = &pairs->pair[pairs->cnt++];
     *pair = *like;
-    pair->left = left->row;
-    pair->left_heap = left->heap;
+    pair->left = left != NULL ? left->row : NULL;
+    pair->left_heap = left != NULL ? left->heap : NULL;
     pair->right = right != NULL ? right->row : NULL;
     pair->right_heap = right != NULL ? right->heap : NULL;
     pairs->heap_bytes += heap_bytes;
-    if (left->is_copy || (right != NULL && right->is_copy)) {
+    if ((left != NULL && left->is_copy) || (right != NULL && right->is_copy)) {
         weir_join_flush(base, out); /* scratch holds one row of each side */
     }
     return 1;

@@ -17,6 +17,8 @@
  *                             the window's last millisecond. at->window_start and _end are set; the
  *                             result's event time is window_end - 1. With `semi`, each left row
  *                             comes once if there is any right row at all, and `right` is NULL.
+ *     weir_outer_join_type    the same, and rows without a partner, too: `outer` says of which side.
+ *                             What is missing is NULL.
  *     weir_interval_join_type rows of the same key whose event times are near each other:
  *                                 left + lower_ms <= right <= left + upper_ms
  *                             as the second of them comes. A bound is within; for one that is not,
@@ -46,8 +48,8 @@ WEIR_C_BEGIN
 
 /* A pair: rows as their structs, and where their strings lie. */
 struct weir_join_pair {
-    const void *left;
-    const void *right; /* NULL: semi */
+    const void *left; /* NULL: outer */
+    const void *right; /* NULL: semi, or outer */
     const char *left_heap;
     const char *right_heap;
     int64_t window_start; /* both 0 where there are no windows */
@@ -67,12 +69,21 @@ struct weir_join {
     weir_join_fn *pairs;
 };
 
+/* Of which side rows without any partner come. */
+enum weir_join_outer {
+    WEIR_JOIN_INNER = 0,
+    WEIR_JOIN_OUTER_LEFT = 1,
+    WEIR_JOIN_OUTER_RIGHT = 2,
+    WEIR_JOIN_OUTER_FULL = 3,
+};
+
 struct weir_join_conf {
     const struct weir_join *join;
     struct weir_key left_key;
     struct weir_key right_key;
     struct weir_window_span span; /* of the window join */
     bool semi; /* of the window join */
+    enum weir_join_outer outer; /* of the window join: not with semi */
     int64_t lower_ms; /* of the interval join: either may be negative */
     int64_t upper_ms;
     int64_t ttl_ms; /* of the join with a time to live */
@@ -89,6 +100,7 @@ WEIR_API WEIR_MUST_USE int weir_interval_join_check(const struct weir_join_conf 
 WEIR_API WEIR_MUST_USE int weir_ttl_join_check(const struct weir_join_conf *conf);
 
 extern WEIR_API const struct weir_operator_type weir_join_type;
+extern WEIR_API const struct weir_operator_type weir_outer_join_type;
 extern WEIR_API const struct weir_operator_type weir_interval_join_type;
 extern WEIR_API const struct weir_operator_type weir_ttl_join_type;
 extern WEIR_API const struct weir_operator_type weir_window_join_type;

@@ -81,6 +81,62 @@ weir_join_floor_div(join_wide time, int64_t off, int64_t by)
     return (int64_t)(a / by - (a % by < 0 ? 1 : 0));
 }
 
+/* Times for which the same is true, looked up once for many rows. */
+struct join_place {
+    int64_t first_ms;
+    int64_t last_ms; /* inclusive; below first_ms: not known */
+    int64_t idx;
+    uint64_t enter; /* windows of the pane that had passed when the row came: it is in the others */
+    bool is_late;
+    bool is_gap; /* in no window at all */
+};
+
+/* The window that fires. */
+struct join_due {
+    int64_t window; /* its number: it begins at offset + window * slide */
+    uint32_t first; /* panes.at[first .. end) are of the window */
+    uint32_t end;
+    struct weir_join_pair like; /* window and time of what comes of it */
+};
+
+/* Rows in windows: pane idx begins at offset + idx * pane_ms. */
+struct join_windows {
+    struct join_base base;
+    struct join_panes panes;
+    int64_t pane_ms;
+    int64_t size;
+    int64_t slide;
+    int64_t offset;
+    int64_t fired; /* windows up to this one have fired */
+    int64_t frontier; /* the greatest watermark that has fired */
+    int64_t open_watermark; /* what place was worked out for */
+    struct join_place place;
+    struct join_due due;
+};
+
+int weir_join_windows_open(struct weir_operator *op, struct join_windows *windows);
+void weir_join_windows_close(struct join_windows *windows);
+/* weir_join_windows_process, weir_join_windows_restore - as the hooks of operator.h, for operators
+ * whose own begins with struct join_windows. */
+int64_t weir_join_windows_process(struct weir_operator *op, uint32_t input,
+    const struct weir_view *in, uint32_t cursor, struct weir_out *out, int64_t now_ns);
+int weir_join_windows_restore(
+    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt);
+void
+weir_join_windows_snapshot(const struct join_windows *windows, struct weir_parts_writer *parts);
+/* weir_join_windows_next - the next window with rows that a watermark makes due, as windows->due;
+ * false: there is none. */
+bool weir_join_windows_next(struct join_windows *windows, int64_t watermark);
+/* weir_join_windows_passed - the windows that had passed by before the one that is due, from the
+ * first one of a pane on: rows that came when more had passed (their tag) are not in it. */
+uint64_t weir_join_windows_passed(const struct join_windows *windows, uint32_t pane);
+/* weir_join_windows_done - the window has fired. True: no later one needs the first pane, which is
+ * to be given back; then ask again. */
+bool weir_join_windows_done(struct join_windows *windows);
+#define JOIN_WINDOWS_PART_CNT 3
+extern const struct weir_state_part weir_join_windows_parts[JOIN_WINDOWS_PART_CNT];
+
+/* base->conf is the operator's own where it is NULL. */
 int weir_join_base_open(struct weir_operator *op, struct join_base *base, bool is_window);
 /* weir_join_check_schemas - those of the operator are what the function is for; base has its conf
  * and schemas. */
@@ -88,8 +144,8 @@ int weir_join_check_schemas(const struct weir_operator *op, const struct join_ba
 /* 0, or the error of a row that is no insert. */
 int weir_join_inserts_only(const struct weir_view *in, uint32_t from);
 void weir_join_flush(struct join_base *base, struct weir_out *out);
-/* weir_join_add - take a pair of kept rows; right is NULL for semi, either one for outer. The
- * window and the time are in `like`. 1; 0: the output has no room for it now. */
+/* weir_join_add - take a pair of kept rows; right is NULL for semi, either one for outer. The window and the time are in
+ * `like`. 1; 0: the output has no room for it now. */
 int weir_join_add(struct join_base *base, const struct weir_row_item *left,
     const struct weir_row_item *right, const struct weir_join_pair *like, struct weir_out *out);
 

@@ -29,16 +29,6 @@
 /* What giving back a piece of a pane counts. */
 #define GIVE_STEPS 256
 
-/* Times for which the same is true, looked up once for many rows. */
-struct place {
-    int64_t first_ms;
-    int64_t last_ms; /* inclusive; below first_ms: not known */
-    int64_t idx;
-    uint64_t enter; /* windows of the pane that had passed when the row came: it is in the others */
-    bool is_late;
-    bool is_gap; /* in no window at all */
-};
-
 enum fire_stage {
     FIRE_IDLE,
     FIRE_BLOCK_NEXT, /* scan the next entries of pane `left` */
@@ -49,19 +39,15 @@ enum fire_stage {
 
 struct fire {
     enum fire_stage stage;
-    int64_t window; /* its number: it begins at offset + window * slide */
     uint32_t left; /* positions in panes.at[] */
     uint32_t right;
-    uint32_t end; /* panes [first, end) are of the window */
-    uint32_t first;
     struct weir_table_cursor cursor;
     uint32_t cnt; /* entries of the block */
     uint32_t at; /* the entry that pairs are made of */
     uint32_t left_ref;
     uint32_t right_ref;
-    uint64_t left_passed; /* passed_of() panes.at[left] and panes.at[right] */
+    uint64_t left_passed; /* weir_join_windows_passed() of panes.at[left] and panes.at[right] */
     uint64_t right_passed;
-    struct weir_join_pair like; /* window and time of the pairs */
     uint64_t has_right; /* entries of the block with right rows; semi: in any pane so far */
     uint64_t stored[WEIR_KEYED_WORD_CNT_MAX * FIRE_BLOCK];
     void *entry[FIRE_BLOCK]; /* of pane `left` */
@@ -69,103 +55,16 @@ struct fire {
 };
 
 struct self {
-    struct join_base base;
+    struct join_windows windows; /* first: rows come in by its hooks */
     struct weir_keyed_rows again; /* keys of a block that are looked up in another pane */
-    int64_t pane_ms;
-    int64_t size;
-    int64_t slide;
-    int64_t offset;
-    struct join_panes panes; /* pane idx begins at offset + idx * pane_ms */
-    int64_t fired; /* windows up to this one have fired */
-    int64_t frontier; /* the greatest watermark that has fired */
-    int64_t open_watermark; /* what place was worked out for */
-    struct place place;
     struct fire fire;
 };
-
-/* Arithmetic on times saturates: a window that would begin or end beyond the ends of time begins or
- * ends there. */
-static int64_t
-clamp(join_wide x)
-{
-    return x > INT64_MAX ? INT64_MAX : x < INT64_MIN ? INT64_MIN : (int64_t)x;
-}
-
-static int64_t
-gcd(int64_t a, int64_t b)
-{
-    while (b != 0) { /* at most 92 steps */
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-static int64_t
-window_start(const struct self *self, int64_t window)
-{
-    return clamp((join_wide)self->offset + (join_wide)window * self->slide);
-}
-
-static int64_t
-window_end(const struct self *self, int64_t window)
-{
-    return clamp((join_wide)self->offset + (join_wide)window * self->slide + self->size);
-}
-
-static int64_t
-pane_start(const struct self *self, int64_t idx)
-{
-    return clamp((join_wide)self->offset + (join_wide)idx * self->pane_ms);
-}
-
-/* The last window that a time may lie in: the last that has begun. */
-static int64_t
-last_window(const struct self *self, int64_t time)
-{
-    return weir_join_floor_div(time, self->offset, self->slide);
-}
-
-/* The first window that ends after a time. */
-static int64_t
-first_window(const struct self *self, int64_t time)
-{
-    return weir_join_floor_div((join_wide)time - self->size, self->offset, self->slide) + 1;
-}
-
-/* The first window whose last millisecond a watermark has not passed. */
-static int64_t
-first_open(const struct self *self, int64_t watermark)
-{
-    return watermark == WEIR_TIME_MIN ? INT64_MIN : first_window(self, weir_add_sat(watermark, 1));
-}
-
-/* The first window that a pane is part of. */
-static int64_t
-pane_first(const struct self *self, int64_t idx)
-{
-    return first_window(self, pane_start(self, idx));
-}
 
 static int
 join_window_open(struct weir_operator *op)
 {
     struct self *self = op->self;
-    int err = weir_join_base_open(op, &self->base, true);
-    if (err < 0) {
-        return err;
-    }
-    const struct weir_window_span *span = &self->base.conf->span;
-    self->size = span->size_ms;
-    self->slide = span->slide_ms;
-    self->offset = span->offset_ms;
-    self->pane_ms = gcd(span->size_ms, span->slide_ms);
-    self->fired = INT64_MIN;
-    self->frontier = WEIR_TIME_MIN;
-    self->open_watermark = WEIR_TIME_MIN;
-    self->place.first_ms = 1;
-    return weir_join_panes_open(op, &self->panes, self->base.keyed[0].kind);
+    return weir_join_windows_open(op, &self->windows);
 }
 
 static int
@@ -173,229 +72,24 @@ join_window_close(struct weir_operator *op, bool clean)
 {
     struct self *self = op->self;
     (void)clean;
-    weir_join_panes_close(&self->panes);
-    weir_keyed_rows_fini(&self->base.rows);
+    weir_join_windows_close(&self->windows);
     weir_keyed_rows_fini(&self->again);
     return 0;
 }
 
-/* ---- rows in ---- */
-
-static void
-place_of(struct self *self, int64_t time)
-{
-    struct place *place = &self->place;
-    int64_t last = last_window(self, time);
-    place->idx = weir_join_floor_div(time, self->offset, self->pane_ms);
-    place->first_ms = pane_start(self, place->idx);
-    place->last_ms = weir_add_sat(place->first_ms, self->pane_ms - 1);
-    place->is_gap = time >= window_end(self, last);
-    place->is_late = !place->is_gap && window_end(self, last) - 1 <= self->open_watermark;
-    int64_t first = pane_first(self, place->idx);
-    int64_t open = first_open(self, self->open_watermark);
-    place->enter = open > first ? (uint64_t)(open - first) : 0;
-}
-
-/* Right rows of a semi join are not kept. */
-static bool
-is_kept(const struct self *self, uint32_t side)
-{
-    return side == JOIN_LEFT || !self->base.conf->semi;
-}
-
-/* In the place of the list of right rows stands one more than the least number of windows that had
- * passed one of them by; 0, which is above all others less one: there is none. */
-static inline void
-semi_add(struct weir_row_list *list, uint32_t enter)
-{
-    list->last = weir_min_u32(list->last - 1, enter) + 1;
-}
-
-/* Loaded rows, and where they come from. */
-struct block {
-    const struct weir_view *in;
-    uint32_t side;
-    uint32_t at; /* the first one's number in the selection */
-};
-
-/* Rows [from, to) of a block join the lists of their entries, which are known. */
-static int
-rows_add(struct self *self, const struct block *block, struct join_pane *pane, uint32_t from,
-    uint32_t to)
-{
-    struct join_base *base = &self->base;
-    const struct weir_row_adds adds = {.store = &pane->rows,
-        .hash = base->rows.hash + from,
-        .val = base->rows.val + from,
-        .list_off = block->side * (uint32_t)sizeof(struct weir_row_list),
-        .first = block->at + from,
-        .cnt = to - from,
-        .scratch = base->scratch[block->side],
-        .tag = self->place.enter};
-    return weir_row_lists_add(&base->reader, &adds);
-}
-
-/* Rows [from, to) of a block, all of one pane. */
-static int
-rows_keep(struct self *self, const struct block *block, uint32_t from, uint32_t to)
-{
-    struct join_base *base = &self->base;
-    bool keeps = is_kept(self, block->side);
-    struct join_pane *pane;
-    int err = weir_join_pane_of(&self->panes, self->place.idx, &pane);
-    if (err < 0) {
-        return err;
-    }
-    uint32_t enter = (uint32_t)weir_min_u64(self->place.enter, UINT32_MAX - 1);
-    uint32_t all = base->rows.rows.cnt;
-    base->rows.rows.cnt = to;
-    for (uint32_t i = from; i < to && err == 0;) {
-        int got = weir_keyed_resolve(&base->keyed[block->side], pane->table, &base->rows, i);
-        if (got < 0) {
-            err = got;
-            break;
-        }
-        uint32_t end = i + (uint32_t)got;
-        if (keeps) {
-            err = rows_add(self, block, pane, i, end);
-        }
-        for (; i < end && !keeps; i++) {
-            struct join_entry *entry = base->rows.val[i];
-            semi_add(&entry->side[JOIN_RIGHT], enter);
-        }
-        i = end;
-    }
-    base->rows.rows.cnt = all;
-    return err;
-}
-
-/* Where the run of rows of one pane ends that begins at row `from` of a block. */
-static uint32_t
-run_end(const struct self *self, const struct block *block, uint32_t from)
-{
-    const struct weir_view *in = block->in;
-    const struct place *place = &self->place;
-    uint32_t cnt = self->base.rows.rows.cnt;
-    if (weir_view_is_within(in, place->first_ms, place->last_ms)) {
-        return cnt;
-    }
-    for (uint32_t i = from + 1; i < cnt; i++) {
-        int64_t time = weir_view_time(in, weir_view_row(in, block->at + i));
-        if (time < place->first_ms || time > place->last_ms) {
-            return i;
-        }
-    }
-    return cnt;
-}
-
-/* A loaded block, by runs of rows of one pane. Late ones go into sel. */
-static int
-block_keep(struct self *self, const struct block *block, uint16_t *sel, uint32_t *late_cnt)
-{
-    const struct weir_view *in = block->in;
-    uint32_t at = block->at;
-    uint32_t cnt = self->base.rows.rows.cnt;
-    for (uint32_t from = 0; from < cnt;) {
-        int64_t time = weir_view_time(in, weir_view_row(in, at + from));
-        if (time < self->place.first_ms || time > self->place.last_ms) {
-            place_of(self, time);
-        }
-        uint32_t to = run_end(self, block, from);
-        if (self->place.is_late) {
-            for (uint32_t i = from; i < to; i++) {
-                sel[(*late_cnt)++] = (uint16_t)weir_view_row(in, at + i);
-            }
-        } else if (!self->place.is_gap) {
-            int err = rows_keep(self, block, from, to);
-            if (err < 0) {
-                return err;
-            }
-        }
-        from = to;
-    }
-    return 0;
-}
-
-static int64_t
-join_window_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
-    uint32_t cursor, struct weir_out *out, int64_t now_ns)
-{
-    struct self *self = op->self;
-    (void)now_ns;
-    if (in->time == NULL) {
-        return weir_err_push(WEIR_EGRAPH, "records have no event time to put them into windows");
-    }
-    int err = weir_join_inserts_only(in, cursor);
-    if (err < 0) {
-        return err;
-    }
-    int64_t watermark = weir_max_i64(in->watermark, self->frontier);
-    if (watermark != self->open_watermark) {
-        self->open_watermark = watermark;
-        self->place.first_ms = 1;
-        self->place.last_ms = 0;
-    }
-    if (is_kept(self, input)) {
-        weir_row_reader_init(&self->base.reader, in);
-    }
-    struct weir_out *late = &out[1 + input];
-    uint32_t late_cnt = 0;
-    for (uint32_t at = cursor; at < in->cnt;) {
-        uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
-        int loaded = weir_keyed_load(&self->base.keyed[input], in, at, cnt, &self->base.rows);
-        if (loaded < 0) {
-            return loaded;
-        }
-        const struct block block = {in, input, at};
-        err = block_keep(self, &block, late->sel_buf, &late_cnt);
-        if (err < 0) {
-            return err;
-        }
-        at += (uint32_t)loaded;
-    }
-    if (late_cnt > 0) {
-        weir_out_pass(late, in, late_cnt);
-        op->rows_late += late_cnt;
-    }
-    return in->cnt - cursor;
-}
-
 /* ---- firing ---- */
 
-/* The next window with rows that a watermark makes due. */
 static bool
 fire_next(struct self *self, int64_t watermark)
 {
     struct fire *fire = &self->fire;
-    if (self->panes.cnt == 0) {
+    if (!weir_join_windows_next(&self->windows, watermark)) {
         return false;
     }
-    int64_t window = pane_first(self, self->panes.at[0].idx);
-    window = weir_max_i64(window, self->fired == INT64_MIN ? INT64_MIN : self->fired + 1);
-    window = weir_max_i64(window, first_open(self, self->frontier));
-    if (window_end(self, window) - 1 > watermark) {
-        return false;
-    }
-    fire->window = window;
-    int64_t pane = window * (self->slide / self->pane_ms);
-    fire->first = weir_join_pane_at(&self->panes, pane);
-    fire->end = weir_join_pane_at(&self->panes, pane + self->size / self->pane_ms);
-    fire->left = fire->first;
-    int64_t end = window_end(self, window);
-    fire->like.window_start = window_start(self, window);
-    fire->like.window_end = end;
-    fire->like.time = end == INT64_MAX ? end : end - 1;
+    fire->left = self->windows.due.first;
     memset(&fire->cursor, 0, sizeof fire->cursor);
     fire->stage = FIRE_BLOCK_NEXT;
     return true;
-}
-
-/* The windows that had passed by before this one, from the first one of a pane on: rows that came
- * when more had passed are not in it. */
-static uint64_t
-passed_of(const struct self *self, uint32_t pane)
-{
-    return (uint64_t)(self->fire.window - pane_first(self, self->panes.at[pane].idx));
 }
 
 /* The pairs of the left row in item[] with the rows of `right` from right_ref on (none: semi). 1
@@ -404,10 +98,10 @@ static int
 fire_row(struct self *self, struct weir_row_item *item, const struct join_entry *right,
     struct weir_out *out, uint32_t *steps)
 {
-    struct join_base *base = &self->base;
+    struct join_base *base = &self->windows.base;
     struct fire *fire = &self->fire;
     if (base->conf->semi) {
-        return weir_join_add(base, &item[JOIN_LEFT], NULL, &fire->like, out);
+        return weir_join_add(base, &item[JOIN_LEFT], NULL, &self->windows.due.like, out);
     }
     while (fire->right_ref != 0) {
         if (*steps >= SLICE_STEPS) {
@@ -416,10 +110,10 @@ fire_row(struct self *self, struct weir_row_item *item, const struct join_entry 
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_RIGHT], fire->right_ref,
             base->scratch[JOIN_RIGHT], &item[JOIN_RIGHT]);
-        int taken =
-            item[JOIN_RIGHT].tag > fire->right_passed
-                ? 1
-                : weir_join_add(base, &item[JOIN_LEFT], &item[JOIN_RIGHT], &fire->like, out);
+        int taken = item[JOIN_RIGHT].tag > fire->right_passed
+                        ? 1
+                        : weir_join_add(base, &item[JOIN_LEFT], &item[JOIN_RIGHT],
+                              &self->windows.due.like, out);
         if (taken <= 0) {
             return taken;
         }
@@ -434,7 +128,7 @@ static int
 fire_entry(struct self *self, const struct join_entry *left, const struct join_entry *right,
     struct weir_out *out, uint32_t *steps)
 {
-    struct join_base *base = &self->base;
+    struct join_base *base = &self->windows.base;
     struct fire *fire = &self->fire;
     uint32_t right_head =
         base->conf->semi ? 0 : weir_row_list_first(base->arena, &right->side[JOIN_RIGHT]);
@@ -489,9 +183,9 @@ fire_match(struct self *self)
     if (fire->right == fire->left) {
         memcpy(fire->match, fire->entry, fire->cnt * sizeof fire->entry[0]);
     } else {
-        struct weir_table *table = self->panes.at[fire->right].table;
-        int loaded = weir_keyed_load_stored(&self->base.keyed[JOIN_LEFT],
-            self->panes.at[fire->left].table, fire->stored, fire->cnt, &self->again);
+        struct weir_table *table = self->windows.panes.at[fire->right].table;
+        int loaded = weir_keyed_load_stored(&self->windows.base.keyed[JOIN_LEFT],
+            self->windows.panes.at[fire->left].table, fire->stored, fire->cnt, &self->again);
         if (loaded < 0) {
             return loaded;
         }
@@ -501,8 +195,8 @@ fire_match(struct self *self)
         memcpy(fire->match, self->again.val, (size_t)loaded * sizeof fire->match[0]);
         uint32_t words = table->word_cnt;
         for (uint32_t i = (uint32_t)loaded; i < fire->cnt; i++) {
-            int one = weir_keyed_load_stored(&self->base.keyed[JOIN_LEFT],
-                self->panes.at[fire->left].table, fire->stored + (size_t)i * words, 1,
+            int one = weir_keyed_load_stored(&self->windows.base.keyed[JOIN_LEFT],
+                self->windows.panes.at[fire->left].table, fire->stored + (size_t)i * words, 1,
                 &self->again);
             if (one < 0) {
                 return one;
@@ -512,8 +206,8 @@ fire_match(struct self *self)
             fire->match[i] = self->again.val[0];
         }
     }
-    bool semi = self->base.conf->semi;
-    fire->right_passed = passed_of(self, fire->right);
+    bool semi = self->windows.base.conf->semi;
+    fire->right_passed = weir_join_windows_passed(&self->windows, fire->right);
     fire->has_right &= semi ? UINT64_MAX : 0; /* semi: in any pane */
     for (uint32_t i = 0; i < fire->cnt; i++) {
         const struct join_entry *right = fire->match[i];
@@ -522,7 +216,7 @@ fire_match(struct self *self)
         fire->has_right |= (uint64_t)has_right << i;
         if (has_right) { /* a row that nobody has looked at since it came */
             const struct join_entry *left = fire->entry[i];
-            const char *row = weir_arena_ptr(self->base.arena, left->side[JOIN_LEFT].last);
+            const char *row = weir_arena_ptr(self->windows.base.arena, left->side[JOIN_LEFT].last);
             __builtin_prefetch(row);
             __builtin_prefetch(row + WEIR_LINE_BYTES);
         }
@@ -535,13 +229,10 @@ static void
 fire_after(struct self *self)
 {
     struct fire *fire = &self->fire;
-    self->fired = fire->window;
     fire->left_ref = 0;
     fire->right_ref = 0;
-    bool is_over = self->panes.cnt > 0 &&
-                   last_window(self, pane_start(self, self->panes.at[0].idx)) <= fire->window;
     memset(&fire->cursor, 0, sizeof fire->cursor);
-    fire->stage = is_over ? FIRE_GIVE : FIRE_IDLE;
+    fire->stage = weir_join_windows_done(&self->windows) ? FIRE_GIVE : FIRE_IDLE;
 }
 
 /* One step of the firing. 1 go on, 0 the output is full, or an error. */
@@ -552,20 +243,21 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
     int done;
     switch (fire->stage) {
     case FIRE_BLOCK_NEXT:
-        if (fire->left == fire->end) {
+        if (fire->left == self->windows.due.end) {
             fire_after(self);
             return 1;
         }
         /* Keys are for looking the entries up in other panes. */
-        fire->cnt = weir_table_scan(self->panes.at[fire->left].table, &fire->cursor, FIRE_BLOCK,
-            fire->end - fire->first > 1 ? fire->stored : NULL, fire->entry);
+        fire->cnt = weir_table_scan(self->windows.panes.at[fire->left].table, &fire->cursor,
+            FIRE_BLOCK, self->windows.due.end - self->windows.due.first > 1 ? fire->stored : NULL,
+            fire->entry);
         if (fire->cnt == 0) {
             fire->left++;
             memset(&fire->cursor, 0, sizeof fire->cursor);
             return 1;
         }
-        fire->left_passed = passed_of(self, fire->left);
-        fire->right = fire->first;
+        fire->left_passed = weir_join_windows_passed(&self->windows, fire->left);
+        fire->right = self->windows.due.first;
         fire->has_right = 0;
         fire->stage = FIRE_PANE;
         return 1;
@@ -575,7 +267,8 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
         fire->at = 0;
         fire->left_ref = 0;
         fire->stage = FIRE_PAIRS;
-        if (self->base.conf->semi && fire->right + 1 < fire->end) { /* look everywhere first */
+        if (self->windows.base.conf->semi &&
+            fire->right + 1 < self->windows.due.end) { /* look everywhere first */
             fire->right++;
             fire->stage = FIRE_PANE;
         }
@@ -584,12 +277,12 @@ fire_step(struct self *self, struct weir_out *out, uint32_t *steps)
         done = fire_pairs(self, out, steps);
         if (done > 0) {
             fire->right++;
-            fire->stage = fire->right < fire->end ? FIRE_PANE : FIRE_BLOCK_NEXT;
+            fire->stage = fire->right < self->windows.due.end ? FIRE_PANE : FIRE_BLOCK_NEXT;
         }
         return done;
     case FIRE_GIVE:
         *steps += GIVE_STEPS;
-        if (weir_join_panes_give(&self->panes) == WEIR_DONE) {
+        if (weir_join_panes_give(&self->windows.panes) == WEIR_DONE) {
             fire_after(self);
         }
         return 1;
@@ -607,21 +300,19 @@ join_window_watermark(
     uint32_t steps = 0;
     while (steps < SLICE_STEPS) {
         if (self->fire.stage == FIRE_IDLE && !fire_next(self, watermark)) {
-            self->frontier = weir_max_i64(self->frontier, watermark);
-            weir_join_flush(&self->base, out);
+            self->windows.frontier = weir_max_i64(self->windows.frontier, watermark);
+            weir_join_flush(&self->windows.base, out);
             return WEIR_DONE;
         }
         int done = fire_step(self, out, &steps);
         if (done <= 0) {
-            weir_join_flush(&self->base, out);
+            weir_join_flush(&self->windows.base, out);
             return done < 0 ? done : WEIR_AGAIN;
         }
     }
-    weir_join_flush(&self->base, out);
+    weir_join_flush(&self->windows.base, out);
     return WEIR_AGAIN;
 }
-
-/* ---- checkpoints ---- */
 
 static int
 join_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
@@ -629,28 +320,9 @@ join_window_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_wr
     const struct self *self = op->self;
     (void)id;
     WEIR_CHECK(self->fire.stage == FIRE_IDLE, "a barrier while a window fires");
-    weir_state_put_word(parts, "frontier", self->frontier);
-    weir_state_put_word(parts, "fired", self->fired);
-    weir_state_put_word(parts, "pane_entries", (int64_t)self->panes.entry_cnt);
+    weir_join_windows_snapshot(&self->windows, parts);
     return 0;
 }
-
-static int
-join_window_restore(
-    struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
-{
-    struct self *self = op->self;
-    int64_t pane_entries = 0;
-    int err = weir_state_word_least(op, parts, parts_cnt, "frontier", &self->frontier);
-    err = err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "fired", &self->fired);
-    err =
-        err < 0 ? err : weir_state_word_least(op, parts, parts_cnt, "pane_entries", &pane_entries);
-    self->panes.entry_cnt = (uint64_t)pane_entries;
-    return err < 0 ? err : weir_join_panes_restore(op, &self->panes, is_kept(self, JOIN_RIGHT));
-}
-
-static const struct weir_state_part state_parts[] = {{"frontier", WEIR_STATE_PART_LEAST, 0},
-    {"fired", WEIR_STATE_PART_LEAST, 0}, {"pane_entries", WEIR_STATE_PART_HINT, 0}};
 
 const struct weir_operator_type weir_window_join_type = {
     .name = "window join",
@@ -658,13 +330,13 @@ const struct weir_operator_type weir_window_join_type = {
     .input_cnt = 2,
     .output_cnt = 3,
     .open = join_window_open,
-    .process = join_window_process,
+    .process = weir_join_windows_process,
     .watermark = join_window_watermark,
     .close = join_window_close,
     .snapshot = join_window_snapshot,
-    .restore = join_window_restore,
+    .restore = weir_join_windows_restore,
     .states = weir_join_states,
     .state_cnt = JOIN_STATE_CNT,
-    .parts = state_parts,
-    .part_cnt = WEIR_ARRAY_CNT(state_parts),
+    .parts = weir_join_windows_parts,
+    .part_cnt = JOIN_WINDOWS_PART_CNT,
 };
