@@ -49,12 +49,13 @@ WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_str
     const char *name, const struct weir_join *join);
 
 /* weir_window_join - pairs within the same window, when it ends; semi: each left row once, if there
- * is any right one; outer: rows without a partner, too. Late rows are weir_side(stream, 1) of the left and 2 of the right input. */
+ * is any right one; outer: rows without a partner, too. Late rows are weir_side(stream, 1) of the
+ * left and 2 of the right input. */
 WEIR_API struct weir_stream *weir_window_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join_conf *conf);
 
-/* weir_cogroup - all rows of both streams of one key and window, given to a function when the window
- * ends. Late rows as of the window join. */
+/* weir_cogroup - all rows of both streams of one key and window, given to a function when it ends.
+ * Late rows as of the window join. */
 WEIR_API struct weir_stream *weir_cogroup(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_cogroup_conf *conf);
 

@@ -17,8 +17,8 @@
  *                             the window's last millisecond. at->window_start and _end are set; the
  *                             result's event time is window_end - 1. With `semi`, each left row
  *                             comes once if there is any right row at all, and `right` is NULL.
- *     weir_outer_join_type    the same, and rows without a partner, too: `outer` says of which side.
- *                             What is missing is NULL.
+ *     weir_outer_join_type    the same, and rows without a partner, too: `outer` says of which
+ *                             side. What is missing is NULL.
  *     weir_interval_join_type rows of the same key whose event times are near each other:
  *                                 left + lower_ms <= right <= left + upper_ms
  *                             as the second of them comes. A bound is within; for one that is not,

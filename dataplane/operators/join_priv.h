@@ -144,8 +144,8 @@ int weir_join_check_schemas(const struct weir_operator *op, const struct join_ba
 /* 0, or the error of a row that is no insert. */
 int weir_join_inserts_only(const struct weir_view *in, uint32_t from);
 void weir_join_flush(struct join_base *base, struct weir_out *out);
-/* weir_join_add - take a pair of kept rows; right is NULL for semi, either one for outer. The window and the time are in
- * `like`. 1; 0: the output has no room for it now. */
+/* weir_join_add - take a pair of kept rows; right is NULL for semi, either one for outer. The
+ * window and the time are in `like`. 1; 0: the output has no room for it now. */
 int weir_join_add(struct join_base *base, const struct weir_row_item *left,
     const struct weir_row_item *right, const struct weir_join_pair *like, struct weir_out *out);
 

@@ -58,8 +58,9 @@
  *
  * The body of a broadcast row has no key: no state, no timers. Its map from byte strings to byte
  * strings is read by all bodies with weir_process_broadcast_find and _at, and written by it alone.
- * Every subtask must come to the same map from the same rows; so it is given nothing else. Rows of
- * the two inputs come in any order: who must know a rule first keeps the row until it has come.
+ * Every subtask must come to the same map from the same rows, which come to each in another order
+ * where several subtasks send them. Rows of the two inputs come in any order: who must know a rule
+ * first keeps the row until it has come.
  *
  * Outputs: 0, and 1 aside (p->side), each of any schema.
  * State:   a table of the key's values, the timers (timer.h), and the map (broadcast.h).

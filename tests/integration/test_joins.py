@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_joins.py WEIR JOBS: joins and functions of two inputs (tests/jobs/joined.c) against plain loops; also killed."""
+import collections
+import itertools
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import rig
+
+JOBS = pathlib.Path(sys.argv[2]).resolve()
+NONE = -1000000
+ROWS = 4000
+WAIT_S = 60
+
+
+def make_rows(seed):
+    """(side, key, value, ms), out of order by less than the watermark's second."""
+    rng = random.Random(seed)
+    return [(rng.randrange(2), rng.randrange(40), rng.randrange(-20, 100), 3 * n + rng.randrange(900))
+            for n in range(ROWS)]
+
+
+def by_key(rows):
+    keys = collections.defaultdict(lambda: ([], []))
+    for side, key, value, at in rows:
+        keys[key][side].append((value, at))
+    return keys
+
+
+def near(rows, lower, upper):
+    for key, (left, right) in by_key(rows).items():
+        for (a, at), (b, other) in itertools.product(left, right):
+            if at + lower <= other <= at + upper:
+                yield key, a, b
+
+
+def windows(rows, size, slide):
+    """The sides of each key and window."""
+    cells = collections.defaultdict(lambda: ([], []))
+    for side, key, value, at in rows:
+        start = at - at % slide
+        while start > at - size:
+            cells[key, start][side].append(value)
+            start -= slide
+    return cells
+
+
+def window_pairs(rows, outer):
+    for (key, _), (left, right) in windows(rows, 4000, 2000).items():
+        if outer:
+            left, right = left or [NONE], right or [NONE]
+        yield from ((key, a, b) for a, b in itertools.product(left, right))
+
+
+def balance(rows):
+    for key, (left, right) in by_key(rows).items():
+        yield key, sum(v for v, _ in left) - sum(v for v, _ in right), len(left) + len(right)
+
+
+def judged(rows):
+    rules = {}
+    for side, key, value, at in rows:
+        if side == 1:
+            rules[key % 5] = max(rules.get(key % 5, (0, NONE)), (at, value))
+    for key, (left, _) in by_key(rows).items():
+        if left:
+            yield key, sum(v for v, _ in left) * rules[key % 5][1], len(left)
+
+
+KINDS = {
+    "interval": lambda rows: near(rows, -500, 1000),
+    "ttl": lambda rows: near(rows, -1 << 40, 1 << 40),
+    "inner": lambda rows: window_pairs(rows, False),
+    "outer": lambda rows: window_pairs(rows, True),
+    "cogroup": lambda rows: ((key, sum(left), sum(right)) for (key, _), (left, right) in windows(rows, 3000, 3000).items()),
+    "connect": balance,
+    "rules": judged,
+}
+
+
+class Joins(rig.Rig):
+    def setUp(self):
+        super().setUp()
+        self.rows = make_rows(11)
+        self.input = self.write("rows.csv", "".join("%d,%d,%d,%d\n" % row for row in self.rows))
+
+    def params(self, kind, **more):
+        return {"input": self.input, "kind": kind, "output": self.folder / f"{kind}.csv", **more}
+
+    def check(self, kind):
+        lines = (self.folder / f"{kind}.csv").read_text().splitlines()[1:]
+        found = collections.Counter(tuple(map(int, line.split(","))) for line in lines)
+        want = collections.Counter(KINDS[kind](self.rows))
+        self.assertGreater(len(want), 20)
+        self.assertEqual((list((want - found).items())[:3], list((found - want).items())[:3]), ([], []))
+
+    def test_each_kind_on_every_shape(self):
+        for kind in KINDS:
+            for parallelism, cut, poller in ((2, "all", "threads"), (1, "none", "seed:3")):
+                sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller}
+                with self.subTest(kind=kind, **sets):
+                    self.run_job(JOBS / "joined.so", self.params(kind), sets)
+                    self.check(kind)
+
+    def test_killed_jobs_go_on_with_another_parallelism(self):
+        for number, kind in enumerate(KINDS):
+            with self.subTest(kind=kind):
+                folder = self.folder / f"checkpoints-{kind}"
+                sets = {"checkpoints.dir": folder, "checkpoints.interval": "20ms", "parallelism": 1 + number % 2}
+                flags = ["--restore=latest"]
+                process = self.start_job(JOBS / "joined.so", self.params(kind, rate=ROWS), sets, flags)
+                until = time.monotonic() + WAIT_S
+                while len(list(folder.glob("*/manifest/M-*"))) == 0 and time.monotonic() < until:
+                    time.sleep(0.002)
+                process.kill()
+                process.wait()
+                self.assertFalse((self.folder / f"{kind}.csv").exists())
+                sets["parallelism"] = 3 - sets["parallelism"]
+                line = self.command(JOBS / "joined.so", self.params(kind), sets, flags)
+                line[line.index("--name") + 1] = process.name
+                result = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True,
+                                        timeout=rig.TIMEOUT_S, check=False)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn("restored checkpoint", result.stderr)
+                self.check(kind)
+
+
+if __name__ == "__main__":
+    rig.main(2)
