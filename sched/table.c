@@ -143,29 +143,75 @@ weir_output_path(struct weir_env *env, const char *output)
     return path;
 }
 
-struct weir_stream *
-weir_sink_table(struct weir_stream *in, const char *name, const char *output)
+static uint64_t
+run_id(void)
 {
-    struct weir_env *env = weir_stream_env(in);
-    if (strcmp(output, "discard") == 0) {
-        return sink_discard(in, name);
-    }
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    const struct weir_file_sink_conf file = {
-        .path = weir_output_path(env, output),
-        .format = ends_with(output, ".json") || ends_with(output, ".jsonl") ? WEIR_FORMAT_JSON
-                                                                            : WEIR_FORMAT_CSV,
-        .run_id = (uint64_t)now.tv_sec * (uint64_t)WEIR_SEC_NS + (uint64_t)now.tv_nsec,
-    };
+    return (uint64_t)now.tv_sec * (uint64_t)WEIR_SEC_NS + (uint64_t)now.tv_nsec;
+}
+
+static struct weir_stream *
+sink_files(struct weir_stream *in, const char *name, const struct weir_file_sink_conf *file)
+{
     const struct weir_operator_conf sink = {
         .name = name,
         .type = &weir_file_sink_type,
-        .conf = &file,
-        .conf_bytes = sizeof file,
-        .parallelism = ends_with(output, "/") ? 0 : 1,
+        .conf = file,
+        .conf_bytes = sizeof *file,
+        .parallelism = ends_with(file->path, "/") ? 0 : 1,
     };
     return weir_operator(&in, 1, &sink);
+}
+
+struct weir_stream *
+weir_sink_table(struct weir_stream *in, const char *name, const char *output)
+{
+    if (strcmp(output, "discard") == 0) {
+        return sink_discard(in, name);
+    }
+    bool is_json = ends_with(output, ".json") || ends_with(output, ".jsonl");
+    const struct weir_file_sink_conf file = {
+        .path = weir_output_path(weir_stream_env(in), output),
+        .format = is_json ? WEIR_FORMAT_JSON : WEIR_FORMAT_CSV,
+        .run_id = run_id(),
+    };
+    return sink_files(in, name, &file);
+}
+
+/* A part is dealt out in memory. */
+#define DEALT_PART_BYTES (16 * WEIR_MIB)
+
+struct weir_stream *
+weir_sink_dealt(struct weir_stream *in, const char *name, const char *output,
+    const char *const *fields, uint32_t field_cnt)
+{
+    struct weir_env *env = weir_stream_env(in);
+    size_t bytes = strlen(output);
+    if (!ends_with(output, "/")) {
+        return weir_sink_table(in, name, output);
+    }
+    if (field_cnt == 0 || field_cnt > WEIR_FILE_SINK_DEAL_CNT_MAX) {
+        weir_env_fail(env, WEIR_EGRAPH, "operator %s: directories by %u fields, of 1 to %d", name,
+            field_cnt, WEIR_FILE_SINK_DEAL_CNT_MAX);
+        return in;
+    }
+    struct weir_file_sink_deal *deal = weir_env_alloc(env, sizeof *deal);
+    char *path = weir_env_alloc(env, bytes + sizeof ".parts/");
+    char *dir = weir_env_alloc(env, bytes + 1);
+    (void)sprintf(path, "%s.parts/", output);
+    memcpy(dir, output, bytes - 1);
+    deal->dir = dir;
+    deal->field_cnt = field_cnt;
+    memcpy(deal->field, fields, field_cnt * sizeof fields[0]);
+    const struct weir_file_sink_conf file = {
+        .path = path,
+        .format = WEIR_FORMAT_CSV,
+        .run_id = run_id(),
+        .roll_bytes = DEALT_PART_BYTES,
+        .deal = deal,
+    };
+    return sink_files(in, name, &file);
 }
 
 void

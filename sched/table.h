@@ -62,6 +62,15 @@ WEIR_API const char *weir_env_bad_line(const struct weir_env *env, uint32_t idx)
 WEIR_API struct weir_stream *
 weir_sink_table(struct weir_stream *in, const char *name, const char *output);
 
+/* weir_sink_dealt - where `output` is F/: rows into F/NAME=VALUE/.../part-*, by the texts that
+ * these fields hold (operators/file_sink.h); they get there when the job ends, and are in F/.parts/
+ * before. Any other output: as weir_sink_table.
+ *
+ * Shape:   fields: [field_cnt], at most WEIR_FILE_SINK_DEAL_CNT_MAX; borrowed for ever.
+ */
+WEIR_API struct weir_stream *weir_sink_dealt(struct weir_stream *in, const char *name,
+    const char *output, const char *const *fields, uint32_t field_cnt);
+
 /* weir_output_path - the name under which a job makes and renames its output; lives as long as env.
  *
  * Behind a link it is that of the file which the link points at, so that the link stays

@@ -126,16 +126,6 @@ remove_old_parts(struct sink *sink)
     return err != 0 ? err : go_over_parts(sink, true);
 }
 
-static int
-make_dir(struct sink *sink)
-{
-    weir_io_op_mkdir(&sink->op, WEIR_IO_CWD, sink->dir);
-    if (weir_io_perform(sink->env->io, &sink->op) < 0 && sink->op.errnum != EEXIST) {
-        return open_failed(sink);
-    }
-    return 0;
-}
-
 /* A stream takes rows as they come; nothing is renamed, for what stands there is no regular
  * file. */
 static int
@@ -211,7 +201,7 @@ open_target(struct sink *sink)
     if (sink->conf->checkpoints.is_on) {
         return weir_file_sink_txn_open(sink);
     }
-    err = make_dir(sink);
+    err = weir_file_sink_make_dir(sink, sink->dir);
     if (err == 0 && sink->target == SINK_FILE && sink->env->subtask_idx == 0) {
         err = remove_old_parts(sink);
     }
@@ -257,7 +247,8 @@ sink_open(struct weir_operator *op)
             return weir_err_push(WEIR_ENOMEM, "buffers of %zu bytes for %s", sink->cap, conf->path);
         }
     }
-    return open_target(sink);
+    int err = conf->deal != NULL ? weir_file_sink_deal_open(sink) : 0;
+    return err != 0 ? err : open_target(sink);
 }
 
 /* ---- the part ---- */
@@ -603,6 +594,9 @@ sink_close(struct weir_operator *op, bool clean)
         close_handle(sink, sink->dir_handle);
         close_handle(sink, sink->part_file);
         close_handle(sink, sink->lock_handle);
+        if (rc == 0 && clean && sink->conf->deal != NULL) {
+            rc = weir_file_sink_deal_out(sink);
+        }
         if (sink->txn != NULL) {
             weir_file_sink_txn_close(sink);
         }

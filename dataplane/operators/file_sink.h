@@ -14,6 +14,12 @@
  *
  * [format: Output / Names of the file sink's parts]
  *
+ * A sink into F/.parts/ may be told to deal its parts out (struct weir_file_sink_deal): when it is
+ * closed cleanly, the rows of each part go into one file for each directory that they name,
+ *
+ *     F/NAME=VALUE/NAME=VALUE/...    under the part's own name, each with the header; of a value
+ *                                    other bytes than letters, digits, '-', '_' and '.' are %XX
+ *
  * With checkpoints the sink commits in two phases. D is F.parts, or F/ itself:
  *
  *     D/.pending-JOB-E.A-by-E.A/    hidden: parts written by epoch E, attempt A; moved to
@@ -104,6 +110,14 @@ struct weir_file_sink_checkpoints {
     bool had_ended;
 };
 
+/* Fields that name directories: texts, in the order of the path. */
+#define WEIR_FILE_SINK_DEAL_CNT_MAX 4
+struct weir_file_sink_deal {
+    const char *dir; /* without a slash at its end; the sink's path is dir/.parts/ */
+    const char *field[WEIR_FILE_SINK_DEAL_CNT_MAX];
+    uint32_t field_cnt;
+};
+
 struct weir_file_sink_conf {
     const char *path;
     enum weir_format format;
@@ -114,6 +128,7 @@ struct weir_file_sink_conf {
     uint64_t
         row_bytes_max; /* room for the text of one row; 0 means 112 MiB, touched only if used */
     struct weir_file_sink_checkpoints checkpoints;
+    const struct weir_file_sink_deal *deal; /* NULL: parts stay where they are; borrowed */
 };
 
 extern WEIR_API const struct weir_operator_type weir_file_sink_type;

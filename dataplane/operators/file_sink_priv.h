@@ -242,10 +242,24 @@ int weir_file_sink_txn_open(struct sink *sink);
  * buf: which buffer of the sink holds names meanwhile. */
 int weir_file_sink_each_entry(
     struct sink *sink, const char *path, int buf, sink_entry_fn *fn, void *arg);
+/* weir_file_sink_make_dir - it may be there; weir_file_sink_sync_dir, weir_file_sink_sync_parent -
+ * what it holds, or its own name, is durable. Also without checkpoints. */
+int weir_file_sink_make_dir(struct sink *sink, const char *path);
+int weir_file_sink_sync_dir(struct sink *sink, const char *path);
+int weir_file_sink_sync_parent(struct sink *sink, const char *path);
 /* weir_file_sink_txn_sweep - remove what no one needs any more; what cannot be removed stays. */
 void weir_file_sink_txn_sweep(struct sink *sink);
 int weir_file_sink_restore(
     struct weir_operator *op, const struct weir_parts_reader *readers, uint32_t reader_cnt);
+
+/* ---- file_sink_deal.c, blocking, for open and close ---- */
+
+/* weir_file_sink_deal_open - the fields are there, and the directory. weir_file_sink_deal_out - the
+ * parts of this subtask, all done, to the directories that their rows name.
+ * Errors:  WEIR_EPARTS: a part is not as it was written; those of the disk. What is not dealt out
+ *          is left in F/.parts/. */
+int weir_file_sink_deal_open(struct sink *sink);
+int weir_file_sink_deal_out(struct sink *sink);
 
 /* ---- with checkpoints: file_sink_name.c ---- */
 

@@ -54,8 +54,8 @@ weir_file_sink_each_entry(
     return rc;
 }
 
-static int
-sync_dir(struct sink *sink, const char *path)
+int
+weir_file_sink_sync_dir(struct sink *sink, const char *path)
 {
     struct weir_io *io = sink->env->io;
     weir_io_op_open(&sink->op, WEIR_IO_CWD, path, WEIR_IO_O_READ | WEIR_IO_O_DIRECTORY);
@@ -70,8 +70,8 @@ sync_dir(struct sink *sink, const char *path)
     return rc;
 }
 
-static int
-make_dir(struct sink *sink, const char *path)
+int
+weir_file_sink_make_dir(struct sink *sink, const char *path)
 {
     weir_io_op_mkdir(&sink->op, WEIR_IO_CWD, path);
     if (weir_io_perform(sink->env->io, &sink->op) < 0 && sink->op.errnum != EEXIST) {
@@ -82,8 +82,8 @@ make_dir(struct sink *sink, const char *path)
 
 /* The directory's own name is durable: a power cut would else take all that is in it. Done whoever
  * made it, for who did may have died before this. A parent that may not be read is left alone. */
-static int
-sync_parent(struct sink *sink, const char *path)
+int
+weir_file_sink_sync_parent(struct sink *sink, const char *path)
 {
     size_t bytes = strlen(path);
     while (bytes > 0 && path[bytes - 1] == '/') {
@@ -94,7 +94,7 @@ sync_parent(struct sink *sink, const char *path)
     }
     memcpy(sink->path, bytes > 0 ? path : ".", bytes > 0 ? bytes : 1);
     sink->path[bytes > 0 ? bytes : 1] = '\0';
-    int rc = sync_dir(sink, sink->path);
+    int rc = weir_file_sink_sync_dir(sink, sink->path);
     if (rc != 0 && sink->op.verb == WEIR_IO_OPEN && sink->op.errnum == EACCES) {
         weir_err_clear();
         return 0;
@@ -205,8 +205,8 @@ fence_entry(struct sink *sink, int32_t dir, const char *name, void *arg)
 static int
 put_up_fence(struct sink *sink, struct fence *fence)
 {
-    int rc = make_dir(sink, sink->dir);
-    rc = rc != 0 ? rc : sync_dir(sink, sink->txn->out);
+    int rc = weir_file_sink_make_dir(sink, sink->dir);
+    rc = rc != 0 ? rc : weir_file_sink_sync_dir(sink, sink->txn->out);
     WEIR_KILLPOINT_IF(rc == 0, R5_FENCED);
     do {
         fence->has_moved = false;
@@ -216,7 +216,7 @@ put_up_fence(struct sink *sink, struct fence *fence)
         (void)unlink_at(sink, WEIR_IO_CWD, sink->dir, WEIR_IO_RMDIR); /* it stays if it is in use */
         return rc;
     }
-    return rc != 0 ? rc : sync_dir(sink, sink->txn->out);
+    return rc != 0 ? rc : weir_file_sink_sync_dir(sink, sink->txn->out);
 }
 
 /* ---- what earlier starts have left ---- */
@@ -372,8 +372,8 @@ weir_file_sink_txn_open(struct sink *sink)
     if (conf->had_ended && sink->env->subtask_idx > 0) {
         return 0; /* nothing will come; the first one tidies */
     }
-    int rc = make_dir(sink, txn->out);
-    rc = rc != 0 ? rc : sync_parent(sink, txn->out);
+    int rc = weir_file_sink_make_dir(sink, txn->out);
+    rc = rc != 0 ? rc : weir_file_sink_sync_parent(sink, txn->out);
     if (rc == 0 && sink->env->subtask_idx == 0) {
         rc = weir_file_sink_lock(sink, txn->out, &txn->out_handle);
     } else if (rc == 0) {
@@ -385,7 +385,8 @@ weir_file_sink_txn_open(struct sink *sink)
     if (rc == 0 && sink->env->subtask_idx == 0) {
         rc = weir_file_sink_each_entry(sink, txn->out, 0, leftover_entry, NULL);
         if (rc == 0 && sink->target == SINK_FILE && conf->restored_id == 0) {
-            rc = sync_dir(sink, txn->out); /* else parts that were removed might come back into F */
+            rc = weir_file_sink_sync_dir(
+                sink, txn->out); /* else parts that were removed might come back into F */
         }
     }
     return rc;
@@ -565,7 +566,9 @@ weir_file_sink_restore(
         rc = is_left ? 0 : each_part(sink, &readers[i], restore_part, &has_any);
     }
     rc = rc != 0 ? rc : weir_file_sink_check_restored(sink);
-    return rc != 0 || WEIR_MUTANT(SINK_RESTORED_UNSYNCED) ? rc : sync_dir(sink, sink->txn->out);
+    return rc != 0 || WEIR_MUTANT(SINK_RESTORED_UNSYNCED)
+               ? rc
+               : weir_file_sink_sync_dir(sink, sink->txn->out);
 }
 
 /* ---- the end ---- */
@@ -618,7 +621,7 @@ weir_file_sink_txn_sweep(struct sink *sink)
         return; /* F is published; it would be again */
     }
     WEIR_KILLPOINT(PUBLISH_SWEPT);
-    if (sync_parent(sink, txn->out) != 0) {
+    if (weir_file_sink_sync_parent(sink, txn->out) != 0) {
         weir_err_clear(); /* some of it removed, and the old name back: it would look damaged */
         return;
     }
