@@ -6,6 +6,10 @@
 #include "dataplane/keygroup.h"
 #include "tests/unit/stage.h"
 
+/* Pairs of parallelism up to here, and rows of each old subtask. */
+#define PAIR_CNT 8
+#define PAIR_ROW_CNT 5
+
 /* ---- the rig ---- */
 
 static struct stage *
@@ -365,8 +369,38 @@ regained_by(const struct weir_task_edge *edges, const struct weir_flight_writer 
     stage_close(s);
 }
 
-/* There assignments are computed and mapping tables made; here each subtask picks its own. Three
- * become two, of each kind of edge: each row comes back once, in its order, at its key's owner. */
+/* Each row of `old_cnt` subtasks comes back once, in its order, at its key's owner among `cnt`. */
+static void
+deal_out(const struct weir_flight_writer *writer, enum weir_partitioner partitioner,
+    uint32_t old_cnt, uint32_t cnt)
+{
+    struct weir_task_edge edges[2];
+    uint32_t seen[100 * PAIR_CNT] = {0};
+    edges_of(edges, partitioner, cnt);
+    for (uint32_t idx = 0; idx < cnt; idx++) {
+        char got[256];
+        int64_t last[PAIR_CNT];
+        memset(last, -1, sizeof last);
+        regained_by(edges, writer, idx, cnt, got);
+        for (char *at = strtok(got, " "); at != NULL; at = strtok(NULL, " ")) {
+            int64_t n = atoll(at);
+            const uint32_t group = weir_hash_key_group(weir_hash_u64((uint64_t)n), 128);
+            const bool is_own = partitioner == WEIR_PARTITION_KEYED
+                                    ? edges[0].keygroup_owner[group] == idx
+                                : partitioner == WEIR_PARTITION_GLOBAL ? idx == 0
+                                                                       : n / 100 % cnt == idx;
+            assert_true(is_own && n > last[n / 100]);
+            last[n / 100] = n;
+            seen[n]++;
+        }
+    }
+    for (uint32_t n = 0; n < WEIR_ARRAY_CNT(seen); n++) {
+        assert_int_equal(seen[n], n % 100 < PAIR_ROW_CNT && n / 100 < old_cnt ? 1 : 0);
+    }
+}
+
+/* There assignments are computed and mapping tables made; here each subtask picks its own. All
+ * pairs of one to eight subtasks, of each kind of edge. */
 static void
 t_T310_T315_rows_go_to_the_subtasks_that_there_are(void **state)
 {
@@ -374,37 +408,17 @@ t_T310_T315_rows_go_to_the_subtasks_that_there_are(void **state)
     static _Alignas(8) char buf[FLIGHT_BYTES];
     static const enum weir_partitioner partitioners[] = {
         WEIR_PARTITION_KEYED, WEIR_PARTITION_REBALANCE, WEIR_PARTITION_GLOBAL};
-    struct weir_flight_writer writer;
-    size_t bytes;
-    weir_flight_begin(&writer, buf, sizeof buf);
-    for (uint32_t i = 0; i < 3; i++) {
-        put_flight(&writer, i % 2, i, 100 * i, 20);
-    }
-    assert_int_equal(weir_flight_finish(&writer, &bytes), 0);
-    for (size_t p = 0; p < WEIR_ARRAY_CNT(partitioners); p++) {
-        for (uint32_t cnt = 1; cnt <= 5; cnt++) { /* fewer, as many, more */
-            struct weir_task_edge edges[2];
-            uint32_t seen[300] = {0};
-            edges_of(edges, partitioners[p], cnt);
-            for (uint32_t idx = 0; idx < cnt; idx++) {
-                char got[256 * 4];
-                int64_t last[3] = {-1, -1, -1};
-                regained_by(edges, &writer, idx, cnt, got);
-                for (char *at = strtok(got, " "); at != NULL; at = strtok(NULL, " ")) {
-                    int64_t n = atoll(at);
-                    seen[n]++;
-                    assert_true(n > last[n / 100]);
-                    last[n / 100] = n;
-                    assert_true(partitioners[p] != WEIR_PARTITION_GLOBAL || idx == 0);
-                    assert_true(
-                        partitioners[p] != WEIR_PARTITION_REBALANCE || n / 100 % cnt == idx);
-                    const uint32_t group = weir_hash_key_group(weir_hash_u64((uint64_t)n), 128);
-                    assert_true(partitioners[p] != WEIR_PARTITION_KEYED ||
-                                edges[0].keygroup_owner[group] == idx);
-                }
-            }
-            for (uint32_t n = 0; n < 300; n++) {
-                assert_int_equal(seen[n], n % 100 < 20 ? 1 : 0);
+    for (uint32_t old_cnt = 1; old_cnt <= PAIR_CNT; old_cnt++) {
+        struct weir_flight_writer writer;
+        size_t bytes;
+        weir_flight_begin(&writer, buf, sizeof buf);
+        for (uint32_t i = 0; i < old_cnt; i++) {
+            put_flight(&writer, i % 2, i, 100 * i, PAIR_ROW_CNT);
+        }
+        assert_int_equal(weir_flight_finish(&writer, &bytes), 0);
+        for (uint32_t cnt = 1; cnt <= PAIR_CNT; cnt++) {
+            for (size_t p = 0; p < WEIR_ARRAY_CNT(partitioners); p++) {
+                deal_out(&writer, partitioners[p], old_cnt, cnt);
             }
         }
     }
