@@ -19,6 +19,8 @@
     Q(q8, NEXMARK_PERSONS | NEXMARK_AUCTIONS, NEXMARK_PERSONS, false)               \
     Q(q9, NEXMARK_AUCTIONS | NEXMARK_BIDS, NEXMARK_AUCTIONS | NEXMARK_BIDS, false)  \
     Q(q10, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
+    Q(q11, NEXMARK_BIDS, 0, false)                                                  \
+    Q(q12, NEXMARK_BIDS, 0, false)                                                  \
     Q(q13, NEXMARK_BIDS, 0, false)                                                  \
     Q(q14, NEXMARK_BIDS, NEXMARK_BIDS, false)                                       \
     Q(q15, NEXMARK_BIDS, 0, false)                                                  \
