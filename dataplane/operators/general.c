@@ -623,6 +623,9 @@ static int
 general_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
 {
     struct general_self *self = op->self;
+    if (watermark <= self->frontier) {
+        return WEIR_DONE; /* told again behind a restart: timers set for times before wait, too */
+    }
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
     self->watermark = watermark;
