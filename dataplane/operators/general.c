@@ -60,6 +60,14 @@ check_span(const struct weir_general_conf *conf)
     return 0;
 }
 
+/* Whether there are timers of host time. */
+static bool
+has_clock(const struct weir_general_conf *conf)
+{
+    return conf->span.by_clock || conf->trigger.kind == WEIR_TRIGGER_CONTINUOUS_BY_CLOCK ||
+           conf->trigger.kind == WEIR_TRIGGER_OWN;
+}
+
 /* A field that holds a whole number. */
 static int
 whole_field(const struct weir_schema *schema, const char *name, const struct weir_field **ret_field)
@@ -107,8 +115,7 @@ plan_trigger(
     plan->word_cnt = word_cnt[trigger->kind];
     plan->fires_at_end =
         trigger->kind == WEIR_TRIGGER_AT_END || trigger->kind == WEIR_TRIGGER_CONTINUOUS;
-    plan->has_clock = by_clock || trigger->kind == WEIR_TRIGGER_CONTINUOUS_BY_CLOCK ||
-                      trigger->kind == WEIR_TRIGGER_OWN;
+    plan->has_clock = has_clock(conf);
     return trigger->kind == WEIR_TRIGGER_DELTA ? whole_field(in, trigger->field, &plan->delta) : 0;
 }
 
@@ -598,6 +605,10 @@ general_process(struct weir_operator *op, uint32_t input, const struct weir_view
     self->now_ms =
         self->resume.pair_cnt > 0 ? self->resume.now_ms : weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
+    int step = weir_general_timer_finish(self, &out[0]);
+    if (step != WEIR_DONE) {
+        return step < 0 ? step : 0;
+    }
     uint32_t at = cursor;
     while (at < in->cnt) {
         block.from = at;
@@ -629,11 +640,18 @@ general_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
     self->watermark = watermark;
-    int step = weir_general_timers(self, false, watermark, &out[0]);
+    int step = weir_general_timer_finish(self, &out[0]);
+    step = step == WEIR_DONE ? weir_general_timers(self, false, watermark, &out[0]) : step;
     if (step == WEIR_DONE) {
         self->frontier = watermark;
     }
     return step;
+}
+
+static bool
+general_keeps_time(const struct weir_operator *op)
+{
+    return has_clock(op->conf);
 }
 
 static int64_t
@@ -652,6 +670,15 @@ general_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     self->kinds.now_ms = self->now_ms;
     self->watermark = self->frontier;
     return weir_general_timers(self, true, self->now_ms, &out[0]);
+}
+
+/* A barrier may come between two slices of timer(), and finds nothing half done. */
+static int
+general_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns)
+{
+    (void)id;
+    (void)now_ns;
+    return weir_general_timer_finish(op->self, &out[0]);
 }
 
 /* Windows by the clock that are open fire: what has come is not lost with the end of the input. */
@@ -678,6 +705,7 @@ const struct weir_operator_type weir_general_type = {
     .watermark = general_watermark,
     .finish = general_finish,
     .close = general_close,
+    .barrier = general_barrier,
     .snapshot = weir_general_snapshot,
     .restore = weir_general_restore,
     .states = weir_general_states,
@@ -687,4 +715,5 @@ const struct weir_operator_type weir_general_type = {
     .part_cnt = GENERAL_PART_CNT,
     .due_ns = general_due_ns,
     .timer = general_timer,
+    .keeps_time = general_keeps_time,
 };

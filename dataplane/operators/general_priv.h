@@ -152,7 +152,8 @@ struct general_self {
     struct general_resume resume;
     uint64_t call_at; /* of a window's function that waits for room */
     bool is_over; /* the input has ended: windows of host time fire */
-    bool is_decided; /* the timer at hand: its trigger was asked */
+    bool is_decided; /* the timer at hand: its trigger was asked, and there was no room */
+    bool decided_by_clock;
     int decision;
     struct weir_keyed_rows rows; /* of a block */
     struct weir_keyed_rows one; /* of a timer */
@@ -281,6 +282,8 @@ void weir_general_trigger_clear(
 /* Timers up to a time fire: WEIR_DONE; WEIR_AGAIN; or an error. */
 int
 weir_general_timers(struct general_self *self, bool is_clock, int64_t up_to, struct weir_out *out);
+/* A timer of host time that found no room is done with, before anything else: as above. */
+int weir_general_timer_finish(struct general_self *self, struct weir_out *out);
 
 /* ---- general_fire.c ---- */
 

@@ -413,6 +413,7 @@ timer_fire(
             return self->decision;
         }
         self->is_decided = true;
+        self->decided_by_clock = is_clock;
     }
     if ((self->decision & WEIR_TRIGGER_FIRE) != 0) {
         int step = weir_general_fire(self, key, val, out);
@@ -426,27 +427,48 @@ timer_fire(
     return timer_over(self, key, val, idx, is_clock, timer->time);
 }
 
+/* The next timer: WEIR_DONE where there is none; WEIR_AGAIN where there may be more, or no room. */
+static int
+timer_next(struct general_self *self, bool is_clock, int64_t up_to, struct weir_out *out,
+    bool *ret_is_full)
+{
+    struct weir_timers *timers = timers_of(self, is_clock);
+    struct weir_timer timer;
+    int got = weir_timers_peek(timers, up_to, &timer);
+    *ret_is_full = false;
+    if (got <= 0 || got == WEIR_TIMERS_BUSY) {
+        return got == WEIR_TIMERS_BUSY ? (int)WEIR_AGAIN : got;
+    }
+    int loaded =
+        weir_keyed_load_stored(&self->plan.keyed, timers->table, timer.stored, 1, &self->one);
+    int step = loaded < 0 ? loaded : timer_fire(self, &timer, is_clock, out);
+    if (step != WEIR_DONE) {
+        *ret_is_full = true;
+        return step;
+    }
+    self->is_decided = false;
+    weir_timers_pop(timers, &timer);
+    return WEIR_AGAIN;
+}
+
 int
 weir_general_timers(struct general_self *self, bool is_clock, int64_t up_to, struct weir_out *out)
 {
-    struct weir_timers *timers = timers_of(self, is_clock);
-    for (uint32_t i = 0; i < GENERAL_SLICE_TIMER_CNT; i++) {
-        struct weir_timer timer;
-        int got = weir_timers_peek(timers, up_to, &timer);
-        if (got <= 0) {
-            return got < 0 ? got : (int)WEIR_DONE;
-        }
-        if (got == WEIR_TIMERS_BUSY) {
-            return WEIR_AGAIN;
-        }
-        int loaded =
-            weir_keyed_load_stored(&self->plan.keyed, timers->table, timer.stored, 1, &self->one);
-        int step = loaded < 0 ? loaded : timer_fire(self, &timer, is_clock, out);
-        if (step != WEIR_DONE) {
-            return step;
-        }
-        self->is_decided = false;
-        weir_timers_pop(timers, &timer);
+    int step = WEIR_AGAIN;
+    bool is_full = false;
+    for (uint32_t i = 0; i < GENERAL_SLICE_TIMER_CNT && step == WEIR_AGAIN && !is_full; i++) {
+        step = timer_next(self, is_clock, up_to, out, &is_full);
     }
-    return WEIR_AGAIN;
+    return step;
+}
+
+int
+weir_general_timer_finish(struct general_self *self, struct weir_out *out)
+{
+    int step = WEIR_DONE;
+    bool is_full = false;
+    while (self->is_decided && self->decided_by_clock && step >= 0 && !is_full) {
+        step = timer_next(self, true, INT64_MAX, out, &is_full);
+    }
+    return step < 0 || is_full ? step : (int)WEIR_DONE;
 }

@@ -283,6 +283,54 @@ t_a_function_goes_on_where_its_output_was_full(void **state)
     }
 }
 
+/* A firing by the clock that found no room is over before a row is taken, and before a barrier. */
+static void
+t_a_firing_by_the_clock_is_over_before_rows_and_barriers(void **state)
+{
+    (void)state;
+    static const char text[] = "one";
+    for (int cut = 0; cut < 2; cut++) {
+        struct weir_general_conf conf;
+        memset(&conf, 0, sizeof conf);
+        conf.key = WEIR_KEY(named, name);
+        conf.span = WEIR_TUMBLES_BY_CLOCK(10);
+        conf.function = &echo_function;
+        struct harness_conf hc = general_harness(&conf);
+        hc.in_schema[0] = named_schema();
+        hc.out_schema[0] = echo_schema();
+        hc.batch_rows = 7;
+        struct harness *h = harness_new(&hc);
+        struct named rows[40];
+        for (int i = 0; i < 40; i++) {
+            rows[i].at = 0;
+            rows[i].key = i;
+            rows[i].name = weir_str_inline(text, 3);
+        }
+        harness_push(h, 0, rows, 40);
+        h->now_ns = 20 * WEIR_MS;
+        assert_int_equal(weir_chain_fire(h->chain, h->now_ns), WEIR_AGAIN);
+        assert_int_equal(harness_run(h), 0);
+        assert_int_equal(h->out[0].row_cnt, 7);
+        struct general_self *self = harness_operator(h)->self;
+        assert_true(self->is_decided);
+        if (cut) {
+            int rc;
+            while ((rc = weir_chain_barrier(h->chain, 1, h->now_ns)) == WEIR_AGAIN) {
+                assert_int_equal(harness_run(h), 0);
+            }
+            assert_int_equal(rc, WEIR_DONE);
+        } else {
+            harness_push(h, 0, rows, 1);
+        }
+        assert_false(self->is_decided);
+        assert_int_equal(h->out[0].row_cnt, 40);
+        for (uint32_t i = 0; i < 40; i++) {
+            assert_int_equal(((const struct echo *)harness_row(h, 0, i))->key, i);
+        }
+        harness_free(h);
+    }
+}
+
 /* ---- keys ---- */
 
 #define PLACE(F) F(time, at) F(str, name) F(i64, number)
@@ -420,6 +468,7 @@ main(void)
         cmocka_unit_test(t_event_windows_that_fire_by_the_clock),
         cmocka_unit_test(t_rows_that_wait_for_room_keep_their_time),
         cmocka_unit_test(t_a_function_goes_on_where_its_output_was_full),
+        cmocka_unit_test(t_a_firing_by_the_clock_is_over_before_rows_and_barriers),
         cmocka_unit_test(t_keys_of_any_fields_come_out_as_they_went_in),
         cmocka_unit_test(t_a_conf_that_does_not_fit_is_refused),
         cmocka_unit_test(t_windows_that_have_no_room_are_an_error),
