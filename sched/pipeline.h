@@ -37,6 +37,7 @@
 #include "dataplane/key.h"
 #include "dataplane/operators/lines.h"
 #include "dataplane/operators/select.h"
+#include "dataplane/operators/general.h"
 #include "dataplane/operators/where.h"
 #include "dataplane/operators/window.h"
 #include "sched/yaml.h"
@@ -46,7 +47,12 @@ struct weir_env;
 #define WEIR_PIPELINE_OP_CNT_MAX 32
 #define WEIR_PIPELINE_PARAM_CNT 7
 
-enum weir_pipeline_kind { WEIR_PIPELINE_WHERE, WEIR_PIPELINE_SELECT, WEIR_PIPELINE_WINDOW };
+enum weir_pipeline_kind {
+    WEIR_PIPELINE_WHERE,
+    WEIR_PIPELINE_SELECT,
+    WEIR_PIPELINE_WINDOW,
+    WEIR_PIPELINE_GENERAL, /* windows of each key for themselves */
+};
 
 struct weir_pipeline_op {
     enum weir_pipeline_kind kind;
@@ -56,6 +62,7 @@ struct weir_pipeline_op {
         struct weir_where_conf where;
         struct weir_select_conf select;
         struct weir_window_conf window;
+        struct weir_general_conf general;
     } conf;
 };
 

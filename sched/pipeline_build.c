@@ -15,6 +15,10 @@ add_op(struct weir_stream *in, const struct weir_pipeline_op *op)
         }
         return weir_window(in, op->name, window, op->out_schema);
     }
+    if (op->kind == WEIR_PIPELINE_GENERAL) {
+        in = weir_key_by(in, op->conf.general.key);
+        return weir_window_general(in, op->name, &op->conf.general, op->out_schema);
+    }
     bool where = op->kind == WEIR_PIPELINE_WHERE;
     const struct weir_operator_conf conf = {
         .name = op->name,

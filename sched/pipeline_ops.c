@@ -48,6 +48,9 @@ parse_select(const struct pipeline_parse *parse, const struct weir_schema *in,
     return op->out_schema != NULL ? 0 : no_memory(parse);
 }
 
+/* The longest time of a window. */
+#define WINDOW_MOST (INT64_C(366) * 24 * 3600 * WEIR_SEC_NS)
+
 static int
 parse_span(const struct pipeline_parse *parse, const struct weir_yaml_node *node,
     struct weir_window_span *ret_span)
@@ -56,7 +59,7 @@ parse_span(const struct pipeline_parse *parse, const struct weir_yaml_node *node
         .type = WEIR_OPT_DURATION,
         .unit = "",
         .least = WEIR_MS,
-        .most = INT64_C(366) * 24 * 3600 * WEIR_SEC_NS,
+        .most = WINDOW_MOST,
         .def = "",
         .words = "",
         .text = "length of a window"};
@@ -64,7 +67,7 @@ parse_span(const struct pipeline_parse *parse, const struct weir_yaml_node *node
         .type = WEIR_OPT_DURATION,
         .unit = "",
         .least = WEIR_MS,
-        .most = INT64_C(366) * 24 * 3600 * WEIR_SEC_NS,
+        .most = WINDOW_MOST,
         .def = "1ms",
         .words = "",
         .text = "from one window's begin to the next one's"};
@@ -183,14 +186,75 @@ parse_aggregate(const struct pipeline_parse *parse, const struct weir_schema *in
     return 0;
 }
 
+/* What makes a window one of each key for itself: session: GAP, size: and step:, lateness:. */
+static int
+parse_general(const struct pipeline_parse *parse, const struct weir_yaml_node *node,
+    struct weir_general_conf *ret_general)
+{
+    static const struct weir_opt times[] = {
+        {"session", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, WINDOW_MOST, "", "",
+            "the longest pause between two records of a session"},
+        {"step", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", WEIR_MS, WINDOW_MOST, "", "",
+            "by which a window of size grows"},
+        {"lateness", WEIR_OPT_DURATION, WEIR_OPT_ANY, "", 0, WINDOW_MOST, "", "",
+            "how long a window that has fired takes late records, and fires again"},
+    };
+    int64_t ns[WEIR_ARRAY_CNT(times)] = {0};
+    const bool is_session = weir_yaml_get(node, "session") != NULL;
+    const bool is_step = weir_yaml_get(node, "step") != NULL;
+    struct weir_window_span span = {0, 0, 0};
+    int err = 0;
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(times) && err == 0; i++) {
+        const struct weir_yaml_node *time = weir_yaml_get(node, times[i].name);
+        err = time != NULL ? weir_pipeline_value(parse, node, &times[i], &ns[i]) : 0;
+        if (err == 0 && ns[i] % WEIR_MS != 0) {
+            return weir_yaml_fail(parse->file, time->mark,
+                "%s must be whole milliseconds, the unit of event time", times[i].name);
+        }
+    }
+    bool has_span = weir_yaml_get(node, "size") != NULL || weir_yaml_get(node, "slide") != NULL;
+    if (err == 0 && ((is_session && (has_span || is_step)) ||
+                        (is_step && weir_yaml_get(node, "slide") != NULL))) {
+        return weir_yaml_fail(
+            parse->file, node->key_mark, "a window has session:, or size: with slide: or step:");
+    }
+    if (err == 0 && weir_yaml_get(node, "key") == NULL) {
+        return weir_yaml_fail(parse->file, node->key_mark,
+            "windows with session:, step: or lateness: are of each key: name it as key:");
+    }
+    err = err != 0 || is_session ? err : parse_span(parse, node, &span);
+    ret_general->span = is_session ? WEIR_SESSIONS(ns[0] / WEIR_MS)
+                        : is_step  ? WEIR_CUMULATES(span.size_ms, ns[1] / WEIR_MS)
+                                   : WEIR_SLIDES(span.size_ms, span.slide_ms);
+    ret_general->lateness_ms = ns[2] / WEIR_MS;
+    return err;
+}
+
+/* The fields of the key, as rows of the window have them. */
+static int
+parse_window_key(const struct pipeline_parse *parse, const struct weir_schema *in,
+    const struct weir_yaml_node *node, struct weir_key *ret_key, struct weir_field *ret_fields)
+{
+    int err = parse_key(parse, in, weir_yaml_get(node, "key"), ret_key);
+    for (uint32_t i = 0; err == 0 && i < ret_key->field_cnt; i++) {
+        ret_fields[i] = in->fields[weir_schema_field(in, ret_key->field[i])];
+        bool time = ret_fields[i].type == WEIR_TYPE_TIME;
+        ret_fields[i].type = time ? (uint16_t)WEIR_TYPE_TS : ret_fields[i].type;
+    }
+    return err;
+}
+
 static int
 parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
     const struct weir_yaml_node *node, struct weir_pipeline_op *op)
 {
-    static const char *const keys[] = {"key", "size", "slide", "count", "sum", "min", "max", "avg"};
-    struct weir_window_conf *window = &op->conf.window;
+    static const char *const keys[] = {
+        "key", "size", "slide", "session", "step", "lateness", "count", "sum", "min", "max", "avg"};
+    struct weir_key key;
+    struct weir_aggregate aggregate;
     struct weir_field fields[2 + WEIR_KEY_FIELD_CNT_MAX + 1];
     uint32_t cnt = 0;
+    memset(&key, 0, sizeof key);
     if (node->kind != WEIR_YAML_MAP) {
         return weir_yaml_fail(parse->file, node->mark,
             "window takes a map: {key: [a], size: 10s, "
@@ -200,19 +264,20 @@ parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
         return weir_yaml_fail(
             parse->file, node->key_mark, "windows need event time: name its field as source.time");
     }
+    bool is_general = weir_yaml_get(node, "session") != NULL ||
+                      weir_yaml_get(node, "step") != NULL ||
+                      weir_yaml_get(node, "lateness") != NULL;
+    op->kind = is_general ? WEIR_PIPELINE_GENERAL : WEIR_PIPELINE_WINDOW;
     fields[cnt++] = (struct weir_field){.name = "window_start", .type = WEIR_TYPE_TS};
     fields[cnt++] = (struct weir_field){.name = "window_end", .type = WEIR_TYPE_TS};
     int err = weir_pipeline_keys(parse, node, keys, WEIR_ARRAY_CNT(keys));
-    err = err != 0 ? err : parse_span(parse, node, &window->span);
-    err = err != 0 ? err : parse_key(parse, in, weir_yaml_get(node, "key"), &window->key);
-    for (uint32_t i = 0; err == 0 && i < window->key.field_cnt; i++) {
-        int idx = weir_schema_field(in, window->key.field[i]);
-        fields[cnt] = in->fields[idx];
-        bool time = fields[cnt].type == WEIR_TYPE_TIME;
-        fields[cnt].type = time ? (uint16_t)WEIR_TYPE_TS : fields[cnt].type;
-        cnt++;
+    if (err == 0) {
+        err = is_general ? parse_general(parse, node, &op->conf.general)
+                         : parse_span(parse, node, &op->conf.window.span);
     }
-    err = err != 0 ? err : parse_aggregate(parse, in, node, &window->aggregate, &fields[cnt]);
+    err = err != 0 ? err : parse_window_key(parse, in, node, &key, &fields[cnt]);
+    cnt += key.field_cnt;
+    err = err != 0 ? err : parse_aggregate(parse, in, node, &aggregate, &fields[cnt]);
     if (err != 0) {
         return err;
     }
@@ -220,7 +285,15 @@ parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
     if (op->out_schema == NULL) {
         return no_memory(parse);
     }
-    err = weir_window_check(window, in, op->out_schema);
+    if (is_general) {
+        op->conf.general.key = key;
+        op->conf.general.aggregate = aggregate;
+        err = weir_general_check(&op->conf.general, in, op->out_schema);
+    } else {
+        op->conf.window.key = key;
+        op->conf.window.aggregate = aggregate;
+        err = weir_window_check(&op->conf.window, in, op->out_schema);
+    }
     return err != 0 ? weir_yaml_fail(parse->file, node->key_mark, "this window cannot be") : 0;
 }
 
@@ -253,7 +326,6 @@ parse_op(const struct pipeline_parse *parse, const struct weir_schema *in,
         op->kind = WEIR_PIPELINE_SELECT;
         return parse_select(parse, in, node, op);
     }
-    op->kind = WEIR_PIPELINE_WINDOW;
     return parse_window(parse, in, node, op);
 }
 

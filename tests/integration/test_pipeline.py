@@ -149,6 +149,33 @@ class Pipeline(unittest.TestCase):
         self.everywhere("    - window: {size: 5s, count: n}\n", ["window_start", "window_end", "n"],
                         [(start, start + 5000, n) for start, n in counts.items()])
 
+    def test_sessions_equal_the_reference(self):
+        times = collections.defaultdict(list)
+        for row in self.rows:
+            times[row["auction"]].append(row["at"])
+        expected = []
+        for auction, at in times.items():
+            at.sort()
+            first = 0
+            for i in range(len(at)):
+                if i + 1 == len(at) or at[i + 1] - at[i] > 700:
+                    expected.append((at[first], at[i] + 700, auction, i + 1 - first))
+                    first = i + 1
+        self.assertGreater(len(expected), len(times))
+        self.everywhere("    - window: {key: [auction], session: 700ms, count: n}\n",
+                        ["window_start", "window_end", "auction", "n"], expected)
+
+    def test_windows_that_grow_equal_the_reference(self):
+        counts = collections.Counter()
+        for row in self.rows:
+            start = row["at"] // 6000 * 6000
+            end = row["at"] // 2000 * 2000 + 2000
+            while end <= start + 6000:
+                counts[(start, end, row["auction"])] += 1
+                end += 2000
+        self.everywhere("    - window: {key: [auction], size: 6s, step: 2s, count: n}\n",
+                        ["window_start", "window_end", "auction", "n"], [(*key, n) for key, n in counts.items()])
+
     def test_bad_line_fails_with_its_place_or_is_skipped(self):
         write_csv(self.folder / "in.csv", self.rows[:10])
         lines = (self.folder / "in.csv").read_text().splitlines()

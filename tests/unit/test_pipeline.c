@@ -144,6 +144,45 @@ t_steps_see_the_schema_that_the_one_before_left(void **state)
 }
 
 static void
+t_windows_of_each_key_are_sessions_grow_or_take_late_rows(void **state)
+{
+    (void)state;
+    struct weir_pipeline *p =
+        accepted("pipeline:\n" SOURCE SINK
+                 "  ops:\n    - window: {key: [auction], session: 10s, lateness: 3s, count: n}\n");
+    const struct weir_general_conf *conf = &p->op[0].conf.general;
+    assert_int_equal(p->op[0].kind, WEIR_PIPELINE_GENERAL);
+    assert_int_equal(conf->span.kind, WEIR_GENERAL_SESSIONS);
+    assert_int_equal(conf->span.size_ms, 10000);
+    assert_int_equal(conf->lateness_ms, 3000);
+    assert_string_equal(p->op[0].out_schema->fields[2].name, "auction");
+    done(p);
+    p = accepted("pipeline:\n" SOURCE SINK
+                 "  ops:\n    - window: {key: [auction], size: 1m, step: 20s, max: {m: price}}\n");
+    conf = &p->op[0].conf.general;
+    assert_int_equal(conf->span.kind, WEIR_GENERAL_CUMULATING);
+    assert_int_equal(conf->span.size_ms, 60000);
+    assert_int_equal(conf->span.slide_ms, 20000);
+    done(p);
+    p = accepted("pipeline:\n" SOURCE SINK
+                 "  ops:\n    - window: {key: [auction], size: 4s, slide: 2s, lateness: 1s, "
+                 "count: n}\n");
+    conf = &p->op[0].conf.general;
+    assert_int_equal(conf->span.kind, WEIR_GENERAL_ALIGNED);
+    assert_int_equal(conf->span.slide_ms, 2000);
+    done(p);
+#define WINDOW(text) "pipeline:\n" SOURCE SINK "  ops:\n    - window: {" text ", count: n}\n"
+    refused(WINDOW("key: [auction], session: 1s, size: 1s"), "a window has session:, or size:");
+    refused(WINDOW("key: [auction], session: 1s, step: 1s"), "a window has session:, or size:");
+    refused(WINDOW("key: [auction], size: 4s, slide: 2s, step: 1s"), "a window has session:");
+    refused(WINDOW("session: 1s"), "name it as key:");
+    refused(WINDOW("key: [auction], step: 1s"), "size is missing here");
+    refused(WINDOW("key: [auction], size: 5s, step: 2s"), "this window cannot be");
+    refused(WINDOW("key: [auction], session: 1500us"), "whole milliseconds");
+    refused(WINDOW("key: [auction], session: 0s"), "session");
+}
+
+static void
 t_mistakes_are_shown_with_their_place(void **state)
 {
     (void)state;
@@ -201,6 +240,7 @@ main(void)
         cmocka_unit_test(t_declared_schema_is_laid_out_as_in_c),
         cmocka_unit_test(t_condition_becomes_terms_of_the_fields_types),
         cmocka_unit_test(t_steps_see_the_schema_that_the_one_before_left),
+        cmocka_unit_test(t_windows_of_each_key_are_sessions_grow_or_take_late_rows),
         cmocka_unit_test(t_mistakes_are_shown_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
