@@ -73,6 +73,11 @@ WEIR_FLATMAP(fan, cell, cell, struct copies)
     return WEIR_DONE;
 }
 
+WEIR_FILTER(is_even, cell)
+{
+    return in->at % 2 == 0;
+}
+
 #define SIM_COUNTED(F) F(i64, key) F(i64, score) F(ts, window_end) F(time, at)
 WEIR_SCHEMA(counted, SIM_COUNTED)
 
@@ -398,6 +403,27 @@ by_key(struct builder *b, const struct sim_node *node, uint32_t input)
     return weir_key_by(b->stream[node->in[input]], WEIR_KEY(cell, key));
 }
 
+/* The windows of a node that has each key's own. */
+static struct weir_stream *
+build_general(struct builder *b, uint32_t idx, const struct weir_aggregate *aggregate,
+    const struct weir_schema *schema)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    const struct weir_general_conf conf = {
+        .span = node->is_session ? WEIR_SESSIONS(node->size_ms)
+                                 : WEIR_SLIDES(node->size_ms, node->slide_ms),
+        .aggregate = *aggregate,
+        .lateness_ms = node->lateness_ms,
+    };
+    struct weir_stream *in = b->stream[node->in[0]];
+    if (node->is_session) {
+        in = weir_filter(in, name_of(b, idx, "-even"), &is_even_op);
+        in = weir_parallelism(in, b->parallelism[node->in[0]]);
+    }
+    in = weir_key_by(in, WEIR_KEY(cell, key));
+    return weir_window_general(in, name_of(b, idx, ""), &conf, schema);
+}
+
 static struct weir_stream *
 build_window(struct builder *b, uint32_t idx)
 {
@@ -408,8 +434,11 @@ build_window(struct builder *b, uint32_t idx)
                      : node->op == SIM_WINDOW_MOST ? extreme_agg
                      : node->op == SIM_WINDOW_SUM  ? weir_aggregate_sum("value")
                                                    : weir_aggregate_count();
-    struct weir_stream *s = weir_window(
-        by_key(b, node, 0), name_of(b, idx, ""), &conf, is_own ? cell_schema() : counted_schema());
+    const struct weir_schema *schema = is_own ? cell_schema() : counted_schema();
+    struct weir_stream *s =
+        node->is_general || node->is_session
+            ? build_general(b, idx, &conf.aggregate, schema)
+            : weir_window(by_key(b, node, 0), name_of(b, idx, ""), &conf, schema);
     uint32_t parallelism = b->sizes->node_parallelism[idx];
     parallelism = parallelism != 0 ? parallelism : b->sizes->parallelism;
     s = weir_parallelism(s, parallelism);

@@ -152,12 +152,30 @@ draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
     return add_stream(pen, node, 0, &stream);
 }
 
+/* Drawn beside the seed's other numbers, which go on as they were. */
+static void
+draw_general(struct pen *pen, struct sim_node *node, bool is_late)
+{
+    static const int64_t gaps[] = {301, 1501, 4001};
+    struct weir_rng rng;
+    weir_rng_init(&rng, pen->draw->seed ^ (UINT64_C(0x9e3779b97f4a7c15) * pen->draw->node_cnt));
+    node->is_general = weir_rng_chance(&rng, 1, 3);
+    node->lateness_ms = weir_rng_chance(&rng, 1, 2) ? weir_rng_between(&rng, 1, 700) : 0;
+    if (!is_late && node->op == SIM_WINDOW_XOR && weir_rng_chance(&rng, 1, 2)) {
+        node->is_session = true;
+        node->size_ms = gaps[weir_rng_below(&rng, WEIR_ARRAY_CNT(gaps))];
+    }
+}
+
 static void
 draw_window(struct pen *pen, enum sim_op op, uint32_t in)
 {
     struct sim_stream from = pen->draw->stream[in];
     struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
     draw_span(pen, node);
+    if (op != SIM_TOP) {
+        draw_general(pen, node, from.is_late);
+    }
     node->top_cnt = 1 + (uint32_t)below(pen, 5);
     double most = from.row_cnt * (double)node->size_ms / (double)node->slide_ms;
     double each = op == SIM_TOP ? 2.0 * node->top_cnt : from.key_cnt;

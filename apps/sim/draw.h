@@ -63,6 +63,11 @@ struct sim_node {
     enum weir_partitioner partitioner; /* before a map, filter or flat map */
     int64_t size_ms; /* of windows; how far right rows of an interval may be behind left ones */
     int64_t slide_ms; /* and how far before them */
+    /* Of windows: each key's own (general.h), which hold what has fired for a while; or sessions of
+     * rows at even times, size_ms apart and odd: none lies right at the end of another's. */
+    bool is_general;
+    bool is_session;
+    int64_t lateness_ms;
     uint32_t top_cnt;
     uint32_t thin_level;
     uint32_t source; /* which */

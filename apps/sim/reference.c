@@ -208,10 +208,55 @@ keep_top(struct sim_rows *rows, uint64_t from, uint32_t top_cnt)
     rows->cnt = from + keep;
 }
 
+static int
+by_key_and_time(const void *a, const void *b)
+{
+    const struct sim_row *l = *(const struct sim_row *const *)a;
+    const struct sim_row *r = *(const struct sim_row *const *)b;
+    if (l->key != r->key) {
+        return l->key < r->key ? -1 : 1;
+    }
+    return l->at_ms != r->at_ms ? (l->at_ms < r->at_ms ? -1 : 1) : 0;
+}
+
+/* Rows at even times, each key's while no two that follow are more than the gap apart. */
+static void
+sessions(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
+{
+    const struct sim_row **row = calloc(in->cnt + 1, sizeof(const struct sim_row *));
+    uint64_t cnt = 0;
+    if (row == NULL) {
+        (void)fputs("sim: no memory for the reference\n", stderr);
+        abort();
+    }
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        if (in->row[i].at_ms % 2 == 0) {
+            row[cnt++] = &in->row[i];
+        }
+    }
+    qsort(row, cnt, sizeof *row, by_key_and_time);
+    for (uint64_t i = 0; i < cnt;) {
+        struct sim_row all = {.key = row[i]->key};
+        uint64_t first = i;
+        do {
+            all.value += row[i]->value;
+            all.tag ^= row[i]->tag;
+            all.at_ms = row[i]->at_ms + node->size_ms - 1;
+            i++;
+        } while (i < cnt && row[i]->key == row[first]->key && row[i]->at_ms <= all.at_ms + 1);
+        (void)add(out, &all);
+    }
+    free(row);
+}
+
 static void
 window(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out,
     struct sim_rows *late)
 {
+    if (node->is_session) {
+        sessions(node, in, out);
+        return;
+    }
     struct entries entries = {NULL, 0, 0};
     uint64_t first_of_window = out->cnt;
     spread(&entries, node, 0, in, late);
