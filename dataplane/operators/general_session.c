@@ -96,12 +96,9 @@ weir_general_session_drop(struct general_self *self, struct general_key key, uin
         return;
     }
     weir_table_touch(self->table, head);
-    if (idx != last) {
-        void *to = session_at(self, key, head, idx);
-        if (idx > 0) {
-            weir_table_touch(self->more, to);
-        }
-        memcpy(to, session_at(self, key, head, last), self->plan.val_bytes);
+    if (idx != last) { /* the one that goes was touched by who drops it */
+        memcpy(session_at(self, key, head, idx), session_at(self, key, head, last),
+            self->plan.val_bytes);
     }
     first->rest_cnt = last - 1;
     uint64_t word[WEIR_TABLE_WORD_CNT_MAX];

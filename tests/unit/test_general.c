@@ -385,6 +385,34 @@ t_T331_times_near_the_end_of_all_times(void **state)
     harness_free(h);
 }
 
+/* Windows that end beyond the end of time are still several. */
+static void
+t_T331_windows_that_end_beyond_the_end_of_time(void **state)
+{
+    (void)state;
+    struct weir_general_conf conf =
+        general_conf(WEIR_SLIDES(1000, 400), weir_aggregate_sum("value"));
+    struct harness_conf hc = general_harness(&conf);
+    struct harness *h = harness_new(&hc);
+    push_one(h, INT64_MAX - 100, 2, 1);
+    push_one(h, INT64_MAX - 500, 2, 5);
+    go_on(&h, &hc, true);
+    harness_watermark(h, 0, WEIR_WATERMARK_MAX);
+    const struct harness_out *out = &h->out[0];
+    int64_t sum = 0;
+    assert_int_equal(out->row_cnt, 4);
+    for (uint32_t i = 0; i < out->row_cnt; i++) {
+        const struct fired *row = harness_row(h, 0, i);
+        sum += row->result;
+        for (uint32_t j = 0; j < i; j++) {
+            assert_true(
+                ((const struct fired *)harness_row(h, 0, j))->window_start != row->window_start);
+        }
+    }
+    assert_int_equal(sum, 3 * 1 + 3 * 5);
+    harness_free(h);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(t_T321_sliding_goes_on_behind_any_watermark),
     cmocka_unit_test(t_T322_sessions_merge_across_a_restore),
@@ -399,6 +427,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(t_T329_everything_at_the_end),
     cmocka_unit_test(t_T330_windows_of_processing_time),
     cmocka_unit_test(t_T331_times_near_the_end_of_all_times),
+    cmocka_unit_test(t_T331_windows_that_end_beyond_the_end_of_time),
 };
 
 int

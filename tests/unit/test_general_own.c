@@ -189,6 +189,12 @@ t_event_windows_that_fire_by_the_clock(void **state)
     harness_free(h);
 }
 
+static void
+ten_ms_later(struct harness *h)
+{
+    h->now_ns += 10 * WEIR_MS;
+}
+
 /* A batch belongs to the time at which it came, however long its windows wait for room. */
 static void
 t_rows_that_wait_for_room_keep_their_time(void **state)
@@ -200,6 +206,8 @@ t_rows_that_wait_for_room_keep_their_time(void **state)
     struct harness_conf hc = general_harness(&conf);
     hc.batch_rows = 1;
     struct harness *h = harness_new(&hc);
+    h->steps_max = 1;
+    h->after_step = ten_ms_later;
     struct event rows[3] = {row_of(0, 1, 1), row_of(0, 2, 1), row_of(0, 3, 1)};
     harness_push(h, 0, rows, 3);
     expect_seen(h, "k1-1 0-10@9 k2-1 0-10@9 k3-1 0-10@9");
