@@ -48,6 +48,7 @@ struct weir_chain_node_conf {
     const struct weir_schema *in_schema[WEIR_OPERATOR_INPUT_CNT_MAX];
     struct weir_chain_output outputs[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     struct weir_operator_env env; /* copied */
+    uint32_t marker_source; /* of a source: its number among those of the job */
     uint16_t channel_input[WEIR_CHAIN_EDGE_CNT_MAX]; /* the input that each in-edge belongs to */
     uint32_t channel_cnt; /* in-edges, fused ones and gates */
 };
@@ -57,6 +58,8 @@ struct weir_chain_conf {
     uint32_t node_cnt;
     uint32_t batch_rows; /* rows per output batch at most, in [1, WEIR_BATCH_ROW_CNT_MAX] */
     uint32_t buf_bytes; /* of an output batch */
+    uint32_t marker_source_cnt; /* sources of the job, where they send latency markers; else 0 */
+    uint64_t seed; /* of where markers go */
 };
 
 struct weir_chain;
@@ -117,6 +120,25 @@ WEIR_API int64_t weir_chain_due_ns(const struct weir_chain *chain);
  * that are. WEIR_AGAIN: it did; WEIR_WAIT: each that is due waits for something outside; WEIR_DONE:
  * nothing is due. Only when run() said WEIR_DONE. */
 WEIR_API WEIR_MUST_USE int weir_chain_fire(struct weir_chain *chain, int64_t now_ns);
+
+/* ---- latency markers (chain_marker.c): only when run() said WEIR_DONE ---- */
+
+/* weir_chain_marker - a marker begins at a source, or has come to a node by a gate. Each operator
+ * behind its source counts how old it is, and hands it to one consumer, drawn at random, behind all
+ * rows. mark: id is the source's number, trigger_ns when it was sent.
+ *
+ * Returns: WEIR_DONE; WEIR_WAIT: an output is full. Then weir_chain_marker_go() is called until it
+ *          is WEIR_DONE, before any input; or an error.
+ */
+WEIR_API WEIR_MUST_USE int weir_chain_marker(
+    struct weir_chain *chain, uint32_t node, const struct weir_mark *mark, int64_t now_ns);
+WEIR_API WEIR_MUST_USE int weir_chain_marker_go(struct weir_chain *chain, int64_t now_ns);
+/* weir_chain_marker_begin - one of its own at source `node`, as weir_chain_marker. */
+WEIR_API WEIR_MUST_USE int
+weir_chain_marker_begin(struct weir_chain *chain, uint32_t node, int64_t now_ns);
+/* weir_chain_marker_latency - of the markers of a source at a node; NULL: none are counted. */
+WEIR_API const struct weir_hist *
+weir_chain_marker_latency(const struct weir_chain *chain, uint32_t node, uint32_t source);
 
 /* ---- checkpoints: all only when run() said WEIR_DONE or the chain rests, but for the last three
  * ---- */

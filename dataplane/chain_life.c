@@ -48,6 +48,7 @@ node_init(struct weir_chain_node *node, const struct weir_chain_node_conf *conf,
     const struct weir_chain_conf *chain_conf, char *mem)
 {
     node->name = conf->name;
+    node->marker_source = conf->marker_source;
     node->env = conf->env;
     node->op.type = conf->type;
     node->op.conf = conf->conf;
@@ -164,6 +165,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
     }
     find_reach(chain);
     rc = rc != 0 ? rc : check_states(chain);
+    rc = rc != 0 ? rc : weir_chain_markers_new(chain, conf);
 out:
     if (rc != 0) {
         (void)weir_chain_close(chain); /* nothing was opened */
@@ -256,6 +258,7 @@ weir_chain_close(struct weir_chain *chain)
             free(chain->nodes[i].grown[o]);
         }
     }
+    weir_chain_markers_delete(chain);
     free(chain->latency);
     free(chain->nodes);
     free(chain);

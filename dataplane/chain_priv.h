@@ -5,7 +5,9 @@
 #define WEIR_DATAPLANE_CHAIN_PRIV_H
 
 #include "base/atomic.h"
+#include "base/rng.h"
 #include "dataplane/arrival.h"
+#include "dataplane/barrier.h"
 #include "dataplane/chain.h"
 #include "dataplane/out.h"
 #include "dataplane/valve.h"
@@ -62,10 +64,25 @@ struct weir_chain_node {
     void *grown[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* buffers of outputs that had to grow, or NULL */
     uint32_t out_cnt;
     uint64_t reach; /* the nodes behind it, as bits */
+    uint32_t marker_source; /* of a source */
     const char *name;
     bool precommitted; /* checkpoint precommit_id */
     uint64_t precommit_id;
 };
+
+/* Latency markers: one at a time is on its way. */
+struct weir_chain_markers {
+    struct weir_hist **hist; /* [node_cnt][source_cnt]; NULL: of sources and edges */
+    uint32_t source_cnt;
+    struct weir_rng rng;
+    bool is_on;
+    uint32_t at; /* the node that it has come to */
+    struct weir_mark mark;
+};
+
+/* weir_chain_markers_new - WEIR_ENOMEM. weir_chain_markers_delete - accepts a chain without. */
+int weir_chain_markers_new(struct weir_chain *chain, const struct weir_chain_conf *conf);
+void weir_chain_markers_delete(struct weir_chain *chain);
 
 struct weir_chain {
     struct weir_chain_node *nodes;
@@ -79,6 +96,7 @@ struct weir_chain {
     uint64_t work; /* nodes with something pending or to emit, as bits */
     uint64_t timed; /* nodes that keep time, as bits */
     uint32_t fire_next; /* whose turn it is among them */
+    struct weir_chain_markers *markers; /* NULL: none are sent */
     uint32_t mark_at; /* progress of a hook of checkpoints over the nodes */
     void *mem[WEIR_CHAIN_NODE_CNT_MAX];
 };

@@ -212,7 +212,9 @@ weir_channel_event(struct weir_channel_out *out, uint32_t kind, int64_t value)
 int
 weir_channel_mark(struct weir_channel_out *out, uint32_t slot_kind, const struct weir_mark *mark)
 {
-    if (weir_channel_flush(out) == 0 || weir_ring_room(&out->ring, 1) == 0) {
+    /* What only measures takes no slot that is kept for events. */
+    if (weir_channel_flush(out) == 0 || weir_ring_room(&out->ring, 1) == 0 ||
+        (slot_kind == WEIR_SLOT_LATENCY && weir_ring_room_data(&out->ring, 1) == 0)) {
         return 0;
     }
     struct weir_batch batch = descriptor(out, slot_kind);

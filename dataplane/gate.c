@@ -100,6 +100,7 @@ take(struct weir_gate *gate, uint32_t c, struct weir_gate_item *item)
         break;
     case WEIR_SLOT_BARRIER:
     case WEIR_SLOT_CANCEL:
+    case WEIR_SLOT_LATENCY:
         item->mark = mark_of(slot);
         break;
     case WEIR_SLOT_END:

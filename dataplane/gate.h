@@ -56,7 +56,7 @@ struct weir_gate_item {
     uint32_t kind; /* enum weir_slot_kind; 0: nothing is there */
     uint32_t channel; /* whose it is, from 0 */
     bool is_ahead; /* a barrier that has not come yet: word of it */
-    struct weir_mark mark; /* of a barrier or a cancel marker */
+    struct weir_mark mark; /* of a barrier, a cancel or a latency marker */
     struct weir_valve_result result; /* of a watermark or a status */
     struct weir_view view; /* of a batch */
 };

@@ -12,6 +12,7 @@
 
 struct self {
     struct weir_rng rng;
+    struct weir_rng marker_rng; /* of its own: markers change nothing of where rows go */
     uint32_t next; /* rebalance, rescale: the channel of the next row */
     uint32_t event_at; /* progress of an event over the channels */
     uint32_t row_at; /* broadcast: channels that have the current rows */
@@ -45,6 +46,7 @@ partition_open(struct weir_operator *op)
             CHANNEL_CNT_MAX, conf->channel_cnt);
     }
     weir_rng_init(&self->rng, op->env->seed);
+    weir_rng_init(&self->marker_rng, op->env->seed);
     self->next = (uint32_t)weir_rng_below(&self->rng, conf->channel_cnt);
     return 0;
 }
@@ -364,11 +366,31 @@ urge(struct weir_operator *op, uint32_t channel, const struct weir_mark *mark)
 }
 
 /* The end of a channel stands for all barriers that would have followed it. */
+/* A latency marker goes to one channel. */
+static int
+send_marker(struct weir_operator *op, const struct weir_mark *mark)
+{
+    struct self *self = op->self;
+    const struct weir_partition_conf *conf = op->conf;
+    if (self->ended) {
+        return WEIR_DONE;
+    }
+    uint32_t c = (uint32_t)weir_rng_below(&self->marker_rng, conf->channel_cnt);
+    int rc = put_mark(op, c, WEIR_SLOT_LATENCY, mark);
+    if (rc == 1) {
+        tell(op, c);
+    }
+    return rc == 1 ? WEIR_DONE : rc == 0 ? (int)WEIR_WAIT : rc;
+}
+
 static int
 partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark)
 {
     struct self *self = op->self;
     const struct weir_partition_conf *conf = op->conf;
+    if (slot_kind == WEIR_SLOT_LATENCY) {
+        return send_marker(op, mark);
+    }
     for (; self->event_at < conf->channel_cnt && !self->ended; self->event_at++) {
         bool overtakes = slot_kind == WEIR_SLOT_BARRIER && mark->is_urgent &&
                          conf->channels[self->event_at].keep != NULL;

@@ -100,6 +100,33 @@ offer_piece(struct weir_task *task)
     weir_chain_offer(task->chain, tg->node, tg->channel, &task->piece);
 }
 
+/* A latency marker has gone as far as it could. Edges do not fail. */
+static enum took
+note_marker(struct weir_task *task, int rc)
+{
+    WEIR_CHECK(rc >= 0, "task %s could not pass on a latency marker", task->name);
+    task->marker_waits = rc == WEIR_WAIT;
+    return TOOK_INPUT;
+}
+
+/* Each source of the task sends one, then nothing until the interval is over. */
+static enum took
+send_marker(struct weir_task *task, int64_t now_ns)
+{
+    uint32_t s = task->marker_next;
+    task->marker_next = s + 1 == task->source_cnt ? 0 : s + 1;
+    task->marker_due_ns = task->marker_next == 0 ? now_ns + task->marker_interval_ns : now_ns;
+    return task->source_ended[s]
+               ? TOOK_INPUT
+               : note_marker(task, weir_chain_marker_begin(task->chain, task->sources[s], now_ns));
+}
+
+static bool
+sends_markers(const struct weir_task *task)
+{
+    return task->marker_interval_ns > 0 && task->source_open_cnt > 0 && !task->is_quiet;
+}
+
 /* Take one item off one gate. */
 static enum took
 take_from_gates(struct weir_task *task, int64_t now_ns)
@@ -134,6 +161,9 @@ take_from_gates(struct weir_task *task, int64_t now_ns)
         case WEIR_SLOT_BARRIER:
         case WEIR_SLOT_CANCEL:
             return take_event(task, g, now_ns);
+        case WEIR_SLOT_LATENCY:
+            return note_marker(
+                task, weir_chain_marker(task->chain, tg->node, &task->item.mark, now_ns));
         default:
             if (task->item.result.watermark_set) {
                 weir_chain_offer_watermark(
@@ -192,6 +222,9 @@ take(struct weir_task *task, int64_t now_ns)
         return rc != 0 ? rc : (int)TOOK_INPUT;
     }
     bool is_first = task->is_timed && !task->is_fired;
+    if (WEIR_UNLIKELY(sends_markers(task)) && now_ns >= task->marker_due_ns) {
+        return (int)send_marker(task, now_ns);
+    }
     int took = is_first ? take_due(task, now_ns) : (int)TOOK_NOTHING;
     if (took == TOOK_NOTHING) {
         task->is_fired = false;
@@ -274,6 +307,10 @@ run(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
     enum weir_task_poll did = WEIR_POLL_IDLE;
     for (uint32_t turn = 0; turn < step_cnt; turn++) {
         int rc = weir_chain_run(task->chain, step_cnt, now_ns);
+        if (rc == WEIR_DONE && WEIR_UNLIKELY(task->marker_waits)) {
+            rc = weir_chain_marker_go(task->chain, now_ns);
+            task->marker_waits = rc == WEIR_WAIT;
+        }
         if (rc < 0) {
             return weir_task_life_fail(task, rc);
         }
@@ -420,6 +457,7 @@ weir_task_due_ns(const struct weir_task *task)
     }
     bool keeps_time = task->is_timed && !task->is_quiet;
     int64_t due_ns = keeps_time ? weir_chain_due_ns(task->chain) : INT64_MAX;
+    due_ns = sends_markers(task) ? weir_min_i64(due_ns, task->marker_due_ns) : due_ns;
     return task->cut.looks ? weir_min_i64(due_ns, weir_barrier_due_ns(task->cut.barrier)) : due_ns;
 }
 
@@ -442,6 +480,12 @@ weir_task_settle(struct weir_task *task, int64_t now_ns)
     if (task->cut.looks) {
         choose_pieces(task, now_ns - task->poll_ns);
     }
+}
+
+const struct weir_hist *
+weir_task_marker_latency(const struct weir_task *task, uint32_t node, uint32_t source)
+{
+    return weir_chain_marker_latency(task->chain, node, source);
 }
 
 const struct weir_hist *

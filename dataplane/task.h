@@ -217,6 +217,7 @@ struct weir_task_conf {
     uint32_t gate_cnt;
     const struct weir_task_edge *edges; /* kept; those whose rows a checkpoint can hold */
     uint32_t edge_cnt;
+    int64_t marker_interval_ns; /* of its sources' latency markers; 0: none */
     const struct weir_task_checkpoints *checkpoints; /* NULL: none are taken */
     weir_task_state_fn *state_fn; /* NULL: nobody is told */
     void *state_arg;
@@ -288,6 +289,10 @@ WEIR_API int64_t weir_task_begin_ns(const struct weir_task *task);
 WEIR_API int64_t weir_task_end_ns(const struct weir_task *task);
 /* weir_task_latency - of the rows at its sinks, or NULL; after the task's end. */
 WEIR_API const struct weir_hist *weir_task_latency(const struct weir_task *task);
+/* weir_task_marker_latency - of the latency markers of source `source` at a node, or NULL;
+ * likewise. */
+WEIR_API const struct weir_hist *
+weir_task_marker_latency(const struct weir_task *task, uint32_t node, uint32_t source);
 WEIR_API const char *weir_task_name(const struct weir_task *task);
 /* weir_task_at - the operator that was called last; any thread, for who asks why a poll does not
  * return. */

@@ -68,6 +68,7 @@ weir_task_new(const struct weir_task_conf *conf, struct weir_task **ret_task)
         }
         task->is_selective |= conf->chain.nodes[i].type->selects != NULL;
     }
+    task->marker_interval_ns = conf->marker_interval_ns;
     task->source_open_cnt = task->source_cnt;
     task->source_poll_cnt = task->source_cnt;
     int rc = weir_chain_new(&conf->chain, &task->chain);

@@ -118,6 +118,10 @@ struct weir_task {
     bool begun; /* polled since its operators are open */
     bool flushed; /* nothing was taken in since the last flush */
     bool is_timed; /* an operator keeps time */
+    bool marker_waits; /* a latency marker is on its way, and an output is full */
+    int64_t marker_interval_ns; /* 0: its sources send none */
+    int64_t marker_due_ns;
+    uint32_t marker_next; /* the source that sends the next one of this time */
     bool is_selective; /* an operator chooses the inputs that it reads */
     bool is_fired; /* what was taken in last is something that was due */
     bool is_quiet; /* nothing fires behind the barrier of a savepoint that stops the job */

@@ -205,6 +205,10 @@ enum weir_conf_syntax {
         "directory of the jobs that are called by name; by default the installation's")            \
     X(METRICS_PORT, "metrics.port", INT, ANY, PLAIN, "", 1, 65535, "none", "none",                 \
         "port of 127.0.0.1 on which the metrics of the run can be scraped, beside its own socket") \
+    X(METRICS_LATENCY_INTERVAL, "metrics.latency_interval", DURATION, ANY, PLAIN, "", 0,           \
+        INT64_C(3600000000000), "0ms", "",                                                         \
+        "time between two latency markers of each source; they pass through the job behind rows, " \
+        "and operators count how old they are; 0ms: none")                                         \
     X(LOG_FORMAT, "log.format", CHOICE, ANY, PLAIN, "", 0, 0, "auto", "auto human logfmt json",    \
         "form of the log on stderr; auto: human on a terminal, else logfmt")                       \
     X(LOG_PROGRESS, "log.progress", DURATION, ANY, PLAIN, "", WEIR_US, INT64_C(3600000000000),     \

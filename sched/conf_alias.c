@@ -11,6 +11,7 @@ static const struct conf_alias aliases[] = {
     {"pipeline.max-parallelism", "max_parallelism", CONF_ALIAS_TEXT, NULL},
     {"pipeline.name", "job.name", CONF_ALIAS_TEXT, NULL},
     {"pipeline.auto-watermark-interval", "watermark.interval", CONF_ALIAS_TIME, NULL},
+    {"metrics.latency.interval", "metrics.latency_interval", CONF_ALIAS_TIME, NULL},
     {"execution.buffer-timeout.interval", "flush_after", CONF_ALIAS_TIME, NULL},
     {"execution.buffer-timeout", "flush_after", CONF_ALIAS_TIME, NULL},
     {"taskmanager.memory.process.size", "memory.budget", CONF_ALIAS_MEMORY, NULL},

@@ -143,6 +143,7 @@ struct weir_job_options {
     uint64_t seed;
     uint32_t batch_rows;
     int64_t watermark_interval_ns;
+    int64_t marker_interval_ns; /* of latency markers; 0: none */
     uint32_t max_parallelism; /* 0: derived */
     const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */
@@ -206,6 +207,7 @@ struct weir_job_operator_sum {
     uint64_t work_done; /* sources: of work_all, in a unit of the source's own; 0: no known end */
     uint64_t work_all;
     int64_t watermark; /* the least of its subtasks' inputs */
+    bool is_source;
 };
 WEIR_API uint32_t weir_job_operator_cnt(const struct weir_job *job);
 WEIR_API void
@@ -220,6 +222,11 @@ WEIR_API const char *weir_job_step_name(enum weir_job_step step);
 /* weir_job_latency - from the intended time of a row (a source with a rate has one) to its arrival
  * at a sink, over all sinks; empty where nothing had an intended time. After the run. */
 WEIR_API void weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist);
+/* weir_job_marker_latency - how old the latency markers of a source were at an operator, over all
+ * subtasks; both by their numbers as of weir_job_operator. Empty where there were none. After the
+ * run. */
+WEIR_API void weir_job_marker_latency(
+    const struct weir_job *job, uint32_t source, uint32_t idx, struct weir_hist *ret_hist);
 /* One complete checkpoint. */
 /* Names that figures of a checkpoint have among the counters of its manifest. */
 #define WEIR_JOB_WRITTEN_COUNTER "written_bytes"

@@ -28,6 +28,7 @@ weir_job_operator(const struct weir_job *job, uint32_t idx, struct weir_job_oper
 {
     memset(ret_sum, 0, sizeof *ret_sum);
     ret_sum->name = job->env->node[idx].name;
+    ret_sum->is_source = job->env->node[idx].type->input_cnt == 0;
     ret_sum->watermark = WEIR_WATERMARK_MAX;
     bool is_bounded = true;
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
@@ -76,6 +77,34 @@ weir_job_latency(const struct weir_job *job, struct weir_hist *ret_hist)
         const struct weir_hist *hist = weir_task_latency(job->stage[s].task);
         if (hist != NULL) {
             weir_hist_merge(ret_hist, hist);
+        }
+    }
+}
+
+uint32_t
+weir_job_marker_source(const struct weir_job *job, uint32_t idx)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < idx; i++) {
+        cnt += job->env->node[i].type->input_cnt == 0;
+    }
+    return cnt;
+}
+
+void
+weir_job_marker_latency(
+    const struct weir_job *job, uint32_t source, uint32_t idx, struct weir_hist *ret_hist)
+{
+    weir_hist_init(ret_hist);
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        for (uint32_t i = 0; i < job->stage[s].operator_cnt; i++) {
+            const struct weir_hist *hist = job->stage[s].operators[i] == idx
+                                               ? weir_task_marker_latency(job->stage[s].task, i,
+                                                     weir_job_marker_source(job, source))
+                                               : NULL;
+            if (hist != NULL) {
+                weir_hist_merge(ret_hist, hist);
+            }
         }
     }
 }

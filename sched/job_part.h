@@ -103,6 +103,9 @@ const struct weir_spill_conf *weir_job_spill(struct weir_job *job, uint32_t stag
  * has the job any more: what one has left that was killed; at its end, when all stores are
  * closed. */
 void weir_job_spill_tidy(struct weir_job *job, bool is_begin);
+/* weir_job_marker_source - the number that source idx of the graph has in latency markers: how many
+ * sources stand before it. */
+uint32_t weir_job_marker_source(const struct weir_job *job, uint32_t idx);
 /* weir_job_wake - core `from` has published something for core `to`. */
 void weir_job_wake(struct weir_job *job, uint32_t from, uint32_t to);
 /* weir_job_wake_all - a request was left for the tasks: no core may sleep over it. */

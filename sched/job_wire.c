@@ -165,6 +165,7 @@ add_operators(struct build *b)
         const struct weir_graph_node *from = &env->node[b->planned->operators[i]];
         struct weir_chain_node_conf *node = &b->nodes[i];
         weir_graph_chain_node(from, node);
+        node->marker_source = weir_job_marker_source(b->job, b->planned->operators[i]);
         node->conf = b->job->checkpoint != NULL ? weir_job_checkpoint_conf(b->job->checkpoint, from)
                                                 : from->conf;
         fill_env(b, &node->env, from->name, from->parallelism);
@@ -507,11 +508,16 @@ build_stage(struct weir_job *job, uint32_t idx)
         .chain = {.nodes = b.nodes,
             .node_cnt = b.node_cnt,
             .batch_rows = job->options.batch_rows,
-            .buf_bytes = job->plan->buffer_bytes},
+            .buf_bytes = job->plan->buffer_bytes,
+            .marker_source_cnt = job->options.marker_interval_ns > 0
+                                     ? weir_job_marker_source(job, job->env->node_cnt)
+                                     : 0,
+            .seed = weir_rng_at(job->options.seed, idx)},
         .gates = stage->gates,
         .gate_cnt = stage->gate_cnt,
         .edges = b.edges,
         .edge_cnt = b.edge_cnt,
+        .marker_interval_ns = job->options.marker_interval_ns,
         .checkpoints =
             job->checkpoint != NULL ? weir_job_checkpoint_task(job->checkpoint, idx) : NULL,
         .state_fn = weir_job_told,

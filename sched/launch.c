@@ -430,6 +430,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .seed = seed == WEIR_CONF_WORD ? 0 : (uint64_t)seed,
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
         .watermark_interval_ns = weir_conf_i64(conf, WEIR_CONF_WATERMARK_INTERVAL),
+        .marker_interval_ns = weir_conf_i64(conf, WEIR_CONF_METRICS_LATENCY_INTERVAL),
         .max_parallelism = max_parallelism == WEIR_CONF_WORD ? 0 : (uint32_t)max_parallelism,
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
         .cancel_interval_ns = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_INTERVAL),

@@ -248,7 +248,8 @@ open_wire_chain(struct weir_test *test, struct test_wire *wire, uint32_t idx)
     node.env.max_parallelism = test->conf.max_parallelism;
     node.env.regions = &test->regions;
     node.env.seed = weir_rng_at(test->conf.seed, UINT64_C(1000) + idx);
-    const struct weir_chain_conf conf = {&node, 1, test->conf.batch_rows, BUF_BYTES};
+    const struct weir_chain_conf conf = {
+        .nodes = &node, .node_cnt = 1, .batch_rows = test->conf.batch_rows, .buf_bytes = BUF_BYTES};
     int err = weir_chain_new(&conf, &wire->chain);
     return err != 0 ? err : weir_chain_open(wire->chain);
 }

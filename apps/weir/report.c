@@ -41,29 +41,62 @@ weir_report_vertices(const struct weir_job *job)
     return list;
 }
 
-/* From intended time to a sink; null where nothing had an intended time (no rate was asked). */
 static json_t *
-latency_json(const struct weir_run_result *result)
+hist_json(const struct weir_hist *hist)
 {
     static const struct {
         const char *name;
         double share;
     } rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999},
         {"max", 1.0}};
+    json_t *doc = json_object();
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
+        json_object_set_new(
+            doc, rows[i].name, json_integer((json_int_t)weir_hist_ns_at(hist, rows[i].share)));
+    }
+    return doc;
+}
+
+/* From intended time to a sink; null where nothing had an intended time (no rate was asked). */
+static json_t *
+latency_json(const struct weir_run_result *result)
+{
     struct weir_hist *hist = malloc(sizeof *hist);
     json_t *doc = NULL;
     if (hist != NULL) {
         weir_job_latency(result->job, hist);
     }
     if (hist != NULL && hist->cnt > 0) {
-        doc = json_object();
-        for (size_t i = 0; i < WEIR_ARRAY_CNT(rows); i++) {
-            json_object_set_new(
-                doc, rows[i].name, json_integer((json_int_t)weir_hist_ns_at(hist, rows[i].share)));
-        }
+        doc = hist_json(hist);
     }
     free(hist);
     return doc != NULL ? doc : json_null();
+}
+
+/* How old latency markers were, by source and operator; empty where none were sent. */
+static json_t *
+markers_json(const struct weir_job *job)
+{
+    json_t *list = json_array();
+    struct weir_hist *hist = malloc(sizeof *hist);
+    uint32_t cnt = hist != NULL ? weir_job_operator_cnt(job) : 0;
+    for (uint32_t pair = 0; pair < cnt * cnt; pair++) {
+        struct weir_job_operator_sum source;
+        struct weir_job_operator_sum at;
+        weir_job_operator(job, pair / cnt, &source);
+        weir_job_operator(job, pair % cnt, &at);
+        if (!source.is_source) {
+            continue;
+        }
+        weir_job_marker_latency(job, pair / cnt, pair % cnt, hist);
+        if (hist->cnt > 0) {
+            json_array_append_new(
+                list, json_pack("{s:s, s:s, s:I, s:o}", "source", source.name, "operator", at.name,
+                          "markers", (json_int_t)hist->cnt, "latency_ns", hist_json(hist)));
+        }
+    }
+    free(hist);
+    return list;
 }
 
 /* Parts of each core's time, which add up to 1; empty under the seeded poller. */
@@ -245,6 +278,7 @@ report_json(const struct weir_run_result *result)
     json_object_set_new(doc, "records_bad", json_integer((json_int_t)totals.rows_bad));
     json_object_set_new(doc, "rate_per_s", json_real(rate_per_s(result, totals.rows_in)));
     json_object_set_new(doc, "latency_ns", latency_json(result));
+    json_object_set_new(doc, "latency_markers", markers_json(result->job));
     json_object_set_new(
         doc, "cores", weir_report_cores(result->job, weir_launch_plan_of(result->launch)));
     json_object_set_new(

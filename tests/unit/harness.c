@@ -255,8 +255,10 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
         nodes[1 + i].in_schema[0] = schema;
         nodes[1 + i].channel_cnt = 1;
     }
-    struct weir_chain_conf conf = {
-        nodes, 1U + type->output_cnt, h->conf.batch_rows, h->conf.buf_bytes};
+    struct weir_chain_conf conf = {.nodes = nodes,
+        .node_cnt = 1U + type->output_cnt,
+        .batch_rows = h->conf.batch_rows,
+        .buf_bytes = h->conf.buf_bytes};
     int err = weir_chain_new(&conf, &h->chain);
     free(nodes);
     return err;

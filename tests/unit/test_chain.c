@@ -278,7 +278,8 @@ reset(bool is_slow, uint64_t seed)
 static struct weir_chain *
 build(uint32_t batch_rows)
 {
-    struct weir_chain_conf conf = {nodes, node_cnt, batch_rows, 4096};
+    struct weir_chain_conf conf = {
+        .nodes = nodes, .node_cnt = node_cnt, .batch_rows = batch_rows, .buf_bytes = 4096};
     struct weir_chain *chain = NULL;
     assert_int_equal(weir_chain_new(&conf, &chain), 0);
     assert_int_equal(weir_chain_open(chain), 0);
@@ -510,7 +511,8 @@ t_an_output_has_room_for_a_row_however_small_buffers_are(void **state)
     uint32_t left = add("left", &sink_type);
     gate(first, 0);
     join(first, left, 0);
-    struct weir_chain_conf conf = {nodes, node_cnt, 10, 8};
+    struct weir_chain_conf conf = {
+        .nodes = nodes, .node_cnt = node_cnt, .batch_rows = 10, .buf_bytes = 8};
     struct weir_chain *chain = NULL;
     assert_int_equal(weir_chain_new(&conf, &chain), 0);
     assert_int_equal(weir_chain_open(chain), 0);

@@ -246,7 +246,8 @@ static bool
 may_tell(uint32_t teller_cnt, uint32_t counter_cnt)
 {
     struct weir_chain_node_conf nodes[4];
-    struct weir_chain_conf conf = {nodes, teller_cnt + counter_cnt, 16, 4096};
+    struct weir_chain_conf conf = {
+        .nodes = nodes, .node_cnt = teller_cnt + counter_cnt, .batch_rows = 16, .buf_bytes = 4096};
     struct weir_chain *chain;
     bool has = false;
     memset(nodes, 0, sizeof nodes);

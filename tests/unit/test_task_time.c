@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Watermarks and status through a real task: SCENARIOS T-021, T-022, T-024, T-025 and T-027. */
+/* Watermarks, status and latency markers through a real task: SCENARIOS T-021, T-022, T-024, T-025,
+ * T-027 and T-028. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hist.h"
 #include "dataplane/partition.h"
 #include "dataplane/task.h"
 #include "dataplane/task_counters.h"
@@ -10,6 +12,9 @@
 #include "tests/unit/wire.h"
 
 #define GATE_CNT_MAX 3
+#define SOURCE_CNT 2 /* of the job: 0 is somewhere else */
+/* Of the ring that goes out: some hundred markers fill it. */
+#define OUT_SLOT_CNT 64
 #define NODE_CNT 4 /* source or not, many inputs, one input, partition */
 
 /*
@@ -20,10 +25,14 @@ struct rig {
     struct wire wire;
     struct weir_task_gate gates[GATE_CNT_MAX];
     struct weir_gate out_gate;
+    struct weir_gate other_gate; /* of a second output channel */
     uint32_t in_cnt; /* channels that come in */
     struct weir_partition_conf partition;
     struct weir_task *task;
     bool source_ends;
+    uint32_t out_cnt;
+    int64_t marker_interval_ns;
+    int64_t now_ns;
     char got[512];
 };
 
@@ -71,18 +80,18 @@ edge_to(struct weir_chain_node_conf *node, uint16_t to, uint16_t channel)
 }
 
 static void
-rig_open(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_source)
+rig_build(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_source)
 {
     static const char *const names[NODE_CNT] = {"source", "many", "one", "partition"};
     struct weir_chain_node_conf nodes[NODE_CNT];
-    memset(rig, 0, sizeof *rig);
     memset(nodes, 0, sizeof nodes);
     rig->in_cnt = gate_cnt * channel_cnt;
-    wire_open(&rig->wire, rig->in_cnt + 1);
-    for (uint32_t c = 0; c <= rig->in_cnt; c++) {
-        wire_join(&rig->wire, c, c, 64);
+    wire_open(&rig->wire, rig->in_cnt + 2);
+    for (uint32_t c = 0; c < rig->in_cnt + 2; c++) {
+        wire_join(&rig->wire, c, c, c < rig->in_cnt ? 64 : OUT_SLOT_CNT);
     }
     wire_gate(&rig->wire, &rig->out_gate, rig->in_cnt, 1);
+    wire_gate(&rig->wire, &rig->other_gate, rig->in_cnt + 1, 1);
     uint32_t first = has_source ? 0 : 1;
     for (uint32_t g = 0; g < gate_cnt; g++) {
         wire_gate(&rig->wire, &rig->gates[g].gate, g * channel_cnt, channel_cnt);
@@ -99,6 +108,7 @@ rig_open(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_sour
     }
     nodes[0].type = &source_type;
     nodes[0].conf = rig;
+    nodes[0].marker_source = 1;
     nodes[0].channel_cnt = 0;
     edge_to(&nodes[0], 1, (uint16_t)gate_cnt);
     nodes[1].type = &many_type;
@@ -111,18 +121,30 @@ rig_open(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_sour
     edge_to(&nodes[2], (uint16_t)(3 - first), 0);
     nodes[3].type = &weir_partition_type;
     nodes[3].conf = &rig->partition;
-    rig->partition.partitioner = WEIR_PARTITION_FORWARD;
+    rig->partition.partitioner =
+        rig->out_cnt == 1 ? WEIR_PARTITION_FORWARD : WEIR_PARTITION_BROADCAST;
     rig->partition.channels = &rig->wire.out[rig->in_cnt];
-    rig->partition.channel_cnt = 1;
+    rig->partition.channel_cnt = rig->out_cnt;
     rig->partition.ring_fn = on_sent;
     const struct weir_task_conf task = {.name = "task (1/1)",
         .chain = {.nodes = nodes + first,
             .node_cnt = NODE_CNT - first,
             .batch_rows = 16,
-            .buf_bytes = 4096},
+            .buf_bytes = 4096,
+            .marker_source_cnt = SOURCE_CNT,
+            .seed = 7},
         .gates = rig->gates,
-        .gate_cnt = gate_cnt};
+        .gate_cnt = gate_cnt,
+        .marker_interval_ns = rig->marker_interval_ns};
     assert_int_equal(weir_task_new(&task, &rig->task), 0);
+}
+
+static void
+rig_open(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_source)
+{
+    memset(rig, 0, sizeof *rig);
+    rig->out_cnt = 1;
+    rig_build(rig, gate_cnt, channel_cnt, has_source);
 }
 
 static void
@@ -135,6 +157,7 @@ rig_close(struct rig *rig)
         }
     }
     weir_gate_release(&rig->out_gate);
+    weir_gate_release(&rig->other_gate);
     wire_close(&rig->wire);
 }
 
@@ -147,7 +170,7 @@ expect(struct rig *rig, const char *want)
     *at = 0;
     for (uint32_t idle = 0, i = 0; idle < 3; i++) {
         assert_true(i < 1000);
-        enum weir_task_poll did = weir_task_poll(rig->task, 8, 0);
+        enum weir_task_poll did = weir_task_poll(rig->task, 8, rig->now_ns);
         idle = did == WEIR_POLL_BUSY ? 0 : idle + 1;
     }
     do {
@@ -294,6 +317,143 @@ t_T027_the_last_watermark_comes_when_all_inputs_have_ended(void **state)
     }
 }
 
+/* ---- latency markers ---- */
+
+/* Rows and markers on a channel, in order: 7, or L100 of a marker sent at 100. */
+static const char *
+on_channel(struct rig *rig, struct weir_gate *gate)
+{
+    struct weir_gate_item item;
+    char *at = rig->got;
+    *at = 0;
+    do {
+        weir_gate_release(gate);
+        weir_gate_next(gate, &item);
+        assert_true(at < rig->got + sizeof rig->got - 64);
+        for (uint32_t r = 0; item.kind == WEIR_SLOT_BATCH && r < item.view.cnt; r++) {
+            at += sprintf(at, "%lld ", (long long)wire_number(&item.view, r));
+        }
+        if (item.kind == WEIR_SLOT_LATENCY) {
+            assert_in_range(item.mark.id, 0, SOURCE_CNT - 1);
+            at += sprintf(at, "L%lld ", (long long)item.mark.trigger_ns);
+        }
+    } while (item.kind != 0);
+    return rig->got;
+}
+
+static void
+poll_until_idle(struct rig *rig)
+{
+    for (uint32_t i = 0; weir_task_poll(rig->task, 8, rig->now_ns) == WEIR_POLL_BUSY; i++) {
+        assert_true(i < 1000);
+    }
+}
+
+static void
+marker(struct rig *rig, uint32_t channel, int64_t sent_ns)
+{
+    const struct weir_mark mark = {.id = 0, .trigger_ns = sent_ns};
+    assert_int_equal(weir_channel_mark(&rig->wire.out[channel], WEIR_SLOT_LATENCY, &mark), 1);
+}
+
+static void
+t_T028_a_marker_is_counted_and_passed_on_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    memset(&rig, 0, sizeof rig);
+    rig.out_cnt = 2;
+    rig_build(&rig, 3, 1, false);
+    rig.now_ns = 1000;
+    uint32_t seen[2] = {0};
+    for (uint32_t i = 0; i < 40; i++) {
+        wire_put(&rig.wire, 1, 5);
+        marker(&rig, 1, 400);
+        wire_put(&rig.wire, 1, 6);
+        poll_until_idle(&rig);
+        bool first = strcmp(on_channel(&rig, &rig.out_gate), "5 L400 6 ") == 0;
+        assert_string_equal(rig.got, first ? "5 L400 6 " : "5 6 ");
+        assert_string_equal(on_channel(&rig, &rig.other_gate), first ? "5 6 " : "5 L400 6 ");
+        seen[first ? 0 : 1]++;
+    }
+    assert_in_range(seen[0], 5, 35);
+    for (uint32_t node = 0; node < 3; node++) {
+        const struct weir_hist *hist = weir_task_marker_latency(rig.task, node, 0);
+        if (node == 2) {
+            assert_null(hist); /* an edge is no operator */
+            continue;
+        }
+        assert_int_equal(hist->cnt, 40);
+        assert_int_equal(hist->ns_min, 600);
+        assert_int_equal(hist->ns_max, 600);
+        assert_int_equal(weir_task_marker_latency(rig.task, node, 1)->cnt, 0);
+    }
+    rig_close(&rig);
+}
+
+static void
+t_T028_sources_send_markers_at_their_interval(void **state)
+{
+    (void)state;
+    struct rig rig;
+    memset(&rig, 0, sizeof rig);
+    rig.out_cnt = 1;
+    rig.marker_interval_ns = 100;
+    rig_build(&rig, 1, 1, true);
+    assert_int_equal(weir_task_due_ns(rig.task), INT64_MAX); /* it does not run yet */
+    rig.now_ns = 1000;
+    poll_until_idle(&rig);
+    poll_until_idle(&rig);
+    assert_string_equal(on_channel(&rig, &rig.out_gate), "L1000 ");
+    assert_int_equal(weir_task_due_ns(rig.task), 1100);
+    rig.now_ns = 1099;
+    poll_until_idle(&rig);
+    assert_string_equal(on_channel(&rig, &rig.out_gate), "");
+    rig.now_ns = 1350; /* late: one, and the next in a full interval */
+    poll_until_idle(&rig);
+    assert_string_equal(on_channel(&rig, &rig.out_gate), "L1350 ");
+    assert_int_equal(weir_task_due_ns(rig.task), 1450);
+    assert_int_equal(weir_task_marker_latency(rig.task, 1, 1)->cnt, 2);
+    assert_null(weir_task_marker_latency(rig.task, 0, 1)); /* the source itself */
+    rig.source_ends = true;
+    poll_until_idle(&rig);
+    assert_int_equal(weir_task_due_ns(rig.task), INT64_MAX);
+    rig_close(&rig);
+}
+
+/* Where the way is full a marker waits, and shows that it did; nothing overtakes it. */
+static void
+t_T028_a_marker_waits_where_an_output_is_full(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, 1, 1, false);
+    rig.now_ns = 1000;
+    uint32_t sent = 0;
+    char text[32];
+    while (weir_ring_room_data(&rig.wire.out[1].ring, 1) > 0) {
+        marker(&rig, 0, sent++);
+        poll_until_idle(&rig);
+    }
+    assert_in_range(sent, 10, OUT_SLOT_CNT);
+    marker(&rig, 0, sent);
+    wire_put(&rig.wire, 0, 7);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_not_equal(weir_task_poll(rig.task, 8, rig.now_ns), WEIR_POLL_IDLE);
+    }
+    assert_int_equal(weir_task_marker_latency(rig.task, 0, 0)->cnt, sent + 1);
+    for (uint32_t i = 0; i < sent; i++) { /* one slot after the other is taken */
+        struct weir_gate_item item;
+        weir_gate_next(&rig.out_gate, &item);
+        assert_int_equal(item.kind, WEIR_SLOT_LATENCY);
+        assert_int_equal(item.mark.trigger_ns, i);
+    }
+    poll_until_idle(&rig);
+    (void)snprintf(text, sizeof text, "L%u 7 ", sent);
+    assert_string_equal(on_channel(&rig, &rig.out_gate), text);
+    rig_close(&rig);
+}
+
 /* Values as shown to other threads. */
 static int64_t
 shown(const struct rig *rig, uint32_t node, bool is_out)
@@ -345,6 +505,9 @@ main(void)
         cmocka_unit_test(t_T022_idle_channels_do_not_hold_the_others_back),
         cmocka_unit_test(t_T025_the_least_over_the_inputs_of_the_least_of_their_channels),
         cmocka_unit_test(t_T027_the_last_watermark_comes_when_all_inputs_have_ended),
+        cmocka_unit_test(t_T028_a_marker_is_counted_and_passed_on_once),
+        cmocka_unit_test(t_T028_sources_send_markers_at_their_interval),
+        cmocka_unit_test(t_T028_a_marker_waits_where_an_output_is_full),
         cmocka_unit_test(t_T024_gauges_of_watermarks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
