@@ -482,6 +482,17 @@ node_due_ns(const struct weir_chain_node *node)
 }
 
 bool
+weir_chain_holds(const struct weir_chain *chain, uint32_t source)
+{
+    bool holds = false;
+    for (uint64_t left = chain->holders & chain->nodes[source].reach; left != 0; left &= left - 1) {
+        const struct weir_operator *op = &chain->nodes[__builtin_ctzll(left)].op;
+        holds |= op->type->holds(op);
+    }
+    return holds;
+}
+
+bool
 weir_chain_keeps_time(const struct weir_chain *chain)
 {
     return chain->timed != 0;

@@ -121,6 +121,9 @@ WEIR_API int64_t weir_chain_due_ns(const struct weir_chain *chain);
  * nothing is due. Only when run() said WEIR_DONE. */
 WEIR_API WEIR_MUST_USE int weir_chain_fire(struct weir_chain *chain, int64_t now_ns);
 
+/* weir_chain_holds - whether an operator behind a source says that it is not to be polled now. */
+WEIR_API bool weir_chain_holds(const struct weir_chain *chain, uint32_t source);
+
 /* ---- latency markers (chain_marker.c): only when run() said WEIR_DONE ---- */
 
 /* weir_chain_marker - a marker begins at a source, or has come to a node by a gate. Each operator

@@ -158,6 +158,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         }
         memset(chain->mem[i], 0, bytes);
         node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
+        chain->holders |= conf->nodes[i].type->holds != NULL ? UINT64_C(1) << i : 0;
         chain->timed |= keeps_time(&chain->nodes[i].op) ? UINT64_C(1) << i : 0;
         if (conf->nodes[i].type->output_cnt == 0) {
             rc = add_latency(chain);

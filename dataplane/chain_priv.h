@@ -95,6 +95,7 @@ struct weir_chain {
     WEIR_ATOMIC(uint32_t) at;
     uint64_t work; /* nodes with something pending or to emit, as bits */
     uint64_t timed; /* nodes that keep time, as bits */
+    uint64_t holders; /* nodes that may hold sources, as bits */
     uint32_t fire_next; /* whose turn it is among them */
     struct weir_chain_markers *markers; /* NULL: none are sent */
     uint32_t mark_at; /* progress of a hook of checkpoints over the nodes */

@@ -28,6 +28,7 @@
 #define WEIR_OPERATOR_INPUT_CNT_MAX 8
 #define WEIR_OPERATOR_OUTPUT_CNT_MAX 4
 
+struct weir_alignment;
 struct weir_io;
 struct weir_mailbox;
 struct weir_arena;
@@ -75,6 +76,8 @@ struct weir_operator_env {
     const struct weir_spill_conf *spill; /* where state goes that does not fit; NULL: nowhere */
     struct weir_region_table *regions; /* to register mapped files */
     int64_t utc_off_ns; /* UTC minus now_ns, as it was at the start */
+    struct weir_alignment *alignment; /* of the group that conf names; NULL: none */
+    uint32_t alignment_member; /* which one this subtask is */
     int64_t watermark_interval_ns; /* in processing time, between two of a source; 0: no matter */
     uint64_t seed; /* of this subtask, for random partitioners and sources */
     /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
@@ -220,6 +223,9 @@ struct weir_operator_type {
     /* Edges only: whether rows or events are kept that the channels had no room for, and a copy of
      * them for the checkpoint that begins; writer NULL: without one. */
     bool (*kept)(struct weir_operator *op, struct weir_flight_writer *writer);
+    /* Whether the sources before it in its stage are not to be polled now: it is too far ahead of
+     * others (alignment.h). Asked before each poll of theirs. NULL: never. */
+    bool (*holds)(const struct weir_operator *op);
 };
 
 /* One operator of one subtask; the stage owns it. */

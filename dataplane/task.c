@@ -186,7 +186,7 @@ take_from_sources(struct weir_task *task, int64_t now_ns)
     for (uint32_t i = 0; i < task->source_cnt; i++) {
         uint32_t s = task->source_next;
         task->source_next = s + 1 == task->source_cnt ? 0 : s + 1;
-        if (task->source_ended[s]) {
+        if (task->source_ended[s] || weir_chain_holds(task->chain, task->sources[s])) {
             continue;
         }
         int rc = weir_chain_poll_source(task->chain, task->sources[s], now_ns);

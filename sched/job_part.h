@@ -56,6 +56,12 @@ struct job_watch {
     uint64_t *seen; /* by core: 1 + its polls at the last look; 0: none */
 };
 
+/* The board of the group that an operator of the graph is in. */
+struct job_alignment {
+    struct weir_alignment *board; /* NULL: it is in none */
+    uint32_t first; /* the member that its subtask 0 is */
+};
+
 struct weir_job {
     struct weir_env *env;
     const struct weir_plan *plan;
@@ -71,6 +77,7 @@ struct weir_job {
     uint32_t partition_cnt;
     void **ring; /* by plan channel */
     struct weir_channel_format *format; /* by edge */
+    struct job_alignment *alignment; /* by operator of the graph */
     struct job_stage *stage;
     struct job_core *core;
     uint32_t io_cnt;
@@ -103,6 +110,12 @@ const struct weir_spill_conf *weir_job_spill(struct weir_job *job, uint32_t stag
  * has the job any more: what one has left that was killed; at its end, when all stores are
  * closed. */
 void weir_job_spill_tidy(struct weir_job *job, bool is_begin);
+/* weir_job_align - the boards of all groups of sources that wait for each other.
+ * weir_job_align_env - that of operator idx of the graph, for a stage that has it. WEIR_EPLAN:
+ * there is no source in the stage. */
+void weir_job_align(struct weir_job *job);
+WEIR_MUST_USE int weir_job_align_env(const struct weir_job *job,
+    const struct weir_plan_stage *stage, uint32_t idx, struct weir_operator_env *env);
 /* weir_job_marker_source - the number that source idx of the graph has in latency markers: how many
  * sources stand before it. */
 uint32_t weir_job_marker_source(const struct weir_job *job, uint32_t idx);

@@ -170,6 +170,9 @@ add_operators(struct build *b)
                                                 : from->conf;
         fill_env(b, &node->env, from->name, from->parallelism);
         int rc = check_threads(b->job, from);
+        if (rc == 0) {
+            rc = weir_job_align_env(b->job, b->planned, b->planned->operators[i], &node->env);
+        }
         if (rc != 0) {
             return rc;
         }
@@ -692,6 +695,7 @@ build(struct weir_job *job)
     for (uint32_t e = 0; e < job->env->link_cnt && rc == 0; e++) {
         (void)edge_format(job, e);
     }
+    weir_job_align(job);
     for (uint32_t s = 0; s < job->plan->stage_cnt && rc == 0; s++) {
         rc = build_stage(job, s);
     }

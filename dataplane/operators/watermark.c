@@ -21,6 +21,7 @@
  */
 #include "dataplane/operators/watermark.h"
 
+#include "dataplane/alignment.h"
 #include "dataplane/state.h"
 
 struct self {
@@ -43,8 +44,9 @@ weir_watermarker_init(struct weir_watermarker *self, const struct weir_operator_
 int
 weir_watermark_check(const struct weir_watermark_conf *conf, const struct weir_schema *in_schema)
 {
-    if (conf->lag_ms < 0 || conf->idle_ms < 0) {
-        return weir_err_push(WEIR_EGRAPH, "a lag and a time to be idle after are not below zero");
+    if (conf->lag_ms < 0 || conf->idle_ms < 0 || conf->drift_ms < 0) {
+        return weir_err_push(
+            WEIR_EGRAPH, "a lag, a drift and a time to be idle after are not below zero");
     }
     if (conf->function != NULL && weir_schema_fingerprint(in_schema) !=
                                       weir_schema_fingerprint(conf->function->in_schema())) {
@@ -174,6 +176,54 @@ take_idle(struct self *self, const struct weir_watermark_conf *conf, const struc
     return in->cnt - from;
 }
 
+/* ---- the others of the group ---- */
+
+/* How far this one is: by all rows so far, told or not. Who is idle does not count. */
+static void
+report(struct weir_operator *op)
+{
+    const struct self *self = op->self;
+    if (op->env->alignment != NULL) {
+        int64_t exact = exact_ms(self->marker.max_ms, op->conf);
+        weir_alignment_report(
+            op->env->alignment, op->env->alignment_member, op->is_idle ? INT64_MAX : exact);
+    }
+}
+
+static bool
+watermark_holds(const struct weir_operator *op)
+{
+    const struct self *self = op->self;
+    const struct weir_watermark_conf *conf = op->conf;
+    if (op->env->alignment == NULL || op->is_idle) {
+        return false;
+    }
+    int64_t least = weir_alignment_least(op->env->alignment);
+    return exact_ms(self->marker.max_ms, conf) > weir_add_sat(least, conf->drift_ms);
+}
+
+/* The input has ended. */
+static int
+watermark_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    (void)out;
+    (void)now_ns;
+    if (op->env->alignment != NULL) {
+        weir_alignment_report(op->env->alignment, op->env->alignment_member, INT64_MAX);
+    }
+    return WEIR_DONE;
+}
+
+static int
+watermark_status(struct weir_operator *op, bool idle)
+{
+    bool was_idle = op->is_idle;
+    op->is_idle = idle;
+    report(op);
+    op->is_idle = was_idle; /* the chain's to set */
+    return WEIR_DONE;
+}
+
 static int64_t
 watermark_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -195,6 +245,7 @@ watermark_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     uint32_t rows = op->is_idle              ? take_idle(self, conf, in, cursor)
                     : conf->function != NULL ? take_by_function(self, conf, in, cursor, out)
                                              : weir_watermarker_take(marker, conf, in, cursor, out);
+    report(op);
     if (rows > 0) {
         weir_out_pass_range(out, in, cursor, rows);
         out->view.watermark = told_ms;
@@ -256,6 +307,9 @@ watermark_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     }
     if (goes_idle) {
         out->status = WEIR_SLOT_IDLE;
+        if (op->env->alignment != NULL) {
+            weir_alignment_report(op->env->alignment, op->env->alignment_member, INT64_MAX);
+        }
     }
     return WEIR_AGAIN; /* due_ns says so once the status is handed on */
 }
@@ -311,6 +365,7 @@ watermark_restore(
     for (uint32_t i = 0; i < word_cnt(op) && err == 0; i++) {
         err = weir_state_word_least(op, parts, parts_cnt, word_names[i], &self->state[i]);
     }
+    report(op);
     return err;
 }
 
@@ -336,5 +391,8 @@ const struct weir_operator_type weir_watermark_type = {
     .due_ns = watermark_due_ns,
     .timer = watermark_timer,
     .keeps_time = watermark_keeps_time,
+    .status = watermark_status,
+    .finish = watermark_finish,
+    .holds = watermark_holds,
     .changes = WEIR_CHANGES_PASSED,
 };

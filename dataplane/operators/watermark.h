@@ -12,6 +12,9 @@
  * It defines by_mark_watermark. A body sees in, heap and time of a row, and its state, zero at
  * first, a struct of numbers of 64 bits. What it has said once it need not say again.
  *
+ * Sources of one group may be kept together (alignment.h): the job reads of none much further than
+ * of the others, so that windows and joins behind them hold little.
+ *
  * Any of them may go idle: where no row has come for idle_ms of processing time, those behind are
  * told not to wait for this one; the next row takes that back, in front of it.
  */
@@ -43,6 +46,12 @@ struct weir_watermark_conf {
     int64_t lag_ms; /* the watermark is the greatest time so far less this */
     int64_t idle_ms; /* of processing time; 0: never idle by itself */
     const struct weir_watermark_function *function; /* in the place of a lag; NULL: none */
+    /* The sources of a group wait for each other: the one before this operator, in its stage, is
+     * not polled while its watermark is more than drift_ms ahead of the least of the group. Kept;
+     * NULL:
+     * none. */
+    const char *group;
+    int64_t drift_ms;
 };
 
 /* The same inside a source, which has read the times anyway. */

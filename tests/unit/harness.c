@@ -235,6 +235,8 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].env.max_parallelism = h->conf.max_parallelism;
     nodes[0].env.arena = &h->arena;
     nodes[0].env.spill = h->conf.spill;
+    nodes[0].env.alignment = h->conf.alignment;
+    nodes[0].env.alignment_member = h->conf.alignment_member;
     nodes[0].env.watermark_interval_ns = h->conf.watermark_interval_ns;
     nodes[0].env.seed = h->conf.seed;
     nodes[0].env.takes_changes = h->conf.takes_changes;

@@ -73,6 +73,8 @@ struct harness_conf {
     uint64_t seed;
     uint32_t subtask_idx;
     uint32_t subtask_cnt; /* 0: 1; the arena has the subtask's key groups */
+    struct weir_alignment *alignment; /* as in struct weir_operator_env */
+    uint32_t alignment_member;
     int64_t watermark_interval_ns; /* as in struct weir_operator_env */
     const struct weir_spill_conf *spill; /* state that goes to disk; NULL: all in memory */
     void (*before_open)(struct harness *h, void *arg); /* the chain is made; NULL: none */

@@ -30,6 +30,8 @@ struct rig {
     struct weir_partition_conf partition;
     struct weir_task *task;
     bool source_ends;
+    uint32_t polled_cnt;
+    bool holds; /* the source */
     uint32_t out_cnt;
     int64_t marker_interval_ns;
     int64_t now_ns;
@@ -39,9 +41,10 @@ struct rig {
 static int
 do_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
-    const struct rig *rig = op->conf;
+    struct rig *rig = (struct rig *)(uintptr_t)op->conf;
     (void)out;
     (void)now_ns;
+    rig->polled_cnt++;
     return rig->source_ends ? WEIR_DONE : WEIR_WAIT;
 }
 
@@ -56,10 +59,19 @@ do_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     return in->cnt - cursor;
 }
 
+static bool
+do_holds(const struct weir_operator *op)
+{
+    return ((const struct rig *)op->conf)->holds;
+}
+
 static const struct weir_operator_type source_type = {
     .name = "source", .output_cnt = 1, .poll = do_poll};
-static const struct weir_operator_type many_type = {
-    .name = "many", .input_cnt = GATE_CNT_MAX, .output_cnt = 1, .process = do_process};
+static const struct weir_operator_type many_type = {.name = "many",
+    .input_cnt = GATE_CNT_MAX,
+    .output_cnt = 1,
+    .process = do_process,
+    .holds = do_holds};
 static const struct weir_operator_type one_type = {
     .name = "one", .input_cnt = 1, .output_cnt = 1, .process = do_process};
 
@@ -112,6 +124,7 @@ rig_build(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_sou
     nodes[0].channel_cnt = 0;
     edge_to(&nodes[0], 1, (uint16_t)gate_cnt);
     nodes[1].type = &many_type;
+    nodes[1].conf = rig;
     nodes[1].channel_cnt = gate_cnt + (has_source ? 1 : 0);
     for (uint16_t c = 0; c < nodes[1].channel_cnt; c++) {
         nodes[1].channel_input[c] = c;
@@ -317,6 +330,35 @@ t_T027_the_last_watermark_comes_when_all_inputs_have_ended(void **state)
     }
 }
 
+/* ---- a source that is held ---- */
+
+/* Rows of others pass meanwhile; the end that somebody asks for does not wait. */
+static void
+t_T317_a_source_that_is_held_is_not_polled(void **state)
+{
+    (void)state;
+    for (uint32_t drains = 0; drains < 2; drains++) {
+        struct rig rig;
+        rig_open(&rig, 1, 1, true);
+        expect(&rig, "");
+        uint32_t polled_cnt = rig.polled_cnt;
+        assert_true(polled_cnt > 0);
+        rig.holds = true;
+        wire_put(&rig.wire, 0, 5);
+        expect(&rig, "5 ");
+        assert_int_equal(rig.polled_cnt, polled_cnt);
+        rig.holds = false;
+        expect(&rig, "");
+        assert_true(rig.polled_cnt > polled_cnt);
+        rig.holds = true;
+        end(&rig, 0);
+        weir_task_request(rig.task, drains ? WEIR_TASK_REQUEST_DRAIN : WEIR_TASK_REQUEST_STOP);
+        expect(&rig, drains ? "MAX E " : "E ");
+        assert_int_equal(weir_task_state(rig.task), WEIR_TASK_FINISHED);
+        rig_close(&rig);
+    }
+}
+
 /* ---- latency markers ---- */
 
 /* Rows and markers on a channel, in order: 7, or L100 of a marker sent at 100. */
@@ -505,6 +547,7 @@ main(void)
         cmocka_unit_test(t_T022_idle_channels_do_not_hold_the_others_back),
         cmocka_unit_test(t_T025_the_least_over_the_inputs_of_the_least_of_their_channels),
         cmocka_unit_test(t_T027_the_last_watermark_comes_when_all_inputs_have_ended),
+        cmocka_unit_test(t_T317_a_source_that_is_held_is_not_polled),
         cmocka_unit_test(t_T028_a_marker_is_counted_and_passed_on_once),
         cmocka_unit_test(t_T028_sources_send_markers_at_their_interval),
         cmocka_unit_test(t_T028_a_marker_waits_where_an_output_is_full),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/alignment.h"
 #include "tests/unit/restart.h"
 #include "tests/unit/savepoint_stream.h"
 #include "tests/unit/test.h"
@@ -273,6 +274,92 @@ t_T023_no_watermark_inside_a_chain_that_is_idle(void **state)
         assert_int_equal(h->out[0].event[2 + 2 * i].time, 65 + 10 * i);
     }
     harness_free(h);
+}
+
+/* ---- sources that wait for each other ---- */
+
+static void
+t_T317_who_is_too_far_ahead_is_held(void **state)
+{
+    (void)state;
+    static const struct weir_watermark_conf conf = {
+        .lag_ms = 0, .idle_ms = 100, .group = "g", .drift_ms = 10};
+    struct weir_alignment_member members[3];
+    struct weir_alignment board;
+    struct harness *h[2];
+    weir_alignment_init(&board, members, 3); /* the third has no rows yet: it does not count */
+    for (uint32_t i = 0; i < 2; i++) {
+        struct harness_conf hc;
+        memset(&hc, 0, sizeof hc);
+        hc.type = &weir_watermark_type;
+        hc.conf = &conf;
+        hc.in_schema[0] = stamp_schema();
+        hc.out_schema[0] = stamp_schema();
+        hc.alignment = &board;
+        hc.alignment_member = i;
+        h[i] = harness_new(&hc);
+        assert_false(weir_watermark_type.holds(harness_operator(h[i])));
+    }
+    push_at(h[0], 1000);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0]))); /* nobody else counts */
+    push_at(h[1], 990);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0])));
+    push_at(h[0], 1001);
+    assert_true(weir_watermark_type.holds(harness_operator(h[0])));
+    assert_false(weir_watermark_type.holds(harness_operator(h[1]))); /* the least goes on */
+    push_at(h[1], 500); /* a row that is late takes nothing back */
+    assert_int_equal(weir_alignment_least(&board), 990);
+    push_at(h[1], 991);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0])));
+    push_at(h[0], 2000);
+    assert_true(weir_watermark_type.holds(harness_operator(h[0])));
+    /* The other goes idle, and comes back. */
+    harness_time(h[1], 0);
+    harness_time(h[1], 100 * WEIR_MS);
+    assert_int_equal(count(h[1], HARNESS_IDLE), 1);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0])));
+    push_at(h[1], 992);
+    assert_true(weir_watermark_type.holds(harness_operator(h[0])));
+    /* Its input is idle, which is somebody else's word; and is active again. */
+    harness_status(h[1], 0, true);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0])));
+    harness_status(h[1], 0, false);
+    assert_true(weir_watermark_type.holds(harness_operator(h[0])));
+    /* It ends. */
+    harness_watermark(h[1], 0, WEIR_WATERMARK_MAX);
+    harness_end(h[1], 0);
+    assert_false(weir_watermark_type.holds(harness_operator(h[0])));
+    harness_free(h[0]);
+    harness_free(h[1]);
+}
+
+/* Whoever is restored is as far as it was, before its first row. */
+static void
+t_T317_a_restored_one_counts_at_once(void **state)
+{
+    (void)state;
+    static const struct weir_watermark_conf conf = {.group = "g", .drift_ms = 10};
+    struct weir_alignment_member members[1];
+    struct weir_alignment board;
+    struct restart_left left;
+    struct harness_conf hc;
+    memset(&hc, 0, sizeof hc);
+    hc.type = &weir_watermark_type;
+    hc.conf = &conf;
+    hc.in_schema[0] = stamp_schema();
+    hc.out_schema[0] = stamp_schema();
+    hc.alignment = &board;
+    weir_alignment_init(&board, members, 1);
+    struct harness *h = harness_new(&hc);
+    push_at(h, 70);
+    restart_leave(h, &left);
+    harness_free(h);
+    weir_alignment_init(&board, members, 1);
+    assert_int_equal(weir_alignment_least(&board), INT64_MAX);
+    assert_int_equal(restart_come(&hc, &left, 1, false, &h), 0);
+    assert_int_equal(weir_alignment_least(&board), 70);
+    harness_free(h);
+    restart_left_free(&left);
 }
 
 /* ---- a function of one's own ---- */
@@ -551,6 +638,8 @@ main(void)
         cmocka_unit_test(t_T029_the_end_of_an_idle_source_is_told),
         cmocka_unit_test(t_T029_what_was_held_back_comes_before_idle),
         cmocka_unit_test(t_T023_no_watermark_inside_a_chain_that_is_idle),
+        cmocka_unit_test(t_T317_who_is_too_far_ahead_is_held),
+        cmocka_unit_test(t_T317_a_restored_one_counts_at_once),
         cmocka_unit_test(t_a_functions_watermarks_do_not_depend_on_batch_sizes),
         cmocka_unit_test(t_a_functions_state_goes_on),
         cmocka_unit_test(t_what_does_not_go_together_is_refused),
