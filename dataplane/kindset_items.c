@@ -385,10 +385,11 @@ weir_kind_next(struct weir_kind_cursor *cursor, struct weir_slice *ret_key, uint
 {
     struct weir_keyed_state *s = cursor->state;
     while (cursor->left > 0 && cursor->next != 0) {
-        struct kind_head *head = kind_entry(s);
         uint32_t ref = cursor->next;
         struct kind_item *item = kind_item_at(s, ref);
         enum kind_life life = kind_life_of(s, item->time);
+        /* Without a time to live nothing is done to the chain. */
+        struct kind_head *head = s->kind->ttl.ms > 0 ? kind_entry(s) : NULL;
         cursor->next = item->next;
         cursor->left--;
         if (life == KIND_GONE) {
