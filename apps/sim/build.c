@@ -345,6 +345,56 @@ WEIR_JOIN(alone, cell, cell, cell)
     return true;
 }
 
+/* ---- tables that change ---- */
+
+#define SIM_GROUPED(F) F(i64, key) F(i64, cnt) F(i64, sum) F(i64, tags) F(i64, odd) F(ts, latest)
+WEIR_SCHEMA(grouped, SIM_GROUPED)
+
+WEIR_MAP(of_grouped, grouped, cell)
+{
+    memset(out, 0, sizeof *out);
+    out->key = in->key;
+    out->value = in->sum % 100003 * 31 + in->cnt;
+    out->tag = in->tags * 4096 + in->odd;
+    out->at = in->latest;
+}
+
+static const struct weir_group_conf grouped_conf = {
+    .column = {{WEIR_GROUP_COUNT, "cnt", NULL, NULL, 0, 0},
+        {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0},
+        {WEIR_GROUP_DISTINCT, "tags", "tag", NULL, 0, 0},
+        {WEIR_GROUP_DISTINCT, "odd", "value", "value", 0, SIM_BEST_KEY_CNT},
+        {WEIR_GROUP_MAX, "latest", "at", NULL, 0, 0}},
+    .column_cnt = 5,
+};
+
+WEIR_MAP(to_few, cell, cell)
+{
+    *out = *in;
+    out->key = (int64_t)((uint64_t)in->key % SIM_BEST_KEY_CNT);
+    out->tag = 0;
+}
+
+#define SIM_SUMMED(F) F(i64, key) F(i64, cnt) F(i64, sum) F(i64, least) F(i64, values)
+WEIR_SCHEMA(summed, SIM_SUMMED)
+
+WEIR_MAP(of_summed, summed, cell)
+{
+    memset(out, 0, sizeof *out);
+    out->key = in->key;
+    out->value = in->sum % 100003 * 31 + in->cnt;
+    out->tag = in->least * 4096 + in->values;
+}
+
+/* Of changes: each is taken back by what the next one of its key brings. */
+static const struct weir_group_conf summed_conf = {
+    .column = {{WEIR_GROUP_COUNT, "cnt", NULL, NULL, 0, 0},
+        {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0},
+        {WEIR_GROUP_MIN, "least", "value", NULL, 0, 0},
+        {WEIR_GROUP_DISTINCT, "values", "value", NULL, 0, 0}},
+    .column_cnt = 4,
+};
+
 /* ---- the graph ---- */
 
 struct builder {
@@ -478,6 +528,27 @@ build_join(struct builder *b, uint32_t idx)
 }
 
 static struct weir_stream *
+build_folded(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    struct weir_stream *s = by_key(b, node, 0);
+    if (node->op == SIM_BEST) {
+        const struct weir_ranking_conf best = {.by = {{"value", true}}, .cnt = node->top_cnt};
+        s = weir_rank(s, name_of(b, idx, "-rank"), &best, cell_schema());
+        s = weir_map(s, name_of(b, idx, "-few"), &to_few_op);
+        s = weir_key_by(s, WEIR_KEY(cell, key));
+        s = weir_group(s, name_of(b, idx, "-group"), &summed_conf, summed_schema());
+        s = weir_map(s, name_of(b, idx, "-cell"), &of_summed_op);
+    } else {
+        s = weir_group(s, name_of(b, idx, "-group"), &grouped_conf, grouped_schema());
+        s = weir_map(s, name_of(b, idx, "-cell"), &of_grouped_op);
+    }
+    s = weir_key_by(s, WEIR_KEY(cell, key));
+    return weir_fold(
+        s, name_of(b, idx, ""), node->top_cnt % 2 == 0 ? WEIR_FOLD_ROWS : WEIR_FOLD_UPSERT);
+}
+
+static struct weir_stream *
 build_keyed(struct builder *b, uint32_t idx)
 {
     const struct sim_node *node = &b->draw->node[idx];
@@ -485,6 +556,9 @@ build_keyed(struct builder *b, uint32_t idx)
     if (node->op == SIM_REDUCE) {
         const struct weir_reduce_conf conf = {.aggregate = rolled_agg};
         return weir_reduce(by_key(b, node, 0), name, &conf, cell_schema());
+    }
+    if (node->op == SIM_GROUP || node->op == SIM_BEST) {
+        return build_folded(b, idx);
     }
     if (node->op >= SIM_JOIN) {
         return build_join(b, idx);

@@ -15,8 +15,8 @@ sim_op_name(enum sim_op op)
 {
     static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "ask",
         "ask_any", "flatmap", "union", "window_sum", "window_count", "window_xor", "window_most",
-        "top", "reduce", "process", "timed", "bucket", "join", "window_join", "semi_join",
-        "interval_join", "sink"};
+        "top", "reduce", "process", "timed", "bucket", "group", "best", "join", "window_join",
+        "semi_join", "interval_join", "sink"};
     WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_OP_CNT, "a name for each");
     return names[op];
 }
@@ -219,6 +219,21 @@ draw_timed(struct pen *pen, enum sim_op op, uint32_t in)
     (void)add_stream(pen, node, 0, &stream);
 }
 
+/* Whatever comes of it comes at the end, a row a key. */
+static void
+draw_folded(struct pen *pen, enum sim_op op, uint32_t in)
+{
+    uint32_t key_cnt = op == SIM_BEST ? SIM_BEST_KEY_CNT : pen->draw->stream[in].key_cnt;
+    const struct sim_stream stream = {.is_late = true,
+        .is_stale = true,
+        .key_cnt = key_cnt,
+        .row_cnt = key_cnt,
+        .heat = 1.0 / key_cnt};
+    struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    node->top_cnt = 1 + (uint32_t)below(pen, 5);
+    (void)add_stream(pen, node, 0, &stream);
+}
+
 /* Keys that come often are among pairs all the more often. */
 static double
 heat_of_pairs(double heat, uint32_t key_cnt)
@@ -294,7 +309,8 @@ choose(struct pen *pen, enum sim_op op, uint32_t but)
     bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
     bool is_window = op >= SIM_WINDOW_SUM && op <= SIM_WINDOW_MOST;
     bool asks = op == SIM_ASK || op == SIM_ASK_ANY; /* late rows may be on time behind a restore */
-    bool on_time = asks || (op > SIM_FLATMAP && !ordered && !is_window);
+    bool is_folded = op == SIM_GROUP || op == SIM_BEST;
+    bool on_time = asks || (op > SIM_FLATMAP && !ordered && !is_window && !is_folded);
     const struct sim_draw *draw = pen->draw;
     uint32_t found = SIM_NO_STREAM;
     uint64_t best = 0;
@@ -333,6 +349,8 @@ draw_node(struct pen *pen)
         draw_window(pen, op, left);
     } else if (ordered) {
         draw_ordered(pen, op, left);
+    } else if (op == SIM_GROUP || op == SIM_BEST) {
+        draw_folded(pen, op, left);
     } else {
         draw_timed(pen, op, left);
     }

@@ -10,6 +10,8 @@
  *     late      holds rows that are late on purpose, by far more than any window is long. No
  *               exchange lies before it, so that the watermark that they are late for comes with
  *               them.
+ *     folded    comes when the input has ended, with any times: nothing looks at those. It counts
+ *               as late.
  *     all else  is on time: a source's watermark is never ahead of what it has yet to read.
  */
 #ifndef WEIR_APPS_SIM_DRAW_H
@@ -28,6 +30,7 @@
 /* Of timers and the buckets they end. */
 #define SIM_BUCKET_MS 512
 #define SIM_THIN_LEVEL_CNT 6
+#define SIM_BEST_KEY_CNT 7
 
 enum sim_op {
     SIM_SOURCE,
@@ -48,6 +51,8 @@ enum sim_op {
     SIM_PROCESS, /* every third row of a key; output 1: some rows as they came */
     SIM_TIMED, /* once per key and bucket */
     SIM_BUCKET, /* sums by key and bucket, in a map */
+    SIM_GROUP, /* aggregates by key, folded */
+    SIM_BEST, /* the first rows of keys, as changes into sums by other keys, folded */
     SIM_JOIN,
     SIM_WINDOW_JOIN,
     SIM_SEMI_JOIN,

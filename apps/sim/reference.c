@@ -417,6 +417,118 @@ timed(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
     free(entries.entry);
 }
 
+/* ---- tables at the end ---- */
+
+static int
+by_number(const void *a, const void *b)
+{
+    int64_t l = *(const int64_t *)a;
+    int64_t r = *(const int64_t *)b;
+    return l < r ? -1 : l > r;
+}
+
+/* How many different ones there are of so many numbers, which are in order then. */
+static int64_t
+different(int64_t *number, uint64_t cnt)
+{
+    int64_t found = 0;
+    qsort(number, cnt, sizeof *number, by_number);
+    for (uint64_t i = 0; i < cnt; i++) {
+        found += i == 0 || number[i] != number[i - 1];
+    }
+    return found;
+}
+
+/* Rows of one key, as one. */
+static void
+group_key(const struct entries *entries, uint64_t from, uint64_t end, struct sim_rows *out)
+{
+    struct sim_row row = {.key = entries->entry[from].key};
+    int64_t *number = calloc(2 * (end - from), sizeof *number);
+    int64_t *odd = number + (end - from);
+    uint64_t odd_cnt = 0;
+    if (number == NULL) {
+        (void)fputs("sim: no memory for the reference\n", stderr);
+        abort();
+    }
+    for (uint64_t i = from; i < end; i++) {
+        const struct sim_row *in = entries->entry[i].row;
+        row.value += in->value;
+        row.at_ms = i == from || in->at_ms > row.at_ms ? in->at_ms : row.at_ms;
+        number[i - from] = in->tag;
+        if (in->value >= 0 && in->value < SIM_BEST_KEY_CNT) {
+            odd[odd_cnt++] = in->value;
+        }
+    }
+    row.value = row.value % 100003 * 31 + (int64_t)(end - from);
+    row.tag = different(number, end - from) * 4096 + different(odd, odd_cnt);
+    (void)add(out, &row);
+    free(number);
+}
+
+/* The greatest values of each key, put together by few keys. */
+static void
+best(const struct sim_node *node, const struct entries *entries, struct sim_rows *out)
+{
+    struct {
+        int64_t *value;
+        uint64_t cnt;
+    } few[SIM_BEST_KEY_CNT] = {{NULL, 0}};
+    for (uint64_t i = 0; i < entries->cnt;) {
+        uint64_t end = group_end(entries, i);
+        uint64_t cnt = end - i;
+        uint64_t to = (uint64_t)entries->entry[i].key % SIM_BEST_KEY_CNT;
+        int64_t *all = calloc(cnt, sizeof *all);
+        uint64_t taken = cnt < node->top_cnt ? cnt : node->top_cnt;
+        int64_t *more = realloc(few[to].value, (few[to].cnt + taken) * sizeof *few[to].value);
+        if (all == NULL || more == NULL) {
+            (void)fputs("sim: no memory for the reference\n", stderr);
+            abort();
+        }
+        for (uint64_t k = i; k < end; k++) {
+            all[k - i] = entries->entry[k].row->value;
+        }
+        qsort(all, cnt, sizeof *all, by_number);
+        memcpy(more + few[to].cnt, all + (cnt - taken), taken * sizeof *all);
+        few[to].value = more;
+        few[to].cnt += taken;
+        free(all);
+        i = end;
+    }
+    for (int64_t k = 0; k < SIM_BEST_KEY_CNT; k++) {
+        struct sim_row row = {.key = k};
+        for (uint64_t i = 0; i < few[k].cnt; i++) {
+            row.value += few[k].value[i];
+        }
+        row.value = row.value % 100003 * 31 + (int64_t)few[k].cnt;
+        if (few[k].cnt > 0) {
+            int64_t kinds = different(few[k].value, few[k].cnt);
+            row.tag = few[k].value[0] * 4096 + kinds;
+            (void)add(out, &row);
+        }
+        free(few[k].value);
+    }
+}
+
+static void
+folded(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
+{
+    struct entries entries = {NULL, 0, 0};
+    for (uint64_t i = 0; i < in->cnt; i++) {
+        put(&entries, 0, 0, &in->row[i]);
+    }
+    sort(&entries);
+    if (node->op == SIM_BEST) {
+        best(node, &entries, out);
+    }
+    for (uint64_t i = 0; i < entries.cnt && node->op == SIM_GROUP;) {
+        uint64_t end = group_end(&entries, i);
+        group_key(&entries, i, end, out);
+        i = end;
+    }
+    free(entries.entry);
+}
+
 /* ---- all of it ---- */
 
 static void
@@ -452,6 +564,8 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
         in_order(node->op, in, out, side);
     } else if (node->op <= SIM_BUCKET) {
         timed(node->op, in, out);
+    } else if (node->op <= SIM_BEST) {
+        folded(node, in, out);
     } else if (node->op == SIM_JOIN || node->op == SIM_INTERVAL_JOIN) {
         join(node, in, right, out);
     } else if (node->op < SIM_SINK) {
