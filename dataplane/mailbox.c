@@ -83,8 +83,8 @@ weir_mailbox_set_fail(
 
 /* ---- any thread ---- */
 
-static void
-wake(const struct weir_mailbox *mailbox)
+void
+weir_mailbox_wake(const struct weir_mailbox *mailbox)
 {
     if (mailbox->wake_fn != NULL) {
         mailbox->wake_fn(mailbox->wake_arg);
@@ -100,7 +100,7 @@ weir_mailbox_put(struct weir_mailbox *mailbox, const struct weir_mail *mail)
             mail->words[1], mail->words[2]}};
     int rc = weir_mbox_put(mailbox->ring, &letter);
     if (rc > 0) {
-        wake(mailbox);
+        weir_mailbox_wake(mailbox);
     }
     return rc;
 }
@@ -109,7 +109,7 @@ void
 weir_mailbox_fail(struct weir_mailbox *mailbox, int error, const char *why)
 {
     if (mailbox->fail_fn(mailbox->fail_arg, error, why)) {
-        wake(mailbox);
+        weir_mailbox_wake(mailbox);
     }
 }
 

@@ -73,6 +73,8 @@ weir_mailbox_put(struct weir_mailbox *mailbox, const struct weir_mail *mail);
 /* weir_mailbox_fail - something that belongs to the task has failed elsewhere: as weir_task_fail,
  * and wakes the core. */
 WEIR_API void weir_mailbox_fail(struct weir_mailbox *mailbox, int error, const char *why);
+/* weir_mailbox_wake - make the core look at what has come by another way, a ring. Any thread. */
+WEIR_API void weir_mailbox_wake(const struct weir_mailbox *mailbox);
 /* weir_mailbox_set_fail - how the task is told. */
 WEIR_API void weir_mailbox_set_fail(struct weir_mailbox *mailbox,
     bool (*fail_fn)(void *arg, int error, const char *why), void *arg);

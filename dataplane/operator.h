@@ -29,6 +29,7 @@
 #define WEIR_OPERATOR_OUTPUT_CNT_MAX 4
 
 struct weir_alignment;
+struct weir_cpuset;
 struct weir_io;
 struct weir_mailbox;
 struct weir_arena;
@@ -86,6 +87,7 @@ struct weir_operator_env {
     bool takes_changes; /* an input is one of changes */
     struct weir_mailbox *mailbox; /* of the task, where the operator takes letters; else NULL */
     uint32_t position; /* in the chain, from its head: the priority of its letters */
+    const struct weir_cpuset *housekeeping; /* where threads of its own belong; NULL: anywhere */
 };
 
 /* What an operator does with rows that are no inserts (enum weir_row_kind). A stream in which there

@@ -139,6 +139,7 @@ fill_env(
     env->arena = b->stage->has_arena ? &b->stage->arena : NULL;
     env->spill = b->spill;
     env->regions = &job->regions;
+    env->housekeeping = &job->plan->housekeeping;
     env->utc_off_ns = utc_off_ns(job);
     env->watermark_interval_ns = job->options.watermark_interval_ns;
     env->seed = weir_rng_at(job->options.seed, b->idx);

@@ -19,3 +19,10 @@ weir_async(struct weir_stream *in, const char *name, const struct weir_async_con
     };
     return weir_operator(&in, 1, &made);
 }
+
+struct weir_stream *
+weir_source_blocking(struct weir_env *env, const char *name, const struct weir_blocking_conf *conf)
+{
+    return weir_source(
+        env, name, conf->function->out_schema(), &weir_blocking_type, conf, sizeof *conf);
+}

@@ -12,13 +12,18 @@
 #define WEIR_SCHED_OUTSIDE_H
 
 #include "dataplane/operators/async.h"
+#include "sched/blocking.h"
 #include "sched/graph.h"
+#include "sched/thread.h"
 
 WEIR_C_BEGIN
 
 /* weir_async - for each row something is asked outside, and its answer is what goes on. */
 WEIR_API struct weir_stream *
 weir_async(struct weir_stream *in, const char *name, const struct weir_async_conf *conf);
+/* weir_source_blocking - a stream of what a loop on a thread of its own emits. */
+WEIR_API struct weir_stream *
+weir_source_blocking(struct weir_env *env, const char *name, const struct weir_blocking_conf *conf);
 
 WEIR_C_END
 

@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "base/err.h"
 #include "dataplane/operators/async_priv.h"
+#include "dataplane/row_out.h"
 
 /* ---- the row ---- */
 
@@ -131,31 +132,7 @@ weir_async_at(const struct weir_async *call, uint32_t idx)
 bool
 weir_async_put(const struct weir_async *call, uint32_t idx, struct weir_out *out)
 {
-    const struct weir_schema *schema = out->view.schema;
-    const char *from = weir_async_at(call, idx);
-    uint32_t text_bytes = 0;
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        const struct weir_field *field = &schema->fields[f];
-        const struct weir_str *str = (const void *)(from + field->off);
-        if (field->type == WEIR_TYPE_STR && str->bytes > WEIR_STR_INLINE_BYTES) {
-            text_bytes += str->bytes;
-        }
-    }
-    if (!weir_out_room(out, 1, text_bytes)) {
-        return false;
-    }
-    char *to = weir_out_row(out);
-    memcpy(to, from, schema->row_bytes);
-    for (uint32_t f = 0; f < schema->field_cnt; f++) {
-        const struct weir_field *field = &schema->fields[f];
-        const struct weir_str *str = (const void *)(from + field->off);
-        if (field->type == WEIR_TYPE_STR && str->bytes > WEIR_STR_INLINE_BYTES) {
-            struct weir_slice text = weir_str_slice(str, call->result);
-            weir_str_set_bytes(
-                out, (struct weir_str *)(void *)(to + field->off), text.ptr, text.bytes);
-        }
-    }
-    return true;
+    return weir_row_out(weir_async_at(call, idx), call->result, out);
 }
 
 /* ---- its end ---- */

@@ -195,7 +195,6 @@ http_open(const struct weir_operator *op, const void *arg, void **ret_client)
 {
     const struct conf *conf = arg;
     struct client *client = calloc(1, sizeof *client);
-    (void)op;
     if (client == NULL) {
         return weir_err_push(WEIR_ENOMEM, "a client");
     }
@@ -212,7 +211,7 @@ http_open(const struct weir_operator *op, const void *arg, void **ret_client)
             init_curl(&client->requests[i]);
         }
     }
-    if (!is_whole || pthread_create(&client->thread, NULL, drive, client) != 0) {
+    if (!is_whole || weir_thread_start(op->env, "http", drive, client, &client->thread) != 0) {
         client->thread = 0;
         http_close(client);
         return weir_err_push(WEIR_ENOMEM, "%u requests and their thread", 2 * conf->capacity);
