@@ -44,12 +44,13 @@ begin_buf(struct weir_channel_out *out, uint32_t bytes)
     out->rows_off = 0;
     out->row_cnt = 0;
     out->heap_end = bytes;
+    out->buf_cap = bytes;
     out->bufs++;
 }
 
-/* False: busy. */
+/* Use no more than `limit` bytes of it. False: busy. */
 static bool
-open_buf(struct weir_channel_out *out)
+open_buf(struct weir_channel_out *out, uint32_t limit)
 {
     struct weir_buf_arena *arena = out->pool->arena;
     weir_channel_reclaim(out);
@@ -62,7 +63,8 @@ open_buf(struct weir_channel_out *out)
     }
     out->buf = weir_buf_ptr(arena, out->buf_idx);
     weir_buf_locate(arena, out->buf_idx, &out->region, &out->region_off);
-    begin_buf(out, weir_buf_bytes(arena));
+    uint32_t bytes = weir_buf_bytes(arena);
+    begin_buf(out, limit != 0 ? weir_min_u32(bytes, limit) : bytes);
     return true;
 }
 
@@ -104,6 +106,7 @@ static void
 shut_buf(struct weir_channel_out *out)
 {
     WEIR_DCHECK(out->row_cnt == 0, "an unpublished slice");
+    out->buf_bytes += out->rows_off + out->buf_cap - out->heap_end;
     if (out->buf == out->large) {
         out->large_seq = weir_ring_tail_seq(&out->ring);
     } else if (out->rows_off == 0) {
@@ -114,6 +117,23 @@ shut_buf(struct weir_channel_out *out)
         out->flying_tail++;
     }
     out->buf = NULL;
+}
+
+int
+weir_channel_set_limit(struct weir_channel_out *out, int64_t bytes)
+{
+    if (bytes <= 0) {
+        return weir_err_push(WEIR_EINVAL, "buffers of %lld bytes", (long long)bytes);
+    }
+    out->limit = (uint32_t)weir_min_i64(bytes, weir_buf_bytes(out->pool->arena));
+    return 0;
+}
+
+uint32_t
+weir_channel_in_use(struct weir_channel_out *out)
+{
+    weir_channel_reclaim(out);
+    return out->flying_tail - out->flying_head + (out->buf != NULL);
 }
 
 void
@@ -299,7 +319,10 @@ more_room(struct weir_channel_out *out, const struct weir_view *view, uint32_t r
     }
     shut_buf(out);
     uint64_t bytes = out->format->row_bytes + weir_row_text_bytes(out->format->schema, view, row);
-    return bytes <= weir_buf_bytes(out->pool->arena) ? 1 : open_large(out, bytes);
+    if (bytes > weir_buf_bytes(out->pool->arena)) {
+        return open_large(out, bytes);
+    }
+    return out->limit == 0 || bytes <= out->limit ? 1 : open_buf(out, 0);
 }
 
 int64_t
@@ -309,7 +332,7 @@ weir_channel_append(
     bool has_str = weir_schema_has_str(out->format->schema);
     uint32_t taken = 0;
     while (taken < cnt) {
-        if (out->buf == NULL && !open_buf(out)) {
+        if (out->buf == NULL && !open_buf(out, out->limit)) {
             break;
         }
         uint32_t n = rows_fit(out, view, rows + taken, cnt - taken, has_str);
@@ -349,7 +372,7 @@ room_for_selection(struct weir_channel_out *out, uint32_t cnt)
     if (out->buf != NULL && out->rows_off + cnt * sizeof(uint16_t) > out->heap_end) {
         shut_buf(out);
     }
-    return out->buf != NULL || open_buf(out) ? cnt : 0;
+    return out->buf != NULL || open_buf(out, 0) ? cnt : 0;
 }
 
 /* One descriptor of foreign rows; its selection, where it has one, lies in the open buffer. */

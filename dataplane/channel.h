@@ -86,6 +86,9 @@ struct weir_channel_out {
     uint64_t rows; /* ledger: rows ever sent */
     uint64_t sum; /* ledger: of their hashes, in any order; 0: none are taken */
     uint64_t bufs; /* buffers ever filled */
+    uint32_t limit; /* bytes of each new buffer that are used; 0: all */
+    uint32_t buf_cap; /* of the open one */
+    uint64_t buf_bytes; /* used of buffers that were shut, ever */
     /* what it has no room for, while a barrier does not wait (keep.h) */
     struct weir_keep *keep; /* NULL: rows wait */
     struct weir_flight_place place; /* of its rows in a checkpoint */
@@ -125,6 +128,12 @@ weir_channel_open_rows(const struct weir_channel_out *out, struct weir_view *ret
 WEIR_API void weir_channel_drop_open(struct weir_channel_out *out);
 /* weir_channel_reclaim - give the buffers that the consumer is done with back to the stock. */
 WEIR_API void weir_channel_reclaim(struct weir_channel_out *out);
+
+/* weir_channel_set_limit - use so many bytes of each buffer from the next one on; of one for a row
+ * that needs more, all. WEIR_EINVAL: bytes is not positive. */
+WEIR_API WEIR_MUST_USE int weir_channel_set_limit(struct weir_channel_out *out, int64_t bytes);
+/* weir_channel_in_use - buffers that are open, or that the consumer is not done with. */
+WEIR_API uint32_t weir_channel_in_use(struct weir_channel_out *out);
 
 /* weir_channel_close - give all buffers back; the consumer is done with them, or will never be. */
 WEIR_API void weir_channel_close(struct weir_channel_out *out);

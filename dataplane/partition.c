@@ -9,6 +9,13 @@
 #include "dataplane/parts.h"
 
 #define CHANNEL_CNT_MAX 4096
+/* As Flink's: how often the size of buffers is looked at, of how many such times it is the average,
+ * and by how much it has to change. */
+#define DEBLOAT_PERIOD_NS (200 * WEIR_MS)
+#define DEBLOAT_SAMPLE_CNT 20
+#define DEBLOAT_THRESHOLD_PERCENT 25
+/* Below this descriptors take more than rows. */
+#define DEBLOAT_BYTES_MIN 256
 
 struct self {
     struct weir_rng rng;
@@ -20,6 +27,11 @@ struct self {
     bool split; /* targets[] below is of the batch at hand */
     uint32_t split_at; /* progress over the channels of a split batch */
     uint32_t split_cnt; /* rows of the batch that were split */
+    int64_t flush_ns; /* a row has waited long enough; INT64_MAX: none waits */
+    int64_t debloat_ns; /* the next look at the size of buffers; INT64_MAX: never */
+    int64_t looked_ns; /* the last one */
+    uint64_t looked_bytes; /* what had been sent then */
+    struct weir_debloat debloat;
     uint16_t rows[WEIR_BATCH_ROW_CNT_MAX]; /* physical rows, by channel */
     uint16_t target[WEIR_BATCH_ROW_CNT_MAX]; /* channel by selected row */
     uint64_t hash[WEIR_BATCH_ROW_CNT_MAX];
@@ -48,7 +60,59 @@ partition_open(struct weir_operator *op)
     weir_rng_init(&self->rng, op->env->seed);
     weir_rng_init(&self->marker_rng, op->env->seed);
     self->next = (uint32_t)weir_rng_below(&self->rng, conf->channel_cnt);
-    return 0;
+    self->flush_ns = INT64_MAX;
+    self->debloat_ns = INT64_MAX;
+    if (conf->debloat_target_ns == 0) {
+        return 0;
+    }
+    self->debloat_ns = INT64_MIN; /* the first rows begin the first period */
+    const struct weir_debloat_conf debloat = {.target_ns = conf->debloat_target_ns,
+        .size_min = DEBLOAT_BYTES_MIN,
+        .size_max = weir_buf_bytes(conf->channels[0].pool->arena),
+        .sample_cnt = DEBLOAT_SAMPLE_CNT,
+        .threshold_percent = DEBLOAT_THRESHOLD_PERCENT};
+    return weir_debloat_init(&self->debloat, &debloat);
+}
+
+/* ---- time ---- */
+
+/* What was sent since the last look is what consumers have taken, while they are what it waits
+ * for; while they are not, few buffers are in use, and those may be large. */
+static void
+look_at_size(struct self *self, const struct weir_partition_conf *conf, int64_t now_ns)
+{
+    uint64_t bytes = 0;
+    uint32_t in_use = 0;
+    uint32_t size;
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        bytes += conf->channels[c].buf_bytes;
+        in_use += weir_channel_in_use(&conf->channels[c]);
+    }
+    int64_t period_ns = now_ns - self->looked_ns;
+    uint64_t bytes_per_s = (uint64_t)((double)(bytes - self->looked_bytes) * (double)WEIR_SEC_NS /
+                                      (double)weir_max_i64(period_ns, 1));
+    bool is_first = self->debloat_ns == INT64_MIN;
+    self->debloat_ns = weir_add_sat(now_ns, DEBLOAT_PERIOD_NS);
+    self->looked_ns = now_ns;
+    self->looked_bytes = bytes;
+    if (is_first || weir_debloat_sample(&self->debloat, bytes_per_s, in_use, &size) == 0) {
+        return;
+    }
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        (void)!weir_channel_set_limit(&conf->channels[c], size); /* never 0 */
+    }
+}
+
+static bool
+partition_keeps_time(const struct weir_operator *op)
+{
+    return ((const struct weir_partition_conf *)op->conf)->flush_after_ns > 0;
+}
+
+static int64_t
+partition_due_ns(const struct weir_operator *op)
+{
+    return ((const struct self *)op->self)->flush_ns;
 }
 
 /* ---- the channel of each row ---- */
@@ -266,9 +330,15 @@ partition_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
 {
     const struct weir_partition_conf *conf = op->conf;
+    struct self *self = op->self;
     (void)input;
     (void)out;
-    (void)now_ns;
+    if (WEIR_UNLIKELY(now_ns >= self->debloat_ns)) {
+        look_at_size(self, conf, now_ns);
+    }
+    if (conf->flush_after_ns > 0 && self->flush_ns == INT64_MAX) {
+        self->flush_ns = weir_add_sat(now_ns, conf->flush_after_ns);
+    }
     bool whole = conf->partitioner == WEIR_PARTITION_FORWARD ||
                  conf->partitioner == WEIR_PARTITION_GLOBAL ||
                  conf->partitioner == WEIR_PARTITION_BROADCAST;
@@ -438,7 +508,18 @@ partition_flush(struct weir_operator *op)
         }
         tell(op, c);
     }
+    if (rc == WEIR_DONE) {
+        ((struct self *)op->self)->flush_ns = INT64_MAX;
+    }
     return rc;
+}
+
+static int
+partition_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    (void)out;
+    (void)now_ns;
+    return partition_flush(op);
 }
 
 static bool
@@ -483,4 +564,7 @@ const struct weir_operator_type weir_partition_type = {
     .snapshot = partition_snapshot,
     .close = partition_close,
     .kept = partition_kept,
+    .due_ns = partition_due_ns,
+    .timer = partition_timer,
+    .keeps_time = partition_keeps_time,
 };

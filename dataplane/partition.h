@@ -2,10 +2,11 @@
 /* partition.h: the end of a stage: rows go to one channel per consumer, by a partitioner.
  *
  * A partition is the last operator of a branch. Rows wait in the channels' open buffers until those
- * are full or the task has run out of input (natural batching). Watermarks and the end go to every
- * channel, behind the rows before them. A full channel makes it busy: it consumes what it can and
- * is called again; nothing blocks. While it keeps (operator.h), what has no room is kept beside the
- * channels that have a place for it (keep.h), and an urgent barrier goes in front of that.
+ * are full or the task has run out of input (natural batching), or for flush_after_ns at most.
+ * Watermarks and the end go to every channel, behind the rows before them. A full channel makes it
+ * busy: it consumes what it can and is called again; nothing blocks. While it keeps (operator.h),
+ * what has no room is kept beside the channels that have a place for it (keep.h), and an urgent
+ * barrier goes in front of that.
  *
  * Source: Flink's ResultPartition, RecordWriter and StreamPartitioner. Differences: rebalance and
  * shuffle deal out runs of rows in one batch each where a batch holds more rows than channels, and
@@ -15,6 +16,7 @@
 #define WEIR_DATAPLANE_PARTITION_H
 
 #include "dataplane/channel.h"
+#include "dataplane/debloat.h"
 #include "dataplane/key.h"
 #include "dataplane/operator.h"
 #include "dataplane/partitioner.h"
@@ -31,6 +33,9 @@ struct weir_partition_conf {
     void (*ring_fn)(
         void *ring_arg, uint32_t channel); /* tell the consumer's core; cold when awake */
     void *ring_arg;
+    int64_t flush_after_ns; /* the longest that a row waits in an open buffer; 0: any time */
+    /* That what is in flight is to take (debloat.h); 0: buffers are filled. */
+    int64_t debloat_target_ns;
 };
 
 /* weir_partition_reroutes - whether rows on their way through such an edge can go to other

@@ -69,6 +69,10 @@ enum weir_conf_syntax {
         "buffers that a channel has for itself")                                                   \
     X(BUFFERS_FLOATING, "buffers.floating", INT, ANY, PLAIN, "buffers", 0, 4096, "8", "",          \
         "buffers that the channels of one gate share")                                             \
+    X(BUFFERS_DEBLOAT, "buffers.debloat", DURATION, ANY, PLAIN, "", WEIR_MS,                       \
+        INT64_C(3600000000000), "none", "none",                                                    \
+        "time that consuming what lies in buffers is to take: those of a slow consumer are "       \
+        "filled less; none: buffers are filled")                                                   \
     X(RING_SLOTS, "ring.slots", INT, POW2, PLAIN, "slots", 8, 32768, "64", "",                     \
         "descriptors that a ring between two cores holds")                                         \
     X(FLUSH_AFTER, "flush_after", DURATION, ANY, PLAIN, "", 1000, INT64_C(3600000000000), "none",  \

@@ -144,6 +144,8 @@ struct weir_job_options {
     uint32_t batch_rows;
     int64_t watermark_interval_ns;
     int64_t marker_interval_ns; /* of latency markers; 0: none */
+    int64_t flush_after_ns; /* 0: rows wait until the task has run out of input */
+    int64_t debloat_target_ns; /* buffers.debloat; 0: none */
     uint32_t max_parallelism; /* 0: derived */
     const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */

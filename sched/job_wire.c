@@ -197,6 +197,7 @@ open_pool(struct weir_job *job, struct job_partition *partition, uint32_t channe
     int rc = weir_buf_pool_init(&partition->pool, &job->buffers, &config);
     if (rc == 0) {
         job->partition[job->partition_cnt++] = partition;
+        rc = weir_buf_pool_reserve(&partition->pool, config.required_cnt);
     }
     return rc;
 }
@@ -306,6 +307,8 @@ add_partition(struct build *b, uint32_t edge)
     partition->conf.max_parallelism = job->max_parallelism;
     partition->conf.channels = channels;
     partition->conf.channel_cnt = cnt;
+    partition->conf.flush_after_ns = job->options.flush_after_ns;
+    partition->conf.debloat_target_ns = job->options.debloat_target_ns;
     partition->conf.ring_fn = ring_consumer;
     partition->conf.ring_arg = partition;
     if (is_overtaken(job, edge)) {

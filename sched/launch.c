@@ -378,6 +378,13 @@ weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use)
 
 /* ---- the job ---- */
 
+/* A number, or 0 for the word in its place. */
+static int64_t
+or_zero(int64_t value)
+{
+    return value == WEIR_CONF_WORD ? 0 : value;
+}
+
 /* In the order of the words of the rows. */
 static int
 take_checkpoints(const struct weir_launch *launch, struct weir_job_checkpoint_options *ret_options)
@@ -422,8 +429,6 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
     static const enum weir_io_kind engines[] = {WEIR_IO_AUTO, WEIR_IO_URING, WEIR_IO_POSIX};
     int64_t seed = weir_conf_i64(conf, WEIR_CONF_POLLER);
     bool only_saves = launch->use == WEIR_LAUNCH_SAVE;
-    int64_t max_parallelism = weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM);
-    int64_t timeout = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_TIMEOUT);
     struct weir_job_options options = {
         .restore = launch->restore,
         .poller = seed == WEIR_CONF_WORD ? WEIR_JOB_THREADS : WEIR_JOB_SEEDED,
@@ -431,10 +436,12 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .batch_rows = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BATCH_ROWS),
         .watermark_interval_ns = weir_conf_i64(conf, WEIR_CONF_WATERMARK_INTERVAL),
         .marker_interval_ns = weir_conf_i64(conf, WEIR_CONF_METRICS_LATENCY_INTERVAL),
-        .max_parallelism = max_parallelism == WEIR_CONF_WORD ? 0 : (uint32_t)max_parallelism,
+        .flush_after_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_FLUSH_AFTER)),
+        .debloat_target_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_BUFFERS_DEBLOAT)),
+        .max_parallelism = (uint32_t)or_zero(weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM)),
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
         .cancel_interval_ns = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_INTERVAL),
-        .cancel_timeout_ns = timeout == WEIR_CONF_WORD ? 0 : timeout,
+        .cancel_timeout_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_TIMEOUT)),
         .strict = weir_conf_i64(conf, WEIR_CONF_STRICT) == 1 && !only_saves,
         .small_pages =
             only_saves || strcmp(weir_conf_text(conf, WEIR_CONF_MEMORY_HUGE_PAGES), "off") == 0,

@@ -108,8 +108,10 @@ t_T318_a_full_queue_is_restored_by_one_subtask_or_by_more(void **state)
     to[0] = malloc(sizeof *to[0]);
     assert_int_equal(come(to[0], &conf, from, 3, alone), 0);
     assert_int_equal(to[0]->world->asked_cnt, 4);
+    push(to[0], 30, 2);
     for (uint32_t i = 0; i < 12; i++) {
-        answer(to[0], i, 1);
+        assert_int_equal(to[0]->world->asked_cnt, weir_min_u32(i + 4, 14));
+        answer(to[0], i, 1); /* new rows wait until fewer than `capacity` are before them */
     }
     assert_string_equal(seen(to[0]), "0 1 2 3 10 11 12 13 20 21 22 23 |77");
     rig_close(to[0]);

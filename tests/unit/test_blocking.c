@@ -409,6 +409,36 @@ t_rows_of_all_lengths_go_round_the_ring(void **state)
 }
 
 static int
+run_to_the_last(struct weir_blocking *blocking, const void *conf)
+{
+    struct play *play = (struct play *)(uintptr_t)conf;
+    (void)weir_blocking_watermark(blocking, WEIR_WATERMARK_MAX);
+    (void)emit_row(play, blocking, 0);
+    return 0;
+}
+
+/* Only the end says that nothing follows, whatever run() says. */
+static void
+t_T193_run_cannot_say_the_last_watermark(void **state)
+{
+    static const struct weir_blocking_function function_to_the_last = {
+        .out_schema = reading_schema, .run = run_to_the_last};
+    struct play play = {.row_cnt = 0};
+    struct rig rig;
+    (void)state;
+    rig_open(&rig, &play, NULL);
+    rig.conf.function = &function_to_the_last;
+    while (rig.seen.row_cnt == 0) {
+        assert_int_equal(rig.seen.max_cnt, 0);
+        (void)weir_task_poll(rig.task, 1, 0);
+    }
+    run_out(&rig);
+    check_rows(&rig, 0, 1);
+    assert_int_equal(rig.seen.max_cnt, 1);
+    rig_close(&rig);
+}
+
+static int
 run_too_long(struct weir_blocking *blocking, const void *conf)
 {
     static const char text[WEIR_BLOCKING_ROW_BYTES_MAX];
@@ -564,6 +594,7 @@ main(void)
         cmocka_unit_test(t_a_task_that_never_polled_it_has_no_thread),
         cmocka_unit_test(t_it_runs_where_housekeeping_does),
         cmocka_unit_test(t_rows_of_all_lengths_go_round_the_ring),
+        cmocka_unit_test(t_T193_run_cannot_say_the_last_watermark),
         cmocka_unit_test(t_a_row_that_is_too_long_is_refused),
         cmocka_unit_test(t_T192_a_restart_goes_on_behind_the_last_row_wherever_it_was_cut),
         cmocka_unit_test(t_a_run_that_does_not_repeat_its_rows_fails),

@@ -607,6 +607,93 @@ t_buffers_freed_by_another_core_come_home_through_a_lane(void **state)
     close_bench(bench);
 }
 
+/* What a pool has while `taken` buffers are out of it: the overdraft, its ordinary ones, and those
+ * that are ready to be taken. */
+struct has {
+    uint32_t overdraft;
+    uint32_t ordinary;
+    uint32_t ready;
+    bool is_available;
+};
+
+static void
+check_resize(uint32_t from, uint32_t to, uint32_t taken, uint32_t overdraft_max, struct has want)
+{
+    struct bench *bench = open_bench(32);
+    struct weir_buf_pool pool;
+    const struct weir_buf_pool_config config = {
+        .required_cnt = 4, .max_cnt = 10, .overdraft_cnt_max = overdraft_max};
+    uint32_t idx[16];
+    assert_int_equal(weir_buf_pool_init(&pool, &bench->arena, &config), 0);
+    weir_buf_pool_resize(&pool, from);
+    for (uint32_t i = 0; i < taken; i++) {
+        idx[i] = weir_buf_take(&pool, WEIR_BUF_CHANNEL_NONE);
+        assert_int_not_equal(idx[i], WEIR_BUF_NONE);
+    }
+    weir_buf_pool_resize(&pool, to);
+    assert_int_equal(weir_buf_pool_is_available(&pool), want.is_available);
+    assert_int_equal(weir_buf_pool_overdraft_cnt(&pool), want.overdraft);
+    assert_int_equal(pool.held_cnt - weir_buf_pool_overdraft_cnt(&pool), want.ordinary);
+    assert_int_equal(pool.free_cnt, want.ready);
+    for (uint32_t i = 0; i < taken; i++) {
+        weir_buf_give(&bench->arena, idx[i]);
+    }
+    assert_int_equal(weir_buf_pool_overdraft_cnt(&pool), 0);
+    assert_true(weir_buf_pool_is_available(&pool));
+    weir_buf_pool_fini(&pool);
+    assert_int_equal(free_cnt(bench), 32);
+    close_bench(bench);
+}
+
+static void
+t_T207_a_smaller_pool_has_its_excess_as_overdraft(void **state)
+{
+    (void)state;
+    check_resize(7, 5, 5, 2, (struct has){0, 5, 0, false});
+    check_resize(6, 4, 2, 2, (struct has){0, 3, 1, true});
+    check_resize(7, 5, 7, 2, (struct has){2, 5, 0, false});
+    check_resize(9, 5, 9, 3, (struct has){4, 5, 0, false}); /* more than it could have taken */
+    check_resize(7, 5, 7, 4, (struct has){2, 5, 0, false});
+    check_resize(7, 5, 9, 6, (struct has){4, 5, 0, false});
+}
+
+static void
+t_T208_a_larger_pool_has_its_overdraft_as_its_own(void **state)
+{
+    (void)state;
+    check_resize(5, 6, 7, 2, (struct has){1, 6, 0, false});
+    check_resize(5, 7, 7, 2, (struct has){0, 7, 0, false});
+    check_resize(5, 8, 7, 2, (struct has){0, 8, 1, true});
+    check_resize(8, 10, 10, 2, (struct has){0, 10, 0, false}); /* its greatest size is out */
+}
+
+/* Who resizes is another thread: buffers that are free go back when their owner looks next. */
+static void
+t_T209_excess_goes_back_as_it_is_given_or_is_free(void **state)
+{
+    (void)state;
+    struct bench *bench = open_bench(10);
+    struct weir_buf_pool pool;
+    uint32_t idx[10];
+    make_pool(bench, &pool, 1, 10);
+    for (uint32_t i = 0; i < 10; i++) {
+        idx[i] = weir_buf_take(&pool, WEIR_BUF_CHANNEL_NONE);
+    }
+    weir_buf_pool_resize(&pool, 5);
+    assert_int_equal(free_cnt(bench), 0);
+    for (uint32_t i = 0; i < 10; i++) {
+        weir_buf_give(&bench->arena, idx[i]);
+        assert_int_equal(free_cnt(bench), weir_min_u32(i + 1, 5)); /* one by one */
+    }
+    assert_int_equal(pool.free_cnt, 5);
+    weir_buf_pool_resize(&pool, 2);
+    assert_true(weir_buf_pool_is_available(&pool));
+    assert_int_equal(pool.free_cnt, 2);
+    assert_int_equal(free_cnt(bench), 8);
+    weir_buf_pool_fini(&pool);
+    close_bench(bench);
+}
+
 int
 main(void)
 {
@@ -621,6 +708,9 @@ main(void)
         cmocka_unit_test(t_T203_a_request_that_cannot_be_met_takes_nothing),
         cmocka_unit_test(t_T204_reserve_takes_what_was_promised),
         cmocka_unit_test(t_T205_a_pool_may_be_closed_between_two_tries_to_reserve),
+        cmocka_unit_test(t_T207_a_smaller_pool_has_its_excess_as_overdraft),
+        cmocka_unit_test(t_T208_a_larger_pool_has_its_overdraft_as_its_own),
+        cmocka_unit_test(t_T209_excess_goes_back_as_it_is_given_or_is_free),
         cmocka_unit_test(t_T210_a_channel_at_its_maximum_makes_the_pool_unavailable),
         cmocka_unit_test(t_T211_overdraft_is_paid_back_before_the_pool_is_available),
         cmocka_unit_test(t_T213_what_comes_back_after_the_close_goes_to_the_arena),
