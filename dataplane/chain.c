@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/chain_priv.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "dataplane/tally.h"
 
@@ -152,11 +154,23 @@ prepare_outs(struct weir_chain_node *node, const struct weir_view *in)
     }
 }
 
+/* Who looks at a node, NULL: nobody. */
+static struct weir_tap *
+tap_of(struct weir_chain_node *node)
+{
+    /* [A52] pairs with [R52] in weir_chain_tap: the tap is whole. */
+    return weir_load_acq(&node->tap);
+}
+
 /* Note what a call has emitted. */
 static bool
 collect_outs(struct weir_chain_node *node)
 {
+    struct weir_tap *tap = tap_of(node);
     bool any = false;
+    if (WEIR_UNLIKELY(tap != NULL) && node->out_cnt > 0 && node->out[0].view.cnt > 0) {
+        weir_tap_take(tap, &node->out[0].view, 0, node->out[0].view.cnt);
+    }
     for (uint32_t i = 0; i < node->out_cnt; i++) {
         node->op.rows_out += node->out[i].view.cnt;
         any |= node->out[i].view.cnt != 0;
@@ -220,6 +234,9 @@ step_batch(struct weir_chain *chain, struct weir_chain_node *node, int64_t now_n
         &node->op, node->in_input, node->in, node->cursor, node->out, now_ns);
     if (rows < 0) {
         return (int)rows;
+    }
+    if (node->out_cnt == 0 && rows > 0 && WEIR_UNLIKELY(tap_of(node) != NULL)) {
+        weir_tap_take(tap_of(node), node->in, node->cursor, (uint32_t)rows);
     }
     node->cursor += (uint32_t)rows;
     node->intended_ns = node->in->intended_ns;
@@ -455,7 +472,11 @@ weir_chain_poll_source(struct weir_chain *chain, uint32_t idx, int64_t now_ns)
     }
     prepare_outs(node, NULL);
     weir_store_rlx(&chain->at, idx);
+    /* Rows that a source counts for its consumer are nowhere to be seen. */
+    struct weir_tally *tally = node->out[0].tally;
+    node->out[0].tally = WEIR_LIKELY(tap_of(node) == NULL) ? tally : NULL;
     int rc = node->op.type->poll(&node->op, node->out, now_ns);
+    node->out[0].tally = tally;
     if (rc < 0) {
         return weir_err_push(rc, "source %s failed", node->name);
     }
@@ -631,4 +652,17 @@ uint32_t
 weir_chain_input(const struct weir_chain *chain, uint32_t node, uint32_t channel)
 {
     return chain->nodes[node].channel_input[channel];
+}
+
+struct weir_tap *
+weir_chain_tap(struct weir_chain *chain, uint32_t idx, bool is_on)
+{
+    struct weir_chain_node *node = &chain->nodes[idx];
+    if (is_on && node->tap_mem == NULL) {
+        node->tap_mem = calloc(1, sizeof *node->tap_mem);
+    }
+    struct weir_tap *tap = is_on ? node->tap_mem : NULL;
+    /* [R52] pairs with [A52] in tap_of. */
+    weir_store_rel(&node->tap, tap);
+    return tap;
 }

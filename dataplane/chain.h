@@ -223,6 +223,11 @@ WEIR_API void weir_chain_set_saved(struct weir_chain *chain, bool is_saved);
 WEIR_API void
 weir_chain_set_mailbox(struct weir_chain *chain, uint32_t node, struct weir_mailbox *mailbox);
 WEIR_API uint32_t weir_chain_node_cnt(const struct weir_chain *chain);
+/* weir_chain_tap - look at what a node emits on its main output, or, where it has none, takes in
+ * (tap.h): on, by the tap that it has from the first call on, or off. Any one thread, beside the
+ * core's. NULL: off, or there is no memory. */
+struct weir_tap;
+WEIR_API struct weir_tap *weir_chain_tap(struct weir_chain *chain, uint32_t node, bool is_on);
 /* weir_chain_output_watermark - the last one that a node has handed on; WEIR_TIME_MIN: none yet. */
 WEIR_API int64_t weir_chain_output_watermark(const struct weir_chain *chain, uint32_t node);
 /* weir_chain_input - the input of the node that in-edge `channel` of it belongs to. */

@@ -258,6 +258,7 @@ weir_chain_close(struct weir_chain *chain)
         for (uint32_t o = 0; o < WEIR_OPERATOR_OUTPUT_CNT_MAX; o++) {
             free(chain->nodes[i].grown[o]);
         }
+        free(chain->nodes[i].tap_mem);
     }
     weir_chain_markers_delete(chain);
     free(chain->latency);

@@ -10,6 +10,7 @@
 #include "dataplane/barrier.h"
 #include "dataplane/chain.h"
 #include "dataplane/out.h"
+#include "dataplane/tap.h"
 #include "dataplane/valve.h"
 
 /* What a node has yet to do with its input, in the order in which it is done. */
@@ -66,6 +67,9 @@ struct weir_chain_node {
     uint64_t reach; /* the nodes behind it, as bits */
     uint32_t marker_source; /* of a source */
     const char *name;
+    /* writer: who looks; read by the core. NULL: nobody looks */
+    WEIR_ATOMIC(struct weir_tap *) tap;
+    struct weir_tap *tap_mem; /* made by the first who looked; stays as long as the chain */
     bool precommitted; /* checkpoint precommit_id */
     uint64_t precommit_id;
 };

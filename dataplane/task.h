@@ -313,6 +313,8 @@ struct weir_task_counts {
 WEIR_API void weir_task_publish(struct weir_task *task);
 /* weir_task_counts - of node `node`; any thread. */
 WEIR_API struct weir_task_counts weir_task_counts(const struct weir_task *task, uint32_t node);
+/* weir_task_tap - as weir_chain_tap. */
+WEIR_API struct weir_tap *weir_task_tap(struct weir_task *task, uint32_t node, bool is_on);
 /* weir_task_set, weir_task_operator_set - all that was published, of the task and of one node, by
  * task_counters.h and without labels; any thread, until the task is deleted. */
 WEIR_API struct weir_counter_set weir_task_set(const struct weir_task *task);

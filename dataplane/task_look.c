@@ -140,3 +140,9 @@ weir_task_counts(const struct weir_task *task, uint32_t node)
         .work_all = seen.work_all,
         .watermark = (int64_t)seen.watermark};
 }
+
+struct weir_tap *
+weir_task_tap(struct weir_task *task, uint32_t node, bool is_on)
+{
+    return weir_chain_tap(task->chain, node, is_on);
+}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "apps/weir/control_save.h"
+#include "apps/weir/control_tap.h"
 #include "apps/weir/scrape.h"
 #include "base/err.h"
 #include "sched/endpoint.h"
@@ -22,6 +23,7 @@ struct weir_control {
     struct weir_endpoint *endpoint;
     struct weir_metrics *metrics;
     struct weir_scrape *scrape;
+    struct weir_control_taps taps;
     char scrape_path[PATH_BYTES];
     struct weir_clock clock;
     int64_t begin_ns;
@@ -93,6 +95,12 @@ answer_metrics(struct weir_control *control, const json_t *request)
     }
     free(text);
     return doc;
+}
+
+static json_t *
+answer_tap(struct weir_control *control, const json_t *request)
+{
+    return weir_control_taps_answer(&control->taps, request, control->now_ns);
 }
 
 static json_t *
@@ -188,6 +196,7 @@ static const struct row {
 } rows[] = {
     {"status", {NULL, NULL}, answer_status},
     {"metrics", {NULL, NULL}, answer_metrics},
+    {"tap", {"vertex", "rate"}, answer_tap},
     {"stop", {"drain", "savepoint"}, answer_stop},
     {"cancel", {NULL, NULL}, answer_cancel},
     {"savepoint", {"savepoint", NULL}, answer_savepoint},
@@ -239,7 +248,7 @@ serve_document(struct weir_control *control, json_t *request)
     const struct row *row = row_of(verb);
     if (row == NULL) {
         return weir_control_refuse(WEIR_EUSAGE,
-            "there is no verb %.40s; there is status, metrics, stop, cancel, savepoint",
+            "there is no verb %.40s; there is status, metrics, tap, stop, cancel, savepoint",
             verb != NULL ? verb : "given");
     }
     const char *option = stranger(request, row);
@@ -366,6 +375,8 @@ weir_control_open(const struct weir_control_conf *conf, struct weir_control **re
         .job = weir_launch_name(conf->launch), .answer_fn = make_answer, .arg = control};
     control->conf = *conf;
     control->saving.conf = &control->conf;
+    control->taps.job = conf->job;
+    control->taps.plan = weir_launch_plan_of(conf->launch);
     weir_clock_init_os(&control->clock);
     control->started_utc_ns = weir_clock_utc_ns(&control->clock);
     control->begin_ns = weir_clock_ns_cold(&control->clock);
@@ -409,6 +420,7 @@ weir_control_serve(struct weir_control *control, int64_t now_ns)
     control->now_ns = now_ns;
     if (now_ns >= weir_metrics_due_ns(control->metrics)) {
         weir_metrics_sample(control->metrics, now_ns, control->asked != WEIR_TASK_REQUEST_NONE);
+        weir_control_taps_tidy(&control->taps, now_ns);
     }
     weir_scrape_serve(control->scrape);
     weir_endpoint_serve(control->endpoint, now_ns);

@@ -10,6 +10,7 @@ const struct weir_verb *const weir_verbs[] = {
     &weir_verb_validate,
     &weir_verb_status,
     &weir_verb_top,
+    &weir_verb_tap,
     &weir_verb_metrics,
     &weir_verb_stop,
     &weir_verb_savepoint_show, /* before the one-word verb, which it begins with */

@@ -21,6 +21,7 @@ extern const struct weir_verb weir_verb_savepoint_show;
 extern const struct weir_verb weir_verb_sim;
 extern const struct weir_verb weir_verb_status;
 extern const struct weir_verb weir_verb_stop;
+extern const struct weir_verb weir_verb_tap;
 extern const struct weir_verb weir_verb_top;
 extern const struct weir_verb weir_verb_topo;
 extern const struct weir_verb weir_verb_validate;
