@@ -402,6 +402,12 @@ weir_control_close(struct weir_control *control)
     }
 }
 
+const struct weir_metrics *
+weir_control_metrics(const struct weir_control *control)
+{
+    return control->metrics;
+}
+
 int
 weir_control_scrape_fd(const struct weir_control *control)
 {

@@ -45,6 +45,8 @@ int weir_control_fd(const struct weir_control *control);
 void weir_control_serve(struct weir_control *control, int64_t now_ns);
 int64_t weir_control_wait_ns(const struct weir_control *control, int64_t now_ns);
 
+/* weir_control_metrics - those of the job, as last sampled. */
+const struct weir_metrics *weir_control_metrics(const struct weir_control *control);
 /* weir_control_scrape_fd - readable when somebody asks for metrics. */
 int weir_control_scrape_fd(const struct weir_control *control);
 /* weir_control_save_fd - readable when a savepoint goes on; -1: none is written. */

@@ -268,8 +268,9 @@ const struct weir_verb weir_verb_run = {
                 "weir run nexmark --supervise --set restart.exponential_delay.max=10s\n",
     .notes = WEIR_CONFIGURE_NOTES "TERM and INT stop the sources and finish what is in flight; a "
                                   "second one cancels. USR1 prints\n"
-                                  "the counters of every operator. While it runs, `weir "
-                                  "status|stop|cancel NAME` reach it.\n",
+                                  "a page about cores, tasks and operators. While it runs, `weir "
+                                  "status|top|tap|stop|cancel\n"
+                                  "NAME` reach it.\n",
     .flags = run_flags,
     .flag_cnt = WEIR_ARRAY_CNT(run_flags),
     .arg_cnt_min = 1,

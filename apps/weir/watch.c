@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "apps/weir/control.h"
+#include "apps/weir/dump.h"
 #include "apps/weir/progress.h"
 #include "base/base.h"
 #include "base/err.h"
@@ -23,6 +24,7 @@
 struct weir_watch {
     pthread_t thread;
     struct weir_job *job;
+    const struct weir_plan *plan;
     struct weir_control *control;
     struct weir_clock clock;
     int signal_fd;
@@ -156,23 +158,6 @@ weir_watch_totals(const struct weir_job *job, const struct weir_plan *plan)
 }
 
 static void
-print_state(const struct weir_watch *watch)
-{
-    for (uint32_t i = 0; i < weir_job_operator_cnt(watch->job); i++) {
-        struct weir_job_operator_sum sum;
-        weir_job_operator(watch->job, i, &sum);
-        (void)fprintf(stderr,
-            "%-20s in %" PRIu64 " out %" PRIu64 " late %" PRIu64 " bad %" PRIu64 "\n", sum.name,
-            sum.rows_in, sum.rows_out, sum.rows_late, sum.rows_bad);
-    }
-    for (uint32_t i = 0; i < weir_job_task_cnt(watch->job); i++) {
-        const struct weir_task *task = weir_job_task(watch->job, i);
-        (void)fprintf(stderr, "%-20s %s\n", weir_task_name(task),
-            weir_task_state_name(weir_task_state(task)));
-    }
-}
-
-static void
 interrupt(struct weir_watch *watch, bool is_counted)
 {
     watch->interrupt_cnt += is_counted;
@@ -196,7 +181,7 @@ take_signals(struct weir_watch *watch)
         } else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
             interrupt(watch, counts(info.ssi_pid));
         } else if (info.ssi_signo == SIGUSR1) {
-            print_state(watch);
+            weir_dump_print(stderr, watch->job, watch->plan, weir_control_metrics(watch->control));
         }
     }
 }
@@ -241,6 +226,7 @@ open_watch(struct weir_watch *watch, const struct weir_watch_conf *conf)
         .metrics_port = conf->metrics_port};
     sigset_t set = signals();
     watch->job = conf->job;
+    watch->plan = weir_launch_plan_of(conf->launch);
     watch->progress_ns = isatty(STDERR_FILENO) == 1 ? conf->progress_ns : 0;
     weir_clock_init_os(&watch->clock);
     watch->progress_at_ns = weir_clock_ns_cold(&watch->clock) + watch->progress_ns;

@@ -4,7 +4,7 @@
  *
  * From open on, TERM, INT and USR1 are blocked in the caller and in every thread it makes; the
  * watch alone takes them. The first TERM or INT stops the sources, the second cancels; USR1 prints
- * the counters of every operator.
+ * a page about cores, tasks and operators (dump.h).
  */
 #ifndef WEIR_APPS_WEIR_WATCH_H
 #define WEIR_APPS_WEIR_WATCH_H

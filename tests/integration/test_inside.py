@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_inside.py WEIR: looking into a running job: its metrics, top, tap, and the page that USR1 prints."""
+"""test_inside.py WEIR JOBS-DIR: looking into a running job: its metrics, top, tap, and the page that USR1 prints."""
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 import unittest
 
 import rig
 
+JOBS = pathlib.Path(sys.argv[2]).resolve()
 ENDLESS = {"query": "q5", "events": "gen:100000000000,seed=1", "output": "discard"}
 # SEMANTICS B-110 to B-116: what there is of them, named again from there.
 NAMES = """
@@ -31,6 +34,9 @@ job lastCheckpointDuration lastCheckpointSize lastCheckpointFullSize lastCheckpo
 core busyTimeMsPerSecond stolenTimeMsPerSecond
 """
 SAMPLE = re.compile(r'^(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (-?[0-9.e+-]+)$')
+TOP_HEAD = (r"^job {name}, process \d+: running for [\d.]+ s, 0 restarts\n"
+            r"records: \d+ in, \d+ out, .*/s, event time lies [\d.]+ s back\n"
+            r"checkpoints: \d under way, \d+ complete, 0 failed; last: \d+ in [\d.]+ ms, ")
 PARTS = ("busy", "backPressured", "idle", "snapshot")
 
 
@@ -247,9 +253,7 @@ class Inside(rig.Rig):
                                 "parallelism": 2})
         status = self.sampled(process)
         text = self.weir("top", process.name, "--once").stdout
-        self.assertRegex(text, rf"^job {process.name}, process \d+: running for [\d.]+ s, 0 restarts\n"
-                               r"records: \d+ in, \d+ out, .*/s, event time lies [\d.]+ s back\n"
-                               r"checkpoints: \d under way, \d+ complete, 0 failed; last: \d+ in [\d.]+ ms, ")
+        self.assertRegex(text, TOP_HEAD.format(name=process.name))
         for core in status["cores"]:
             self.assertRegex(text, rf"(?m)^cpu {core['cpu']} +([\d.]+ % *){{5}}$")
         for stage in status["stages"]:
@@ -275,7 +279,81 @@ class Inside(rig.Rig):
         self.assertIn("has ended", said)
         self.weir("top", process.name, "--once", code=69)
 
+    # --- tap ---
+
+    def test_tap_shows_records_at_its_rate_and_changes_nothing(self):
+        process = self.start(parallelism=2)
+        self.sampled(process)
+        for vertex, keys in (("count", {"auction", "num", "window_time", "window_end"}), ("out", {"auction", "num"}),
+                             ("events", {"payload", "at", "id", "other", "price", "expires", "category"})):
+            lines = self.weir("tap", process.name, vertex, "--count", "4", "--rate", "100").stdout.splitlines()
+            self.assertEqual(len(lines), 4)
+            for line in map(json.loads, lines):
+                self.assertEqual(set(line), {"subtask", "kind", "time", "record"})
+                self.assertEqual((line["kind"], set(line["record"])), ("+I", keys))
+        # Of millions a second no more than the rate, and what is left over from before.
+        lines = self.weir("tap", process.name, "to_brief", "--rate", "50", "--for", "1s").stdout.splitlines()
+        self.assertGreater(len(lines), 1)
+        self.assertLess(len(lines), 200)
+        refused = self.weir("tap", process.name, "nobody", code=2)
+        self.assertIn("there is no vertex nobody; there is events, to_brief, count", refused.stderr)
+        self.assertIn("--rate", self.weir("tap", process.name, "out", "--rate", "1001", code=2).stderr)
+        path = str(run_dir() / f"{process.name}.sock")
+        for rate in ("0", "1001", '"1"', "1.5"):
+            _, answer = "", http(path, f'{{"version":1,"verb":"tap","vertex":"out","rate":{rate}}}\n'.encode())[0]
+            self.assertIn("rate is 1 to 1000", answer)
+        self.end(process)
+
+    def test_a_source_that_counts_for_its_window_is_seen_too(self):
+        params = {"query": "q5", "events": "gen:400000,seed=1,event_rate=2000", "rate": "400000"}
+        plain = self.run_job("nexmark", dict(params, output="plain.csv"))
+        self.assertEqual(plain.returncode, 0)
+        process = self.start_job("nexmark", dict(params, output="seen.csv"))
+        self.status_when(process, lambda s: s["records_in"] > 0)
+        lines = self.weir("tap", process.name, "events", "--count", "3", "--rate", "1000").stdout.splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(process.wait(timeout=rig.TIMEOUT_S), 0)
+        self.assertEqual(self.rows_differ(self.folder / "plain.csv", self.folder / "seen.csv"), "")
+
+    # --- the page of USR1 ---
+
+    def test_usr1_names_the_task_that_does_not_come_back(self):
+        gate = self.write("gate", "")
+        process = self.start_job(JOBS / "gated.so", {"gate": gate}, {"placement.cut": "all"})
+        self.status_when(process, lambda s: s["records_in"] > 0)
+        lines = []
+        deadline = time.monotonic() + rig.TIMEOUT_S
+        while not any("STUCK" in line for line in lines) and time.monotonic() < deadline:
+            process.send_signal(signal.SIGUSR1)
+            lines = [process.stderr.readline().decode()]
+            while not lines[-1].startswith("out "):  # the last operator ends the page
+                lines.append(process.stderr.readline().decode())
+            time.sleep(0.1)
+        page = "".join(lines)
+        self.assertRegex(page, r"(?m)^cpu \d+ +busy .*, longest poll [\d.]+ ms\n"
+                               r"  STUCK: silent for [\d.]+ s, thread \d+, in the task gate$")
+        self.assertRegex(page, r"(?m)^gate +running .*\n  STUCK: it has not come back from a poll for [\d.]+ s$")
+        self.assertRegex(page, r"(?m)^-- job, up [\d.]+ s, records in \d+ out \d+, checkpoints 0 complete ")
+        gate.unlink()
+        self.assertEqual(process.wait(timeout=rig.TIMEOUT_S), 0)
+
+    # --- the capture in the docs ---
+
+    def test_the_capture_has_the_shape_of_what_is_printed(self):
+        text = (rig.ROOT / "docs/inside.md").read_text()
+        blocks = dict(re.findall(r"```sh by-hand\n([^`]+?)\n```\n\n```text\n(.*?)```", text, re.S))
+        top, tap, page = (blocks[f"weir {verb} bids {rest}".strip()] for verb, rest in
+                          (("top", "--once"), ("tap", "count --count 5"), ("metrics", "| grep to_brief")))
+        self.assertRegex(top, TOP_HEAD.format(name="bids"))
+        self.assertEqual(len(re.findall(r"(?m)^\S+ +\d+ running +([\d.]+ % +){4}\S.* \d+/\d+ +\d+/\d+ +(\d+|-)$", top)),
+                         len(re.findall(r"(?m) running ", top)))
+        self.assertEqual([set(json.loads(line)) for line in tap.splitlines()],
+                         [{"subtask", "kind", "time", "record"}] * 5)
+        for line in page.splitlines():
+            self.assertRegex(line, SAMPLE)
+        self.assertIn("weir_task_busyTimeMsPerSecond", page)
+
 
 if __name__ == "__main__":
     assert shutil.which("promtool"), "promtool is of the Debian package prometheus"
-    rig.main()
+    rig.main(2)
