@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-#include "tests/unit/harness.h"
+#include "base/rng.h"
+#include "sched/keyed.h"
+#include "sched/weir_test.h"
 #include "tests/unit/test.h"
 
 #define COIN(F) F(time, at) F(i64, who) F(str, place) F(i64, value) F(f64, real)
@@ -54,52 +56,40 @@ conf_of(struct weir_aggregate agg)
     return conf;
 }
 
-static struct harness_conf
-harness_of(const struct weir_reduce_conf *conf, const struct weir_schema *out)
+/* What is tried. */
+struct tried {
+    struct weir_reduce_conf conf;
+    const struct weir_schema *out;
+};
+
+static void
+build(struct weir_test *test, void *arg)
 {
-    struct harness_conf h;
-    memset(&h, 0, sizeof h);
-    h.type = &weir_reduce_type;
-    h.conf = conf;
-    h.in_schema[0] = coin_schema();
-    h.out_schema[0] = out;
-    return h;
+    const struct tried *tried = arg;
+    struct weir_stream *s = weir_test_input(test, coin_schema(), 1);
+    s = tried->conf.key.field_cnt > 0 ? weir_key_by(s, tried->conf.key) : s;
+    weir_test_output(test, weir_reduce(s, "reduce", &tried->conf, tried->out));
 }
 
 struct feed {
     struct coin rows[400];
     uint32_t place[400];
-    char heap[8192];
 };
 
 static uint32_t
 fill(struct feed *feed, struct weir_rng *rng, int64_t at)
 {
     uint32_t cnt = (uint32_t)weir_rng_between(rng, 1, 400);
-    size_t used = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         uint32_t place = (uint32_t)weir_rng_below(rng, PLACES);
-        uint32_t bytes = (uint32_t)strlen(places[place]);
         struct coin *row = &feed->rows[i];
         memset(row, 0, sizeof *row);
         row->at = at + i;
         row->who = weir_rng_between(rng, 0, WHO - 1);
         row->value = weir_rng_between(rng, -100, 100);
         row->real = (double)row->value;
-        row->place = weir_str_inline("", 0);
+        row->place = weir_test_str(feed->rows, places[place]);
         feed->place[i] = place;
-        if (bytes <= WEIR_STR_INLINE_BYTES) {
-            row->place = weir_str_inline(places[place], bytes);
-            continue;
-        }
-        row->place.bytes = bytes;
-        memcpy(row->place.head, places[place], 4);
-        if (used + bytes > sizeof feed->heap) {
-            used = 0; /* the same few texts again: what is overwritten reads alike */
-        }
-        row->place.u.off = used;
-        memcpy(feed->heap + used, places[place], bytes);
-        used += 32;
     }
     return cnt;
 }
@@ -131,37 +121,40 @@ run(struct weir_aggregate agg, uint64_t seed)
     struct weir_rng rng;
     weir_rng_init(&rng, seed);
     print_message("seed %llu\n", (unsigned long long)seed);
-    struct weir_reduce_conf conf = conf_of(agg);
-    struct harness_conf hc = harness_of(&conf, purse_schema());
-    hc.batch_rows = (uint32_t)weir_rng_between(&rng, 1, 300);
-    hc.columns = weir_rng_chance(&rng, 1, 2);
-    hc.is_slow = weir_rng_chance(&rng, 1, 3);
-    hc.seed = seed;
-    struct harness *h = harness_new(&hc);
+    struct tried tried = {conf_of(agg), purse_schema()};
+    struct weir_test *test = NULL;
+    const struct weir_test_conf conf = {.build = build,
+        .arg = &tried,
+        .batch_rows = (uint32_t)weir_rng_between(&rng, 1, 300),
+        .columns = weir_rng_chance(&rng, 1, 2),
+        .slow = weir_rng_chance(&rng, 1, 3),
+        .seed = seed};
+    assert_int_equal(weir_test_open(&conf, &test), 0);
     static struct feed feed;
     int64_t acc[WHO][PLACES] = {{0}};
     int64_t cnts[WHO][PLACES] = {{0}};
     for (uint32_t n = 0; n < 20; n++) {
         uint32_t cnt = fill(&feed, &rng, n * 1000);
-        struct weir_view view = harness_view_of(coin_schema(), feed.rows, cnt);
-        view.heap = feed.heap;
-        harness_clear(h);
-        harness_push_view(h, 0, &view);
-        assert_int_equal(h->out[0].row_cnt, cnt);
+        weir_test_clear(test);
+        assert_int_equal(weir_test_push(test, 0, feed.rows, cnt), 0);
+        assert_int_equal(weir_test_event_cnt(test, 0), cnt);
         for (uint32_t i = 0; i < cnt; i++) {
-            const struct purse *row = harness_row(h, 0, i);
+            struct weir_test_event event;
+            assert_true(weir_test_event(test, 0, i, &event));
+            assert_int_equal(event.kind, WEIR_TEST_ROW);
+            const struct purse *row = event.row;
             int64_t who = feed.rows[i].who;
             uint32_t place = feed.place[i];
-            struct weir_slice text = harness_text(h, 0, &row->place);
+            struct weir_slice text = weir_test_slice(test, 0, &row->place);
             assert_int_equal(row->who, who);
             assert_int_equal(text.bytes, strlen(places[place]));
             assert_memory_equal(text.ptr, places[place], text.bytes);
             assert_int_equal(row->result,
                 model_add(agg.kind, feed.rows[i].value, &acc[who][place], &cnts[who][place]));
-            assert_int_equal(h->out[0].event[i].time, feed.rows[i].at);
+            assert_int_equal(event.time, feed.rows[i].at);
         }
     }
-    harness_free(h);
+    weir_test_close(test);
 }
 
 static void
@@ -180,27 +173,55 @@ static void
 t_all_rows_are_one_key_where_none_is_named(void **state)
 {
     (void)state;
-    struct weir_reduce_conf conf = conf_of(weir_aggregate_avg("real"));
-    conf.key.field_cnt = 0;
-    const struct weir_schema *out = purse_real_schema();
-    struct harness_conf hc = harness_of(&conf, out);
-    struct harness *h = NULL;
+    struct tried tried = {conf_of(weir_aggregate_avg("real")), purse_real_schema()};
+    const struct weir_test_conf conf = {.build = build, .arg = &tried};
+    struct weir_test *test = NULL;
+    tried.conf.key.field_cnt = 0;
     /* `who` is filled by nobody then. */
-    assert_int_equal(harness_try(&hc, &h), WEIR_EGRAPH);
+    assert_int_equal(weir_test_open(&conf, &test), WEIR_EGRAPH);
     weir_err_clear();
-    conf.key = WEIR_KEY(coin, who);
-    h = harness_new(&hc);
+    tried.conf.key = WEIR_KEY(coin, who);
+    assert_int_equal(weir_test_open(&conf, &test), 0);
     struct coin rows[3];
     memset(rows, 0, sizeof rows);
     for (int i = 0; i < 3; i++) {
         rows[i].at = i;
         rows[i].real = i * 2;
     }
-    harness_push(h, 0, rows, 3);
-    const struct purse_real *last = harness_row(h, 0, 2);
-    assert_true(last->result == 2.0);
-    assert_int_equal(last->at, 2);
-    harness_free(h);
+    assert_int_equal(weir_test_push(test, 0, rows, 3), 0);
+    assert_string_equal(weir_test_text(test, 0), "0,0,0\n1,0,1\n2,0,2\n");
+    weir_test_close(test);
+}
+
+/* Cut in the midst of it, and gone on with by another number of subtasks. */
+static void
+t_values_go_on_behind_a_restart(void **state)
+{
+    (void)state;
+    struct tried tried = {conf_of(weir_aggregate_sum("value")), purse_schema()};
+    struct weir_test_conf conf = {.build = build, .arg = &tried};
+    struct weir_test_snapshot *saved = NULL;
+    struct weir_test *test = NULL;
+    struct coin rows[3];
+    memset(rows, 0, sizeof rows);
+    for (int i = 0; i < 3; i++) {
+        rows[i].who = i;
+        rows[i].place = weir_test_str(rows, places[2]);
+        rows[i].value = 10 * i + 1;
+    }
+    assert_int_equal(weir_test_open(&conf, &test), 0);
+    assert_int_equal(weir_test_push(test, 0, rows, 3), 0);
+    assert_int_equal(weir_test_save(test, &saved), 0);
+    weir_test_close(test);
+    conf.parallelism = 3;
+    conf.from = saved;
+    assert_int_equal(weir_test_open(&conf, &test), 0);
+    weir_test_snapshot_free(saved);
+    assert_int_equal(weir_test_push(test, 0, rows, 3), 0);
+    assert_string_equal(weir_test_rows(test, 0),
+        "0,a place with a long name,2\n1,a place with a long name,22\n"
+        "2,a place with a long name,42\n");
+    weir_test_close(test);
 }
 
 int
@@ -209,6 +230,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_each_row_tells_the_value_it_leads_to),
         cmocka_unit_test(t_all_rows_are_one_key_where_none_is_named),
+        cmocka_unit_test(t_values_go_on_behind_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
