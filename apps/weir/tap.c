@@ -89,8 +89,8 @@ const struct weir_verb weir_verb_tap = {
     .name = "tap",
     .args = "JOB VERTEX",
     .text = "print a sample of the records that a vertex of a running job emits, as JSON lines",
-    .examples = "weir tap nexmark-q5 count --count 5\n"
-                "weir tap nexmark-q5 to_brief --rate 100 --for 500ms >sample.jsonl\n",
+    .examples = "weir tap nexmark-q5 events --count 5 --for 2s\n"
+                "weir tap nexmark-q5 out --rate 100 --for 500ms >sample.jsonl\n",
     .notes = WEIR_ASK_NOTES
     "VERTEX is the name of an operator; of one without an output what it takes in is shown. The\n"
     "task is not slowed: it writes a row of a batch down where one was asked for. A line has the\n"

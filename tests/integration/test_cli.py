@@ -242,16 +242,15 @@ class Cli(unittest.TestCase):
         self.addCleanup(process.kill)
         self.waits_for_signals(process)
         while True:
-            # USR1 makes it print its state, the tasks last: until they run, ask again.
+            # USR1 makes it print a page, with the states of its tasks: until they run, ask again.
             process.send_signal(signal.SIGUSR1)
             for line in process.stderr:
-                if line.startswith("events"):
-                    state = line.split()[-1]
-                    if state.isalpha():
-                        break
+                state = re.match(r"events\S* +([a-z]+) +busy ", line)
+                if state:
+                    break
             else:
                 self.fail("it ended before it ran")
-            if state == "running":
+            if state[1] == "running":
                 return process
 
     def on_terminal(self, *args):

@@ -550,7 +550,7 @@ class Supervise(Running):
             process = self.start_supervised(flags=("--report", "r.json"))
             self.engine(process)
             process.send_signal(signal.SIGUSR1)
-            self.read_until(process, r"^events.* running$")
+            self.read_until(process, r"^events\S* +running +busy ")
             process.send_signal(number)
             self.end(process)
             self.assertEqual(self.report()["state"], "stopped")
