@@ -102,6 +102,8 @@ struct weir_job {
     bool has_state_dir; /* it is this run's alone */
 };
 
+/* weir_job_is_overtaken - whether a barrier may overtake rows on an edge. */
+bool weir_job_is_overtaken(const struct weir_job *job, uint32_t edge);
 /* weir_job_spill - where state of a stage goes that does not fit, as the options say; NULL:
  * nowhere.
  */

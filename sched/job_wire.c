@@ -242,12 +242,32 @@ edge_format(struct weir_job *job, uint32_t edge)
     return format;
 }
 
-/* Whether a barrier may overtake rows on the edge. */
+/* Whether a stage that the edge leads to keeps state that watermarks act on. Its subtasks have to
+ * have seen the same ones in a checkpoint, for that state may be dealt out anew. */
 static bool
-is_overtaken(const struct weir_job *job, uint32_t edge)
+leads_to_times(const struct weir_job *job, uint32_t edge)
+{
+    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
+        const struct weir_plan_stage *stage = &job->plan->stages[s];
+        bool is_there = false;
+        bool has_times = false;
+        for (uint32_t i = 0; i < stage->operator_cnt; i++) {
+            const struct weir_graph_node *node = &job->env->node[stage->operators[i]];
+            is_there |= stage->operators[i] == job->env->link[edge].to;
+            has_times |= node->type->watermark != NULL || node->type->due_ns != NULL;
+        }
+        if (is_there && has_times) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+weir_job_is_overtaken(const struct weir_job *job, uint32_t edge)
 {
     return job->options.checkpoints.dir != NULL && job->options.checkpoints.is_unaligned &&
-           weir_partition_reroutes(job->env->link[edge].partitioner);
+           weir_partition_reroutes(job->env->link[edge].partitioner) && !leads_to_times(job, edge);
 }
 
 static int
@@ -311,7 +331,7 @@ add_partition(struct build *b, uint32_t edge)
     partition->conf.debloat_target_ns = job->options.debloat_target_ns;
     partition->conf.ring_fn = ring_consumer;
     partition->conf.ring_arg = partition;
-    if (is_overtaken(job, edge)) {
+    if (weir_job_is_overtaken(job, edge)) {
         rc = open_keep(partition);
     }
     for (uint32_t c = 0; c < job->plan->channel_cnt && rc == 0; c++) {
@@ -376,7 +396,7 @@ add_gate(struct build *b, uint32_t edge)
     gate->node = local_node(b, link->to);
     int channel = weir_graph_chain_in(&b->nodes[gate->node], link->input);
     gate->channel = channel >= 0 ? (uint32_t)channel : 0;
-    gate->is_forced = !is_overtaken(b->job, edge);
+    gate->is_forced = !weir_job_is_overtaken(b->job, edge);
     return channel < 0 ? channel : 0;
 }
 
