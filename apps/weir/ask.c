@@ -32,7 +32,7 @@ static int
 read_document(const struct weir_args *args, const char *text, json_t **ret_doc)
 {
     json_error_t error;
-    json_t *doc = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    json_t *doc = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     json_int_t version = json_integer_value(json_object_get(doc, "version"));
     const json_t *ok = json_object_get(doc, "ok");
     int err = 0;
