@@ -654,12 +654,21 @@ general_keeps_time(const struct weir_operator *op)
     return has_clock(op->conf);
 }
 
+/* Of a window by the clock the last millisecond is over before it fires: a row that still comes in
+ * it would open the window once more. */
+static int64_t
+clock_lag_ms(const struct general_self *self)
+{
+    return self->conf->span.by_clock ? 1 : 0;
+}
+
 static int64_t
 general_due_ns(const struct weir_operator *op)
 {
     const struct general_self *self = op->self;
     int64_t next = self->plan.has_clock ? weir_timers_next_time(&self->clocks) : INT64_MAX;
-    return next == INT64_MAX ? INT64_MAX : weir_operator_due_ns(op, next);
+    return next == INT64_MAX ? INT64_MAX
+                             : weir_operator_due_ns(op, weir_add_sat(next, clock_lag_ms(self)));
 }
 
 static int
@@ -669,7 +678,7 @@ general_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
     self->watermark = self->frontier;
-    return weir_general_timers(self, true, self->now_ms, &out[0]);
+    return weir_general_timers(self, true, weir_sub_sat(self->now_ms, clock_lag_ms(self)), &out[0]);
 }
 
 /* A barrier may come between two slices of timer(), and finds nothing half done. */

@@ -144,6 +144,29 @@ t_triggers_of_ones_own_merge_with_their_sessions(void **state)
 
 /* ---- the clock ---- */
 
+/* The window is still open while its last millisecond lasts: a row of it never comes behind the
+ * firing. */
+static void
+t_rows_of_the_last_millisecond_count_in_its_window(void **state)
+{
+    (void)state;
+    struct weir_general_conf conf =
+        general_conf(WEIR_TUMBLES_BY_CLOCK(100), weir_aggregate_sum("value"));
+    struct harness_conf hc = general_harness(&conf);
+    struct harness *h = harness_new(&hc);
+    clock_to(h, 50);
+    push_one(h, 0, 1, 1);
+    clock_to(h, 99);
+    expect_seen(h, "");
+    push_one(h, 0, 1, 2);
+    clock_to(h, 100);
+    expect_seen(h, "k1-3 0-100@99");
+    push_one(h, 0, 1, 4);
+    clock_to(h, 200);
+    expect_seen(h, "k1-4 100-200@199");
+    harness_free(h);
+}
+
 static void
 t_sessions_by_the_clock(void **state)
 {
@@ -157,6 +180,8 @@ t_sessions_by_the_clock(void **state)
     clock_to(h, 1098);
     push_one(h, 3, 1, 2);
     clock_to(h, 1197);
+    expect_seen(h, "");
+    clock_to(h, 1198);
     expect_seen(h, "k1-3 1000-1198@1197");
     clock_to(h, 1300);
     push_one(h, 3, 1, 4);
@@ -472,6 +497,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_a_trigger_of_ones_own_fires_by_rows_times_and_the_clock),
         cmocka_unit_test(t_triggers_of_ones_own_merge_with_their_sessions),
+        cmocka_unit_test(t_rows_of_the_last_millisecond_count_in_its_window),
         cmocka_unit_test(t_sessions_by_the_clock),
         cmocka_unit_test(t_event_windows_that_fire_by_the_clock),
         cmocka_unit_test(t_rows_that_wait_for_room_keep_their_time),
