@@ -346,7 +346,7 @@ class Inside(rig.Rig):
                           (("top", "--once"), ("tap", "count --count 5"), ("metrics", "| grep to_brief")))
         self.assertRegex(top, TOP_HEAD.format(name="bids"))
         self.assertEqual(len(re.findall(r"(?m)^\S+ +\d+ running +([\d.]+ % +){4}\S.* \d+/\d+ +\d+/\d+ +(\d+|-)$", top)),
-                         len(re.findall(r"(?m) running ", top)))
+                         len(re.findall(r"(?m)^\S+ +\d+ running ", top)))
         self.assertEqual([set(json.loads(line)) for line in tap.splitlines()],
                          [{"subtask", "kind", "time", "record"}] * 5)
         for line in page.splitlines():
