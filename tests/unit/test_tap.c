@@ -132,7 +132,7 @@ static void *
 take_all(void *arg)
 {
     struct weir_tap *tap = arg;
-    struct note row;
+    struct note row = {0};
     struct weir_view view = harness_view_of(note_schema(), &row, 1);
     for (int64_t n = 0; n < BESIDE;) {
         /* relaxed: this thread's own. */
