@@ -12,6 +12,7 @@ weir_gate_init(
     gate->next = 0;
     gate->held = UINT32_MAX;
     gate->open_cnt = channel_cnt;
+    gate->looks = false;
     gate->first = 0;
     weir_valve_init(&gate->valve, valve_mem, channel_cnt);
     for (uint32_t c = 0; c < channel_cnt; c++) {

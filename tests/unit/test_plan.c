@@ -106,6 +106,7 @@ t_slot_sharing_groups_have_cores_of_their_own(void **state)
         const char *said = "slot-sharing group ";
         assert_memory_equal(plan->stages[i].reason, said, strlen(said));
     }
+    weir_plan_close(plan);
     fixture.operators[3].slot_group = "third";
     plan = fixture_plan(&fixture, &host, &(struct weir_plan_options){0});
     assert_int_equal(plan->stage_cnt, 3);
