@@ -150,6 +150,9 @@ print_top(const json_t *doc)
     print_tasks(doc);
 }
 
+/* Looks in a row without an answer of a job that has answered before. */
+#define SILENT_CNT_MAX 20
+
 static int
 run_top(const struct weir_args *args)
 {
@@ -157,6 +160,7 @@ run_top(const struct weir_args *args)
     bool is_terminal = isatty(STDOUT_FILENO) == 1 && !is_once;
     int64_t every_ns = 0;
     int64_t cnt = 0;
+    uint32_t silent_cnt = 0;
     int err = weir_ask_number(args, &every_opt, &every_ns);
     err = err != 0 ? err : weir_ask_number(args, &count_opt, &cnt);
     cnt = is_once ? 1 : cnt == WEIR_OPT_WORD ? INT64_MAX : cnt;
@@ -167,6 +171,11 @@ run_top(const struct weir_args *args)
             (void)nanosleep(&wait, NULL);
         }
         err = weir_ask_document(args, json_pack("{s:s}", "verb", "status"), &doc);
+        if (err == WEIR_ESILENT && i > 0 && ++silent_cnt <= SILENT_CNT_MAX) {
+            weir_err_clear(); /* it is about to end: the next look says so */
+            err = 0;
+            continue;
+        }
         if (err == WEIR_ENOJOB && i > 0) {
             weir_err_clear(); /* it has ended meanwhile */
             (void)fprintf(stderr, "weir: job %s has ended\n", args->arg[0]);
@@ -182,6 +191,7 @@ run_top(const struct weir_args *args)
             print_top(doc);
         }
         (void)fflush(stdout);
+        silent_cnt = 0;
         json_decref(doc);
     }
     return err;
