@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "apps/sim/ask.h"
+#include "apps/sim/bucket.h"
+#include "apps/sim/meet.h"
 #include "apps/sim/schema.h"
 #include "dataplane/operators/file_sink.h"
 #include "sched/weir.h"
@@ -218,51 +220,19 @@ WEIR_PROCESS(third, cell, struct third, cell)
     return WEIR_DONE;
 }
 
-static inline int64_t
-bucket_end(int64_t at)
-{
-    return at - at % SIM_BUCKET_MS + SIM_BUCKET_MS - 1;
-}
-
 struct rings {
     int64_t set_cnt;
     int64_t rung; /* the last timer of the key */
 };
 
-/* A timer of a key comes once, in its order, and no sooner than its time. */
-static inline int
-check_timer(const struct weir_process *p, int64_t time, int64_t *rung)
-{
-    if (time <= *rung || time > p->watermark) {
-        return weir_err_push(WEIR_EBUG,
-            "invariant T2: a timer of key %lld for %lld ms fires at %lld, behind that for %lld",
-            (long long)weir_process_key(p, 0), (long long)time, (long long)p->watermark,
-            (long long)*rung);
-    }
-    *rung = time;
-    return 0;
-}
-
-/* No row that comes here is late on purpose. */
-static inline int
-check_on_time(const struct weir_process *p, const struct cell *in)
-{
-    return in->at > p->watermark
-               ? 0
-               : weir_err_push(WEIR_EBUG,
-                     "invariant T1: a row of key %lld at %lld ms, and the watermark of its channel "
-                     "is %lld",
-                     (long long)in->key, (long long)in->at, (long long)p->watermark);
-}
-
 WEIR_PROCESS_TIMED(ring, cell, struct rings, cell)
 {
-    int err = check_on_time(p, in);
+    int err = sim_check_on_time(p, in);
     if (err != 0) {
         return err;
     }
     state->set_cnt++;
-    return weir_process_timer_set(p, bucket_end(in->at), 0);
+    return weir_process_timer_set(p, sim_bucket_end(in->at), 0);
 }
 WEIR_ON_TIMER(ring, struct rings)
 {
@@ -274,7 +244,7 @@ WEIR_ON_TIMER(ring, struct rings)
     row->key = weir_process_key(p, 0);
     row->value = time % 1000;
     row->at = time;
-    int err = check_timer(p, time, &state->rung);
+    int err = sim_check_timer(p, time, &state->rung);
     return err != 0             ? err
            : state->set_cnt > 0 ? WEIR_DONE
                                 : weir_err_push(WEIR_EBUG, "invariant T2: a timer of a "
@@ -293,8 +263,8 @@ struct buckets {
 WEIR_PROCESS_TIMED_KINDS(bucket, cell, struct buckets, cell, bucket_kinds)
 {
     struct weir_keyed_state *sums = weir_process_state(p, 0);
-    int64_t end = bucket_end(in->at);
-    int late = check_on_time(p, in);
+    int64_t end = sim_bucket_end(in->at);
+    int late = sim_check_on_time(p, in);
     if (late != 0) {
         return late;
     }
@@ -322,27 +292,7 @@ WEIR_ON_TIMER(bucket, struct buckets)
     row->value = *sum;
     row->at = time;
     (void)weir_map_remove(sums, WEIR_BYTES(&time));
-    return check_timer(p, time, &state->rung);
-}
-
-WEIR_JOIN(pair, cell, cell, cell)
-{
-    row->key = left->key;
-    row->value = (left->value * 31 + right->value) % 100003;
-    row->tag = left->tag ^ right->tag;
-    row->at = at->time;
-    weir_join_text(out, &row->text, &left->text, at->left_heap);
-    return (left->value + right->value) % 4 != 0;
-}
-
-WEIR_JOIN(alone, cell, cell, cell)
-{
-    row->key = left->key;
-    row->value = left->value;
-    row->tag = left->tag;
-    row->at = at->time;
-    weir_join_text(out, &row->text, &left->text, at->left_heap);
-    return true;
+    return sim_check_timer(p, time, &state->rung);
 }
 
 /* ---- tables that change ---- */
@@ -429,6 +379,8 @@ build_row_op(struct builder *b, const struct sim_node *node, const char *name)
         return weir_filter(s, name, &most_of_op);
     case SIM_THIN:
         return weir_filter(s, name, thins[node->thin_level]);
+    case SIM_LOOKUP:
+        return sim_lookup(s, name);
     case SIM_ASK:
     case SIM_ASK_ANY:
         return sim_ask(s, name, node->op == SIM_ASK_ANY);
@@ -509,25 +461,6 @@ build_window(struct builder *b, uint32_t idx)
 }
 
 static struct weir_stream *
-build_join(struct builder *b, uint32_t idx)
-{
-    const struct sim_node *node = &b->draw->node[idx];
-    struct weir_stream *left = by_key(b, node, 0);
-    struct weir_stream *right = by_key(b, node, 1);
-    const char *name = name_of(b, idx, "");
-    const struct weir_join_conf conf = {
-        .join = node->op == SIM_SEMI_JOIN ? &alone_join : &pair_join,
-        .span = WEIR_SLIDE(node->size_ms, node->slide_ms),
-        .semi = node->op == SIM_SEMI_JOIN,
-        .lower_ms = -node->slide_ms,
-        .upper_ms = node->size_ms,
-    };
-    return node->op == SIM_JOIN            ? weir_join(left, right, name, &pair_join)
-           : node->op == SIM_INTERVAL_JOIN ? weir_interval_join(left, right, name, &conf)
-                                           : weir_window_join(left, right, name, &conf);
-}
-
-static struct weir_stream *
 build_folded(struct builder *b, uint32_t idx)
 {
     const struct sim_node *node = &b->draw->node[idx];
@@ -561,7 +494,7 @@ build_keyed(struct builder *b, uint32_t idx)
         return build_folded(b, idx);
     }
     if (node->op >= SIM_JOIN) {
-        return build_join(b, idx);
+        return sim_meet(node, b->stream[node->in[0]], b->stream[node->in[1]], name);
     }
     const struct weir_process_function *function = node->op == SIM_PROCESS ? &third_process
                                                    : node->op == SIM_TIMED ? &ring_process

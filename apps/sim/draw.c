@@ -9,14 +9,17 @@
 #define PAIR_CNT_MAX 20000.0
 /* Rows that all sinks may get, about. */
 #define SINK_ROW_CNT_MAX 60000.0
+/* Every subtask is sent all of them. */
+#define RULE_ROW_CNT_MAX 400.0
 
 const char *
 sim_op_name(enum sim_op op)
 {
     static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "ask",
-        "ask_any", "flatmap", "union", "window_sum", "window_count", "window_xor", "window_most",
-        "top", "reduce", "process", "timed", "bucket", "group", "best", "join", "window_join",
-        "semi_join", "interval_join", "sink"};
+        "ask_any", "lookup", "flatmap", "union", "window_sum", "window_count", "window_xor",
+        "window_most", "top", "reduce", "process", "timed", "bucket", "group", "best", "join",
+        "ttl_join", "interval_join", "window_join", "semi_join", "outer_join", "cogroup", "connect",
+        "rules", "sink"};
     WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_OP_CNT, "a name for each");
     return names[op];
 }
@@ -148,7 +151,10 @@ draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
     if (op == SIM_THIN) {
         node->thin_level = stream.thin_level++ % SIM_THIN_LEVEL_CNT;
     }
-    stream.row_cnt *= op == SIM_FILTER ? 0.75 : op == SIM_THIN ? 0.125 : 1.0;
+    stream.row_cnt *= op == SIM_FILTER   ? 0.75
+                      : op == SIM_THIN   ? 0.125
+                      : op == SIM_LOOKUP ? 2.0
+                                         : 1.0;
     return add_stream(pen, node, 0, &stream);
 }
 
@@ -263,7 +269,7 @@ draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
         const struct sim_stream *r = &pen->draw->stream[right];
         double heat = l->heat > r->heat ? l->heat : r->heat;
         double pairs = l->row_cnt * r->row_cnt * heat;
-        pairs *= op == SIM_JOIN ? 1.0 : share_of_span(op, &span);
+        pairs *= op == SIM_JOIN || op == SIM_TTL_JOIN ? 1.0 : share_of_span(op, &span);
         if (pairs < PAIR_CNT_MAX || pen->draw->node_cnt > SIM_NODE_CNT_MAX - 16) {
             break;
         }
@@ -284,6 +290,33 @@ draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
     node->size_ms = span.size_ms;
     node->slide_ms = span.slide_ms;
     stream.row_cnt = stream.row_cnt < PAIR_CNT_MAX ? stream.row_cnt : PAIR_CNT_MAX;
+    if (op == SIM_OUTER_JOIN) {
+        node->outer = 1 + (uint32_t)below(pen, SIM_OUTER_LEFT | SIM_OUTER_RIGHT);
+        stream.row_cnt += 3 * (pen->draw->stream[left].row_cnt + pen->draw->stream[right].row_cnt);
+    }
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+/* What makes no pairs of two streams, but a row of all that a key has: at the end of a window or
+ * bucket, or of the input. */
+static void
+draw_beside(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
+{
+    while (op == SIM_RULES && pen->draw->stream[right].row_cnt > RULE_ROW_CNT_MAX) {
+        right = draw_row_op(pen, SIM_THIN, right, false);
+    }
+    const struct sim_stream *l = &pen->draw->stream[left];
+    const struct sim_stream *r = &pen->draw->stream[right];
+    uint32_t key_cnt = l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt;
+    struct sim_node *node = add_node(pen, op, left, right);
+    draw_span(pen, node);
+    double span_cnt = op == SIM_COGROUP ? window_cnt(node) : (double)SIM_SPAN_MS / SIM_BUCKET_MS;
+    double most = op == SIM_RULES ? l->key_cnt : span_cnt * key_cnt;
+    struct sim_stream stream = {.is_late = op == SIM_RULES,
+        .is_stale = op == SIM_RULES,
+        .key_cnt = op == SIM_RULES ? l->key_cnt : key_cnt,
+        .row_cnt = l->row_cnt + r->row_cnt < most ? l->row_cnt + r->row_cnt : most,
+        .heat = 1.0 / key_cnt};
     (void)add_stream(pen, node, 0, &stream);
 }
 
@@ -334,6 +367,7 @@ draw_node(struct pen *pen)
     enum sim_op op = SIM_MAP + (enum sim_op)below(pen, SIM_SINK - SIM_MAP);
     bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
     bool has_two = op == SIM_UNION || op >= SIM_JOIN;
+    bool is_beside = op >= SIM_COGROUP && op <= SIM_RULES;
     uint32_t left = choose(pen, op, SIM_NO_STREAM);
     uint32_t right = has_two && left != SIM_NO_STREAM ? choose(pen, op, left) : left;
     if (left == SIM_NO_STREAM || right == SIM_NO_STREAM) {
@@ -341,6 +375,8 @@ draw_node(struct pen *pen)
     }
     if (op == SIM_UNION) {
         draw_union(pen, left, right);
+    } else if (is_beside) {
+        draw_beside(pen, op, left, right);
     } else if (op >= SIM_JOIN) {
         draw_join(pen, op, left, right);
     } else if (op <= SIM_FLATMAP) {

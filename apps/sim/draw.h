@@ -31,6 +31,10 @@
 #define SIM_BUCKET_MS 512
 #define SIM_THIN_LEVEL_CNT 6
 #define SIM_BEST_KEY_CNT 7
+#define SIM_RULE_CNT 7
+/* Keys that the table of a lookup has: key k comes k % 9 times. */
+#define SIM_LOOKUP_KEY_CNT 50
+#define SIM_LOOKUP_COPY_CNT 9
 
 enum sim_op {
     SIM_SOURCE,
@@ -40,6 +44,7 @@ enum sim_op {
     SIM_THIN, /* one of eight, others of those at each level */
     SIM_ASK, /* of the outside, answers in order */
     SIM_ASK_ANY, /* as they come */
+    SIM_LOOKUP, /* in a table that does not change, outer */
     SIM_FLATMAP,
     SIM_UNION,
     SIM_WINDOW_SUM, /* built in */
@@ -54,9 +59,14 @@ enum sim_op {
     SIM_GROUP, /* aggregates by key, folded */
     SIM_BEST, /* the first rows of keys, as changes into sums by other keys, folded */
     SIM_JOIN,
+    SIM_TTL_JOIN, /* for longer than any trial takes */
+    SIM_INTERVAL_JOIN,
     SIM_WINDOW_JOIN,
     SIM_SEMI_JOIN,
-    SIM_INTERVAL_JOIN,
+    SIM_OUTER_JOIN, /* of windows: left, right or full */
+    SIM_COGROUP,
+    SIM_CONNECT, /* sums by key and bucket: left rows add, right ones take away */
+    SIM_RULES, /* sums of left rows by key, and what right rows have told everybody, folded */
     SIM_SINK,
     SIM_OP_CNT
 };
@@ -74,11 +84,14 @@ struct sim_node {
     bool is_session;
     int64_t lateness_ms;
     uint32_t top_cnt;
+    uint32_t outer; /* SIM_OUTER_LEFT and _RIGHT: of which sides rows come alone */
     uint32_t thin_level;
     uint32_t source; /* which */
     bool is_file; /* a sink: F, not F/ */
 };
 #define SIM_NO_STREAM UINT32_MAX
+#define SIM_OUTER_LEFT 1
+#define SIM_OUTER_RIGHT 2
 
 struct sim_stream {
     bool is_ordered;

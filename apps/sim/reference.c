@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sim_row *
-add(struct sim_rows *rows, const struct sim_row *row)
+#include "apps/sim/reference_priv.h"
+
+struct sim_row *
+sim_rows_add(struct sim_rows *rows, const struct sim_row *row)
 {
     if (rows->cnt == rows->cap) {
         rows->cap = rows->cap == 0 ? 1024 : rows->cap * 2;
@@ -39,6 +41,21 @@ mixed(const struct sim_row *row)
     return x ^ x >> 31;
 }
 
+/* Key k is in the table k % 9 times; a row whose key is not there stays as it is. */
+static void
+look_up(const struct sim_row *row, struct sim_rows *out)
+{
+    int64_t cnt = row->key < SIM_LOOKUP_KEY_CNT ? row->key % SIM_LOOKUP_COPY_CNT : 0;
+    if (cnt == 0) {
+        (void)sim_rows_add(out, row);
+    }
+    for (int64_t i = 0; i < cnt; i++) {
+        struct sim_row *met = sim_rows_add(out, row);
+        met->value = (31 * row->value + 17 * row->key + i) % 100003;
+        met->tag = row->tag ^ i;
+    }
+}
+
 static void
 one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
 {
@@ -58,6 +75,9 @@ one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_ro
             copies = mixed(&row) % 4 != 0;
         } else if (op == SIM_THIN) {
             copies = (mixed(&row) / divisor) % 8 == 0;
+        } else if (op == SIM_LOOKUP) {
+            look_up(&row, out);
+            copies = 0;
         } else if (op == SIM_ASK || op == SIM_ASK_ANY) {
             copies = row.value % 7 == 0 ? 0 : row.value % 5 == 0 ? 2 : 1;
             row.value = (11 * row.value + 5) % 100003;
@@ -65,7 +85,7 @@ one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_ro
             copies = (uint64_t)row.value % 3;
         }
         for (uint64_t c = 0; c < copies; c++) {
-            struct sim_row *copy = add(out, &row);
+            struct sim_row *copy = sim_rows_add(out, &row);
             copy->value += (int64_t)c;
             copy->tag += (int64_t)c;
         }
@@ -74,24 +94,11 @@ one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_ro
 
 /* ---- windows: one entry per row and window, sorted ---- */
 
-struct entry {
-    int64_t start;
-    int64_t key;
-    uint64_t side; /* of joins: 0 left, 1 right */
-    const struct sim_row *row;
-};
-
-struct entries {
-    struct entry *entry;
-    uint64_t cnt;
-    uint64_t cap;
-};
-
 static int
 by_window(const void *a, const void *b)
 {
-    const struct entry *l = a;
-    const struct entry *r = b;
+    const struct sim_entry *l = a;
+    const struct sim_entry *r = b;
     if (l->start != r->start) {
         return l->start < r->start ? -1 : 1;
     }
@@ -101,8 +108,9 @@ by_window(const void *a, const void *b)
     return l->side != r->side ? (l->side < r->side ? -1 : 1) : 0;
 }
 
-static void
-put(struct entries *entries, int64_t start, uint64_t side, const struct sim_row *row)
+void
+sim_entries_put(
+    struct sim_entries *entries, int64_t start, uint64_t side, const struct sim_row *row)
 {
     if (entries->cnt == entries->cap) {
         entries->cap = entries->cap == 0 ? 4096 : entries->cap * 2;
@@ -112,32 +120,32 @@ put(struct entries *entries, int64_t start, uint64_t side, const struct sim_row 
             abort();
         }
     }
-    entries->entry[entries->cnt] = (struct entry){start, row->key, side, row};
+    entries->entry[entries->cnt] = (struct sim_entry){start, row->key, side, row};
     entries->cnt++;
 }
 
 /* Each row into the windows that hold its time. Times are not negative, starts may be. */
-static void
-spread(struct entries *entries, const struct sim_node *node, uint64_t side,
+void
+sim_entries_spread(struct sim_entries *entries, const struct sim_node *node, uint64_t side,
     const struct sim_rows *in, struct sim_rows *late)
 {
     for (uint64_t i = 0; i < in->cnt; i++) {
         const struct sim_row *row = &in->row[i];
         if (row->is_late) {
             if (late != NULL) {
-                (void)add(late, row);
+                (void)sim_rows_add(late, row);
             }
             continue;
         }
         int64_t last = row->at_ms - row->at_ms % node->slide_ms;
         for (int64_t start = last; start > row->at_ms - node->size_ms; start -= node->slide_ms) {
-            put(entries, start, side, row);
+            sim_entries_put(entries, start, side, row);
         }
     }
 }
 
-static void
-sort(struct entries *entries)
+void
+sim_entries_sort(struct sim_entries *entries)
 {
     if (entries->cnt > 0) {
         qsort(entries->entry, entries->cnt, sizeof *entries->entry, by_window);
@@ -145,8 +153,8 @@ sort(struct entries *entries)
 }
 
 /* The end of the entries of one key and window that begin at `from`. */
-static uint64_t
-group_end(const struct entries *entries, uint64_t from)
+uint64_t
+sim_entries_end(const struct sim_entries *entries, uint64_t from)
 {
     uint64_t to = from + 1;
     while (to < entries->cnt && entries->entry[to].start == entries->entry[from].start &&
@@ -157,7 +165,8 @@ group_end(const struct entries *entries, uint64_t from)
 }
 
 static void
-fold(const struct sim_node *node, const struct entry *group, uint64_t cnt, struct sim_row *ret_row)
+fold(const struct sim_node *node, const struct sim_entry *group, uint64_t cnt,
+    struct sim_row *ret_row)
 {
     int64_t end = group[0].start + node->size_ms;
     struct sim_row row = {.key = group[0].key, .at_ms = end - 1, .tag = end};
@@ -244,7 +253,7 @@ sessions(const struct sim_node *node, const struct sim_rows *in, struct sim_rows
             all.at_ms = row[i]->at_ms + node->size_ms - 1;
             i++;
         } while (i < cnt && row[i]->key == row[first]->key && row[i]->at_ms <= all.at_ms + 1);
-        (void)add(out, &all);
+        (void)sim_rows_add(out, &all);
     }
     free(row);
 }
@@ -257,102 +266,19 @@ window(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *
         sessions(node, in, out);
         return;
     }
-    struct entries entries = {NULL, 0, 0};
+    struct sim_entries entries = {NULL, 0, 0};
     uint64_t first_of_window = out->cnt;
-    spread(&entries, node, 0, in, late);
-    sort(&entries);
+    sim_entries_spread(&entries, node, 0, in, late);
+    sim_entries_sort(&entries);
     for (uint64_t i = 0; i < entries.cnt;) {
         struct sim_row row;
-        uint64_t end = group_end(&entries, i);
+        uint64_t end = sim_entries_end(&entries, i);
         fold(node, &entries.entry[i], end - i, &row);
-        (void)add(out, &row);
+        (void)sim_rows_add(out, &row);
         if (node->op == SIM_TOP &&
             (end == entries.cnt || entries.entry[end].start != entries.entry[i].start)) {
             keep_top(out, first_of_window, node->top_cnt);
             first_of_window = out->cnt;
-        }
-        i = end;
-    }
-    free(entries.entry);
-}
-
-/* ---- joins ---- */
-
-static void
-pair(const struct sim_row *left, const struct sim_row *right, int64_t at_ms, struct sim_rows *out)
-{
-    if ((left->value + right->value) % 4 == 0) {
-        return;
-    }
-    struct sim_row *row = add(out, left);
-    row->value = (left->value * 31 + right->value) % 100003;
-    row->tag = left->tag ^ right->tag;
-    row->at_ms = at_ms;
-}
-
-static void
-window_join(const struct sim_node *node, const struct sim_rows *left, const struct sim_rows *right,
-    struct sim_rows *out)
-{
-    struct entries entries = {NULL, 0, 0};
-    spread(&entries, node, 0, left, NULL);
-    spread(&entries, node, 1, right, NULL);
-    sort(&entries);
-    for (uint64_t i = 0; i < entries.cnt;) {
-        uint64_t end = group_end(&entries, i);
-        int64_t at_ms = entries.entry[i].start + node->size_ms - 1;
-        uint64_t middle = i;
-        while (middle < end && entries.entry[middle].side == 0) {
-            middle++;
-        }
-        for (uint64_t l = i; l < middle && middle < end; l++) {
-            if (node->op == SIM_SEMI_JOIN) {
-                add(out, entries.entry[l].row)->at_ms = at_ms;
-                continue;
-            }
-            for (uint64_t r = middle; r < end; r++) {
-                pair(entries.entry[l].row, entries.entry[r].row, at_ms, out);
-            }
-        }
-        i = end;
-    }
-    free(entries.entry);
-}
-
-/* Whether a pair is one that the node makes, whose keys are equal. */
-static bool
-is_near(const struct sim_node *node, const struct sim_row *left, const struct sim_row *right)
-{
-    int64_t apart = right->at_ms - left->at_ms;
-    return node->op == SIM_JOIN || (apart >= -node->slide_ms && apart <= node->size_ms);
-}
-
-static void
-join(const struct sim_node *node, const struct sim_rows *left, const struct sim_rows *right,
-    struct sim_rows *out)
-{
-    struct entries entries = {NULL, 0, 0};
-    for (uint64_t i = 0; i < left->cnt; i++) {
-        put(&entries, 0, 0, &left->row[i]);
-    }
-    for (uint64_t i = 0; i < right->cnt; i++) {
-        put(&entries, 0, 1, &right->row[i]);
-    }
-    sort(&entries);
-    for (uint64_t i = 0; i < entries.cnt;) {
-        uint64_t end = group_end(&entries, i);
-        uint64_t middle = i;
-        while (middle < end && entries.entry[middle].side == 0) {
-            middle++;
-        }
-        for (uint64_t l = i; l < middle; l++) {
-            for (uint64_t r = middle; r < end; r++) {
-                const struct sim_row *a = entries.entry[l].row;
-                const struct sim_row *b = entries.entry[r].row;
-                if (is_near(node, a, b)) {
-                    pair(a, b, a->at_ms > b->at_ms ? a->at_ms : b->at_ms, out);
-                }
-            }
         }
         i = end;
     }
@@ -378,16 +304,16 @@ in_order(enum sim_op op, const struct sim_rows *in, struct sim_rows *out, struct
         key->cnt++;
         if (op == SIM_REDUCE) {
             key->sum = (key->sum * 5 + row->value) % 1000003;
-            struct sim_row *made = add(out, row);
+            struct sim_row *made = sim_rows_add(out, row);
             made->value = key->sum;
             made->text = 0;
             continue;
         }
         if (key->cnt % 3 == 0) {
-            add(out, row)->value = key->cnt;
+            sim_rows_add(out, row)->value = key->cnt;
         }
         if (row->value % 5 == 0) {
-            (void)add(side, row);
+            (void)sim_rows_add(side, row);
         }
     }
 }
@@ -395,14 +321,14 @@ in_order(enum sim_op op, const struct sim_rows *in, struct sim_rows *out, struct
 static void
 timed(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
 {
-    struct entries entries = {NULL, 0, 0};
+    struct sim_entries entries = {NULL, 0, 0};
     for (uint64_t i = 0; i < in->cnt; i++) {
         const struct sim_row *row = &in->row[i];
-        put(&entries, row->at_ms / SIM_BUCKET_MS, 0, row);
+        sim_entries_put(&entries, row->at_ms / SIM_BUCKET_MS, 0, row);
     }
-    sort(&entries);
+    sim_entries_sort(&entries);
     for (uint64_t i = 0; i < entries.cnt;) {
-        uint64_t end = group_end(&entries, i);
+        uint64_t end = sim_entries_end(&entries, i);
         int64_t at_ms = (entries.entry[i].start + 1) * SIM_BUCKET_MS - 1;
         struct sim_row row = {.key = entries.entry[i].key, .at_ms = at_ms, .value = at_ms % 1000};
         if (op == SIM_BUCKET) {
@@ -411,7 +337,7 @@ timed(enum sim_op op, const struct sim_rows *in, struct sim_rows *out)
                 row.value += entries.entry[k].row->value;
             }
         }
-        (void)add(out, &row);
+        (void)sim_rows_add(out, &row);
         i = end;
     }
     free(entries.entry);
@@ -441,7 +367,7 @@ different(int64_t *number, uint64_t cnt)
 
 /* Rows of one key, as one. */
 static void
-group_key(const struct entries *entries, uint64_t from, uint64_t end, struct sim_rows *out)
+group_key(const struct sim_entries *entries, uint64_t from, uint64_t end, struct sim_rows *out)
 {
     struct sim_row row = {.key = entries->entry[from].key};
     int64_t *number = calloc(2 * (end - from), sizeof *number);
@@ -462,20 +388,20 @@ group_key(const struct entries *entries, uint64_t from, uint64_t end, struct sim
     }
     row.value = row.value % 100003 * 31 + (int64_t)(end - from);
     row.tag = different(number, end - from) * 4096 + different(odd, odd_cnt);
-    (void)add(out, &row);
+    (void)sim_rows_add(out, &row);
     free(number);
 }
 
 /* The greatest values of each key, put together by few keys. */
 static void
-best(const struct sim_node *node, const struct entries *entries, struct sim_rows *out)
+best(const struct sim_node *node, const struct sim_entries *entries, struct sim_rows *out)
 {
     struct {
         int64_t *value;
         uint64_t cnt;
     } few[SIM_BEST_KEY_CNT] = {{NULL, 0}};
     for (uint64_t i = 0; i < entries->cnt;) {
-        uint64_t end = group_end(entries, i);
+        uint64_t end = sim_entries_end(entries, i);
         uint64_t cnt = end - i;
         uint64_t to = (uint64_t)entries->entry[i].key % SIM_BEST_KEY_CNT;
         int64_t *all = calloc(cnt, sizeof *all);
@@ -504,7 +430,7 @@ best(const struct sim_node *node, const struct entries *entries, struct sim_rows
         if (few[k].cnt > 0) {
             int64_t kinds = different(few[k].value, few[k].cnt);
             row.tag = few[k].value[0] * 4096 + kinds;
-            (void)add(out, &row);
+            (void)sim_rows_add(out, &row);
         }
         free(few[k].value);
     }
@@ -513,16 +439,16 @@ best(const struct sim_node *node, const struct entries *entries, struct sim_rows
 static void
 folded(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
 {
-    struct entries entries = {NULL, 0, 0};
+    struct sim_entries entries = {NULL, 0, 0};
     for (uint64_t i = 0; i < in->cnt; i++) {
-        put(&entries, 0, 0, &in->row[i]);
+        sim_entries_put(&entries, 0, 0, &in->row[i]);
     }
-    sort(&entries);
+    sim_entries_sort(&entries);
     if (node->op == SIM_BEST) {
         best(node, &entries, out);
     }
     for (uint64_t i = 0; i < entries.cnt && node->op == SIM_GROUP;) {
-        uint64_t end = group_end(&entries, i);
+        uint64_t end = sim_entries_end(&entries, i);
         group_key(&entries, i, end, out);
         i = end;
     }
@@ -538,7 +464,7 @@ read_source(const struct sim_source *source, struct sim_rows *out)
         for (uint64_t i = 0; i < source->row_cnt; i++) {
             struct sim_row row;
             sim_row_at(source, split, i, &row);
-            (void)add(out, &row);
+            (void)sim_rows_add(out, &row);
         }
     }
 }
@@ -556,7 +482,7 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
         one_by_one(node, in, out);
     } else if (node->op == SIM_UNION) {
         for (uint64_t i = 0; i < in->cnt + right->cnt; i++) {
-            (void)add(out, i < in->cnt ? &in->row[i] : &right->row[i - in->cnt]);
+            (void)sim_rows_add(out, i < in->cnt ? &in->row[i] : &right->row[i - in->cnt]);
         }
     } else if (node->op <= SIM_TOP) {
         window(node, in, out, side);
@@ -566,10 +492,8 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
         timed(node->op, in, out);
     } else if (node->op <= SIM_BEST) {
         folded(node, in, out);
-    } else if (node->op == SIM_JOIN || node->op == SIM_INTERVAL_JOIN) {
-        join(node, in, right, out);
     } else if (node->op < SIM_SINK) {
-        window_join(node, in, right, out);
+        sim_reference_meet(node, in, right, out);
     }
 }
 
