@@ -240,6 +240,12 @@ WEIR_API WEIR_MUST_USE int
 weir_list_update(struct weir_keyed_state *state, const struct weir_slice *vals, uint32_t cnt);
 /* weir_list_remove - take the element that a walk has just returned out of its list. */
 WEIR_API void weir_list_remove(struct weir_kind_cursor *cursor);
+/* weir_list_insert - an element in front of the one that a walk has just returned, which goes on.
+ * weir_list_replace - the element that a walk has just returned is this one now. Both only of lists
+ * without a time to live: the elements of others are in the order of their times. */
+WEIR_API WEIR_MUST_USE int weir_list_insert(struct weir_kind_cursor *cursor, struct weir_slice val);
+WEIR_API WEIR_MUST_USE int
+weir_list_replace(struct weir_kind_cursor *cursor, struct weir_slice val);
 
 /* weir_map_get - the value of a map's key; NULL: absent. ret_bytes may be NULL. */
 WEIR_API const void *

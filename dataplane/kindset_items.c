@@ -35,9 +35,10 @@ chain_take(struct weir_keyed_state *s, struct kind_head *head, uint32_t ref)
     }
 }
 
-int
-weir_kind_item_add(struct weir_keyed_state *s, struct kind_head *head, struct weir_slice key,
-    struct weir_slice val, uint32_t *ret_ref)
+/* An item of no chain yet. */
+static int
+item_make(
+    struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val, uint32_t *ret_ref)
 {
     uint64_t bytes = sizeof(struct kind_item) + weir_align_up(key.bytes, 8) + val.bytes;
     uint32_t group = weir_table_group_of(s->table, s->set->hash);
@@ -61,11 +62,21 @@ weir_kind_item_add(struct weir_keyed_state *s, struct kind_head *head, struct we
     if (val.bytes > 0) {
         memcpy(kind_item_val(item), val.ptr, val.bytes);
     }
-    weir_table_touch(s->table, head);
-    chain_put(s, head, ref);
-    head->cnt++;
     *ret_ref = ref;
     return 0;
+}
+
+int
+weir_kind_item_add(struct weir_keyed_state *s, struct kind_head *head, struct weir_slice key,
+    struct weir_slice val, uint32_t *ret_ref)
+{
+    int err = item_make(s, key, val, ret_ref);
+    if (err == 0) {
+        weir_table_touch(s->table, head);
+        chain_put(s, head, *ret_ref);
+        head->cnt++;
+    }
+    return err;
 }
 
 void
@@ -428,6 +439,70 @@ weir_list_remove(struct weir_kind_cursor *cursor)
     if (head->first == 0) {
         kind_entry_delete(s);
     }
+}
+
+/* Checks of a call that puts an element where a walk stands. */
+static int
+place_check(const struct weir_kind_cursor *cursor, struct weir_slice val)
+{
+    const struct weir_keyed_state *s = cursor->state;
+    check_is(s, WEIR_KIND_TYPE_LIST);
+    WEIR_CHECK(cursor->at != 0 && s->kind->ttl.ms == 0,
+        "state %s: there is no element, or each has its time", s->kind->desc[0].name);
+    return weir_kind_bytes_check(s, val, s->kind->val_bytes, "an element");
+}
+
+int
+weir_list_insert(struct weir_kind_cursor *cursor, struct weir_slice val)
+{
+    struct weir_keyed_state *s = cursor->state;
+    uint32_t ref;
+    int err = place_check(cursor, val);
+    err = err < 0 ? err : item_make(s, weir_bytes(NULL, 0), val, &ref);
+    if (err < 0) {
+        return err;
+    }
+    struct kind_head *head = kind_entry(s);
+    struct kind_item *item = kind_item_at(s, ref);
+    struct kind_item *behind = kind_item_touch(s, cursor->at);
+    item->next = cursor->at;
+    item->prev = behind->prev;
+    weir_table_touch(s->table, head);
+    if (behind->prev != 0) {
+        kind_item_touch(s, behind->prev)->next = ref;
+    } else {
+        head->first = ref;
+    }
+    behind->prev = ref;
+    head->cnt++;
+    return 0;
+}
+
+int
+weir_list_replace(struct weir_kind_cursor *cursor, struct weir_slice val)
+{
+    struct weir_keyed_state *s = cursor->state;
+    int err = place_check(cursor, val);
+    if (err < 0) {
+        return err;
+    }
+    struct kind_item *item = kind_item_at(s, cursor->at);
+    uint32_t head_bytes = (uint32_t)sizeof *item;
+    if (weir_arena_class_of(head_bytes + val.bytes) ==
+        weir_arena_class_of(head_bytes + item->val_bytes)) {
+        weir_arena_touch(s->set->arena, item, head_bytes + val.bytes);
+        item->val_bytes = val.bytes;
+        item->time = s->set->now_ms;
+        memcpy(kind_item_val(item), val.ptr, val.bytes);
+        return 0;
+    }
+    err = weir_list_insert(cursor, val);
+    if (err == 0) {
+        uint32_t made = kind_item_at(s, cursor->at)->prev;
+        weir_kind_item_drop(s, kind_entry(s), cursor->at);
+        cursor->at = made;
+    }
+    return err;
 }
 
 /* ---- references ---- */

@@ -18,7 +18,7 @@
  *
  * Outputs: one, a stream of changes, keyed as the input: the input's fields that the output has by
  *          name, and the rank, an i64 from 1 on. Event times are those of the rows that caused it.
- * State:   a bag (row_bag.h): of inserts the first rows only, of changes all rows.
+ * State:   of inserts a list of the first rows, of changes a bag of all (row_bag.h).
  * Limits:  WEIR_RANKING_CNT_MAX rows a key; rows of WEIR_ROW_PACK_BYTES_MAX with their texts. A
  *          change of the first rows looks at all that are kept of its key.
  * Source:  Flink SQL's AppendOnlyTopNFunction and RetractableTopNFunction.
@@ -43,7 +43,6 @@ struct weir_ranking_conf {
 /* What the operator runs on. */
 struct weir_ranking {
     struct weir_process_function function; /* first */
-    bool takes_changes;
     bool latest_first;
     uint32_t cnt;
     int32_t rank_off; /* in the output; -1: none */

@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "dataplane/rank.h"
 
-#define KEY_BYTES_MAX ((WEIR_ROW_ORDER_CNT_MAX + 1) * sizeof(uint64_t) + WEIR_ROW_PACK_BYTES_MAX)
+#define KEY_BYTES_MAX (WEIR_ROW_ORDER_CNT_MAX * sizeof(uint64_t) + WEIR_ROW_PACK_BYTES_MAX)
 WEIR_STATIC_ASSERT(KEY_BYTES_MAX + 2 * sizeof(int64_t) <= WEIR_KIND_BYTES_MAX, "one entry");
 
 int
@@ -57,10 +57,6 @@ key_of(const struct weir_row_order *order, const struct weir_row_entry *entry, c
 {
     uint32_t words = order->cnt * (uint32_t)sizeof(uint64_t);
     memcpy(room, entry->word, words);
-    if (order->by_arrival) {
-        memcpy(room + words, &entry->seq, sizeof entry->seq);
-        words += (uint32_t)sizeof entry->seq;
-    }
     memcpy(room + words, entry->packed, entry->bytes);
     return weir_bytes(room, words + entry->bytes);
 }
@@ -109,7 +105,6 @@ weir_row_bag_next(struct weir_kind_cursor *cursor, const struct weir_row_order *
         return false;
     }
     memcpy(ret_entry->word, key.ptr, words);
-    words += order->by_arrival ? (uint32_t)sizeof ret_entry->seq : 0;
     ret_entry->packed = key.ptr + words;
     ret_entry->bytes = key.bytes - words;
     take_value(ret_entry, value);

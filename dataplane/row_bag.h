@@ -7,8 +7,7 @@
  *     key:     words u64[word_cnt] | packed row (row_pack.h)         in the order of the words
  *     value:   how often i64 | arrival u64                 of equal words the lesser comes first
  *
- * With by_arrival the arrival stands behind the words, too: rows that are the same lie apart, and
- * cannot be found but by it. Else they count as one that came with the first of them.
+ * Rows that are the same count as one that came with the first of them.
  *
  * [end of format]
  *
@@ -36,7 +35,6 @@ struct weir_row_order {
     uint32_t cnt;
     struct weir_field field[WEIR_ROW_ORDER_CNT_MAX];
     bool descending[WEIR_ROW_ORDER_CNT_MAX];
-    bool by_arrival; /* set behind init */
 };
 
 /* weir_row_order_init - up to the first without a name. Errors: WEIR_EGRAPH: no such field, no

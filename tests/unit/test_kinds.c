@@ -106,6 +106,11 @@ t_T304_null_is_refused(void **unused)
     assert_int_equal(weir_list_add(at(&s, LIST), none), WEIR_EINVAL);
     const struct weir_slice some[2] = {WEIR_BYTES(&word), none};
     assert_int_equal(weir_list_update(at(&s, LIST), some, 2), WEIR_EINVAL);
+    struct weir_kind_cursor cursor;
+    weir_kind_begin(at(&s, LIST), &cursor);
+    assert_non_null(weir_kind_next(&cursor, NULL, NULL));
+    assert_int_equal(weir_list_insert(&cursor, none), WEIR_EINVAL);
+    assert_int_equal(weir_list_replace(&cursor, none), WEIR_EINVAL);
     assert_int_equal(cnt_of(at(&s, LIST)), 1);
     assert_int_equal(weir_value_set(at(&s, VALUE), none), WEIR_EINVAL);
     assert_null(weir_value_get(at(&s, VALUE), NULL));

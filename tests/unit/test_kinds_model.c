@@ -313,6 +313,34 @@ update_list(struct world *w)
     assert_int_equal(weir_list_update(w->at, val, cnt), 0);
 }
 
+/* An element before, or in the place of, one that a walk stands at. */
+static void
+place_list(struct world *w)
+{
+    struct ref_cell *c = cell_of(w);
+    struct weir_slice val = random_bytes(w, kinds[w->state].val_bytes, w->bytes);
+    if (c->cnt == 0) {
+        return;
+    }
+    uint32_t at = (uint32_t)weir_rng_below(&w->rng, c->cnt);
+    struct weir_kind_cursor cursor;
+    weir_kind_begin(w->at, &cursor);
+    for (uint32_t i = 0; i <= at; i++) {
+        assert_non_null(weir_kind_next(&cursor, NULL, NULL));
+    }
+    bool is_new = weir_rng_below(&w->rng, 2) == 0;
+    int err = is_new ? weir_list_insert(&cursor, val) : weir_list_replace(&cursor, val);
+    assert_int_equal(err, 0);
+    ref_add(c, w->rig.now, weir_bytes(NULL, 0), val);
+    struct ref_item item = c->item[--c->cnt];
+    if (!is_new) {
+        ref_drop(c, at);
+    }
+    memmove(&c->item[at + 1], &c->item[at], (c->cnt - at) * sizeof item);
+    c->item[at] = item;
+    c->cnt++;
+}
+
 static void
 step_list(struct world *w)
 {
@@ -326,6 +354,8 @@ step_list(struct world *w)
         struct weir_slice val = random_bytes(w, kinds[w->state].val_bytes, w->bytes);
         assert_int_equal(weir_list_add(w->at, val), 0);
         ref_add(cell_of(w), w->rig.now, weir_bytes(NULL, 0), val);
+    } else if (what == 7 && kinds[w->state].ttl.ms == 0) {
+        place_list(w);
     } else {
         walk(w);
     }

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first rows of each key where none is ever taken back: no others are kept.
+ *
+ *     state:   struct kept        first: a list, in the order of the rows
+ *
+ * Most rows of a long stream are behind the last that is kept: for them two or three words are
+ * compared, and nothing else is done.
+ */
+#include <string.h>
+
+#include "dataplane/ranking.h"
+#include "dataplane/ranking_priv.h"
+
+static const struct weir_kind kinds[] = {WEIR_KIND_LIST("first", 0, WEIR_NO_TTL)};
+
+struct kept {
+    uint64_t shape; /* of the rows */
+    uint64_t seq; /* of the next row that comes */
+    uint64_t cnt; /* rows in the list */
+    uint64_t told;
+    /* The last of the rows, where there are as many as may be. */
+    uint64_t last_word[WEIR_ROW_ORDER_CNT_MAX];
+    uint64_t last_seq;
+};
+WEIR_STATIC_ASSERT(sizeof(struct kept) <= WEIR_PROCESS_STATE_BYTES_MAX, "one value");
+
+/* Where a walk over the list stood at a row. */
+struct place {
+    struct weir_kind_cursor new; /* at the first row behind the new one */
+    struct weir_kind_cursor last;
+};
+
+static bool
+is_full(const struct weir_ranking *rank, const struct kept *kept)
+{
+    return kept->cnt == rank->cnt;
+}
+
+static bool
+is_behind(
+    const struct weir_ranking *rank, const struct kept *kept, const struct weir_row_entry *entry)
+{
+    struct weir_row_entry last;
+    if (!is_full(rank, kept)) {
+        return false;
+    }
+    memcpy(last.word, kept->last_word, sizeof last.word);
+    last.seq = kept->last_seq;
+    return weir_row_entry_compare(&rank->order, entry, &last) > 0;
+}
+
+/* ---- elements ---- */
+
+static uint32_t
+word_bytes(const struct weir_ranking *rank)
+{
+    return rank->order.cnt * (uint32_t)sizeof(uint64_t);
+}
+
+/* The row that comes as an element, into room; entry gets what it is made of. */
+static int
+make_element(const struct ranking_change *change, char *room, struct weir_row_entry *entry,
+    struct weir_slice *ret_element)
+{
+    uint32_t words = word_bytes(change->rank);
+    uint32_t head = words + (uint32_t)sizeof entry->seq;
+    int err = weir_row_pack(change->view, change->row, room + head, &entry->bytes);
+    memcpy(room, entry->word, words);
+    memcpy(room + words, &entry->seq, sizeof entry->seq);
+    entry->packed = room + head;
+    *ret_element = weir_bytes(room, head + entry->bytes);
+    return err;
+}
+
+static bool
+next_row(
+    const struct weir_ranking *rank, struct weir_kind_cursor *cursor, struct weir_row_entry *entry)
+{
+    uint32_t bytes;
+    const char *element = weir_kind_next(cursor, NULL, &bytes);
+    uint32_t words = word_bytes(rank);
+    if (element == NULL) {
+        return false;
+    }
+    memcpy(entry->word, element, words);
+    memcpy(&entry->seq, element + words, sizeof entry->seq);
+    words += (uint32_t)sizeof entry->seq;
+    entry->packed = element + words;
+    entry->bytes = bytes - words;
+    return true;
+}
+
+/* ---- one row ---- */
+
+/* The rows of the list, and where the new one comes among them. */
+static void
+find_place(const struct ranking_change *change, const struct weir_row_entry *entry,
+    struct ranking_first *first, struct place *place)
+{
+    struct weir_kind_cursor *cursor = &place->last;
+    bool found = false;
+    first->cnt = 0;
+    weir_kind_begin(weir_process_state(change->p, 0), cursor);
+    while (next_row(change->rank, cursor, &first->row[first->cnt])) {
+        const struct weir_row_entry *row = &first->row[first->cnt];
+        if (!found && weir_row_entry_compare(&change->rank->order, row, entry) > 0) {
+            found = true;
+            first->at = first->cnt;
+            place->new = *cursor;
+        }
+        first->cnt++;
+    }
+    first->at = found ? first->at : first->cnt;
+}
+
+static void
+note_last(struct kept *kept, const struct weir_row_entry *last)
+{
+    memcpy(kept->last_word, last->word, sizeof kept->last_word);
+    kept->last_seq = last->seq;
+}
+
+static int
+keep_row(const struct ranking_change *change, struct kept *kept, const struct ranking_first *first,
+    struct place *place, struct weir_slice element)
+{
+    if (first->at == first->cnt) {
+        return weir_list_add(weir_process_state(change->p, 0), element);
+    }
+    if (!is_full(change->rank, kept)) {
+        return weir_list_insert(&place->new, element);
+    }
+    if (first->at == first->cnt - 1) {
+        return weir_list_replace(&place->last, element);
+    }
+    int err = weir_list_insert(&place->new, element);
+    if (err == 0) {
+        weir_list_remove(&place->last);
+    }
+    return err;
+}
+
+static int
+rank_row(struct ranking_change *change, struct kept *kept)
+{
+    const struct weir_ranking *rank = change->rank;
+    struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq};
+    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
+    struct weir_slice element;
+    struct ranking_first first;
+    struct place place;
+    int err = weir_ranking_shape_check(rank, kept->shape);
+    if (err < 0) {
+        return err;
+    }
+    weir_row_order_words(&rank->order, change->view, change->row, entry.word);
+    if (is_behind(rank, kept, &entry)) {
+        return WEIR_DONE;
+    }
+    err = make_element(change, room, &entry, &element);
+    if (err < 0) {
+        return err;
+    }
+    find_place(change, &entry, &first, &place);
+    if (weir_ranking_tell(change, &first, &entry) != WEIR_DONE) {
+        return WEIR_AGAIN;
+    }
+    err = keep_row(change, kept, &first, &place, element);
+    kept->seq++;
+    kept->shape = rank->shape;
+    kept->cnt += is_full(rank, kept) ? 0 : 1;
+    if (is_full(rank, kept)) {
+        uint32_t last = rank->cnt - 1;
+        note_last(kept, last == first.at ? &entry : &first.row[last - (last > first.at)]);
+    }
+    return err;
+}
+
+static int
+rank_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
+    void *const *state)
+{
+    struct ranking_change change = {
+        .p = p, .rank = (const struct weir_ranking *)(const void *)p->function, .view = view};
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct kept *kept = state[i];
+        change.row = weir_view_row(view, from + i);
+        change.told = &kept->told;
+        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
+        int step = rank_row(&change, kept);
+        if (step != WEIR_DONE) {
+            return step < 0 ? step : (int)i;
+        }
+        p->row++;
+    }
+    return (int)cnt;
+}
+
+void
+weir_ranking_take_inserts(struct weir_process_function *function)
+{
+    function->state_bytes = sizeof(struct kept);
+    function->rows = rank_rows;
+    function->kinds = kinds;
+    function->kind_cnt = WEIR_ARRAY_CNT(kinds);
+}

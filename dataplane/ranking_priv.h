@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranking_priv.h: what a ranking of inserts has in common with one of changes.
+ *
+ * [format: State / First rows of inserts]
+ *
+ *     element of a list, in the order of the rows:
+ *              words u64[word_cnt] | arrival u64 | packed row (row_pack.h)
+ *
+ * [end of format]
+ */
+#ifndef WEIR_DATAPLANE_RANKING_PRIV_H
+#define WEIR_DATAPLANE_RANKING_PRIV_H
+
+#include "dataplane/ranking.h"
+
+/* The first rows before a change, one more than are told where there is one, and what the change
+ * does with them. */
+struct ranking_first {
+    struct weir_row_entry row[WEIR_RANKING_CNT_MAX + 1];
+    uint32_t cnt;
+    uint32_t at; /* where the row comes, or goes */
+};
+
+struct ranking_change {
+    struct weir_process *p;
+    const struct weir_ranking *rank;
+    const struct weir_view *view;
+    uint32_t row;
+    bool goes;
+    uint64_t *told; /* in state: ranks that have been told, where the output was full */
+};
+
+/* weir_ranking_tell - the changes of the output that a row makes: WEIR_DONE, or WEIR_AGAIN. */
+int weir_ranking_tell(const struct ranking_change *change, const struct ranking_first *first,
+    const struct weir_row_entry *entry);
+/* weir_ranking_shape_check - whether state of a shape (0: none yet) is of these rows:
+ * WEIR_ESTATE. */
+WEIR_MUST_USE int weir_ranking_shape_check(const struct weir_ranking *rank, uint64_t shape);
+
+/* weir_ranking_take_inserts - the function of a ranking whose rows are inserts all. */
+void weir_ranking_take_inserts(struct weir_process_function *function);
+
+#endif
