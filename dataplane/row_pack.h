@@ -40,6 +40,15 @@ struct weir_row_map {
         uint8_t from;
         uint8_t to;
     } field[WEIR_FIELD_CNT_MAX];
+    /* The same as what there is to do: pieces to copy, and where strings are in the output. */
+    uint32_t piece_cnt;
+    uint32_t str_cnt;
+    bool takes_texts; /* of every string */
+    struct weir_row_piece {
+        uint32_t from;
+        uint32_t to;
+        uint32_t bytes;
+    } piece[WEIR_FIELD_CNT_MAX], str[WEIR_FIELD_CNT_MAX];
 };
 
 /* weir_row_map_init - the fields that both have. Errors: WEIR_EGRAPH: one is of another type. */
