@@ -177,7 +177,8 @@ WEIR_API void weir_job_request(struct weir_job *job, enum weir_task_request requ
  * only_reads. The thread becomes one beside the plan's cores, but in a world.
  *
  * Errors:  WEIR_ECONFIG: it takes no checkpoints, would start from nothing or from a savepoint, or
- *          one of its sources had ended; those of a restore and of weir_savepoint_store().
+ *          one of its sources had ended, or it holds rows that barriers had overtaken; those of a
+ *          restore and of weir_savepoint_store().
  */
 struct weir_savepoint_made;
 WEIR_API WEIR_MUST_USE int weir_job_save(struct weir_job *job,

@@ -82,6 +82,13 @@ check(const struct weir_job_restore *restore, const char *root)
             ": a savepoint cannot say so",
             restore->ended[0], job, restore->manifest->checkpoint);
     }
+    if (restore->flight_rows > 0) {
+        return weir_err_push(WEIR_ECONFIG,
+            "checkpoint %" PRIu64 " of job %s holds %" PRIu64
+            " rows that were between its tasks, which a savepoint cannot: let the job go on from "
+            "it, and ask it for a savepoint then (weir savepoint)",
+            restore->manifest->checkpoint, job, restore->flight_rows);
+    }
     return 0;
 }
 

@@ -5,6 +5,7 @@
 No time is asserted: that a checkpoint is complete while rows wait is seen by the rows that it holds. What kill -9 does
 to other answers is scripts/torture's.
 """
+import itertools
 import json
 import pathlib
 import signal
@@ -35,13 +36,20 @@ class Unaligned(rig.Rig):
         sets = {"checkpoints.dir": self.folder / "checkpoints", **SETS, **sets}
         return self.start_job(self.job, {"input": "input.txt", "output": "out.csv"}, sets, flags)
 
-    def overtakes_and_comes_back(self, sets, then):
-        """Killed behind a checkpoint that holds rows, and gone on in another shape."""
-        process = self.start(sets)
+    def killed_behind_rows(self, sets, flags=()):
+        """Killed behind a checkpoint that holds rows."""
+        process = self.start(sets, flags)
         status = self.status_when(process, lambda s: (s["checkpoints"].get("last") or {}).get("rows_in_flight", 0) > 0)
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.assertGreater(status["checkpoints"]["last"]["bytes_in_flight"], 0)
+
+    def overtakes_and_comes_back(self, sets, then):
+        """Killed like that, and gone on in another shape."""
+        self.killed_behind_rows(sets)
+        self.goes_on(then)
+
+    def goes_on(self, then):
         process = self.start(then, ("--restore=latest",))
         _, error = process.communicate(timeout=rig.TIMEOUT_S)
         self.assertEqual(process.returncode, 0, error)
@@ -59,6 +67,21 @@ class Unaligned(rig.Rig):
         self.overtakes_and_comes_back({"parallelism": 3, "max_parallelism": 128, "checkpoints.alignment_timeout": "5ms"},
                                       {"parallelism": 1, "max_parallelism": 128, "checkpoints.unaligned": "false",
                                        "checkpoints.alignment_timeout": "0ms"})
+
+    def test_what_holds_rows_is_no_savepoint(self):
+        sets = {"parallelism": 2, "checkpoints.interval": "10ms"}
+        error = b""
+        for at in itertools.count():  # at the kill there may be a later checkpoint, which holds none
+            to = self.folder / f"saved-{at}"
+            self.killed_behind_rows(sets, ("--restore=latest",) if at > 0 else ())
+            process = self.start(sets, ("--restore=latest", "--savepoint", to))
+            _, error = process.communicate(timeout=rig.TIMEOUT_S)
+            if process.returncode != 0:
+                break
+        self.assertEqual(process.returncode, 78, error)
+        self.assertRegex(error.decode(), r"checkpoint \d+ of job \S+ holds \d+ rows that were between its tasks")
+        self.assertEqual(list(to.glob("**/M-*")), [])
+        self.goes_on(sets)
 
     def test_without_it_the_job_says_what_it_cannot_do(self):
         for sets in ({"checkpoints.max_concurrent": 2}, {"checkpoints.mode": "at-least-once"},
