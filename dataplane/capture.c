@@ -42,8 +42,6 @@ place(struct weir_capture *capture, const struct weir_arena *arena, uint32_t und
     if (mem == NULL || end == 0) {
         return end;
     }
-    memset(mem, 0, line_off); /* the lines stay as they are, and untouched: there may be many */
-    memset(mem + captured_off, 0, end - captured_off);
     capture->undo = (struct weir_undo *)(void *)(mem + undo_off);
     capture->undo->line = (struct weir_undo_line *)(void *)(mem + line_off);
     capture->undo->captured = (void *)(mem + captured_off);

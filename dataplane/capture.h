@@ -109,6 +109,7 @@ WEIR_API uint64_t weir_capture_footprint(const struct weir_arena *arena, uint32_
 WEIR_API uint32_t weir_capture_undo_cnt(uint64_t page_bytes);
 /* weir_capture_init - make the arena one of which snapshots can be taken.
  *
+ * Shape:   mem is zero. What there is for each page of the arena is left untouched, as the page is.
  * Thread:  before the arena's core and the storage core run.
  * Owner:   keeps mem as long as the arena is used; there is nothing to undo.
  * Errors:  WEIR_EINVAL.

@@ -725,7 +725,6 @@ weir_snapshot_open(const struct weir_snapshot_config *config, struct weir_snapsh
         weir_snapshot_close(snapshot);
         return err;
     }
-    memset(staging, 0, bytes); /* now: io has asked for huge pages */
     *ret_snapshot = snapshot;
     return 0;
 }

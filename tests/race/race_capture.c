@@ -34,6 +34,7 @@ reset_pages(uint32_t page_cnt)
 {
     struct weir_arena_spec spec = {"race", 1, {0, 1}, 1};
     memset(arena_mem, 0, sizeof arena_mem);
+    memset(capture_mem, 0, sizeof capture_mem);
     if (weir_arena_init(&arena, &spec, arena_mem, sizeof arena_mem) != 0 ||
         weir_capture_footprint(&arena, UNDO_CNT) > sizeof capture_mem ||
         weir_capture_init(&capture, &arena, UNDO_CNT, capture_mem) != 0) {

@@ -146,7 +146,9 @@ t_images_taken_beside_a_writer_are_those_of_the_barrier(void **state)
     void *mem = aligned_alloc(WEIR_PAGE_BYTES, ARENA_BYTES);
     memset(mem, 0, ARENA_BYTES);
     assert_int_equal(weir_arena_init(&arena, &spec, mem, ARENA_BYTES), 0);
-    void *capture_mem = stress_alloc(weir_capture_footprint(&arena, UNDO_CNT));
+    uint64_t capture_bytes = weir_capture_footprint(&arena, UNDO_CNT);
+    void *capture_mem = stress_alloc(capture_bytes);
+    memset(capture_mem, 0, capture_bytes);
     assert_int_equal(weir_capture_init(&capture, &arena, UNDO_CNT, capture_mem), 0);
     for (uint32_t i = 0; i < COPY_CNT; i++) {
         copies[i].pages = calloc(arena.page_cnt, WEIR_PAGE_BYTES);

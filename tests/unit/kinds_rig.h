@@ -12,6 +12,7 @@
 #include "dataplane/kindset.h"
 #include "dataplane/restore.h"
 #include "dataplane/kindset_spill.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/kinds_ref.h"
 #include "tests/unit/kv_place.h"
 #include "tests/unit/savepoint_stream.h"
@@ -186,8 +187,7 @@ rig_task_new(const struct rig *rig, uint32_t idx, uint32_t cnt)
     t->mem = aligned_alloc(WEIR_PAGE_BYTES, RIG_ARENA_BYTES);
     memset(t->mem, 0, RIG_ARENA_BYTES);
     assert_int_equal(weir_arena_init(&t->arena, &spec, t->mem, RIG_ARENA_BYTES), 0);
-    t->capture_mem = aligned_alloc(WEIR_LINE_PAIR_BYTES,
-        weir_align_up(weir_capture_footprint(&t->arena, RIG_UNDO_CNT), WEIR_LINE_PAIR_BYTES));
+    t->capture_mem = capture_mem(&t->arena, RIG_UNDO_CNT);
     assert_int_equal(weir_capture_init(&t->capture, &t->arena, RIG_UNDO_CNT, t->capture_mem), 0);
     t->file = malloc(RIG_FILE_BYTES);
     struct rig_conf *conf = calloc(1, sizeof *conf);

@@ -4,6 +4,7 @@
  * made at the barrier. */
 #include "base/crc.h"
 #include "dataplane/capture.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/seed.h"
 #include "tests/unit/state_play.h"
 
@@ -30,9 +31,7 @@ world_open(struct world *w, uint32_t undo_cnt, uint64_t seed)
     memset(w->mem, 0, ARENA_BYTES);
     struct weir_arena_spec spec = {"test", 16, {4, 8}, 64};
     assert_int_equal(weir_arena_init(&w->arena, &spec, w->mem, ARENA_BYTES), 0);
-    uint64_t bytes = weir_capture_footprint(&w->arena, undo_cnt);
-    assert_true(bytes > 0);
-    w->capture_mem = aligned_alloc(WEIR_LINE_PAIR_BYTES, bytes);
+    w->capture_mem = capture_mem(&w->arena, undo_cnt);
     assert_int_equal(weir_capture_init(&w->capture, &w->arena, undo_cnt, w->capture_mem), 0);
     w->barrier = calloc(w->arena.page_cnt, WEIR_PAGE_BYTES);
     w->base = calloc(w->arena.page_cnt, WEIR_PAGE_BYTES);

@@ -17,6 +17,7 @@
 #include "sched/graph_node.h"
 #include "sched/job_part.h"
 #include "sched/job_restore.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/io_place.h"
 
 /* clang-format off */
@@ -330,7 +331,7 @@ write_stage(struct disk *disk, const struct live *live, uint32_t s, struct weir_
     void *mem = NULL;
     weir_task_file_init(&file, parts, write_parts(stage, parts));
     if (stage->has_arena) {
-        mem = aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&stage->arena, UNDO_CNT));
+        mem = capture_mem(&stage->arena, UNDO_CNT);
         assert_int_equal(weir_capture_init(&capture, &stage->arena, UNDO_CNT, mem), 0);
         for (uint32_t i = 0; i < stage->operator_cnt; i++) {
             const char *uid = operator_name(stage, i);

@@ -8,6 +8,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/restore.h"
 #include "dataplane/state.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/test.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
@@ -60,7 +61,7 @@ subtask_open(struct subtask *s, uint32_t idx, uint32_t cnt)
     s->mem = aligned_alloc(WEIR_PAGE_BYTES, ARENA_BYTES);
     memset(s->mem, 0, ARENA_BYTES);
     assert_int_equal(weir_arena_init(&s->arena, &spec, s->mem, ARENA_BYTES), 0);
-    s->capture_mem = aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&s->arena, 1024));
+    s->capture_mem = capture_mem(&s->arena, 1024);
     assert_int_equal(weir_capture_init(&s->capture, &s->arena, 1024, s->capture_mem), 0);
     s->file = malloc(FILE_BYTES);
 }

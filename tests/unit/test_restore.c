@@ -4,6 +4,7 @@
 #include "dataplane/capture.h"
 #include "dataplane/restore.h"
 #include "dataplane/row_list.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/seed.h"
 #include "tests/unit/state_play.h"
 
@@ -38,8 +39,7 @@ side_arena(struct side *s, struct weir_keygroup_range groups, uint64_t bytes)
 static void
 side_captured(struct side *s)
 {
-    s->capture_mem =
-        aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&s->arena, 1 << 15));
+    s->capture_mem = capture_mem(&s->arena, 1 << 15);
     assert_int_equal(weir_capture_init(&s->capture, &s->arena, 1 << 15, s->capture_mem), 0);
     s->file = malloc(FILE_BYTES);
 }

@@ -7,6 +7,7 @@
 #include "base/crc.h"
 #include "dataplane/snapshot_priv.h"
 #include "dataplane/task_file.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/store_rig.h"
 
 #define CAPACITY (RIG_BLOCK_BYTES - WEIR_SNAPSHOT_HEAD_BYTES)
@@ -562,8 +563,7 @@ task_file_bytes(struct files *files, struct weir_snapshot *writer, char *parts,
     memset(mem, 0, bytes);
     assert_int_equal(weir_arena_init(&arena, &spec, mem, bytes), 0);
     fill_arena(&arena, page_cnt);
-    void *beside =
-        aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&arena, WEIR_UNDO_CNT_MIN));
+    void *beside = capture_mem(&arena, WEIR_UNDO_CNT_MIN);
     assert_int_equal(weir_capture_init(&capture, &arena, WEIR_UNDO_CNT_MIN, beside), 0);
     assert_int_equal(weir_arena_snapshot_begin(&arena), WEIR_DONE);
     assert_int_equal(weir_capture_begin(&capture, 5, true), WEIR_DONE);

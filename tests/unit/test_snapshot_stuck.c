@@ -3,6 +3,7 @@
  * of it is left behind, and what it would have had is in the next one. */
 #include "dataplane/capture.h"
 #include "dataplane/restore.h"
+#include "tests/unit/capture_mem.h"
 #include "tests/unit/seed.h"
 #include "tests/unit/state_play.h"
 #include "tests/unit/store_rig.h"
@@ -107,8 +108,7 @@ world_open(struct world *w, uint64_t seed)
     w->mem = aligned_alloc(WEIR_PAGE_BYTES, ARENA_BYTES);
     memset(w->mem, 0, ARENA_BYTES);
     assert_int_equal(weir_arena_init(&w->arena, &arena, w->mem, ARENA_BYTES), 0);
-    w->capture_mem =
-        aligned_alloc(WEIR_LINE_PAIR_BYTES, weir_capture_footprint(&w->arena, 1 << 15));
+    w->capture_mem = capture_mem(&w->arena, 1 << 15);
     assert_int_equal(weir_capture_init(&w->capture, &w->arena, 1 << 15, w->capture_mem), 0);
     w->file = aligned_alloc(8, FILE_BYTES);
     play_open(&w->play, &w->arena, seed);
