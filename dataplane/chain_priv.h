@@ -33,8 +33,8 @@ enum emit {
 struct weir_chain_node {
     struct weir_operator op;
     uint32_t pend;
-    uint32_t emit;
     uint32_t emit_output; /* progress of the front item over outputs and their edges */
+    uint32_t emit; /* not beside pend: read together as one word they would wait for both stores */
     uint32_t emit_edge;
     /* the unfinished input */
     const struct weir_view *in;
