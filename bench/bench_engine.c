@@ -6,6 +6,7 @@
  *     bench_engine ysb ads.bin gen:1000000,record=78 [--cut]
  *     bench_engine words words.txt 10000 [--cut]         (window in ms; 0: the whole input)
  *     ... [--rows=N] [--state=MIB]                       (rows of a batch; memory of state)
+ *     ... [--parallel=N] [--output=DIR/]                 (subtasks of each operator; of a query)
  *
  * `--cut` puts a ring behind the operator of `cut_after`, and the two halves on two cores; without
  * it everything runs fused on one. The time is from when all operators were open until the last one
@@ -21,9 +22,11 @@
 
 struct bench {
     const char *job; /* the module's name */
-    const char *params[5][2];
+    const char *params[6][2];
     uint32_t param_cnt;
     char window[64];
+    uint32_t parallelism;
+    const char *output; /* NULL: it is discarded */
     const char *cut_after; /* the operator whose output crosses to the other core */
     struct trial_conf conf;
 };
@@ -64,6 +67,9 @@ arrange(struct bench *bench, int argc, char **argv)
     bench->cut_after = "events";
     param(bench, "query", argv[1]);
     param(bench, "events", argv[2]);
+    if (bench->output != NULL) {
+        param(bench, "output", bench->output);
+    }
     return argv[1][0] == 'q' ? 0 : weir_err_push(WEIR_EUSAGE, "no such benchmark: %s", argv[1]);
 }
 
@@ -73,7 +79,7 @@ run(const struct bench *bench)
 {
     struct trial_job job;
     struct trial_result result;
-    int err = trial_job_open(&job, bench->job, bench->params);
+    int err = trial_job_open(&job, bench->job, bench->parallelism, bench->params);
     err = err != 0 ? err : trial_run(job.env, &bench->conf, NULL, &result);
     if (err == 0) {
         uint64_t events = result.split_rows > 0 ? result.split_rows : result.events;
@@ -98,11 +104,16 @@ main(int argc, char **argv)
             bench.conf.batch_rows = (uint32_t)strtoul(argv[i] + 7, NULL, 10);
         } else if (strncmp(argv[i], "--state=", 8) == 0) {
             bench.conf.state_bytes = strtoul(argv[i] + 8, NULL, 10) * WEIR_MIB;
+        } else if (strncmp(argv[i], "--parallel=", 11) == 0) {
+            bench.parallelism = (uint32_t)strtoul(argv[i] + 11, NULL, 10);
+        } else if (strncmp(argv[i], "--output=", 9) == 0) {
+            bench.output = argv[i] + 9;
         }
     }
-    int err = argc < 3 ? weir_err_push(WEIR_EUSAGE,
-                             "bench_engine NAME FILE [SPEC] [--cut] [--rows=N] [--state=MIB]")
-                       : arrange(&bench, argc, argv);
+    int err = argc < 3
+                  ? weir_err_push(WEIR_EUSAGE, "bench_engine NAME FILE [SPEC] [--cut] [--rows=N] "
+                                               "[--state=MIB] [--parallel=N] [--output=DIR/]")
+                  : arrange(&bench, argc, argv);
     err = err != 0 ? err : run(&bench);
     if (err != 0) {
         weir_err_print(stderr, err);

@@ -93,7 +93,7 @@ run_job(const struct pace *pace, uint64_t event_cnt, int64_t rate, struct trial_
         {"query", "q1"}, {"events", events}, {rate > 0 ? "rate" : NULL, rate_text}, {NULL, NULL}};
     const struct trial_conf conf = {.cpus = pace->cpu, .idle = pace->idle};
     struct trial_job job;
-    int err = trial_job_open(&job, "nexmark", params);
+    int err = trial_job_open(&job, "nexmark", 1, params);
     err = err != 0 ? err : trial_run(job.env, &conf, &job_hist, ret_result);
     trial_job_close(&job);
     return err;

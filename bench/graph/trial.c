@@ -90,7 +90,8 @@ trial_run(struct weir_env *env, const struct trial_conf *conf, struct weir_hist 
 }
 
 int
-trial_job_open(struct trial_job *job, const char *name, const char *const (*params)[2])
+trial_job_open(
+    struct trial_job *job, const char *name, uint32_t parallelism, const char *const (*params)[2])
 {
     char path[4096];
     memset(job, 0, sizeof *job);
@@ -101,6 +102,7 @@ trial_job_open(struct trial_job *job, const char *name, const char *const (*para
     if (err != 0) {
         return err;
     }
+    weir_env_set_parallelism(job->env, parallelism != 0 ? parallelism : 1);
     weir_env_declare(job->env, weir_jobfile_params(job->file));
     for (uint32_t i = 0; params[i][0] != NULL && err == 0; i++) {
         err = weir_env_set_param(job->env, params[i][0], params[i][1]);

@@ -46,10 +46,10 @@ struct trial_job {
     struct weir_env *env;
 };
 
-/* trial_job_open - params are pairs of name and text, the last of NULL. Closed also after an
- * error. */
-WEIR_MUST_USE int
-trial_job_open(struct trial_job *job, const char *name, const char *const (*params)[2]);
+/* trial_job_open - params are pairs of name and text, the last of NULL; parallelism of operators
+ * that say nothing of it, 0: 1. Closed also after an error. */
+WEIR_MUST_USE int trial_job_open(
+    struct trial_job *job, const char *name, uint32_t parallelism, const char *const (*params)[2]);
 void trial_job_close(struct trial_job *job);
 
 #endif

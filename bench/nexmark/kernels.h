@@ -64,7 +64,10 @@ struct kernel {
  * others. */
 extern const struct kernel kernels[];
 
-kernel_fn kernel_read, kernel_q0, kernel_q1, kernel_q2, kernel_q3, kernel_q5, kernel_q7, kernel_q8;
+kernel_fn kernel_read, kernel_q0, kernel_q1, kernel_q2, kernel_q3, kernel_q4, kernel_q5, kernel_q6;
+kernel_fn kernel_q7, kernel_q8, kernel_q9, kernel_q15, kernel_q16, kernel_q17, kernel_q18,
+    kernel_q19;
+kernel_fn kernel_q20, kernel_q21, kernel_q22;
 kernel_fn kernel_ysb, kernel_words;
 
 /* Records ahead whose payloads are fetched by kernels that read text: found best in 8, 16, 32,

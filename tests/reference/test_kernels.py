@@ -16,7 +16,7 @@ import row_hash  # noqa: E402
 import wordcount_ref  # noqa: E402
 import ysb_ref  # noqa: E402
 
-QUERIES = ["q0", "q1", "q2", "q3", "q5", "q7", "q8"]
+QUERIES = ["q%d" % n for n in (*range(10), *range(15, 23))]
 MAKE_INPUT, BENCH_KERNELS = "make_input", "bench_kernels"
 
 
