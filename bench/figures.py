@@ -20,6 +20,8 @@ WORD_LINES = 9_500_000
 # name: (kind, specification); the size is the first number of the specification.
 INPUTS = {
     "log": ("log", "gen:%d,seed=1" % EVENTS),
+    "log4m": ("log", "gen:%d,seed=1" % (EVENTS // 4)),
+    "log1m": ("log", "gen:%d,seed=1" % (EVENTS // 16)),
     "lines": ("jsonl", "log:gen:1000000,seed=1"),
     "ysb78": ("ysb", "gen:%d,seed=1,record=78" % (YSB_BYTES // 78)),
     "ysb128": ("ysb", "gen:%d,seed=1,record=128" % (YSB_BYTES // 128)),
@@ -72,6 +74,11 @@ class Suite:
     is_grid: bool = False  # of `bench/run --grid`
 
 
+# The log of each query: what keeps a row a key of its input for ever, or takes long, gets fewer events.
+QUERY_LOGS = {"q4": "log4m", "q6": "log1m", "q9": "log1m", "q10": "log1m", "q11": "log4m", "q12": "log4m",
+              "q15": "log4m", "q16": "log1m", "q17": "log4m", "q18": "log1m", "q19": "log1m", "q20": "log4m"}
+QUERIES_BY_HAND = ("q4", "q6", "q9", "q15", "q16", "q17", "q18", "q19", "q20", "q21", "q22")
+
 KERNEL = "{build}/bench/nexmark/bench_kernels"
 ENGINE = "{build}/bench/bench_engine"
 JSON = "{build}/bench/nexmark/bench_json"
@@ -87,6 +94,27 @@ def engine_rows():
         yield Figure("engine-fused-" + name, name + ", fused on one core", ours, peer, "kernel", 0.80, 0.60)
         yield Figure(
             "engine-cut-" + name, name + ", cut across two cores", ours + " --cut", peer, "kernel", 0.50, 0.30, cores=2
+        )
+
+
+def query_command(query, more=""):
+    command = "%s %s {%s} --state=1024" % (ENGINE, query, QUERY_LOGS.get(query, "log"))
+    return command + (" --output={disk}/q10/" if query == "q10" else "") + more
+
+
+def query_rows():
+    """The other queries against their kernels, and all of them on two cores, each with a subtask of every operator,
+    beside one."""
+    for query in QUERIES_BY_HAND:
+        peer = "%s %s {%s}" % (KERNEL, query, QUERY_LOGS.get(query, "log"))
+        yield Figure("engine-fused-" + query, query + ", fused on one core", query_command(query), peer, "kernel", 0.80)
+    for number in range(23):
+        query = "q%d" % number
+        yield Figure(
+            "two-cores-" + query, query + ", two subtasks on two cores", query_command(query, " --parallel=2"),
+            "taskset -c {core} " + query_command(query), "one core", None, cores=2,
+            same_answer=query != "q12",  # by the clock
+            full=True,
         )
 
 
@@ -116,6 +144,7 @@ def state_suite(keys, draw):
 
 FIGURES = [
     *engine_rows(),
+    *query_rows(),
     *kernel_rows(),
     Figure("json-lines", "JSON lines to records", JSON + " weir {lines}", JSON + " simdjson {lines}", "simdjson", 1.0),
 ]
@@ -181,6 +210,66 @@ def window_points():
             )
             yield figure, lambda lines, a=aggregate, n=overlap: paired.contest_ratio(
                 lines, "%s-%d" % (a, n), a + "-1", same_answer=False)
+
+
+TIMERS = "{build}/bench/graph/bench_timers --rounds 5 --cores {cores}"
+
+
+def timer_points():
+    for live, title in ((150_000, "150,000 waiting"), (10_000_000, "10 M waiting")):
+        figure = Figure("timers-%d" % live, "10 M timers set and fired, %s" % title, TIMERS, TIMERS, "binary heap", None)
+        yield figure, lambda lines, n=live: paired.contest_ratio(lines, "weir-%d" % n, "heap-%d" % n)
+
+
+ASYNC = "{build}/bench/graph/bench_async --rounds 5 --cores {cores}"
+ASYNC_FORMS = {"now": "answered at once", "other": "answered by another core", "later": "answered in 20 us, 1 of 64 in 200"}
+
+
+def async_points():
+    for form, title in ASYNC_FORMS.items():
+        for order in ("ordered", "unordered"):
+            name = "%s-%s" % (form, order)
+            figure = Figure("async-" + name, "async operator, %s, %s" % (title, order), ASYNC, ASYNC, "a loop by hand",
+                            None, cores=1 if form == "now" else 2)
+            yield figure, lambda lines, n=name: paired.contest_ratio(lines, n, "hand-" + n)
+    figure = Figure("async-order", "async operator, %s, ordered beside unordered" % ASYNC_FORMS["later"], ASYNC, ASYNC,
+                    "unordered", None, cores=2)
+    yield figure, lambda lines: paired.contest_ratio(lines, "later-ordered", "later-unordered")
+
+
+PRESSURE = ("python3 {root}/bench/pressure.py {build}/apps/weir/weir {build}/bench/graph/pressure.so --cores {cores} "
+            "--disk {disk}")
+
+
+def pressure_points():
+    for sleep_us, title in ((0, "no time"), (200, "0.2 ms"), (1000, "1 ms"), (10000, "10 ms")):
+        for kind in ("unaligned", "timeout"):
+            name = "pressure-%s-%d" % (kind, sleep_us)
+            text = "unaligned" if kind == "unaligned" else "unaligned behind 100 ms"
+            figure = Figure(name, "checkpoint, sink of %s a record, %s" % (title, text), PRESSURE, PRESSURE, "aligned",
+                            None, cores=2, unit="ms")
+            yield figure, lambda lines, k=kind, us=sleep_us: paired.checkpoint_ms(
+                lines, "%s-%d" % (k, us), "aligned-%d" % us)
+
+
+JET = ("python3 {root}/bench/jet.py {build}/apps/weir/weir {build}/bench/graph/jet.so {build}/bench/graph/bench_pace "
+       "--cpu {core} --other {other} --disk {disk} --slide ")
+
+
+def jet_suite(slide):
+    """q5 as Jet's latency benchmark has it: the delay of a window's last row."""
+    command, points = JET + str(slide), []
+    title = "q5 of 10 s / %d ms, 10 k keys, 1 M events/s" % slide
+    for way, text in (("none", ""), ("once", ", exactly-once each 1 s")):
+        for share, goal in (("p50", 50.0), ("p99", None), ("p999", 200.0)):
+            figure = Figure("jet-%d-%s-%s" % (slide, way, share), "%s%s: %s above the floor" % (title, text, SHARES[share]),
+                            command, command, "hiccup floor", goal if way == "none" else None, cores=2,
+                            full=goal is None, unit="us")
+            points.append((figure, lambda lines, w=way, s=share: paired.late_windows(lines, w, s)))
+    figure = Figure("jet-%d-added-p999" % slide, title + ": p99.9 that exactly-once adds", command, command, "none", 100.0,
+                    cores=2, unit="us")
+    points.append((figure, lambda lines: paired.late_by_checkpoints(lines, "p999")))
+    return Suite("jet-%d" % slide, command, tuple(points))
 
 
 PACE = "{build}/bench/graph/bench_pace "
@@ -364,6 +453,10 @@ SUITES = [
     Suite("chain", CHAIN, tuple(chain_points())),
     Suite("exchange", EXCHANGE, tuple(exchange_points())),
     Suite("window", WINDOW, tuple(window_points()), cores=1),
+    Suite("timers", TIMERS, tuple(timer_points()), cores=1),
+    Suite("async", ASYNC, tuple(async_points())),
+    Suite("pressure", PRESSURE, tuple(pressure_points())),
+    *(jet_suite(slide) for slide in (10, 20, 500)),
     latency_suite("latency-1m", "1 M events", 1_000_000, 100, "p9999"),
     latency_suite("latency-100k", "100 k events", 100_000, 60, "p999"),
     latency_suite("latency-100k-adaptive", "100 k events", 100_000, 60, "p999", "adaptive"),

@@ -204,6 +204,59 @@ def latency_excess(lines, share):
     }
 
 
+def spread(values):
+    """(median, least, greatest)."""
+    return statistics.median(values), min(values), max(values)
+
+
+def runs_row(ours, peer):
+    """What the history keeps of values of single runs, each with the peer's of the same run."""
+    middle, low, high = spread([a - b for a, b in zip(ours, peer)])
+    return {
+        "value": round(middle, 3),
+        "low": round(low, 3),
+        "high": round(high, 3),
+        "ours_value": round(statistics.median(ours), 3),
+        "peer_value": round(statistics.median(peer), 3),
+        "values": [round(v, 3) for v in ours],
+        "peer_values": [round(v, 3) for v in peer],
+    }
+
+
+def late_windows(lines, way, share, rows="job"):
+    """How far a percentile of windows' results lies above the floor, in microseconds: run by run."""
+    runs = named(lines, way)["runs"]
+    row = runs_row([r[rows + "_ns"][share] / 1000 for r in runs], [r["floor_ns"][share] / 1000 for r in runs])
+    row.update(windows=runs[0]["windows"], checkpoints=[r["checkpoints"] for r in runs],
+               first_us=[r["first_ns"][share] / 1000 for r in runs])
+    return row
+
+
+def late_by_checkpoints(lines, share):
+    """What exactly-once adds to a percentile, in microseconds."""
+    ours, peer = ([r["job_ns"][share] / 1000 for r in named(lines, way)["runs"]] for way in ("once", "none"))
+    return runs_row(ours, peer)
+
+
+def checkpoint_ms(lines, ours, peer):
+    """Milliseconds of a checkpoint: median, least and greatest of a run, beside another run's median."""
+    mine, theirs = (named(lines, name)["ms"] for name in (ours, peer))
+    if not mine or not theirs:
+        raise Refused("%s or %s: no checkpoint was complete in time" % (ours, peer))
+    middle, low, high = spread(mine)
+    return {
+        "value": middle,
+        "low": low,
+        "high": high,
+        "ours_value": middle,
+        "peer_value": statistics.median(theirs),
+        "peer_low": min(theirs),
+        "peer_high": max(theirs),
+        "checkpoints": [len(mine), len(theirs)],
+        "rows_in_flight": statistics.median(named(lines, ours)["rows"]),
+    }
+
+
 def cpu_use(lines, ours, peer):
     """Percent of a core, and what the peer takes."""
     a, b = named(lines, ours), named(lines, peer)

@@ -38,8 +38,13 @@ def verdict(figure, row):
     return "" if reached is None else "reached" if reached else "short"
 
 
+def millions(ns):
+    """Events a second at ns each."""
+    return "%.*f M/s" % (0 if ns < 100 else 2, 1000 / ns)
+
+
 def speed(ns):
-    return "%.2f ns (%.0f M/s)" % (ns, 1000 / ns)
+    return "%.2f ns (%s)" % (ns, millions(ns))
 
 
 def amount(number, unit):
@@ -61,7 +66,7 @@ def cells(figure, row):
     peer = "%s: %s" % (row["peer"], row.get("peer_text") or speed(row["peer_ns"]))
     result = "**%.2f** (%.2f to %.2f)" % (row["ratio"], row["low"], row["high"])
     bar = "≥ %.2f" % figure.bar if figure.bar else ""
-    return ours, peer, result, "≥ %.2f" % figure.goal, bar
+    return ours, peer, result, "" if figure.goal is None else "≥ %.2f" % figure.goal, bar
 
 
 def line_of(figure, row):
@@ -95,9 +100,31 @@ def table(folder, figures):
         "",
         "A result without a unit is the peer's time over ours, the median over pairs of one run: above 1, ours is "
         "faster. One in ns is what a step adds, one in µs how far a percentile lies above the host's hiccups of the "
-        "same minutes. Host: %s."
+        "same minutes, one in ms the median of a run's checkpoints, from the least to the greatest. Host: %s."
         % "; ".join("%s, commit %s" % (host, ", ".join(commits)) for host, commits in hosts.items()),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def of_query(folder, kind, query):
+    lines = read_history(folder, "%s-%s" % (kind, query))
+    return lines[-1] if lines else None
+
+
+def query_table(folder):
+    """Every Nexmark query: events a second on one core and on two, and of its kernel where there is one."""
+    lines = ["| query | events | kernel | one core | of the kernel | across two cores | two subtasks on two cores | "
+             "of one core |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for number in range(23):
+        query = "q%d" % number
+        fused, cut, two = (of_query(folder, kind, query) for kind in ("engine-fused", "engine-cut", "two-cores"))
+        if fused is None and two is None:
+            continue
+        share = "" if fused is None else "%.2f" % fused["ratio"]
+        lines.append("| %s | %.1f M | %s | %s | %s | %s | %s | %s |" % (
+            query, (fused or two)["events"] / 1e6, millions(fused["peer_ns"]) if fused else "",
+            millions(fused["ours_ns"] if fused else two["peer_ns"]), share, millions(cut["ours_ns"]) if cut else "",
+            millions(two["ours_ns"]) if two else "", "%.2f" % two["ratio"] if two else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -128,7 +155,7 @@ def write_plots(history_folder, plot_folder, figures):
     for figure, row in latest(history_folder, figures):
         state = "bad" if figure.is_missed(row) else "good" if figure.is_reached(row) in (True, None) else "short"
         rows.append(dict(row, title=figure.title, goal=figure.goal, bar=figure.bar, unit=figure.unit, state=state))
-    ratios = [row for row in rows if not row["unit"]]
+    ratios = [row for row in rows if not row["unit"] and row["goal"] is not None]
     values = [dict(row, label=amount(row["value"], row["unit"])) for row in rows if row["unit"] and row["goal"]]
     if ratios:
         write_file(os.path.join(plot_folder, "ratios.svg"), svg.ratios("Weir beside its peers", ratios))

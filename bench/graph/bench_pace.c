@@ -2,6 +2,7 @@
 /* bench_pace: a job under a fixed rate: its latency beside the host's hiccups, and its CPU use.
  *
  *     bench_pace latency RATE SECONDS IDLE [--cpu N] [--hgrm PREFIX]
+ *     bench_pace floor RATE SECONDS IDLE [--cpu N]       the floor alone
  *     bench_pace cpu SECONDS [--cpu N]
  *
  * The job is Nexmark q1, generated: a source, four operators, a sink, on one core. Event n is due
@@ -55,7 +56,7 @@ pin(const char *cpu)
 
 /* Every due time is looked at once, late or not: as the engine's source does it. */
 static int
-measure_floor(const struct pace *pace, const struct weir_clock *clock)
+measure_floor(const struct pace *pace, const struct weir_clock *clock, double seconds)
 {
     cpu_set_t before;
     (void)sched_getaffinity(0, sizeof before, &before);
@@ -63,7 +64,7 @@ measure_floor(const struct pace *pace, const struct weir_clock *clock)
     if (err != 0) {
         return err;
     }
-    uint64_t cnt = (uint64_t)(pace->number * (double)pace->seconds / FLOOR_PARTS);
+    uint64_t cnt = (uint64_t)(pace->number * seconds);
     double step_ns = (double)WEIR_SEC_NS / pace->number;
     int64_t start_ns = weir_clock_ns(clock);
     for (uint64_t i = 0; i < cnt;) {
@@ -132,10 +133,11 @@ run_latency(const struct pace *pace)
     struct weir_clock clock;
     weir_clock_init_real(&clock);
     weir_hist_init(&floor_hist);
-    int err = measure_floor(pace, &clock);
+    double floor_seconds = (double)pace->seconds / FLOOR_PARTS;
+    int err = measure_floor(pace, &clock, floor_seconds);
     uint64_t event_cnt = (uint64_t)(pace->number * (double)pace->seconds);
     err = err != 0 ? err : run_job(pace, event_cnt, (int64_t)pace->number, &result);
-    err = err != 0 ? err : measure_floor(pace, &clock);
+    err = err != 0 ? err : measure_floor(pace, &clock, floor_seconds);
     if (err != 0) {
         return err;
     }
@@ -147,6 +149,21 @@ run_latency(const struct pace *pace)
     if (pace->hgrm != NULL) {
         err = write_hgrm(&job_hist, pace->hgrm, "job");
         err = err != 0 ? err : write_hgrm(&floor_hist, pace->hgrm, "floor");
+    }
+    return err;
+}
+
+static int
+run_floor(const struct pace *pace)
+{
+    struct weir_clock clock;
+    weir_clock_init_real(&clock);
+    weir_hist_init(&floor_hist);
+    int err = measure_floor(pace, &clock, (double)pace->seconds);
+    if (err == 0) {
+        printf("{\"name\":\"floor\",\"rate\":%.0f", pace->number);
+        print_hist("floor", &floor_hist);
+        printf("}\n");
     }
     return err;
 }
@@ -198,7 +215,7 @@ parse(int argc, char **argv, struct pace *pace)
     *pace = (struct pace){.cpu = "0", .number = 1};
     if (argc < flags_at) {
         return weir_err_push(WEIR_EUSAGE,
-            "bench_pace latency RATE SECONDS IDLE | cpu SECONDS [--cpu N] [--hgrm PREFIX]");
+            "bench_pace latency|floor RATE SECONDS IDLE | cpu SECONDS [--cpu N] [--hgrm PREFIX]");
     }
     pace->seconds = strtoll(argv[is_cpu ? 2 : 3], NULL, 10);
     pace->number = is_cpu ? 1 : strtod(argv[2], NULL);
@@ -225,7 +242,9 @@ main(int argc, char **argv)
     struct pace pace;
     int err = parse(argc, argv, &pace);
     if (err == 0) {
-        err = strcmp(argv[1], "latency") == 0 ? run_latency(&pace) : run_cpu(&pace);
+        err = strcmp(argv[1], "latency") == 0 ? run_latency(&pace)
+              : strcmp(argv[1], "floor") == 0 ? run_floor(&pace)
+                                              : run_cpu(&pace);
     }
     if (err != 0) {
         weir_err_print(stderr, err);

@@ -131,6 +131,26 @@ class Runner(unittest.TestCase):
         with self.assertRaises(paired.Refused):
             paired.latency_excess([], "p99")
 
+    def test_windows_are_late_by_what_lies_above_the_floor_of_their_run(self):
+        runs = [{"job_ns": {"p99": job}, "first_ns": {"p99": 1}, "floor_ns": {"p99": 1000}, "windows": 3, "checkpoints": 2}
+                for job in (5000, 9000, 7000)]
+        lines = [{"name": "none", "runs": runs}, {"name": "once", "runs": [
+            dict(run, job_ns={"p99": run["job_ns"]["p99"] + 500}) for run in runs]}]
+        row = paired.late_windows(lines, "none", "p99")
+        self.assertEqual((row["value"], row["low"], row["high"], row["peer_value"]), (6.0, 4.0, 8.0, 1.0))
+        self.assertEqual((row["windows"], row["checkpoints"]), (3, [2, 2, 2]))
+        row = paired.late_by_checkpoints(lines, "p99")
+        self.assertEqual((row["value"], row["ours_value"], row["peer_value"]), (0.5, 7.5, 7.0))
+
+    def test_checkpoints_of_one_kind_stand_beside_those_of_another(self):
+        lines = [{"name": "unaligned-1", "ms": [3.0, 1.0, 2.0], "rows": [5, 7, 6]},
+                 {"name": "aligned-1", "ms": [40.0, 20.0], "rows": [0, 0]}, {"name": "aligned-2", "ms": [], "rows": []}]
+        row = paired.checkpoint_ms(lines, "unaligned-1", "aligned-1")
+        self.assertEqual((row["value"], row["low"], row["high"], row["peer_value"]), (2.0, 1.0, 3.0, 30.0))
+        self.assertEqual((row["checkpoints"], row["rows_in_flight"]), ([3, 2], 6))
+        with self.assertRaisesRegex(paired.Refused, "complete"):
+            paired.checkpoint_ms(lines, "unaligned-1", "aligned-2")
+
     def test_fingerprint_names_the_host(self):
         host = paired.fingerprint(ROOT)
         for key in ("cpu", "kernel", "thp", "huge_pages_2m", "clock_source", "commit"):
@@ -146,11 +166,12 @@ class Report(unittest.TestCase):
             figures.Figure("short", "short", "a", "b", "kernel", 0.8, 0.6),
             figures.Figure("bad", "bad", "a", "b", "kernel", 0.8, 0.6),
             figures.Figure("never", "never", "a", "b", "kernel", 0.8),
+            figures.Figure("free", "free", "a", "b", "one core", None),
             figures.Figure("late-p99", "late, p99", "a", "a", "floor", 5.0, unit="us"),
             figures.Figure("use", "use", "a", "a", "spin", 2.0, 2.0, unit="% of a core"),
             figures.Figure("load", "load", "a", "a", "spin", None, unit="% of a core", full=True),
         ]
-        for name, ratio in (("good", 0.5), ("good", 0.9), ("short", 0.7), ("bad", 0.5)):
+        for name, ratio in (("good", 0.5), ("good", 0.9), ("short", 0.7), ("bad", 0.5), ("free", 0.3)):
             report.append_history(self.folder.name, {
                 "name": name, "ratio": ratio, "low": ratio - 0.05, "high": ratio + 0.05, "ours_ns": 2.0, "peer": "kernel",
                 "peer_ns": 1.5, "host": paired.fingerprint(ROOT)})
@@ -170,11 +191,21 @@ class Report(unittest.TestCase):
         self.assertRegex(table, r"\| short .*\| short \|")
         self.assertRegex(table, r"\| bad .*\| below the bar \|")
         self.assertNotIn("never", table)
+        self.assertRegex(table, r"\| free .*\*\*0.30\*\* \(0.25 to 0.35\) \|  \|  \|  \|")
         self.assertIn("| late, p99 | 9.00 µs | floor: 2.50 µs | **6.50 µs** | ≤ 5.00 µs |  | short |", table)
         self.assertRegex(table, r"\| use .*\*\*2.50 %\*\* \| ≤ 2.00 % \| ≤ 2 \| above the bar \|")
         self.assertRegex(table, r"\| load .*\*\*50.0 %\*\* \|  \|  \|  \|")
         cells = [line.count("|") for line in table.splitlines() if line.startswith("|")]
         self.assertEqual(len(set(cells)), 1)
+
+    def test_queries_stand_in_one_table_with_what_was_measured_of_them(self):
+        for name, ours, peer in (("engine-fused-q2", 4.0, 2.0), ("two-cores-q2", 2.0, 4.0), ("two-cores-q10", 100.0, 200.0)):
+            report.append_history(self.folder.name, {
+                "name": name, "ratio": peer / ours, "ours_ns": ours, "peer_ns": peer, "events": 1000000})
+        table = report.query_table(self.folder.name)
+        self.assertIn("| q2 | 1.0 M | 500 M/s | 250 M/s | 0.50 |  | 500 M/s | 2.00 |", table)
+        self.assertIn("| q10 | 1.0 M |  | 5.00 M/s |  |  | 10.00 M/s | 2.00 |", table)
+        self.assertNotIn("q3", table)
 
     def test_table_takes_its_place_and_nothing_else(self):
         text = "before\n%s\nold\n%s\nafter\n" % (report.BEGIN, report.END)
@@ -200,16 +231,17 @@ class Report(unittest.TestCase):
         names = [figure.name for figure in figures.FIGURES + of_suites]
         self.assertEqual(len(names), len(set(names)))
         for figure in figures.FIGURES:
-            self.assertLessEqual(figure.bar, figure.goal)
+            self.assertTrue(figure.bar == 0 if figure.goal is None else figure.bar <= figure.goal)
             words = {name: "x" for name in figure.inputs()}
-            figure.ours.format(build="b", **words)
-            figure.peer.format(build="b", **words)
+            figure.ours.format(build="b", core="1", disk="d", **words)
+            figure.peer.format(build="b", core="1", disk="d", **words)
         for suite in figures.SUITES:
             suite.command.format(build="b", root="r", cores="0,1", core="1", other="0", hgrm="h", disk="d")
             self.assertTrue(all(figure.ours == suite.command for figure, _ in suite.points))
 
     def test_suites_of_the_project_find_their_points_in_what_the_programs_print(self):
-        programs = {"chain": "bench_chain", "exchange": "bench_exchange", "window": "bench_window"}
+        programs = {"chain": "bench_chain", "exchange": "bench_exchange", "window": "bench_window",
+                    "timers": "bench_timers"}
         for suite in figures.SUITES:
             if suite.name in programs:
                 source = os.path.join(ROOT, "bench", "graph", programs[suite.name] + ".c")
