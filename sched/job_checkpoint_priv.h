@@ -249,6 +249,11 @@ void weir_job_checkpoint_probe_poll(struct weir_job_checkpoint *checkpoint);
 int64_t weir_job_checkpoint_probe_due_ns(const struct weir_job_checkpoint *checkpoint);
 void weir_job_checkpoint_probe_end(struct weir_job_checkpoint *checkpoint);
 
+/* ---- job_checkpoint_check.c ---- */
+
+/* weir_job_checkpoint_check - its stages are made. WEIR_ECONFIG, WEIR_ESTRICT, WEIR_EGRAPH. */
+int weir_job_checkpoint_check(struct weir_job_checkpoint *checkpoint);
+
 /* ---- job_checkpoint_save.c ---- */
 
 /* weir_job_checkpoint_saved - the coordinator's answer about a savepoint. Returns: true: it has to
