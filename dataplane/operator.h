@@ -228,6 +228,12 @@ struct weir_operator_type {
     /* Whether the sources before it in its stage are not to be polled now: it is too far ahead of
      * others (alignment.h). Asked before each poll of theirs. NULL: never. */
     bool (*holds)(const struct weir_operator *op);
+    /* Sources that begin checkpoints themselves, where what they read says so. Asked after each
+     * poll() that is not the last: one begins behind the rows of that poll, and this is the number
+     * that what they read gives it; numbers rise, and all such sources of a job say the same ones.
+     * 0: none begins here. Until they have ended no other checkpoint is taken. NULL: it begins
+     * none. */
+    uint64_t (*begins)(const struct weir_operator *op);
 };
 
 /* One operator of one subtask; the stage owns it. */

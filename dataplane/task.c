@@ -196,8 +196,12 @@ take_from_sources(struct weir_task *task, int64_t now_ns)
         if (rc == WEIR_DONE) {
             return (int)end_source(task, s, now_ns);
         }
-        if (rc == WEIR_AGAIN) {
-            return TOOK_INPUT;
+        if (WEIR_UNLIKELY(task->cut.is_on && task->cut.begin_source == s)) {
+            int begun = weir_task_begin_look(task);
+            rc = begun > 0 ? (int)WEIR_AGAIN : begun < 0 ? begun : rc;
+        }
+        if (rc != WEIR_WAIT) {
+            return rc < 0 ? rc : (int)TOOK_INPUT;
         }
     }
     return TOOK_NOTHING;

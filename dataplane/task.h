@@ -13,7 +13,8 @@
  * rows can go on or not.
  *
  * A checkpoint is taken between two batches, on a barrier of every open channel or, in a task with
- * sources, on a letter of the coordinator; the parts that follow are those of its snapshot:
+ * sources, on a letter of the coordinator (which one that begins checkpoints itself asks for); the
+ * parts that follow are those of its snapshot:
  *
  *      hooks `barrier`, head first -> barrier on all outputs -> begin_fn -> parts, tail first
  *          -> SNAPSHOT   then, beside the next batches,  precommit -> PRECOMMITTED
@@ -106,6 +107,7 @@ enum weir_task_letter {
     WEIR_TASK_TRIGGER = 1, /* to tasks with sources; and to those whose inputs have all ended */
     WEIR_TASK_NOTIFY, /* the checkpoint is complete and durable */
     WEIR_TASK_ABORT,
+    WEIR_TASK_GO_ON, /* of what BEGINS said, nothing comes: its sources go on */
     WEIR_TASK_LETTER_CNT
 };
 
@@ -132,6 +134,9 @@ enum weir_task_report_kind {
     /* Of every SNAPSHOT that has_flight and is not aborted or declined before: the rows under way
      * are in flight_fn's buffer, which is the callee's again. */
     WEIR_TASK_CAPTURED,
+    /* A source begins a checkpoint: mark.id is the source's number of it. The sources of the task
+     * stand still until TRIGGER or GO_ON. */
+    WEIR_TASK_BEGINS,
 };
 
 /* What hold_fn says. */

@@ -96,6 +96,7 @@ weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *co
         }
     }
     int rc = add_mbox(task);
+    rc = rc != 0 ? rc : weir_task_begin_find(task);
     return rc != 0 ? rc : weir_chain_check_uids(task->chain);
 }
 
@@ -144,12 +145,13 @@ set_blocked(struct weir_task *task, uint32_t channel)
     }
 }
 
-/* Sources are polled, unless a barrier or a savepoint that stops the job holds them. */
-static void
-free_sources(struct weir_task *task)
+/* What holds them is a barrier, one that they are about to begin, or a savepoint that stops the
+ * job. */
+void
+weir_task_cut_free_sources(struct weir_task *task)
 {
     const struct weir_task_cut *cut = &task->cut;
-    bool is_held = task->source_open_cnt == 0 || cut->is_stopping ||
+    bool is_held = task->source_open_cnt == 0 || cut->is_stopping || cut->is_begun ||
                    weir_barrier_is_blocked(cut->barrier, cut->source_channel);
     task->source_poll_cnt = is_held ? 0 : task->source_open_cnt;
 }
@@ -157,7 +159,7 @@ free_sources(struct weir_task *task)
 static void
 unblock_all(struct weir_task *task)
 {
-    free_sources(task);
+    weir_task_cut_free_sources(task);
     for (uint32_t g = 0; g < task->gate_cnt; g++) {
         struct weir_gate *gate = &task->gates[g].gate;
         for (uint32_t c = 0; c < gate->channel_cnt; c++) {
@@ -270,6 +272,14 @@ weir_task_post(struct weir_task *task, enum weir_task_letter letter, const struc
     return task->cut.is_on ? weir_mbox_put(task->cut.mbox, &put) : WEIR_ECLOSED;
 }
 
+/* What its source has begun was answered. */
+static void
+go_on(struct weir_task *task)
+{
+    task->cut.is_begun = false;
+    weir_task_cut_free_sources(task);
+}
+
 static void
 trigger(struct weir_task *task, const struct weir_mark *mark, int64_t now_ns)
 {
@@ -285,6 +295,7 @@ trigger(struct weir_task *task, const struct weir_mark *mark, int64_t now_ns)
     }
     if (task->source_open_cnt > 0) {
         (void)apply(task, weir_barrier_come(cut->barrier, cut->source_channel, mark, &when));
+        go_on(task);
     } else {
         (void)apply(task, weir_barrier_start(cut->barrier, mark, &when));
     }
@@ -306,7 +317,7 @@ notify(struct weir_task *task, uint64_t id)
         /* No row has come out behind it, and none will. */
         cut->is_stopping = false;
         cut->is_final_complete = true;
-        free_sources(task);
+        weir_task_cut_free_sources(task);
         weir_task_request(task, WEIR_TASK_REQUEST_STOP);
     }
     if (weir_chain_commits(task->chain)) {
@@ -349,7 +360,7 @@ abort_checkpoint(struct weir_task *task, uint64_t id)
         cut->is_stopping = false;
         task->is_quiet = false;
         weir_chain_set_saved(task->chain, false);
-        free_sources(task);
+        weir_task_cut_free_sources(task);
     }
     if (cut->step == TASK_CUT_BEGIN && id == cut->mark.id) {
         cut->step = TASK_CUT_PICK; /* nobody waits for this snapshot any more */
@@ -411,6 +422,9 @@ weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
             break;
         case WEIR_TASK_NOTIFY:
             rc = notify(task, mark.id);
+            break;
+        case WEIR_TASK_GO_ON:
+            go_on(task);
             break;
         default:
             rc = abort_checkpoint(task, mark.id);
@@ -636,7 +650,7 @@ hold_sources(struct weir_task *task)
         task->cut.stop_id = task->cut.mark.id;
         task->is_quiet = true;
         weir_chain_set_saved(task->chain, true);
-        free_sources(task);
+        weir_task_cut_free_sources(task);
     }
 }
 

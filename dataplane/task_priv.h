@@ -10,6 +10,7 @@
 #include "dataplane/task.h"
 
 #define TASK_GATE_NONE UINT32_MAX
+#define TASK_SOURCE_NONE UINT32_MAX
 /* Beside the enum weir_task_request: weir_task_fail was called. */
 #define TASK_REQUEST_FAIL (WEIR_TASK_REQUEST_CANCEL + 1)
 /* Beside the enum weir_status of a step: hold_fn or begin_fn says to wait. */
@@ -90,6 +91,9 @@ struct weir_task_cut {
     uint64_t final_id;
     bool is_final_complete;
     bool said_waits;
+    uint32_t begin_source; /* of the task's sources: the one that begins checkpoints, or none */
+    uint64_t begin_number; /* the last that it has begun */
+    bool is_begun; /* sources stand still until the coordinator has answered */
 };
 
 /* What is published: `own` parts by the polling core, read by nobody else; `shown` by others. */
@@ -184,6 +188,13 @@ void weir_task_cut_committed(struct weir_task *task);
 bool weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns);
 /* weir_task_cut_sources_end - the last source has ended. True: something is due. */
 bool weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns);
+/* weir_task_cut_free_sources - they are polled, unless something of a checkpoint holds them. */
+void weir_task_cut_free_sources(struct weir_task *task);
+/* weir_task_begin_find - which source begins checkpoints: task_begin.c. WEIR_EPLAN: two do.
+ * weir_task_begin_look - it was polled. Positive: it begins one; 0; WEIR_EDATA: its number is not
+ * above the one before. */
+int weir_task_begin_find(struct weir_task *task);
+int weir_task_begin_look(struct weir_task *task);
 /* weir_task_open - open the operators, tail first, and let each take up what was saved of it:
  * task_restore.c. WEIR_ECANCELED: it was asked to stop meanwhile. */
 int weir_task_open(struct weir_task *task, int64_t now_ns);

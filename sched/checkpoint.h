@@ -32,6 +32,8 @@
     X(TASK_CANCEL_MARK, 0, "a task received its cancel marker")                              \
     X(TASK_INPUT_END, 0, "an input of a task ended")                                         \
     X(RESTARTED, 0, "a task was started again")                                              \
+    X(SOURCES_APART, 0, "a source that begins checkpoints has begun a later one")            \
+    X(LEFT_TO_SOURCES, 0, "its sources begin the checkpoints, and no other is taken")        \
     X(STOPPING, 0, "the job is being stopped")                                               \
     X(SUSPENDED, 0, "the coordinator was suspended")                                         \
     X(SHUTDOWN, 0, "the coordinator has ended")                                              \
@@ -75,6 +77,7 @@ struct weir_checkpoint_request {
     enum weir_checkpoint_kind kind;
     enum weir_checkpoint_stop stop;
     bool is_periodic; /* of the coordinator's own clock; nobody else sets it */
+    uint64_t number; /* the one that sources give it which have begun it; 0: they have not */
     int64_t asked_ns; /* set by the coordinator */
 };
 

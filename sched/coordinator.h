@@ -218,6 +218,15 @@ WEIR_API void weir_coordinator_tick(struct weir_coordinator *coordinator, int64_
 WEIR_API void weir_coordinator_request(struct weir_coordinator *coordinator,
     const struct weir_checkpoint_request *request, int64_t now_ns);
 
+/* weir_coordinator_leave - sources begin the checkpoints, from here on or no more: as long as they
+ * do the clock starts none, and requests are refused.
+ * weir_coordinator_begun - a source has begun the one of request->number, which is not 0. It starts
+ *         at once or is refused, for sources wait; else as weir_coordinator_request. */
+WEIR_API void
+weir_coordinator_leave(struct weir_coordinator *coordinator, bool is_left, int64_t now_ns);
+WEIR_API void weir_coordinator_begun(struct weir_coordinator *coordinator,
+    const struct weir_checkpoint_request *request, int64_t now_ns);
+
 /* weir_coordinator_task - a task was started, runs, or has finished.
  *
  * Returns: false for what is older than is known of it (a lower attempt, a step back); no effect.

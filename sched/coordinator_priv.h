@@ -47,6 +47,7 @@ struct weir_coordinator {
     int64_t periodic_ns; /* when the clock asks next */
     bool is_held;
     bool is_last_awaited;
+    bool is_left; /* to sources: they begin checkpoints */
     uint32_t last_overdue_cnt; /* of those that the end waited for, one after another */
     bool has_done;
     int64_t done_ns;

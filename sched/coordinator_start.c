@@ -173,6 +173,14 @@ weir_coordinator_await_last(struct weir_coordinator *coordinator, bool is_awaite
     }
 }
 
+/* Whether the clock starts checkpoints. */
+static bool
+has_clock(const struct weir_coordinator *coordinator)
+{
+    return coordinator->mode == COORDINATOR_ON && coordinator->conf.interval_ns > 0 &&
+           !coordinator->is_left;
+}
+
 void
 weir_coordinator_tick(struct weir_coordinator *coordinator, int64_t now_ns)
 {
@@ -187,8 +195,7 @@ weir_coordinator_tick(struct weir_coordinator *coordinator, int64_t now_ns)
         }
     }
     int64_t interval_ns = coordinator->conf.interval_ns;
-    bool is_due = coordinator->mode == COORDINATOR_ON && interval_ns > 0 &&
-                  now_ns >= coordinator->periodic_ns;
+    bool is_due = has_clock(coordinator) && now_ns >= coordinator->periodic_ns;
     if (is_due && tasks_check(coordinator) == WEIR_CHECKPOINT_NOT_RUNNING) {
         coordinator->periodic_ns = now_ns + interval_ns / STARTING_DIV + 1;
     } else if (is_due) {
@@ -209,7 +216,7 @@ weir_coordinator_due_ns(const struct weir_coordinator *coordinator)
     if (coordinator->mode == COORDINATOR_HALTED) {
         return due_ns;
     }
-    if (coordinator->mode == COORDINATOR_ON && coordinator->conf.interval_ns > 0) {
+    if (has_clock(coordinator)) {
         due_ns = coordinator->periodic_ns;
     }
     for (uint32_t i = 0; i < coordinator->slot_cnt; i++) {
@@ -240,9 +247,9 @@ clear_for_stop(struct weir_coordinator *coordinator)
     }
 }
 
-void
-weir_coordinator_request(struct weir_coordinator *coordinator,
-    const struct weir_checkpoint_request *request, int64_t now_ns)
+/* Why nothing starts now, whoever asks. */
+static enum weir_checkpoint_reason
+mode_check(const struct weir_coordinator *coordinator)
 {
     static const enum weir_checkpoint_reason refusal[] = {
         [COORDINATOR_OFF] = WEIR_CHECKPOINT_SUSPENDED,
@@ -250,14 +257,24 @@ weir_coordinator_request(struct weir_coordinator *coordinator,
         [COORDINATOR_STOPPING] = WEIR_CHECKPOINT_STOPPING,
         [COORDINATOR_STOPPED] = WEIR_CHECKPOINT_SHUTDOWN,
     };
+    return refusal[coordinator->mode];
+}
+
+void
+weir_coordinator_request(struct weir_coordinator *coordinator,
+    const struct weir_checkpoint_request *request, int64_t now_ns)
+{
     struct weir_checkpoint_request asked = *request;
     if (!weir_coordinator_enter(coordinator)) {
         return;
     }
     asked.is_periodic = false;
     asked.asked_ns = now_ns;
-    enum weir_checkpoint_reason reason = refusal[coordinator->mode];
+    enum weir_checkpoint_reason reason = mode_check(coordinator);
     bool is_stop = asked.stop != WEIR_CHECKPOINT_GO_ON;
+    if (reason == WEIR_CHECKPOINT_NONE && coordinator->is_left) {
+        reason = WEIR_CHECKPOINT_LEFT_TO_SOURCES;
+    }
     if (reason == WEIR_CHECKPOINT_NONE && is_stop) {
         reason = tasks_check(coordinator);
     }
@@ -271,6 +288,41 @@ weir_coordinator_request(struct weir_coordinator *coordinator,
     }
     enqueue(coordinator, &asked);
     weir_coordinator_start_due(coordinator, now_ns);
+}
+
+void
+weir_coordinator_leave(struct weir_coordinator *coordinator, bool is_left, int64_t now_ns)
+{
+    if (weir_coordinator_enter(coordinator)) {
+        coordinator->is_left = is_left;
+        coordinator->periodic_ns = now_ns + coordinator->conf.interval_ns;
+    }
+}
+
+void
+weir_coordinator_begun(struct weir_coordinator *coordinator,
+    const struct weir_checkpoint_request *request, int64_t now_ns)
+{
+    struct weir_checkpoint_request asked = *request;
+    if (!weir_coordinator_enter(coordinator)) {
+        return;
+    }
+    asked.is_periodic = false;
+    asked.asked_ns = now_ns;
+    enum weir_checkpoint_reason reason = mode_check(coordinator);
+    struct weir_checkpoint_limits limits = limits_of(coordinator, now_ns);
+    if (reason == WEIR_CHECKPOINT_NONE &&
+        (limits.is_held || limits.pending_cnt >= limits.concurrent_max)) {
+        reason = WEIR_CHECKPOINT_TOO_MANY_REQUESTS;
+    }
+    if (reason != WEIR_CHECKPOINT_NONE) {
+        weir_coordinator_refuse(coordinator, &asked, reason);
+        return;
+    }
+    if (asked.stop != WEIR_CHECKPOINT_GO_ON) {
+        coordinator->mode = COORDINATOR_STOPPING;
+    }
+    start_one(coordinator, &asked, now_ns);
 }
 
 /* What a finished or a new attempt of a task means for the totals that are kept of it. */

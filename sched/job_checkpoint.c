@@ -24,7 +24,6 @@
 /* Before a stop is asked for again, whose tasks are not running yet. */
 #define STOP_RETRY_NS WEIR_MS
 #define NAME_BYTES 160
-#define TICKET_STOP 1
 
 /* ---- flights ---- */
 
@@ -47,6 +46,7 @@ flight_begin(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *
     flight->id = out->id;
     flight->triggered_ns = out->triggered_ns;
     flight->wait_seq = cp->wait_seq;
+    flight->number = out->request.number;
     flight->is_savepoint = out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT;
     if (flight->is_savepoint) {
         weir_store_rlx(&cp->job->held_id, out->id); /* relaxed: see held_of() of job_spill.c */
@@ -92,6 +92,7 @@ is_fault(enum weir_checkpoint_reason reason)
     case WEIR_CHECKPOINT_IO:
     case WEIR_CHECKPOINT_FINALIZE:
     case WEIR_CHECKPOINT_LEDGER:
+    case WEIR_CHECKPOINT_SOURCES_APART:
         return true;
     default:
         return false;
@@ -155,7 +156,7 @@ answered(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
         }
         return;
     }
-    bool is_stop = out->request.ticket == TICKET_STOP;
+    bool is_stop = out->request.ticket == CP_TICKET_STOP;
     if (!is_stop || out->reason == WEIR_CHECKPOINT_NONE) {
         return;
     }
@@ -231,8 +232,8 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
 
 /* ---- time, and what is asked ---- */
 
-static void
-note_running(struct weir_job_checkpoint *cp)
+void
+weir_job_checkpoint_note_running(struct weir_job_checkpoint *cp)
 {
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         struct cp_stage *stage = &cp->stage[s];
@@ -291,16 +292,23 @@ weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *cp)
 static bool
 wants_last(const struct weir_job_checkpoint *cp)
 {
-    return !cp->stop_wanted && weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
+    return !cp->stop_wanted && !cp->is_left && weir_coordinator_pending_cnt(cp->coordinator) == 0 &&
            weir_coordinator_queue_cnt(cp->coordinator) == 0 && some_wait(cp);
 }
 
 static void
 ask(struct weir_job_checkpoint *cp, const struct weir_checkpoint_request *request)
 {
-    note_running(cp);
+    weir_job_checkpoint_note_running(cp);
     weir_coordinator_request(cp->coordinator, request, cp->now_ns);
     weir_job_checkpoint_drain(cp);
+}
+
+/* It is to be asked for; where sources begin checkpoints it is the next one of theirs. */
+static bool
+wants_stop(const struct weir_job_checkpoint *cp)
+{
+    return cp->stop_wanted && !cp->stop_asked && !cp->is_left;
 }
 
 static void
@@ -316,9 +324,9 @@ ask_due(struct weir_job_checkpoint *cp)
         ask(cp, &request);
         return;
     }
-    if (cp->stop_wanted && !cp->stop_asked) {
+    if (wants_stop(cp)) {
         const struct weir_checkpoint_request request = {
-            .ticket = TICKET_STOP, .stop = WEIR_CHECKPOINT_SUSPEND};
+            .ticket = CP_TICKET_STOP, .stop = WEIR_CHECKPOINT_SUSPEND};
         cp->stop_asked = true;
         ask(cp, &request);
         return;
@@ -408,6 +416,9 @@ take_letters(struct weir_job_checkpoint *cp)
             cp->stage[letter.from].wait_seq = ++cp->wait_seq;
             weir_job_checkpoint_post_waits(cp);
             break;
+        case WEIR_TASK_BEGINS:
+            weir_job_checkpoint_begun(&cp->stage[letter.from], letter.args[0]);
+            break;
         case WEIR_TASK_COMMITTED:
             weir_coordinator_committed(cp->coordinator, letter.from, letter.args[0], cp->now_ns);
             weir_job_checkpoint_drain(cp);
@@ -441,6 +452,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
     cp->worked = weir_io_poll(cp->io, now_ns) > 0;
     take_letters(cp);
     note_last(cp);
+    weir_job_checkpoint_begin_look(cp);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         for (uint32_t i = 0; i < cp->slot_cnt; i++) {
             if (cp->stage[s].slot[i].state != SLOT_FREE) {
@@ -450,7 +462,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
     }
     weir_job_checkpoint_store_poll(cp);
     if (now_ns >= weir_coordinator_due_ns(cp->coordinator)) {
-        note_running(cp);
+        weir_job_checkpoint_note_running(cp);
         weir_coordinator_tick(cp->coordinator, now_ns);
         weir_job_checkpoint_drain(cp);
     }
@@ -470,7 +482,7 @@ int64_t
 weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
 {
     int64_t due_ns = weir_coordinator_due_ns(cp->coordinator);
-    bool asks = !cp->is_suspended && ((cp->stop_wanted && !cp->stop_asked) || wants_last(cp) ||
+    bool asks = !cp->is_suspended && (wants_stop(cp) || wants_last(cp) ||
                                          (cp->savepoint_ticket != 0 && !cp->savepoint_asked));
     due_ns = asks ? weir_min_i64(due_ns, cp->retry_ns) : due_ns;
     due_ns = weir_min_i64(due_ns, weir_job_checkpoint_probe_due_ns(cp));
@@ -532,6 +544,16 @@ commits(const struct weir_job *job, const struct weir_plan_stage *planned)
     return false;
 }
 
+static bool
+has_begins(const struct weir_job *job, const struct weir_plan_stage *planned)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < planned->operator_cnt; i++) {
+        has |= job->env->node[planned->operators[i]].type->begins != NULL;
+    }
+    return has;
+}
+
 /* Of a stage: both ends of channels that it has. */
 static uint32_t
 channel_end_cnt(const struct weir_plan *plan, uint32_t stage)
@@ -572,6 +594,7 @@ make_stages(struct weir_job_checkpoint *cp)
         stage->idx = s;
         stage->open_slot = CP_NONE;
         stage->commits = commits(job, &job->plan->stages[s]);
+        stage->has_begins = has_begins(job, &job->plan->stages[s]);
         stage->channel_cnt = options->is_tracked ? 0 : channel_end_cnt(job->plan, s);
         rc = weir_job_checkpoint_slots_new(stage);
     }

@@ -85,7 +85,7 @@ static void
 tell_rest(struct weir_job_checkpoint *cp, struct cp_flight *flight)
 {
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        if (flight->is_untold[s]) {
+        if (flight->is_untold[s] && !weir_job_checkpoint_begins(&cp->stage[s])) {
             flight->is_untold[s] = false;
             post(cp, s, WEIR_TASK_TRIGGER, &flight->mark);
         }
@@ -102,8 +102,21 @@ weir_job_checkpoint_post_waits(struct weir_job_checkpoint *cp)
     }
 }
 
+void
+weir_job_checkpoint_post_begun(struct cp_stage *stage, struct cp_flight *flight)
+{
+    const struct weir_mark none = {0};
+    if (flight == NULL) {
+        post(stage->checkpoint, stage->idx, WEIR_TASK_GO_ON, &none);
+    } else {
+        flight->is_untold[stage->idx] = false;
+        post(stage->checkpoint, stage->idx, WEIR_TASK_TRIGGER, &flight->mark);
+    }
+}
+
 /* Tasks without running producers; those that have sources beside their inputs, for these get no
- * barrier else; and, once some task waits for its last checkpoint, all. */
+ * barrier else; and, once some task waits for its last checkpoint, all. Those whose sources begin
+ * checkpoints are told by weir_job_checkpoint_post_begun. */
 void
 weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *cp, struct cp_flight *flight,
     const struct weir_coordinator_out *out)
@@ -113,7 +126,8 @@ weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *cp, struct cp_fligh
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         uint8_t part = out->member[s].part;
         bool needs_ack = (part & WEIR_MEMBER_ACK) != 0;
-        bool is_told = needs_ack && ((part & WEIR_MEMBER_TRIGGER) != 0 || has_source(cp, s));
+        bool is_told = needs_ack && !weir_job_checkpoint_begins(&cp->stage[s]) &&
+                       ((part & WEIR_MEMBER_TRIGGER) != 0 || has_source(cp, s));
         flight->is_untold[s] = needs_ack && !is_told;
         some_wait |= cp->stage[s].waits && !cp->stage[s].has_ended;
         if (is_told) {

@@ -109,6 +109,7 @@ struct cp_stage {
     bool has_ended;
     bool waits;
     uint64_t wait_seq; /* of its wait among all */
+    bool has_begins; /* a source of its begins checkpoints */
     struct weir_snapshot_ack *chain; /* files of the last complete checkpoint, the full one first */
     uint32_t chain_cnt;
     struct cp_out out[CP_OUT_CNT];
@@ -126,6 +127,7 @@ struct cp_flight {
     bool *is_finished; /* [stage] */
     bool *is_untold; /* [stage]: its ack is needed, and it was not told to begin */
     struct weir_mark mark;
+    uint64_t number; /* of the sources that have begun it; 0: they have not */
 };
 
 /* Whether storage takes checkpoints again: job_checkpoint_probe.c. */
@@ -176,6 +178,8 @@ struct weir_job_checkpoint {
     uint64_t notified_id; /* the last that tasks were told */
     uint64_t finished_id; /* up to which finished tasks count as having committed */
     uint64_t wait_seq;
+    bool is_left; /* the coordinator knows that sources begin the checkpoints */
+    uint64_t begun_number; /* the last that a source has begun, of all */
     int64_t retry_ns; /* when a checkpoint that somebody waits for is asked for again */
     struct cp_probe probe;
     bool stop_wanted;
@@ -200,6 +204,11 @@ struct weir_job_checkpoint {
     struct weir_job_checkpoint_record *records;
 };
 
+/* The ticket of a stop. */
+#define CP_TICKET_STOP 1
+
+/* weir_job_checkpoint_note_running - tell the coordinator of tasks that run by now. */
+void weir_job_checkpoint_note_running(struct weir_job_checkpoint *checkpoint);
 /* weir_job_checkpoint_drain - do what the coordinator says; after each message to it. */
 void weir_job_checkpoint_drain(struct weir_job_checkpoint *checkpoint);
 struct cp_flight *weir_job_checkpoint_flight(struct weir_job_checkpoint *checkpoint, uint64_t id);
@@ -214,6 +223,9 @@ void weir_job_checkpoint_post_members(struct weir_job_checkpoint *checkpoint,
 void weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *checkpoint,
     struct cp_flight *flight, const struct weir_coordinator_out *out);
 void weir_job_checkpoint_post_waits(struct weir_job_checkpoint *checkpoint);
+/* weir_job_checkpoint_post_begun - to a task whose source has begun the checkpoint of a flight;
+ * NULL: one that does not take place. */
+void weir_job_checkpoint_post_begun(struct cp_stage *stage, struct cp_flight *flight);
 void weir_job_checkpoint_post_out(struct cp_stage *stage);
 /* weir_job_checkpoint_is_awaited - the end of the job waits for a last checkpoint. */
 bool weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *checkpoint);
@@ -253,6 +265,15 @@ void weir_job_checkpoint_probe_end(struct weir_job_checkpoint *checkpoint);
 
 /* weir_job_checkpoint_check - its stages are made. WEIR_ECONFIG, WEIR_ESTRICT, WEIR_EGRAPH. */
 int weir_job_checkpoint_check(struct weir_job_checkpoint *checkpoint);
+
+/* ---- job_checkpoint_begin.c: checkpoints that sources begin ---- */
+
+/* weir_job_checkpoint_begins - a source of the stage does, and has not ended. */
+bool weir_job_checkpoint_begins(const struct cp_stage *stage);
+/* weir_job_checkpoint_begun - a source of the stage has. */
+void weir_job_checkpoint_begun(struct cp_stage *stage, uint64_t number);
+/* weir_job_checkpoint_begin_look - tell the coordinator whether sources do. */
+void weir_job_checkpoint_begin_look(struct weir_job_checkpoint *checkpoint);
 
 /* ---- job_checkpoint_save.c ---- */
 

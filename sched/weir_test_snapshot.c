@@ -99,7 +99,6 @@ on_report(void *arg, struct weir_task *task, const struct weir_task_report *repo
     struct test_subtask *subtask = (struct test_subtask *)arg;
     struct weir_test *test = subtask->test;
     struct test_cut *cut = &subtask->cut;
-    (void)task;
     if (report->kind == WEIR_TASK_SNAPSHOT) {
         memcpy(cut->parts, subtask->parts, report->parts_bytes);
         cut->parts_bytes = report->parts_bytes;
@@ -117,6 +116,9 @@ on_report(void *arg, struct weir_task *task, const struct weir_task_report *repo
             weir_err_save(test->declined_text + n + 2, sizeof test->declined_text - (size_t)n - 2);
             weir_err_clear();
         }
+    } else if (report->kind == WEIR_TASK_BEGINS) { /* here the test alone begins checkpoints */
+        const struct weir_mark none = {0};
+        (void)!weir_task_post(task, WEIR_TASK_GO_ON, &none); /* its only letter in this poll */
     }
 }
 

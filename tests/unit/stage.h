@@ -281,7 +281,7 @@ static inline void
 on_report(void *arg, struct weir_task *task, const struct weir_task_report *report)
 {
     static const char *const names[] = {
-        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS", "CAPTURED"};
+        "", "SNAPSHOT", "PRECOMMITTED", "DECLINED", "COMMITTED", "WAITS", "CAPTURED", "BEGINS"};
     struct stage *s = arg;
     (void)task;
     const char *who = "";

@@ -242,6 +242,56 @@ t_commits_are_said_in_order_and_many_open_ones_hold_the_next(void **state)
     rig_end(&rig);
 }
 
+/* weir_coordinator_begun: number 5, and what was said of it. */
+static void
+begun(enum weir_checkpoint_stop stop)
+{
+    const struct weir_checkpoint_request request = {.ticket = 9, .number = 5, .stop = stop};
+    rig_clear(&rig);
+    weir_coordinator_begun(rig.coordinator, &request, rig.now_ns);
+    rig_take(&rig);
+}
+
+static void
+t_A245_what_sources_begin_starts_at_once_or_not_at_all(void **state)
+{
+    (void)state;
+    rig_conf(&rig, 2);
+    rig.conf.interval_ns = 10;
+    assert_int_equal(weir_coordinator_new(&rig.conf, &rig.coordinator), 0);
+    begun(WEIR_CHECKPOINT_GO_ON);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_ANSWER, 0, WEIR_CHECKPOINT_SUSPENDED);
+    weir_coordinator_close(rig.coordinator);
+    rig_start(&rig);
+    weir_coordinator_leave(rig.coordinator, true, 0);
+    assert_int_equal(weir_coordinator_due_ns(rig.coordinator), WEIR_COORDINATOR_NEVER);
+    rig_tick(&rig, 100); /* the clock starts none */
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 0);
+    rig_clear(&rig);
+    rig_checkpoint(&rig);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_ANSWER, 0, WEIR_CHECKPOINT_LEFT_TO_SOURCES);
+    begun(WEIR_CHECKPOINT_GO_ON);
+    assert_int_equal(rig_said(&rig, WEIR_COORDINATOR_TRIGGER, 1)->request.number, 5);
+    begun(WEIR_CHECKPOINT_SUSPEND); /* another one is under way; neither waits nor stops */
+    rig_assert_reason(&rig, WEIR_COORDINATOR_ANSWER, 0, WEIR_CHECKPOINT_TOO_MANY_REQUESTS);
+    assert_int_equal(weir_coordinator_queue_cnt(rig.coordinator), 0);
+    rig_complete(&rig, 1);
+    begun(WEIR_CHECKPOINT_SUSPEND);
+    assert_non_null(rig_said(&rig, WEIR_COORDINATOR_TRIGGER, 2));
+    begun(WEIR_CHECKPOINT_GO_ON);
+    rig_assert_reason(&rig, WEIR_COORDINATOR_ANSWER, 0, WEIR_CHECKPOINT_STOPPING);
+    rig_end(&rig);
+    rig_start(&rig);
+    weir_coordinator_leave(rig.coordinator, true, 0);
+    weir_coordinator_leave(rig.coordinator, false, 200); /* they have ended */
+    rig_clear(&rig);
+    rig_tick(&rig, 209);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 0);
+    rig_tick(&rig, 210);
+    assert_int_equal(rig_said_cnt(&rig, WEIR_COORDINATOR_TRIGGER), 1);
+    rig_end(&rig);
+}
+
 static void
 t_wrong_configurations_are_refused(void **state)
 {
@@ -278,6 +328,7 @@ main(void)
         cmocka_unit_test(t_C2_rows_that_were_lost_before_a_task_finished),
         cmocka_unit_test(t_C2_a_new_attempt_begins_its_own_totals),
         cmocka_unit_test(t_commits_are_said_in_order_and_many_open_ones_hold_the_next),
+        cmocka_unit_test(t_A245_what_sources_begin_starts_at_once_or_not_at_all),
         cmocka_unit_test(t_wrong_configurations_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
