@@ -63,4 +63,15 @@ weir_alignment_least(const struct weir_alignment *alignment)
     return least;
 }
 
+/* weir_alignment_drift - how far a member is ahead of the least; 0 of one that does not count. */
+static inline int64_t
+weir_alignment_drift(const struct weir_alignment *alignment, uint32_t member)
+{
+    /* relaxed: as in weir_alignment_report. */
+    int64_t own = weir_load_rlx(&alignment->members[member].watermark);
+    return own != INT64_MAX
+               ? weir_max_i64(weir_sub_sat(own, weir_alignment_least(alignment)), 0)
+               : 0;
+}
+
 #endif

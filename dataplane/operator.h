@@ -256,6 +256,7 @@ struct weir_operator {
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;
+    uint64_t timers_fired;
     /* Sources of a known end: how far they are, in a unit of their own (rows, bytes). 0: not
      * known. */
     uint64_t work_done;

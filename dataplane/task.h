@@ -309,6 +309,7 @@ struct weir_task_counts {
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;
+    uint64_t timers_fired;
     uint64_t work_done; /* as in struct weir_operator */
     uint64_t work_all;
     int64_t watermark; /* of its input */

@@ -17,6 +17,13 @@
     X(rows_out, "numRecordsOut", COUNTER, "records", "Records that went out, over all outputs")    \
     X(rows_late, "numLateRecordsDropped", COUNTER, "records", "Records behind the watermark")      \
     X(rows_bad, "numMalformedRecords", COUNTER, "records", "Records that could not be read")       \
+    X(timers_fired, "numFiredTimers", COUNTER, "timers",                                           \
+        "Timers of process functions and of windows of each key's own that have fired")            \
+    X(markers, "latencyMarkers", COUNTER, "markers", "Latency markers that came by, of all sources") \
+    X(marker_ns, "latencyNanosSum", COUNTER, "ns", "Time that they took to come here, summed up")  \
+    X(marker_ns_max, "latencyNanosMax", GAUGE, "ns", "The longest of these times")                 \
+    X(drift_ms, "watermarkAlignmentDrift", GAUGE, "ms of event time",                              \
+        "How far it is ahead of the last of the sources that wait for each other")                 \
     X(work_done, "workDone", GAUGE, "units of the source", "How far a source with a known end is") \
     X(work_all, "workAll", GAUGE, "units of the source", "Of how much; 0 where no end is known")   \
     X(watermark, "currentInputWatermark", GAUGE, "ms of event time", "Watermark of its inputs")    \
@@ -38,10 +45,13 @@ WEIR_COUNTER_TABLE(weir_operator_counters, WEIR_OPERATOR_COUNTERS)
         "Least watermark that its last operators have come to")                                 \
     X(in_queue, "inputQueueLength", GAUGE, "slots", "Slots of rings that wait to be taken")     \
     X(in_slots, "inputQueueCapacity", GAUGE, "slots", "Slots that the rings of its gates have") \
+    X(in_pool, "inPoolUsage", REAL, "part of 1", "Of these slots, those that wait to be taken")     \
     X(out_queue, "outputQueueLength", GAUGE, "slots", "Slots of rings that wait for consumers") \
     X(out_slots, "outputQueueCapacity", GAUGE, "slots", "Slots that the rings it fills have")   \
     X(out_pool, "outPoolUsage", REAL, "part of 1",                                              \
         "Buffers in use, of those that the fullest of its pools may hold; above 1: overdraft")  \
+    X(buf_bytes, "debloatedBufferSize", GAUGE, "bytes",                                         \
+        "Of a buffer that it fills, as much as is used; the largest of its channels")           \
     X(mails, "mailboxMails", COUNTER, "letters", "Letters taken from the task's mailbox")       \
     X(mailbox, "mailboxQueueSize", GAUGE, "letters", "Letters that wait in it")                 \
     X(align_ns, "checkpointAlignmentTime", GAUGE, "ns",                                         \

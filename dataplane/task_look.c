@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a task shows of itself to other threads. */
+#include "base/hist.h"
+#include "dataplane/alignment.h"
 #include "dataplane/partition.h"
 #include "dataplane/task_priv.h"
 
@@ -46,6 +48,8 @@ look_at_gates(const struct weir_task *task, struct weir_task_counters *to)
         }
         watermark = weir_min_i64(watermark, gate->valve.output);
     }
+    double filled = to->in_slots > 0 ? (double)to->in_queue / (double)to->in_slots : 0;
+    to->in_pool = weir_counter_real(filled);
     to->watermark_in = (uint64_t)(task->gate_cnt > 0 ? watermark : WEIR_TIME_MIN);
 }
 
@@ -60,6 +64,9 @@ look_at_partition(const struct weir_partition_conf *conf, struct weir_task_count
         to->buffers_out += out->bufs;
         to->out_queue += weir_ring_filled_cnt(&out->ring);
         to->out_slots += out->ring.slot_cnt;
+        uint64_t whole = out->pool != NULL ? weir_buf_bytes(out->pool->arena) : 0;
+        uint64_t used = out->limit != 0 ? out->limit : whole;
+        to->buf_bytes = used > to->buf_bytes ? used : to->buf_bytes;
     }
 }
 
@@ -71,6 +78,20 @@ pool_usage(const struct weir_partition_conf *conf)
     /* relaxed: the size is a number on its own. */
     uint32_t size = pool != NULL ? weir_load_rlx(&pool->size) : 0;
     return size > 0 ? (double)(pool->held_cnt - pool->free_cnt) / (double)size : 0;
+}
+
+/* The latency markers that came by a node, from wherever. */
+static void
+look_at_markers(const struct weir_chain *chain, uint32_t node, struct weir_operator_counters *to)
+{
+    const struct weir_hist *hist;
+    to->markers = 0;
+    to->marker_ns = 0;
+    for (uint32_t s = 0; (hist = weir_chain_marker_latency(chain, node, s)) != NULL; s++) {
+        to->markers += hist->cnt;
+        to->marker_ns += (uint64_t)hist->ns_sum;
+        to->marker_ns_max = hist->ns_max > to->marker_ns_max ? hist->ns_max : to->marker_ns_max;
+    }
 }
 
 static void
@@ -85,6 +106,12 @@ look_at_nodes(struct weir_task *task, struct weir_task_counters *to)
         own->rows_out = op->rows_out;
         own->rows_late = op->rows_late;
         own->rows_bad = op->rows_bad;
+        own->timers_fired = op->timers_fired;
+        look_at_markers(task->chain, i, own);
+        if (op->env->alignment != NULL) {
+            own->drift_ms =
+                (uint64_t)weir_alignment_drift(op->env->alignment, op->env->alignment_member);
+        }
         own->work_done = op->work_done;
         own->work_all = op->work_all;
         own->watermark = (uint64_t)op->watermark;
@@ -136,6 +163,7 @@ weir_task_counts(const struct weir_task *task, uint32_t node)
         .rows_out = seen.rows_out,
         .rows_late = seen.rows_late,
         .rows_bad = seen.rows_bad,
+        .timers_fired = seen.timers_fired,
         .work_done = seen.work_done,
         .work_all = seen.work_all,
         .watermark = (int64_t)seen.watermark};

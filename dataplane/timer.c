@@ -353,6 +353,7 @@ weir_timers_ahead(const struct weir_timers *timers, int64_t up_to, uint32_t cnt,
 void
 weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer)
 {
+    timers->fired_cnt++;
     /* Its index entry is stale from now on, and mostly on top. */
     if (weir_table_delete_stored(timers->table, timer->stored)) {
         struct entry entry;

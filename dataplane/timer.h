@@ -39,6 +39,7 @@ struct weir_timers {
      * there. */
     struct weir_timer_heap heap[2];
     bool is_sweeping;
+    uint64_t fired_cnt; /* by weir_timers_pop() */
 };
 
 /* The key that a timer is for, as tables take keys (table.h); hash is weir_table_hash() of it. */

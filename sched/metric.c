@@ -178,6 +178,17 @@ per_s(uint64_t now, uint64_t before, int64_t since_ns)
                                  : 0);
 }
 
+/* For what waits at the gates, as fast as it was taken since the sample before; 0 while nothing is
+ * taken. */
+static uint64_t
+consume_ms(const struct weir_task_counters *now, const struct weir_task_counters *before,
+    int64_t since_ns)
+{
+    double per_ms = (double)(now->buffers_in - before->buffers_in) * (double)WEIR_MS /
+                    (double)weir_max_i64(since_ns, 1);
+    return weir_counter_real(per_ms > 0 ? (double)now->in_queue / per_ms : 0);
+}
+
 /* Parts of a time as ms of each second of it. */
 static void
 share(const uint64_t *ms, uint32_t cnt, uint64_t **ret_part)
@@ -205,6 +216,7 @@ sample_stage(const struct weir_metrics *metrics, uint32_t s, int64_t since_ns)
     rates->bytes_in = per_s(stage->now.bytes_in, stage->before.bytes_in, since_ns);
     rates->bytes_out = per_s(stage->now.bytes_out, stage->before.bytes_out, since_ns);
     rates->buffers_out = per_s(stage->now.buffers_out, stage->before.buffers_out, since_ns);
+    rates->consume_ms = consume_ms(&stage->now, &stage->before, since_ns);
     rates->mails = per_s(stage->now.mails, stage->before.mails, since_ns);
     if (weir_job_task_times(metrics->conf.job, s, &set)) {
         weir_counter_read(&set, &stage->times_now.busy_ms);

@@ -25,6 +25,8 @@
     X(bytes_in, "numBytesInLocalPerSecond", REAL, "bytes/s", "As numBytesInLocal")              \
     X(bytes_out, "numBytesOutPerSecond", REAL, "bytes/s", "As numBytesOut")                     \
     X(buffers_out, "numBuffersOutPerSecond", REAL, "buffers/s", "As numBuffersOut")             \
+    X(consume_ms, "estimatedTimeToConsumeBuffersMs", REAL, "ms",                                \
+        "That it takes for what waits in its rings, at the rate of the last sample or two")     \
     X(mails, "mailboxMailsPerSecond", REAL, "letters/s", "As mailboxMails")                     \
     X(busy, "busyTimeMsPerSecond", REAL, "ms/s", "Part of the time in which it had work")       \
     X(backpressured, "backPressuredTimeMsPerSecond", REAL, "ms/s",                              \

@@ -209,6 +209,7 @@ struct weir_test_counts {
     uint64_t rows_out;
     uint64_t rows_late;
     uint64_t rows_bad;
+    uint64_t timers_fired; /* of process functions and of windows of each key's own */
     int64_t watermark; /* the least of its inputs */
 };
 /* weir_test_counts - false: there is no operator of this name. */

@@ -387,6 +387,7 @@ weir_test_counts(
         counts.rows_out += one.rows_out;
         counts.rows_late += one.rows_late;
         counts.rows_bad += one.rows_bad;
+        counts.timers_fired += one.timers_fired;
         counts.watermark = weir_min_i64(counts.watermark, one.watermark);
     }
     *ret_counts = counts;

@@ -630,6 +630,15 @@ general_process(struct weir_operator *op, uint32_t input, const struct weir_view
 
 /* ---- time ---- */
 
+/* What a call that fires timers returns, once they are counted. */
+static int
+fired(struct weir_operator *op, int step)
+{
+    const struct general_self *self = op->self;
+    op->timers_fired = self->timers.fired_cnt + self->clocks.fired_cnt;
+    return step;
+}
+
 static int
 general_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
 {
@@ -645,7 +654,7 @@ general_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
     if (step == WEIR_DONE) {
         self->frontier = watermark;
     }
-    return step;
+    return fired(op, step);
 }
 
 static bool
@@ -678,7 +687,8 @@ general_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
     self->watermark = self->frontier;
-    return weir_general_timers(self, true, weir_sub_sat(self->now_ms, clock_lag_ms(self)), &out[0]);
+    int64_t up_to = weir_sub_sat(self->now_ms, clock_lag_ms(self));
+    return fired(op, weir_general_timers(self, true, up_to, &out[0]));
 }
 
 /* A barrier may come between two slices of timer(), and finds nothing half done. */
@@ -701,7 +711,7 @@ general_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms;
     self->is_over = true;
-    return weir_general_timers(self, true, INT64_MAX, &out[0]);
+    return fired(op, weir_general_timers(self, true, INT64_MAX, &out[0]));
 }
 
 const struct weir_operator_type weir_general_type = {

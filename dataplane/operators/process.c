@@ -637,8 +637,9 @@ weir_process_timer_done(struct weir_process *p)
 
 /* Fire a slice of those that are due. */
 static int
-fire(struct self *self, struct weir_timers *timers, int64_t up_to, struct weir_out *out)
+fire(struct weir_operator *op, struct weir_timers *timers, int64_t up_to, struct weir_out *out)
 {
+    struct self *self = op->self;
     self->process.out = &out[0];
     self->process.side = &out[1];
     self->firing = timers;
@@ -648,6 +649,7 @@ fire(struct self *self, struct weir_timers *timers, int64_t up_to, struct weir_o
     bool is_event_time = timers == &self->timers;
     int step = (is_event_time ? self->function->timers : self->function->clocks)(&self->process);
     drop_cleared(self);
+    op->timers_fired = self->timers.fired_cnt + self->clocks.fired_cnt;
     return step == WEIR_AGAIN && self->waits ? (int)WEIR_WAIT : step;
 }
 
@@ -657,7 +659,7 @@ process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *
     struct self *self = op->self;
     set_now(op, now_ns);
     self->process.watermark = watermark;
-    return self->has_timers ? fire(self, &self->timers, watermark, out) : (int)WEIR_DONE;
+    return self->has_timers ? fire(op, &self->timers, watermark, out) : (int)WEIR_DONE;
 }
 
 static bool
@@ -679,7 +681,7 @@ process_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct self *self = op->self;
     set_now(op, now_ns);
     self->process.watermark = op->watermark;
-    return fire(self, &self->clocks, self->now_ms, out);
+    return fire(op, &self->clocks, self->now_ms, out);
 }
 
 static int

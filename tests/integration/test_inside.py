@@ -24,9 +24,10 @@ task numRecordsIn_total numRecordsOut_total numRecordsInPerSecond numRecordsOutP
     numBytesOut_total numBuffersOut_total numBuffersInLocal_total busyTimeMsPerSecond idleTimeMsPerSecond
     backPressuredTimeMsPerSecond softBackPressuredTimeMsPerSecond hardBackPressuredTimeMsPerSecond isBackPressured
     mailboxMailsPerSecond mailboxQueueSize currentInputWatermark currentOutputWatermark inputQueueLength
-    outputQueueLength outPoolUsage checkpointAlignmentTime checkpointStartDelayNanos
-operator numRecordsIn_total numRecordsOut_total numLateRecordsDropped_total currentInputWatermark
-    currentOutputWatermark
+    outputQueueLength inPoolUsage outPoolUsage debloatedBufferSize estimatedTimeToConsumeBuffersMs
+    checkpointAlignmentTime checkpointStartDelayNanos
+operator numRecordsIn_total numRecordsOut_total numLateRecordsDropped_total numFiredTimers_total
+    watermarkAlignmentDrift currentInputWatermark currentOutputWatermark
 job lastCheckpointDuration lastCheckpointSize lastCheckpointFullSize lastCheckpointCompletedTimestamp
     lastCheckpointRestoreTimestamp lastCompletedCheckpointId numberOfInProgressCheckpoints
     numberOfCompletedCheckpoints_total numberOfFailedCheckpoints_total totalNumberOfCheckpoints_total runningState
@@ -129,9 +130,10 @@ class Inside(rig.Rig):
     def test_pages(self):
         port = free_port()
         process = self.start(**{"checkpoints.dir": self.folder / "c", "checkpoints.interval": "300ms",
-                                "parallelism": 2, "metrics.port": port})
+                                "parallelism": 2, "metrics.port": port, "metrics.latency_interval": "5ms"})
         status = self.sampled(process)
         self.has_every_name_and_adds_up(process, status)
+        self.markers_come_to_the_sink(process)
         self.promtool_finds_nothing_but_flinks_case(port)
         self.every_metric_of_the_dashboard_is_there(process)
         path = run_dir() / f"{process.name}.metrics"
@@ -159,8 +161,11 @@ class Inside(rig.Rig):
             if name.startswith("weir_task_"):
                 of_task.setdefault(dict(labels)["task_name"], {})[name[len("weir_task_"):]] = v
         for task, v in of_task.items():
-            self.assertAlmostEqual(sum(v[f"{p}TimeMsPerSecond"] for p in PARTS), 1000, places=6, msg=task)
+            # 0: others had its core in all of that time.
+            self.assertIn(round(sum(v[f"{p}TimeMsPerSecond"] for p in PARTS), 6), (0, 1000), task)
             self.assertLessEqual(v["inputQueueLength"], v["inputQueueCapacity"])
+            self.assertAlmostEqual(v["inPoolUsage"] * v["inputQueueCapacity"], v["inputQueueLength"], places=3, msg=task)
+            self.assertEqual(v["debloatedBufferSize"] > 0, v["outputQueueCapacity"] > 0, task)
             self.assertEqual(v["softBackPressuredTimeMsPerSecond"], v["backPressuredTimeMsPerSecond"])
         # What a task takes in by its gate is what others have sent, or is on its way.
         sent = sum(v["numRecordsOut_total"] for v in of_task.values())
@@ -171,6 +176,21 @@ class Inside(rig.Rig):
         for key, v in samples.items():
             if key[0].endswith("_total"):
                 self.assertGreaterEqual(again[key], v, key)
+
+    def markers_come_to_the_sink(self, process):
+        """Some time; and their longest time is not above the sum of all."""
+        deadline = time.monotonic() + rig.TIMEOUT_S
+        markers = []
+        while sum(markers) == 0 and time.monotonic() < deadline:
+            samples = read_page(self.weir("metrics", process.name).stdout)
+            sinks = [labels for name, labels in samples
+                     if name == "weir_operator_latencyMarkers_total" and dict(labels)["operator_name"] == "out"]
+            markers, sums, longest = ([samples[f"weir_operator_{name}", labels] for labels in sinks] for name in
+                                      ("latencyMarkers_total", "latencyNanosSum_total", "latencyNanosMax"))
+        self.assertGreater(sum(markers), 0)
+        for count, total, most in zip(markers, sums, longest):
+            self.assertLessEqual(total, count * most)
+            self.assertLessEqual(most, total)
 
     def promtool_finds_nothing_but_flinks_case(self, port):
         head, page = http(("127.0.0.1", port), get())
@@ -262,7 +282,8 @@ class Inside(rig.Rig):
         self.assertNotIn("\033", text)
         doc = json.loads(self.weir("top", process.name, "--once", "--json").stdout)
         for stage in doc["stages"]:
-            self.assertAlmostEqual(sum(stage[p] for p in ("busy", "backpressured", "idle", "snapshot")), 1, places=2)
+            parts = sum(stage[p] for p in ("busy", "backpressured", "idle", "snapshot"))
+            self.assertIn(round(parts, 2), (0, 1))  # 0: others had its core in all of that time
             self.assertLessEqual(stage["input_queue"], stage["input_slots"])
         for core in doc["cores"]:
             self.assertAlmostEqual(sum(core["now"].values()), 1, places=2)

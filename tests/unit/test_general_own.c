@@ -187,6 +187,7 @@ t_sessions_by_the_clock(void **state)
     push_one(h, 3, 1, 4);
     harness_end(h, 0); /* what is open is not lost */
     expect_seen(h, "k1-4 1300-1400@1399");
+    assert_int_equal(harness_operator(h)->timers_fired, 3); /* one found its session longer */
     assert_int_equal(timers_left(h), 0);
     harness_free(h);
 }

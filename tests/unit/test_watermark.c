@@ -313,6 +313,9 @@ t_T317_who_is_too_far_ahead_is_held(void **state)
     assert_false(weir_watermark_type.holds(harness_operator(h[0])));
     push_at(h[0], 2000);
     assert_true(weir_watermark_type.holds(harness_operator(h[0])));
+    assert_int_equal(weir_alignment_drift(&board, 0), 2000 - 991);
+    assert_int_equal(weir_alignment_drift(&board, 1), 0);
+    assert_int_equal(weir_alignment_drift(&board, 2), 0); /* it does not count */
     /* The other goes idle, and comes back. */
     harness_time(h[1], 0);
     harness_time(h[1], 100 * WEIR_MS);

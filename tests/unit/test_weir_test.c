@@ -166,6 +166,9 @@ t_watermarks_of_feeds_join_and_idle_ones_do_not_count(void **state)
     assert_string_equal(weir_test_text(test, 0), "watermark 1099\n");
     good(weir_test_idle(test, 0, true));
     assert_string_equal(weir_test_text(test, 0), "watermark 1099\n7,1\nwatermark 2000\n");
+    struct weir_test_counts counts;
+    assert_true(weir_test_counts(test, "visits", &counts));
+    assert_int_equal(counts.timers_fired, 1);
     weir_test_close(test);
 }
 
