@@ -473,7 +473,7 @@ choose_pieces(struct weir_task *task, int64_t elapsed_ns)
         task->piece_rows = weir_min_u32(task->piece_rows, task->poll_rows) / 2;
         task->piece_rows = task->piece_rows != 0 ? task->piece_rows : 1;
     } else if (elapsed_ns < WEIR_TASK_PIECE_NS / 4 && task->poll_rows >= task->piece_rows) {
-        task->piece_rows = weir_min_u32(2 * task->piece_rows, TASK_PIECE_ROW_CNT_MAX);
+        task->piece_rows = weir_min_u32(2 * task->piece_rows, task->cut.conf.piece_rows_max);
     }
 }
 

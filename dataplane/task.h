@@ -190,6 +190,8 @@ struct weir_task_checkpoints {
     void *arg;
     enum weir_barrier_mode mode;
     int64_t timeout_ns; /* UNALIGNED: as in barrier.h */
+    uint32_t piece_rows_max; /* UNALIGNED: of a poll; 0: by the time alone that they take */
+    uint32_t flight_slice_bytes; /* UNALIGNED: of rows that are copied at a time; 0: 128 KiB */
     bool after_end; /* checkpoints go on when some tasks have ended */
     /* The end waits for the completion of a checkpoint that began behind all data, where an
      * operator commits data. */

@@ -11,6 +11,8 @@
 
 /* The coordinator has a few checkpoints under way at most, each of a few letters. */
 #define LETTER_CNT 32
+/* Of rows under way that are copied ahead in one poll: some 20 us of it. */
+#define FLIGHT_SLICE_BYTES (128 * WEIR_KIB)
 /* Letters that were accepted, but are not filled yet, are looked for so often at the end. */
 #define GIVE_BACK_TRY_CNT 64
 
@@ -74,10 +76,16 @@ weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *co
     }
     cut->is_on = true;
     cut->conf = *conf;
+    if (conf->piece_rows_max == 0) {
+        cut->conf.piece_rows_max = TASK_PIECE_ROW_CNT_MAX;
+    }
+    if (conf->flight_slice_bytes == 0) {
+        cut->conf.flight_slice_bytes = FLIGHT_SLICE_BYTES;
+    }
     cut->end_gate = TASK_GATE_NONE;
     cut->source_channel = channel_cnt;
     cut->looks = conf->mode == WEIR_BARRIER_UNALIGNED;
-    task->piece_rows = cut->looks ? TASK_PIECE_ROW_CNT_MAX : UINT32_MAX;
+    task->piece_rows = cut->looks ? cut->conf.piece_rows_max : UINT32_MAX;
     const struct weir_barrier_conf barrier = {.mode = conf->mode,
         .channel_cnt = channel_cnt + (task->source_cnt > 0 ? 1 : 0),
         .timeout_ns = conf->timeout_ns,

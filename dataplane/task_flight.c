@@ -4,9 +4,6 @@
 #include "base/check.h"
 #include "dataplane/task_priv.h"
 
-/* Copied in one poll, by look-ahead: some 20 us of it. */
-#define SLICE_BYTES (128 * WEIR_KIB)
-
 /* ---- word of barriers ---- */
 
 static struct weir_flight_place
@@ -182,7 +179,7 @@ copy_ahead(struct weir_task *task, uint32_t g, uint32_t c, int64_t now_ns)
     const struct weir_task_flight *flight = &task->cut.flight;
     const struct weir_task_gate *tg = &task->gates[g];
     struct weir_channel_in *in = &tg->gate.channels[c];
-    size_t end = flight->writer.bytes + SLICE_BYTES;
+    size_t end = flight->writer.bytes + task->cut.conf.flight_slice_bytes;
     uint64_t tail_seq = weir_ring_look_seq(&in->ring) + weir_ring_peek(&in->ring);
     look_at(task, g, c, now_ns);
     if (task->cut.step != TASK_CUT_NONE || !in->keeps) {
@@ -237,7 +234,7 @@ weir_task_flight_copy(struct weir_task *task, int64_t now_ns)
             if (tg->gate.channels[c].keeps && !is_over(task, tg, c)) {
                 copy_ahead(task, g, c, now_ns);
             }
-            if (flight->writer.bytes - before >= SLICE_BYTES) {
+            if (flight->writer.bytes - before >= task->cut.conf.flight_slice_bytes) {
                 return true;
             }
         }

@@ -69,6 +69,8 @@ struct weir_job_checkpoint_options {
     bool is_tracked; /* at least once: barriers hold nothing back */
     bool is_unaligned; /* barriers overtake rows */
     int64_t align_timeout_ns; /* is_unaligned: as in dataplane/barrier.h */
+    uint32_t piece_rows_max; /* is_unaligned: both as in dataplane/task.h; 0: as they are best */
+    uint32_t flight_slice_bytes;
     bool is_sink_early; /* sinks show rows at once, and again after a restart */
     uint32_t retained;
     int64_t throttle_max_ns;

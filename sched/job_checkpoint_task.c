@@ -252,6 +252,8 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
                 : cp->options.is_unaligned ? WEIR_BARRIER_UNALIGNED
                                            : WEIR_BARRIER_ALIGNED,
         .timeout_ns = cp->options.align_timeout_ns,
+        .piece_rows_max = cp->options.piece_rows_max,
+        .flight_slice_bytes = cp->options.flight_slice_bytes,
         .flight_fn = flight_fn,
         .after_end = cp->options.coordinator.is_after_finish,
         .waits_final = true,

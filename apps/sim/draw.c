@@ -100,6 +100,7 @@ draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
     source->gap_ns = pen->draw->run_ns / (int64_t)source->row_cnt;
     source->ends_early = chance(pen, 50);
     source->is_dealt = chance(pen, 30);
+    source->burst_cnt = chance(pen, 40) ? 1 + source->row_cnt / (5 + below(pen, 40)) : 1;
     pen->draw->row_cnt += source->row_cnt * source->split_cnt;
     uint32_t key_cnt = source->key_cnt * source->split_cnt;
     const struct sim_stream stream = {

@@ -19,7 +19,9 @@ sim_feature_name(uint32_t feature)
     static const char *const others[] = {"cut_all", "cut_none", "rescaled", "late_rows",
         "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
         "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start", "unaligned",
-        "alignment_timeout", "regained"};
+        "alignment_timeout", "regained", "pieces", "slices", "markers", "bursts"};
+    WEIR_STATIC_ASSERT(
+        WEIR_ARRAY_CNT(others) == SIM_FEATURE_CNT - SIM_FEATURE_CUT, "a name for each");
     if (feature < SIM_FEATURE_PARTITIONER) {
         return sim_op_name((enum sim_op)feature);
     }

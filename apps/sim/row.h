@@ -25,7 +25,8 @@ struct sim_source {
     int64_t step_ms;
     int64_t jitter_ms;
     int64_t late_ms; /* how late rows are that are late on purpose; 0: none is */
-    int64_t gap_ns; /* between two rows of a split */
+    int64_t gap_ns; /* between two rows of a split, */
+    uint64_t burst_cnt; /* of which so many come at once, as soon as the first is due */
     bool is_dealt; /* positions are a list that restarts deal out, not a union list */
     bool ends_early; /* a subtask without splits ends at once, else it says nothing and waits */
 };

@@ -76,8 +76,11 @@ limit(const struct weir_operator *op, int64_t now_ns)
     /* The first holds the job; another may come to its end while all goes wrong. */
     bool is_held = !gate->is_open && (source->idx == 0 || !source->ends_early);
     uint64_t end = is_held ? source->row_cnt - source->row_cnt / HELD_ONE_IN - 1 : source->row_cnt;
-    uint64_t due =
-        gate->is_unpaced || source->gap_ns == 0 ? end : (uint64_t)(now_ns / source->gap_ns) + 1;
+    uint64_t due = end;
+    if (!gate->is_unpaced && source->gap_ns != 0) {
+        uint64_t ago = (uint64_t)(now_ns / source->gap_ns);
+        due = ago - ago % source->burst_cnt + source->burst_cnt;
+    }
     return weir_min_u64(end, due);
 }
 

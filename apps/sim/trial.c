@@ -259,6 +259,9 @@ note_draw(struct trial *trial)
         if (source->is_skewed) {
             trial_set(trial, SIM_FEATURE_SKEW);
         }
+        if (source->burst_cnt > 1) {
+            trial_set(trial, SIM_FEATURE_BURSTS);
+        }
         if (source->ends_early) {
             trial_set(trial, SIM_FEATURE_EARLY_END);
         }

@@ -65,6 +65,10 @@ enum sim_feature {
     SIM_FEATURE_UNALIGNED, /* barriers overtake rows */
     SIM_FEATURE_ALIGN_TIMEOUT, /* they do when an alignment has taken too long */
     SIM_FEATURE_REGAINED, /* rows that were overtaken came back */
+    SIM_FEATURE_PIECES, /* batches are worked on in pieces, unaligned */
+    SIM_FEATURE_SLICES, /* rows that are overtaken are copied few at a time */
+    SIM_FEATURE_MARKERS, /* latency markers */
+    SIM_FEATURE_BURSTS, /* rows come many at once */
     SIM_FEATURE_CNT
 };
 const char *sim_feature_name(uint32_t feature);

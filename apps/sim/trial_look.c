@@ -14,6 +14,8 @@
 
 /* Counts are shown every few thousand polls (poller.c): so often they are looked at. */
 #define WATERMARK_LOOK_CNT 128
+/* In so many intervals of markers one comes through. */
+#define MARKER_DUE_CNT 4
 
 static bool
 check_restored(struct trial *trial, const struct weir_job_checkpoint_view *view)
@@ -140,6 +142,37 @@ trial_look(struct trial *trial)
         trial->gate.is_open = true;
         weir_sim_trouble_clear(trial->sim);
         trial_note(trial, "  at %.3f ms: calm", (double)trial->now_ns / 1e6);
+    }
+    return true;
+}
+
+/* None is older than the world, and where there was time for some, some have come somewhere. */
+bool
+trial_look_at_markers(struct trial *trial, bool has_ended)
+{
+    uint32_t cnt = weir_job_operator_cnt(trial->job);
+    uint64_t seen_cnt = 0;
+    uint64_t oldest_ns = 0;
+    for (uint32_t i = 0; i < cnt && trial->marker_ns != 0; i++) {
+        for (uint32_t k = 0; k < cnt; k++) {
+            struct weir_job_operator_sum source;
+            struct weir_hist ages;
+            weir_job_operator(trial->job, i, &source);
+            if (source.is_source) {
+                weir_job_marker_latency(trial->job, i, k, &ages);
+                seen_cnt += ages.cnt;
+                oldest_ns = weir_max_u64(oldest_ns, ages.ns_max);
+            }
+        }
+    }
+    bool is_due = has_ended && trial->marker_ns != 0 &&
+                  trial->now_ns - trial->start_ns > MARKER_DUE_CNT * trial->marker_ns;
+    if (oldest_ns > (uint64_t)trial->now_ns || (is_due && seen_cnt == 0)) {
+        trial_fail(trial,
+            "invariant M1: of latency markers that come every %" PRId64 " ns %" PRIu64
+            " were seen from %" PRId64 " ns to %" PRId64 ", up to %" PRIu64 " ns old",
+            trial->marker_ns, seen_cnt, trial->start_ns, trial->now_ns, oldest_ns);
+        return false;
     }
     return true;
 }

@@ -102,6 +102,8 @@ struct trial {
     bool has_restored; /* it was looked at what it restored */
     uint64_t completed_cnt; /* checkpoints of it that were counted */
     uint64_t look_cnt;
+    int64_t start_ns;
+    int64_t marker_ns; /* between latency markers; 0: there are none */
     int64_t watermark[SIM_OPERATOR_CNT_MAX]; /* of its operators, when they were looked at */
     uint64_t trouble_cnt_before;
     struct trial_touch touch;
@@ -158,6 +160,9 @@ void trial_die(struct trial *trial, enum sim_fault_kind kind);
 /* trial_look - count checkpoints and troubles, check what holds between them; open the gate once
  * all was seen. Returns false where an invariant does not hold. */
 bool trial_look(struct trial *trial);
+/* trial_look_at_markers - behind a start; has_ended: all its tasks have come to their ends.
+ * Returns the same. */
+bool trial_look_at_markers(struct trial *trial, bool has_ended);
 /* trial_look_id_max - of the checkpoints that have a manifest, whatever is in it; 0: none. */
 uint64_t trial_look_id_max(const struct trial *trial);
 /* trial_look_at_disk - behind the end of a start; has_ended: of the job itself. Returns the

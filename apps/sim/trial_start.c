@@ -21,6 +21,7 @@
 #define TEXT_BYTES 1024
 /* Where in the stream of a seed the barriers of its starts are drawn. */
 #define BARRIER_DRAW 1000
+#define MARKER_DRAW 2000
 
 static void
 say_endless(struct trial *trial)
@@ -90,6 +91,29 @@ draw_barriers(struct trial *trial, struct weir_job_checkpoint_options *options)
     options->coordinator.concurrent_max = 1;
     options->coordinator.is_savepoint_queued = true;
     trial_set(trial, SIM_FEATURE_UNALIGNED);
+    if (weir_rng_chance(&rng, 1, 4)) {
+        options->piece_rows_max = weir_rng_chance(&rng, 1, 2) ? 2 : 12;
+        trial_set(trial, SIM_FEATURE_PIECES);
+    }
+    if (weir_rng_chance(&rng, 1, 4)) {
+        options->flight_slice_bytes = weir_rng_chance(&rng, 1, 2) ? 1 : 4096;
+        trial_set(trial, SIM_FEATURE_SLICES);
+    }
+}
+
+/* Of latency markers, 0: there are none. Drawn by itself, as barriers are, and seldom: their
+ * histograms take some 10 MiB of a start. */
+static int64_t
+draw_markers(struct trial *trial)
+{
+    struct weir_rng rng;
+    weir_rng_init(&rng, weir_rng_at(trial->conf->seed, MARKER_DRAW + trial->result->start_cnt));
+    trial->marker_ns = 0;
+    if (weir_rng_chance(&rng, 1, 16)) {
+        trial->marker_ns = weir_rng_between(&rng, 1, 8) * WEIR_MS / 4;
+        trial_set(trial, SIM_FEATURE_MARKERS);
+    }
+    return trial->marker_ns;
 }
 
 /* Times of checkpoints go with how long the sources take. */
@@ -176,6 +200,7 @@ trial_process_open(struct trial *trial, const struct weir_job_restore_options *r
         .poller = WEIR_JOB_SEEDED,
         .seed = weir_rng_mix(trial->draw.seed + trial->result->start_cnt),
         .batch_rows = process->sizes.batch_rows,
+        .marker_interval_ns = draw_markers(trial),
         .max_parallelism = trial->draw.max_parallelism,
         .state_bytes = STATE_BYTES,
         .small_pages = true,
@@ -204,6 +229,7 @@ trial_process_begin(struct trial *trial)
     trial->has_restored = false;
     trial->completed_cnt = 0;
     trial->look_cnt = 0;
+    trial->start_ns = trial->now_ns;
     memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
     memset(trial->gate.owned, 0, sizeof trial->gate.owned);
     for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
@@ -231,7 +257,7 @@ run_job(struct trial *trial)
     int err = weir_job_run(trial->job);
     bool is_dead = trial->is_dead || weir_sim_life(trial->sim) != trial->life;
     if (!is_dead && trial->result->failure[0] == '\0') {
-        (void)trial_look(trial);
+        (void)(trial_look(trial) && trial_look_at_markers(trial, err == 0));
     }
     note_operators(trial);
     trial_process_gone(trial);
