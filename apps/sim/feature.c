@@ -19,9 +19,10 @@ sim_feature_name(uint32_t feature)
     static const char *const others[] = {"cut_all", "cut_none", "rescaled", "late_rows",
         "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
         "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start", "unaligned",
-        "alignment_timeout", "regained", "pieces", "slices", "markers", "bursts"};
+        "alignment_timeout", "regained", "pieces", "slices", "markers", "bursts", "canceled",
+        "canceled_step"};
     WEIR_STATIC_ASSERT(
-        WEIR_ARRAY_CNT(others) == SIM_FEATURE_CNT - SIM_FEATURE_CUT, "a name for each");
+        WEIR_ARRAY_CNT(others) == SIM_FEATURE_STEP - SIM_FEATURE_CUT, "a name for each");
     if (feature < SIM_FEATURE_PARTITIONER) {
         return sim_op_name((enum sim_op)feature);
     }
@@ -34,12 +35,18 @@ sim_feature_name(uint32_t feature)
     if (feature < SIM_FEATURE_CUT) {
         return parallelisms[feature - SIM_FEATURE_PARALLELISM];
     }
+    if (feature >= SIM_FEATURE_STEP) {
+        return weir_job_step_name((enum weir_job_step)(feature - SIM_FEATURE_STEP));
+    }
     return others[feature - SIM_FEATURE_CUT];
 }
 
 bool
 sim_feature_is_drawn(uint32_t feature)
 {
+    if (feature == SIM_FEATURE_STEP + WEIR_JOB_STEP_THREADS) {
+        return false; /* the seeded poller starts none */
+    }
     return feature < SIM_FEATURE_PARTITIONER || feature >= SIM_FEATURE_FAULT ||
            (feature != SIM_FEATURE_PARTITIONER + WEIR_PARTITION_BROADCAST &&
                feature <= SIM_FEATURE_PARTITIONER + WEIR_PARTITION_GLOBAL);

@@ -44,6 +44,7 @@ static int
 source_open(struct weir_operator *op)
 {
     struct source *self = (struct source *)op->self;
+    conf_of(op)->gate->open_cnt++;
     self->told_ms = WEIR_TIME_MIN;
     for (uint32_t i = 0; i < conf_of(op)->source->split_cnt; i++) {
         if (is_mine(op, i)) {
@@ -138,6 +139,7 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     if (split == NULL) {
         return self->split_cnt > 0 ? WEIR_DONE : poll_nothing(op, out);
     }
+    conf_of(op)->gate->polled_ns = now_ns;
     uint64_t first = split->at;
     uint64_t slice = 1 + weir_rng_below(&(struct weir_rng){{op->env->seed, first, split->idx, 1}},
                              SLICE_CNT_MAX);
@@ -226,6 +228,14 @@ source_restore(struct weir_operator *op, const struct weir_parts_reader *parts, 
     return got;
 }
 
+static int
+source_close(struct weir_operator *op, bool clean)
+{
+    (void)clean;
+    conf_of(op)->gate->open_cnt--;
+    return 0;
+}
+
 static bool
 source_replays(const void *conf)
 {
@@ -240,6 +250,7 @@ const struct weir_operator_type sim_source_type = {
     .sets_watermarks = true,
     .open = source_open,
     .poll = source_poll,
+    .close = source_close,
     .snapshot = source_snapshot,
     .restore = source_restore,
     .replays = source_replays,

@@ -30,6 +30,8 @@ struct sim_gate {
     struct sim_positions restored; /* in this start */
     uint64_t late_id; /* a barrier that came behind that of late_for_id; 0: none did */
     uint64_t late_for_id;
+    uint32_t open_cnt; /* sources that are open */
+    int64_t polled_ns; /* when one that had not ended was polled last, in this start */
     uint64_t owned[SIM_SOURCE_CNT_MAX]; /* splits that it gave back to their owners, as bits */
 };
 

@@ -16,6 +16,7 @@
 #define WEIR_APPS_SIM_TRIAL_H
 
 #include "apps/sim/draw.h"
+#include "sched/job.h"
 
 #define SIM_FAILURE_BYTES 2048
 
@@ -69,6 +70,10 @@ enum sim_feature {
     SIM_FEATURE_SLICES, /* rows that are overtaken are copied few at a time */
     SIM_FEATURE_MARKERS, /* latency markers */
     SIM_FEATURE_BURSTS, /* rows come many at once */
+    SIM_FEATURE_CANCELED, /* while it runs */
+    SIM_FEATURE_CANCELED_STEP, /* between two steps of a start */
+    SIM_FEATURE_STEP, /* each step of a start has failed once */
+    SIM_FEATURE_STEP_END = SIM_FEATURE_STEP + WEIR_JOB_STEP_CNT - 1,
     SIM_FEATURE_CNT
 };
 const char *sim_feature_name(uint32_t feature);

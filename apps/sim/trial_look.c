@@ -166,12 +166,12 @@ trial_look_at_markers(struct trial *trial, bool has_ended)
         }
     }
     bool is_due = has_ended && trial->marker_ns != 0 &&
-                  trial->now_ns - trial->start_ns > MARKER_DUE_CNT * trial->marker_ns;
+                  trial->gate.polled_ns - trial->start_ns > MARKER_DUE_CNT * trial->marker_ns;
     if (oldest_ns > (uint64_t)trial->now_ns || (is_due && seen_cnt == 0)) {
         trial_fail(trial,
             "invariant M1: of latency markers that come every %" PRId64 " ns %" PRIu64
             " were seen from %" PRId64 " ns to %" PRId64 ", up to %" PRIu64 " ns old",
-            trial->marker_ns, seen_cnt, trial->start_ns, trial->now_ns, oldest_ns);
+            trial->marker_ns, seen_cnt, trial->start_ns, trial->gate.polled_ns, oldest_ns);
         return false;
     }
     return true;

@@ -57,6 +57,16 @@ struct trial_saves {
     bool is_begun; /* it was started so once before */
 };
 
+/* What is done to a start at one of its steps (sched/job.h), or when it runs. */
+struct trial_steps {
+    uint32_t fails_at; /* WEIR_JOB_STEP_CNT: none */
+    uint32_t cancels_at; /* the same */
+    uint32_t stage;
+    int64_t cancel_ns;
+    bool has_failed;
+    bool is_canceled;
+};
+
 /* One process: a job of its own. */
 struct trial_process {
     struct sim_sizes sizes;
@@ -107,6 +117,7 @@ struct trial {
     int64_t watermark[SIM_OPERATOR_CNT_MAX]; /* of its operators, when they were looked at */
     uint64_t trouble_cnt_before;
     struct trial_touch touch;
+    struct trial_steps steps;
 };
 
 void trial_fail(struct trial *trial, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -150,6 +161,15 @@ struct weir_job_restore_options trial_save_restore(struct trial *trial);
 int trial_save_end(struct trial *trial, int step);
 /* trial_ask - for something of a kind to go wrong. */
 void trial_ask(struct trial *trial, enum sim_fault_kind kind);
+
+/* trial_step_plan - what is done to a job that starts with so many stages. trial_step - one is done:
+ * a weir_job_step_fn. trial_step_look - cancel the job, if it is time. trial_step_check - behind the
+ * end of the process, with what it returned and err, the job's: whether it was to end so. Returns
+ * step, or negative. */
+void trial_step_plan(struct trial *trial, uint32_t stage_cnt);
+int trial_step(void *arg, enum weir_job_step step, uint32_t stage);
+void trial_step_look(struct trial *trial);
+int trial_step_check(struct trial *trial, int err, int step);
 
 /* trial_plan_fault - when the next thing goes wrong, from now on. */
 void trial_plan_fault(struct trial *trial);

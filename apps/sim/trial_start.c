@@ -63,6 +63,7 @@ seen(void *arg, const struct weir_poller_seen *poll)
         say_endless(trial);
         return false;
     }
+    trial_step_look(trial);
     bool is_killed = !trial->is_calm && poll->now_ns >= trial->saves.die_ns;
     if (is_killed) {
         trial_die(trial, weir_rng_chance(&trial->rng, 1, 2) ? SIM_FAULT_KILL : SIM_FAULT_POWER);
@@ -203,11 +204,16 @@ trial_process_open(struct trial *trial, const struct weir_job_restore_options *r
         .marker_interval_ns = draw_markers(trial),
         .max_parallelism = trial->draw.max_parallelism,
         .state_bytes = STATE_BYTES,
+        .step_fn = trial_step,
+        .step_arg = trial,
         .small_pages = true,
     };
     int err = weir_env_new("sim", &process->env);
     err = err != 0 ? err : sim_build(&trial->draw, &process->sizes, &trial->gate, process->env);
     err = err != 0 ? err : make_plan(trial, &process->sizes, process->env, &process->plan);
+    if (err == 0 && !trial->is_saving) {
+        trial_step_plan(trial, process->plan->stage_cnt);
+    }
     return err != 0 ? err : weir_job_new(process->env, process->plan, &options, &process->job);
 }
 
@@ -229,9 +235,12 @@ trial_process_begin(struct trial *trial)
     trial->has_restored = false;
     trial->completed_cnt = 0;
     trial->look_cnt = 0;
+    trial->steps = (struct trial_steps){
+        .fails_at = WEIR_JOB_STEP_CNT, .cancels_at = WEIR_JOB_STEP_CNT, .cancel_ns = INT64_MAX};
     trial->start_ns = trial->now_ns;
     memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
     memset(trial->gate.owned, 0, sizeof trial->gate.owned);
+    trial->gate.polled_ns = 0;
     for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
         trial->watermark[i] = WEIR_TIME_MIN;
     }
@@ -312,7 +321,9 @@ trial_judge(struct trial *trial, int err, const char *text)
             (trial->is_saving && strstr(text, "a savepoint cannot say so") != NULL));
     bool is_unstopped =
         trial->saves.is_stopping && strstr(text, "which was to stop the job, was aborted") != NULL;
-    if (trial->is_dead || wants_others || is_unstopped || may_fail(trial, err)) {
+    bool is_stopped = (trial->steps.has_failed && err == WEIR_EUNAVAILABLE) ||
+                      (trial->steps.is_canceled && err == WEIR_ECANCELED);
+    if (trial->is_dead || wants_others || is_unstopped || is_stopped || may_fail(trial, err)) {
         trial_note(trial, "ended at %.3f ms%s: %s", (double)trial->now_ns / 1e6,
             trial->is_dead ? " dead" : "", text);
         return 1;
@@ -345,5 +356,5 @@ trial_start(struct trial *trial)
         bool has_ended = err == 0 && !trial->is_dead && !trial->saves.is_stopping;
         (void)trial_look_at_disk(trial, has_ended);
     }
-    return trial_judge(trial, err, text);
+    return trial_step_check(trial, err, trial_judge(trial, err, text));
 }
