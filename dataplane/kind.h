@@ -225,6 +225,7 @@ struct weir_kind_cursor {
     uint32_t live_cnt;
     bool is_over;
     uint32_t at; /* what was returned last, 0: nothing */
+    uint32_t prev; /* of a walk back */
 };
 /* weir_kind_begin, weir_kind_next - the elements of a list in order, or a map's entries by their
  * last writing; NULL at the end. Only weir_map_remove() or weir_list_remove() of what was returned
@@ -240,9 +241,14 @@ WEIR_API WEIR_MUST_USE int
 weir_list_update(struct weir_keyed_state *state, const struct weir_slice *vals, uint32_t cnt);
 /* weir_list_remove - take the element that a walk has just returned out of its list. */
 WEIR_API void weir_list_remove(struct weir_kind_cursor *cursor);
+/* weir_list_begin_back, weir_list_back - the elements from the last one on; NULL behind the first.
+ * weir_kind_next() then goes on with those behind the one that was returned. */
+WEIR_API void
+weir_list_begin_back(struct weir_keyed_state *state, struct weir_kind_cursor *ret_cursor);
+WEIR_API const void *weir_list_back(struct weir_kind_cursor *cursor, uint32_t *ret_bytes);
 /* weir_list_insert - an element in front of the one that a walk has just returned, which goes on.
- * weir_list_replace - the element that a walk has just returned is this one now. Both only of lists
- * without a time to live: the elements of others are in the order of their times. */
+ * weir_list_replace - the element that a walk has just returned is this one now. These four only of
+ * lists without a time to live: the elements of others are in the order of their times. */
 WEIR_API WEIR_MUST_USE int weir_list_insert(struct weir_kind_cursor *cursor, struct weir_slice val);
 WEIR_API WEIR_MUST_USE int
 weir_list_replace(struct weir_kind_cursor *cursor, struct weir_slice val);

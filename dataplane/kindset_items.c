@@ -365,9 +365,9 @@ static void
 walk_end(struct weir_kind_cursor *cursor)
 {
     struct weir_keyed_state *s = cursor->state;
-    struct kind_head *head = kind_entry(s);
     const struct weir_ttl *ttl = &s->kind->ttl;
-    if (cursor->is_over || head == NULL || ttl->ms == 0) {
+    struct kind_head *head = ttl->ms > 0 ? kind_entry(s) : NULL;
+    if (cursor->is_over || head == NULL) {
         return;
     }
     cursor->is_over = true;
@@ -441,14 +441,47 @@ weir_list_remove(struct weir_kind_cursor *cursor)
     }
 }
 
+/* Elements have places of their own only where they do not go by their times. */
+static void
+check_is_placed(const struct weir_keyed_state *s)
+{
+    check_is(s, WEIR_KIND_TYPE_LIST);
+    WEIR_CHECK(s->kind->ttl.ms == 0, "state %s: its elements are in the order of their times",
+        s->kind->desc[0].name);
+}
+
+void
+weir_list_begin_back(struct weir_keyed_state *s, struct weir_kind_cursor *cursor)
+{
+    check_is_placed(s);
+    const struct kind_head *head = kind_entry(s);
+    memset(cursor, 0, sizeof *cursor);
+    cursor->state = s;
+    cursor->left = UINT32_MAX;
+    cursor->prev = head != NULL ? head->last : 0;
+}
+
+const void *
+weir_list_back(struct weir_kind_cursor *cursor, uint32_t *ret_bytes)
+{
+    if (cursor->prev == 0) {
+        return NULL;
+    }
+    struct kind_item *item = kind_item_at(cursor->state, cursor->prev);
+    cursor->at = cursor->prev;
+    cursor->prev = item->prev;
+    cursor->next = item->next;
+    *ret_bytes = item->val_bytes;
+    return kind_item_val(item);
+}
+
 /* Checks of a call that puts an element where a walk stands. */
 static int
 place_check(const struct weir_kind_cursor *cursor, struct weir_slice val)
 {
     const struct weir_keyed_state *s = cursor->state;
-    check_is(s, WEIR_KIND_TYPE_LIST);
-    WEIR_CHECK(cursor->at != 0 && s->kind->ttl.ms == 0,
-        "state %s: there is no element, or each has its time", s->kind->desc[0].name);
+    check_is_placed(s);
+    WEIR_CHECK(cursor->at != 0, "state %s: there is no element", s->kind->desc[0].name);
     return weir_kind_bytes_check(s, val, s->kind->val_bytes, "an element");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first rows of each key where none is ever taken back: no others are kept.
  *
- *     state:   struct kept        first: a list, in the order of the rows
+ *     state:   struct kept        first: sorted rows (row_sorted.h)
  *
  * Most rows of a long stream are behind the last that is kept: for them two or three words are
  * compared, and nothing else is done.
@@ -10,8 +10,9 @@
 
 #include "dataplane/ranking.h"
 #include "dataplane/ranking_priv.h"
+#include "dataplane/row_sorted.h"
 
-static const struct weir_kind kinds[] = {WEIR_KIND_LIST("first", 0, WEIR_NO_TTL)};
+static const struct weir_kind kinds[] = {WEIR_KIND_ROWS_SORTED("first")};
 
 struct kept {
     uint64_t shape; /* of the rows */
@@ -49,45 +50,16 @@ is_behind(
     return weir_row_entry_compare(&rank->order, entry, &last) > 0;
 }
 
-/* ---- elements ---- */
-
-static uint32_t
-word_bytes(const struct weir_ranking *rank)
-{
-    return rank->order.cnt * (uint32_t)sizeof(uint64_t);
-}
-
-/* The row that comes as an element, into room; entry gets what it is made of. */
-static int
-make_element(const struct ranking_change *change, char *room, struct weir_row_entry *entry,
-    struct weir_slice *ret_element)
-{
-    uint32_t words = word_bytes(change->rank);
-    uint32_t head = words + (uint32_t)sizeof entry->seq;
-    int err = weir_row_pack(change->view, change->row, room + head, &entry->bytes);
-    memcpy(room, entry->word, words);
-    memcpy(room + words, &entry->seq, sizeof entry->seq);
-    entry->packed = room + head;
-    *ret_element = weir_bytes(room, head + entry->bytes);
-    return err;
-}
-
 static bool
 next_row(
     const struct weir_ranking *rank, struct weir_kind_cursor *cursor, struct weir_row_entry *entry)
 {
     uint32_t bytes;
     const char *element = weir_kind_next(cursor, NULL, &bytes);
-    uint32_t words = word_bytes(rank);
-    if (element == NULL) {
-        return false;
+    if (element != NULL) {
+        weir_row_sorted_take(&rank->order, element, bytes, entry);
     }
-    memcpy(entry->word, element, words);
-    memcpy(&entry->seq, element + words, sizeof entry->seq);
-    words += (uint32_t)sizeof entry->seq;
-    entry->packed = element + words;
-    entry->bytes = bytes - words;
-    return true;
+    return element != NULL;
 }
 
 /* ---- one row ---- */
@@ -144,9 +116,8 @@ static int
 rank_row(struct ranking_change *change, struct kept *kept)
 {
     const struct weir_ranking *rank = change->rank;
-    struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq};
-    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
-    struct weir_slice element;
+    struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq, .cnt = 1};
+    char room[WEIR_ROW_SORTED_BYTES_MAX] WEIR_ALIGNED(8);
     struct ranking_first first;
     struct place place;
     int err = weir_ranking_shape_check(rank, kept->shape);
@@ -157,7 +128,7 @@ rank_row(struct ranking_change *change, struct kept *kept)
     if (is_behind(rank, kept, &entry)) {
         return WEIR_DONE;
     }
-    err = make_element(change, room, &entry, &element);
+    err = weir_row_sorted_load(&rank->order, change->view, change->row, room, &entry);
     if (err < 0) {
         return err;
     }
@@ -165,6 +136,7 @@ rank_row(struct ranking_change *change, struct kept *kept)
     if (weir_ranking_tell(change, &first, &entry) != WEIR_DONE) {
         return WEIR_AGAIN;
     }
+    struct weir_slice element = weir_row_sorted_element(&rank->order, &entry, room);
     err = keep_row(change, kept, &first, &place, element);
     kept->seq++;
     kept->shape = rank->shape;

@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranking_priv.h: what a ranking of inserts has in common with one of changes.
- *
- * [format: State / First rows of inserts]
- *
- *     element of a list, in the order of the rows:
- *              words u64[word_cnt] | arrival u64 | packed row (row_pack.h)
- *
- * [end of format]
- */
+/* ranking_priv.h: what a ranking of inserts has in common with one of changes. */
 #ifndef WEIR_DATAPLANE_RANKING_PRIV_H
 #define WEIR_DATAPLANE_RANKING_PRIV_H
 

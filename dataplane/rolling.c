@@ -2,19 +2,24 @@
 /* Each row with an aggregate of the rows before it. It is a process function (process.h) over rows
  * of any schema.
  *
- *     state:   struct kept        rows: a bag
+ *     state:   struct kept        rows: sorted rows (row_sorted.h)
  *
  * A row that comes or goes changes what is told of it, and of as many rows behind it as an
- * aggregate is of rows before one. These, and those before it, are looked for among all rows of the
- * key.
+ * aggregate is of rows before one. These, and those before it, stand beside it. Its place is looked
+ * for from the end on: rows come in about their order, by a time.
  */
 #include "dataplane/rolling.h"
 
 #include <string.h>
 
+#include "dataplane/row_sorted.h"
+
 #define NEAR_CNT_MAX WEIR_ROLLING_ROW_CNT_MAX
 
-static const struct weir_kind kinds[] = {WEIR_KIND_ROW_BAG("rows")};
+static const struct weir_kind kinds[] = {WEIR_KIND_ROWS_SORTED("sorted")};
+
+/* Part of the shape: how rows are kept. */
+#define SHAPE_SORTED UINT64_C(8)
 
 struct kept {
     uint64_t shape; /* of the rows */
@@ -28,6 +33,11 @@ struct near {
     uint32_t cnt;
 };
 
+/* The numbers that are aggregated, in the order of the rows. */
+struct line {
+    int64_t value[2 * NEAR_CNT_MAX + 1];
+};
+
 struct change {
     struct weir_process *p;
     const struct weir_rolling *rolling;
@@ -38,131 +48,173 @@ struct change {
     const struct weir_row_entry *entry;
     struct near before;
     struct near behind;
+    struct line with; /* those before, the row that changes, those behind */
+    struct line without;
+    /* Its place: at it, or where it is not there at the first row behind it, if there is one. */
+    bool is_there;
+    bool is_last;
+    struct weir_kind_cursor place;
 };
 
+/* ---- rows near by ---- */
+
+static bool
+take(const struct change *change, const char *element, uint32_t bytes, struct weir_row_entry *row)
+{
+    if (element != NULL) {
+        weir_row_sorted_take(&change->rolling->order, element, bytes, row);
+    }
+    return element != NULL;
+}
+
+static bool
+row_back(const struct change *change, struct weir_kind_cursor *cursor, struct weir_row_entry *row)
+{
+    uint32_t bytes = 0;
+    const char *element = weir_list_back(cursor, &bytes);
+    return take(change, element, bytes, row);
+}
+
+static bool
+row_next(const struct change *change, struct weir_kind_cursor *cursor, struct weir_row_entry *row)
+{
+    uint32_t bytes = 0;
+    const char *element = weir_kind_next(cursor, NULL, &bytes);
+    return take(change, element, bytes, row);
+}
+
+static bool
+has_all(const struct change *change, const struct near *near)
+{
+    return near->cnt >= change->rolling->preceding;
+}
+
+/* A row, as often as it is there. */
 static void
-put_near(const struct change *change, struct near *near, const struct weir_row_entry *entry,
+put_near(const struct change *change, struct near *near, const struct weir_row_entry *row,
     int64_t copies)
 {
-    uint32_t max = change->rolling->preceding;
-    bool is_before = near == &change->before;
-    uint32_t at = near->cnt;
-    while (at > 0) {
-        int way = weir_row_entry_compare(&change->rolling->order, entry, &near->row[at - 1]);
-        if (is_before ? way <= 0 : way >= 0) {
+    for (; copies > 0 && !has_all(change, near); copies--) {
+        near->row[near->cnt++] = *row;
+    }
+}
+
+/* The place of a row, and what is there of it: how often, and since when. Rows on either side are
+ * begun; *ret_before is where those before it go on. */
+static void
+find_place(struct change *change, struct weir_row_entry *entry, struct weir_kind_cursor *ret_before)
+{
+    struct weir_kind_cursor cursor;
+    struct weir_row_entry row;
+    struct weir_row_entry first_behind = {.cnt = 0};
+    change->is_there = false;
+    change->is_last = true;
+    weir_list_begin_back(weir_process_state(change->p, 0), &cursor);
+    *ret_before = cursor;
+    while (!change->is_there && row_back(change, &cursor, &row)) {
+        uint64_t seq = row.seq;
+        row.seq = entry->seq; /* by words alone: of equal ones it would be the last */
+        int way = weir_row_entry_compare(&change->rolling->order, &row, entry);
+        if (way < 0) {
             break;
         }
-        at--;
+        change->is_there = way == 0 && weir_row_entry_same(&row, entry);
+        if (change->is_there) {
+            entry->seq = seq;
+            entry->cnt = row.cnt;
+            put_near(change, &change->before, &row, row.cnt - change->goes);
+        } else if (way > 0) {
+            change->is_last = false;
+            first_behind = row;
+        }
+        if (change->is_there || way > 0) {
+            change->place = cursor;
+            *ret_before = cursor;
+        }
     }
-    uint32_t cnt = (uint32_t)weir_min_u64((uint64_t)copies, max - at);
-    uint32_t stay = weir_min_u32(near->cnt - at, max - at - cnt);
-    memmove(&near->row[at + cnt], &near->row[at], stay * sizeof near->row[0]);
-    for (uint32_t i = 0; i < cnt; i++) {
-        near->row[at + i] = *entry;
+    if (!change->is_there) {
+        put_near(change, &change->behind, &first_behind, first_behind.cnt);
     }
-    near->cnt = at + cnt + stay;
 }
 
 static void
-find_near(struct change *change)
+find_near(struct change *change, struct weir_row_entry *entry)
 {
-    const struct weir_row_order *order = &change->rolling->order;
-    struct weir_kind_cursor cursor;
-    struct weir_row_entry other = {.cnt = 0};
+    struct weir_kind_cursor before;
+    struct weir_row_entry row;
     change->before.cnt = 0;
     change->behind.cnt = 0;
-    weir_kind_begin(weir_process_state(change->p, 0), &cursor);
-    while (weir_row_bag_next(&cursor, order, &other)) {
-        int way = weir_row_entry_compare(order, &other, change->entry);
-        bool same = way == 0 && weir_row_entry_same(&other, change->entry);
-        int64_t copies = same && change->goes ? other.cnt - 1 : other.cnt;
-        if (copies > 0) {
-            put_near(change, way <= 0 ? &change->before : &change->behind, &other, copies);
-        }
+    find_place(change, entry, &before);
+    while (!has_all(change, &change->before) && row_back(change, &before, &row)) {
+        put_near(change, &change->before, &row, row.cnt);
+    }
+    struct weir_kind_cursor behind = change->place;
+    bool is_any = change->is_there || !change->is_last;
+    while (is_any && !has_all(change, &change->behind) && row_next(change, &behind, &row)) {
+        put_near(change, &change->behind, &row, row.cnt);
     }
 }
 
 /* ---- aggregates ---- */
 
-/* Row `back` before the one at place `at` behind the change (0: the first one behind), with the row
- * that changes or without it; NULL: there are not so many. */
-static const struct weir_row_entry *
-row_back(const struct change *change, uint32_t at, uint32_t back, bool with)
+static int64_t
+value_of(const struct weir_rolling *rolling, const struct weir_row_entry *row)
 {
-    if (back <= at) {
-        return &change->behind.row[at - back];
-    }
-    back -= at + 1;
-    if (with && back == 0) {
-        return change->entry;
-    }
-    back -= with;
-    return back < change->before.cnt ? &change->before.row[back] : NULL;
+    return rolling->kind == WEIR_GROUP_COUNT
+               ? 0
+               : (int64_t)weir_key_number(row->packed + rolling->of.off, rolling->of.bytes);
 }
-
-struct sum {
-    int64_t value;
-    int64_t cnt;
-};
 
 static void
-add(const struct weir_rolling *rolling, struct sum *sum, const struct weir_row_entry *entry)
+line_up(struct change *change)
 {
-    int64_t value = 0;
-    if (rolling->kind != WEIR_GROUP_COUNT) {
-        value = (int64_t)weir_key_number(entry->packed + rolling->of.off, rolling->of.bytes);
+    int64_t *with = change->with.value;
+    int64_t *without = change->without.value;
+    for (uint32_t i = change->before.cnt; i-- > 0;) {
+        *with = value_of(change->rolling, &change->before.row[i]);
+        *without++ = *with++;
     }
-    bool is_first = sum->cnt++ == 0;
-    switch (rolling->kind) {
-    case WEIR_GROUP_MIN:
-        sum->value = is_first ? value : weir_min_i64(sum->value, value);
-        break;
-    case WEIR_GROUP_MAX:
-        sum->value = is_first ? value : weir_max_i64(sum->value, value);
-        break;
-    default:
-        sum->value = (int64_t)((uint64_t)sum->value + (uint64_t)value);
-        break;
+    *with++ = value_of(change->rolling, change->entry);
+    for (uint32_t i = 0; i < change->behind.cnt; i++) {
+        *with = value_of(change->rolling, &change->behind.row[i]);
+        *without++ = *with++;
     }
 }
 
+/* Of the number at a place, and as many before it as there are and may be. */
 static int64_t
-result(const struct weir_rolling *rolling, const struct sum *sum)
+result(const struct weir_rolling *rolling, const struct line *line, uint32_t at)
 {
+    uint32_t cnt = weir_min_u32(at, rolling->preceding) + 1;
+    const int64_t *value = &line->value[at + 1 - cnt];
+    int64_t least = value[0];
+    int64_t most = value[0];
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        least = weir_min_i64(least, value[i]);
+        most = weir_max_i64(most, value[i]);
+        sum += (uint64_t)value[i];
+    }
     switch (rolling->kind) {
     case WEIR_GROUP_COUNT:
-        return sum->cnt;
+        return cnt;
+    case WEIR_GROUP_MIN:
+        return least;
+    case WEIR_GROUP_MAX:
+        return most;
     case WEIR_GROUP_AVG:
-        return sum->value / sum->cnt;
+        return (int64_t)sum / cnt;
     default:
-        return sum->value;
+        return (int64_t)sum;
     }
 }
 
-/* Of the row that changes. */
-static int64_t
-own_result(const struct change *change)
-{
-    struct sum sum = {0, 0};
-    add(change->rolling, &sum, change->entry);
-    for (uint32_t i = 0; i < change->before.cnt && i < change->rolling->preceding; i++) {
-        add(change->rolling, &sum, &change->before.row[i]);
-    }
-    return result(change->rolling, &sum);
-}
-
+/* Of a row behind the one that changes. */
 static int64_t
 result_behind(const struct change *change, uint32_t at, bool with)
 {
-    struct sum sum = {0, 0};
-    for (uint32_t back = 0; back <= change->rolling->preceding; back++) {
-        const struct weir_row_entry *entry = row_back(change, at, back, with);
-        if (entry == NULL) {
-            break;
-        }
-        add(change->rolling, &sum, entry);
-    }
-    return result(change->rolling, &sum);
+    return result(
+        change->rolling, with ? &change->with : &change->without, change->before.cnt + with + at);
 }
 
 /* ---- rows out ---- */
@@ -190,7 +242,7 @@ tell(struct change *change)
             return WEIR_AGAIN;
         }
         emit(change, change->entry, change->goes ? WEIR_ROW_DELETE : WEIR_ROW_INSERT,
-            own_result(change));
+            result(change->rolling, &change->with, change->before.cnt));
         kept->told = 1;
     }
     for (uint32_t at = (uint32_t)kept->told - 1; at < change->behind.cnt; at++) {
@@ -211,39 +263,55 @@ tell(struct change *change)
 }
 
 static int
+keep_row(struct change *change, struct weir_row_entry *entry, char *room)
+{
+    struct weir_keyed_state *rows = weir_process_state(change->p, 0);
+    entry->cnt += change->goes ? -1 : 1;
+    if (entry->cnt == 0) { /* it was there */
+        struct weir_kind_cursor left;
+        uint32_t bytes;
+        weir_list_remove(&change->place);
+        weir_list_begin_back(rows, &left);
+        if (weir_list_back(&left, &bytes) == NULL) {
+            weir_process_clear(change->p, change->kept);
+        }
+        return 0;
+    }
+    struct weir_slice element = weir_row_sorted_element(&change->rolling->order, entry, room);
+    if (change->is_there) {
+        return weir_list_replace(&change->place, element);
+    }
+    return change->is_last ? weir_list_add(rows, element)
+                           : weir_list_insert(&change->place, element);
+}
+
+static int
 rolling_row(struct change *change)
 {
     const struct weir_rolling *rolling = change->rolling;
     struct kept *kept = change->kept;
     struct weir_row_entry entry = {.seq = kept->seq};
-    char packed[WEIR_ROW_PACK_BYTES_MAX] WEIR_ALIGNED(8);
+    char room[WEIR_ROW_SORTED_BYTES_MAX] WEIR_ALIGNED(8);
     if (kept->shape != 0 && kept->shape != rolling->shape) {
         return weir_err_push(
             WEIR_ESTATE, "the state of a rolling aggregate has rows of another schema or order");
     }
-    int err = weir_row_pack(change->view, change->row, packed, &entry.bytes);
+    int err = weir_row_sorted_load(&rolling->order, change->view, change->row, room, &entry);
     if (err < 0) {
         return err;
     }
-    entry.packed = packed;
-    weir_row_order_words(&rolling->order, change->view, change->row, entry.word);
-    weir_row_bag_find(weir_process_state(change->p, 0), &rolling->order, &entry);
     change->entry = &entry;
+    find_near(change, &entry);
     /* A row that was taken back before it came is never seen. */
     if (change->goes ? entry.cnt > 0 : entry.cnt >= 0) {
-        find_near(change);
+        line_up(change);
         if (tell(change) != WEIR_DONE) {
             return WEIR_AGAIN;
         }
     }
     kept->seq++;
     kept->shape = rolling->shape;
-    struct weir_keyed_state *rows = weir_process_state(change->p, 0);
-    err = weir_row_bag_add(rows, &rolling->order, &entry, change->goes ? -1 : 1);
-    if (err == 0 && weir_map_is_empty(rows)) {
-        weir_process_clear(change->p, kept);
-    }
-    return err;
+    return keep_row(change, &entry, room);
 }
 
 static int
@@ -314,6 +382,6 @@ weir_rolling_init(struct weir_rolling *rolling, const struct weir_rolling_conf *
     int err = weir_row_order_init(&rolling->order, conf->by, in);
     err = err < 0 ? err : weir_row_map_init(&rolling->map, in, out);
     err = err < 0 ? err : find_fields(rolling, conf);
-    rolling->shape = weir_row_order_shape(&rolling->order, in);
+    rolling->shape = weir_row_order_shape(&rolling->order, in) ^ SHAPE_SORTED;
     return err;
 }

@@ -13,9 +13,9 @@
  *
  * Outputs: one, a stream of changes, keyed as the input: the input's fields that the output has by
  *          name, and the aggregate. Event times are those of the rows that caused it.
- * State:   all rows, in a bag (row_bag.h).
+ * State:   all rows, in their order (row_sorted.h).
  * Limits:  WEIR_ROLLING_ROW_CNT_MAX rows before; numbers but f64. A change looks at all rows of its
- *          key.
+ *          key that are behind it.
  * Source:  SQL's OVER (PARTITION BY .. ORDER BY .. ROWS BETWEEN n PRECEDING AND CURRENT ROW), which
  *          Flink has for rows in the order of time only.
  */

@@ -323,11 +323,18 @@ place_list(struct world *w)
         return;
     }
     uint32_t at = (uint32_t)weir_rng_below(&w->rng, c->cnt);
+    uint32_t bytes;
     struct weir_kind_cursor cursor;
-    weir_kind_begin(w->at, &cursor);
-    for (uint32_t i = 0; i <= at; i++) {
-        assert_non_null(weir_kind_next(&cursor, NULL, NULL));
+    weir_list_begin_back(w->at, &cursor);
+    for (uint32_t i = c->cnt; i-- > at;) {
+        const void *is = weir_list_back(&cursor, &bytes);
+        assert_int_equal(bytes, c->item[i].val_bytes);
+        assert_memory_equal(is, c->item[i].val, bytes);
     }
+    struct weir_kind_cursor further = cursor;
+    assert_int_equal(weir_list_back(&further, &bytes) == NULL, at == 0);
+    further = cursor;
+    assert_int_equal(weir_kind_next(&further, NULL, NULL) == NULL, at + 1 == c->cnt);
     bool is_new = weir_rng_below(&w->rng, 2) == 0;
     int err = is_new ? weir_list_insert(&cursor, val) : weir_list_replace(&cursor, val);
     assert_int_equal(err, 0);
