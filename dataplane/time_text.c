@@ -95,11 +95,10 @@ put_two(char *to, uint32_t value)
     to[1] = (char)('0' + value % 10);
 }
 
-size_t
-weir_time_print(int64_t ms, char *to)
+static void
+put_date(int64_t ms, int64_t *ret_days, char *to)
 {
     int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
-    uint32_t of_day = (uint32_t)(ms - days * DAY_MS);
     int64_t since = days + DAYS_TO_1970;
     int64_t era = (since >= 0 ? since : since - (YEAR_DAYS_400 - 1)) / YEAR_DAYS_400;
     uint32_t day_of_era = (uint32_t)(since - era * YEAR_DAYS_400);
@@ -109,15 +108,36 @@ weir_time_print(int64_t ms, char *to)
     uint32_t from_march = (5 * day_of_year + 2) / 153;
     uint32_t day = day_of_year - (153 * from_march + 2) / 5 + 1;
     uint32_t month = from_march < 10 ? from_march + 3 : from_march - 9;
-    int64_t year = era * 400 + year_of_era + (month <= 2);
-    if (year < 0 || year > 9999) {
-        return 0;
-    }
-    memcpy(to, "0000-00-00 00:00:00.000", WEIR_TIME_TEXT_BYTES);
-    put_two(to, (uint32_t)year / 100);
-    put_two(to + 2, (uint32_t)year % 100);
+    uint32_t year = (uint32_t)(era * 400 + year_of_era + (month <= 2));
+    memcpy(to, "0000-00-00", WEIR_DATE_TEXT_BYTES);
+    put_two(to, year / 100);
+    put_two(to + 2, year % 100);
     put_two(to + 5, month);
     put_two(to + 8, day);
+    *ret_days = days;
+}
+
+size_t
+weir_date_print(int64_t ms, char *to)
+{
+    int64_t days;
+    if (!weir_time_has_text(ms)) {
+        return 0;
+    }
+    put_date(ms, &days, to);
+    return WEIR_DATE_TEXT_BYTES;
+}
+
+size_t
+weir_time_print(int64_t ms, char *to)
+{
+    int64_t days;
+    if (!weir_time_has_text(ms)) {
+        return 0;
+    }
+    put_date(ms, &days, to);
+    uint32_t of_day = (uint32_t)(ms - days * DAY_MS);
+    memcpy(to + WEIR_DATE_TEXT_BYTES, " 00:00:00.000", WEIR_TIME_TEXT_BYTES - WEIR_DATE_TEXT_BYTES);
     put_two(to + 11, of_day / 3600000);
     put_two(to + 14, of_day / 60000 % 60);
     put_two(to + 17, of_day / 1000 % 60);

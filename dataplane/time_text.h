@@ -13,17 +13,27 @@
 
 WEIR_C_BEGIN
 
-/* Length of what weir_time_print writes. */
+/* Lengths of what weir_time_print and weir_date_print write. */
 #define WEIR_TIME_TEXT_BYTES 23
+#define WEIR_DATE_TEXT_BYTES 10
+
+/* weir_time_has_text - whether the year is in 0000 to 9999. */
+static inline bool
+weir_time_has_text(int64_t ms)
+{
+    return ms >= INT64_C(-62167219200000) && ms < INT64_C(253402300800000);
+}
 
 /* weir_time_parse - milliseconds since 1970 from a text; false where it is not one, in full. */
 WEIR_MUST_USE WEIR_API bool weir_time_parse(const char *text, size_t bytes, int64_t *ret_ms);
 
 /* weir_time_print - `YYYY-MM-DD HH:MM:SS.mmm` without a NUL.
  *
- * Returns: WEIR_TIME_TEXT_BYTES, or 0 where the year is not in 0000 to 9999.
+ * Returns: WEIR_TIME_TEXT_BYTES, or 0 where weir_time_has_text() says no.
  */
 WEIR_MUST_USE WEIR_API size_t weir_time_print(int64_t ms, char *to);
+/* weir_date_print - `YYYY-MM-DD` likewise: WEIR_DATE_TEXT_BYTES, or 0. */
+WEIR_MUST_USE WEIR_API size_t weir_date_print(int64_t ms, char *to);
 
 WEIR_C_END
 

@@ -17,24 +17,6 @@ floor_to(int64_t at, int64_t unit)
     return at - rest - (rest < 0 ? unit : 0);
 }
 
-static inline struct weir_str
-day_of(int64_t at)
-{
-    struct weir_str day;
-    struct weir_str minute;
-    day_and_minute(at, &day, &minute);
-    return day;
-}
-
-static inline struct weir_str
-minute_of(int64_t at)
-{
-    struct weir_str day;
-    struct weir_str minute;
-    day_and_minute(at, &day, &minute);
-    return minute;
-}
-
 #define DAY_BID(F) F(ts, day_ms) F(ts, minute_ms) F(i64, auction) F(i64, bidder) F(i64, price)
 WEIR_SCHEMA(day_bid, DAY_BID)
 #define CHANNEL_BID(F) \

@@ -118,14 +118,23 @@ full_auction_of(const struct nexmark_row *in, const char *heap, struct full_auct
     out->extra = event_text(in, heap, NEXMARK_AUCTION, NEXMARK_EXTRA);
 }
 
-/* `YYYY-MM-DD` and `HH:MM` of a time; both empty where the year has not four digits. */
-static inline void
-day_and_minute(int64_t ms, struct weir_str *ret_day, struct weir_str *ret_minute)
+/* `YYYY-MM-DD` of a time; empty where the year has not four digits. */
+static inline struct weir_str
+day_of(int64_t ms)
 {
-    char text[WEIR_TIME_TEXT_BYTES];
-    bool is_text = weir_time_print(ms, text) != 0;
-    *ret_day = weir_str_inline(text, is_text ? 10 : 0);
-    *ret_minute = weir_str_inline(text + 11, is_text ? 5 : 0);
+    char text[WEIR_DATE_TEXT_BYTES];
+    return weir_str_inline(text, (uint32_t)weir_date_print(ms, text));
+}
+
+/* `HH:MM`, likewise. */
+static inline struct weir_str
+minute_of(int64_t ms)
+{
+    const int64_t minutes = ms / 60000 - (ms % 60000 < 0);
+    uint32_t of_day = (uint32_t)((minutes % 1440 + 1440) % 1440);
+    const char text[] = {(char)('0' + of_day / 600), (char)('0' + of_day / 60 % 10), ':',
+        (char)('0' + of_day % 60 / 10), (char)('0' + of_day % 10)};
+    return weir_str_inline(text, weir_time_has_text(ms) ? sizeof text : 0);
 }
 
 #endif

@@ -15,7 +15,8 @@ WEIR_MAP_OF_TEXT(to_placed, nexmark_row, bid_placed, payload)
     out->price = in->price;
     out->dateTime = in->at;
     out->extra = extra_of(in, heap);
-    day_and_minute(in->at, &out->dt, &out->hm);
+    out->dt = day_of(in->at);
+    out->hm = minute_of(in->at);
 }
 
 struct weir_stream *

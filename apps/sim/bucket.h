@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bucket.h: timers at the ends of buckets of event time, and what holds of them and of the rows that
- * set them. */
+/* bucket.h: timers at the ends of buckets of event time, and what holds of them and of the rows
+ * that set them. */
 #ifndef WEIR_APPS_SIM_BUCKET_H
 #define WEIR_APPS_SIM_BUCKET_H
 

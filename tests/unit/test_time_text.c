@@ -28,6 +28,8 @@ t_times_are_those_of_the_library(void **state)
             (int)(ms - seconds * 1000));
         assert_int_equal(weir_time_print(ms, text), WEIR_TIME_TEXT_BYTES);
         assert_memory_equal(text, want, WEIR_TIME_TEXT_BYTES);
+        assert_int_equal(weir_date_print(ms, text), WEIR_DATE_TEXT_BYTES);
+        assert_memory_equal(text, want, WEIR_TIME_TEXT_BYTES);
         assert_true(weir_time_parse(text, sizeof text, &back));
         assert_true(back == ms);
     }
@@ -72,6 +74,8 @@ t_years_of_five_digits_are_not_written(void **state)
     assert_int_equal(weir_time_print(INT64_C(-62167219200001), text), 0);
     assert_int_equal(weir_time_print(INT64_MAX, text), 0);
     assert_int_equal(weir_time_print(INT64_MIN, text), 0);
+    assert_int_equal(weir_date_print(INT64_C(253402300800000), text), 0);
+    assert_int_equal(weir_date_print(INT64_C(-62167219200001), text), 0);
 }
 
 int
