@@ -69,9 +69,8 @@ weir_alignment_drift(const struct weir_alignment *alignment, uint32_t member)
 {
     /* relaxed: as in weir_alignment_report. */
     int64_t own = weir_load_rlx(&alignment->members[member].watermark);
-    return own != INT64_MAX
-               ? weir_max_i64(weir_sub_sat(own, weir_alignment_least(alignment)), 0)
-               : 0;
+    return own != INT64_MAX ? weir_max_i64(weir_sub_sat(own, weir_alignment_least(alignment)), 0)
+                            : 0;
 }
 
 #endif

@@ -19,7 +19,8 @@
     X(rows_bad, "numMalformedRecords", COUNTER, "records", "Records that could not be read")       \
     X(timers_fired, "numFiredTimers", COUNTER, "timers",                                           \
         "Timers of process functions and of windows of each key's own that have fired")            \
-    X(markers, "latencyMarkers", COUNTER, "markers", "Latency markers that came by, of all sources") \
+    X(markers, "latencyMarkers", COUNTER, "markers",                                               \
+        "Latency markers that came by, of all sources")                                            \
     X(marker_ns, "latencyNanosSum", COUNTER, "ns", "Time that they took to come here, summed up")  \
     X(marker_ns_max, "latencyNanosMax", GAUGE, "ns", "The longest of these times")                 \
     X(drift_ms, "watermarkAlignmentDrift", GAUGE, "ms of event time",                              \
@@ -45,7 +46,7 @@ WEIR_COUNTER_TABLE(weir_operator_counters, WEIR_OPERATOR_COUNTERS)
         "Least watermark that its last operators have come to")                                 \
     X(in_queue, "inputQueueLength", GAUGE, "slots", "Slots of rings that wait to be taken")     \
     X(in_slots, "inputQueueCapacity", GAUGE, "slots", "Slots that the rings of its gates have") \
-    X(in_pool, "inPoolUsage", REAL, "part of 1", "Of these slots, those that wait to be taken")     \
+    X(in_pool, "inPoolUsage", REAL, "part of 1", "Of these slots, those that wait to be taken") \
     X(out_queue, "outputQueueLength", GAUGE, "slots", "Slots of rings that wait for consumers") \
     X(out_slots, "outputQueueCapacity", GAUGE, "slots", "Slots that the rings it fills have")   \
     X(out_pool, "outPoolUsage", REAL, "part of 1",                                              \

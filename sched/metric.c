@@ -181,8 +181,8 @@ per_s(uint64_t now, uint64_t before, int64_t since_ns)
 /* For what waits at the gates, as fast as it was taken since the sample before; 0 while nothing is
  * taken. */
 static uint64_t
-consume_ms(const struct weir_task_counters *now, const struct weir_task_counters *before,
-    int64_t since_ns)
+consume_ms(
+    const struct weir_task_counters *now, const struct weir_task_counters *before, int64_t since_ns)
 {
     double per_ms = (double)(now->buffers_in - before->buffers_in) * (double)WEIR_MS /
                     (double)weir_max_i64(since_ns, 1);

@@ -162,10 +162,10 @@ int trial_save_end(struct trial *trial, int step);
 /* trial_ask - for something of a kind to go wrong. */
 void trial_ask(struct trial *trial, enum sim_fault_kind kind);
 
-/* trial_step_plan - what is done to a job that starts with so many stages. trial_step - one is done:
- * a weir_job_step_fn. trial_step_look - cancel the job, if it is time. trial_step_check - behind the
- * end of the process, with what it returned and err, the job's: whether it was to end so. Returns
- * step, or negative. */
+/* trial_step_plan - what is done to a job that starts with so many stages. trial_step - one is
+ * done: a weir_job_step_fn. trial_step_look - cancel the job, if it is time. trial_step_check -
+ * behind the end of the process, with what it returned and err, the job's: whether it was to end
+ * so. Returns step, or negative. */
 void trial_step_plan(struct trial *trial, uint32_t stage_cnt);
 int trial_step(void *arg, enum weir_job_step step, uint32_t stage);
 void trial_step_look(struct trial *trial);

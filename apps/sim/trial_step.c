@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trial_step.c: a start of which a step fails, or which is canceled at one of them or later. What it
- * has made is given back, whatever it was, and the next start goes on from the newest checkpoint. */
+/* trial_step.c: a start of which a step fails, or which is canceled at one of them or later. What
+ * it has made is given back, whatever it was, and the next start goes on from the newest
+ * checkpoint. */
 #include <inttypes.h>
 
 #include "apps/sim/trial_priv.h"

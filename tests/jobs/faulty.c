@@ -86,7 +86,8 @@ faulty_spins(void)
     for (;;) {
         __asm__("" ::: "memory"); /* an empty loop may be left out */
 #ifdef __SANITIZE_THREAD__
-        (void)usleep(1); /* ThreadSanitizer hands signals over in calls that it knows, and nowhere else */
+        /* ThreadSanitizer hands signals over in calls that it knows, and nowhere else */
+        (void)usleep(1);
 #endif
     }
 }
