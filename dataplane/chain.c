@@ -240,7 +240,7 @@ step_batch(struct weir_chain *chain, struct weir_chain_node *node, int64_t now_n
     }
     node->cursor += (uint32_t)rows;
     node->intended_ns = node->in->intended_ns;
-    if (node->out_cnt == 0 && rows > 0 && node->intended_ns != 0 && chain->latency != NULL) {
+    if (node->is_exit && rows > 0 && node->intended_ns != 0 && chain->latency != NULL) {
         weir_arrivals_add(&chain->arrivals, node->intended_ns, (uint64_t)rows);
     }
     WEIR_DCHECK(node->cursor <= node->in->cnt, "%s consumed more than it was given", node->name);

@@ -58,6 +58,7 @@ node_init(struct weir_chain_node *node, const struct weir_chain_node_conf *conf,
     node->emit_watermark = WEIR_TIME_MIN;
     node->op.self = carve(&mem, conf->type->self_bytes);
     node->out_cnt = conf->type->output_cnt;
+    node->is_exit = node->out_cnt == 0 && !conf->type->is_inner;
     weir_valve_init(
         &node->valve, carve(&mem, weir_valve_footprint(conf->channel_cnt)), conf->channel_cnt);
     memcpy(node->channel_input, conf->channel_input, sizeof node->channel_input);
@@ -160,7 +161,7 @@ weir_chain_new(const struct weir_chain_conf *conf, struct weir_chain **ret_chain
         node_init(&chain->nodes[i], &conf->nodes[i], conf, chain->mem[i]);
         chain->holders |= conf->nodes[i].type->holds != NULL ? UINT64_C(1) << i : 0;
         chain->timed |= keeps_time(&chain->nodes[i].op) ? UINT64_C(1) << i : 0;
-        if (conf->nodes[i].type->output_cnt == 0) {
+        if (chain->nodes[i].is_exit) {
             rc = add_latency(chain);
         }
     }

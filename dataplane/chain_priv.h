@@ -64,6 +64,7 @@ struct weir_chain_node {
     struct weir_out_shape shape[WEIR_OPERATOR_OUTPUT_CNT_MAX];
     void *grown[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* buffers of outputs that had to grow, or NULL */
     uint32_t out_cnt;
+    bool is_exit; /* rows that it takes have left the job */
     uint64_t reach; /* the nodes behind it, as bits */
     uint32_t marker_source; /* of a source */
     const char *name;

@@ -140,7 +140,7 @@ weir_flight_finish(struct weir_flight_writer *writer, size_t *ret_bytes)
     const uint64_t bytes = writer->bytes;
     memcpy(writer->buf, WEIR_FLIGHT_MAGIC, 8);
     memcpy(writer->buf + 8, version, sizeof version);
-    memcpy(writer->buf + 16, &bytes, sizeof bytes);
+    memcpy(writer->buf + WEIR_FLIGHT_BYTES_OFF, &bytes, sizeof bytes);
     *ret_bytes = writer->bytes;
     return 0;
 }
@@ -189,12 +189,12 @@ weir_flight_check(const void *buf, size_t bytes)
         return weir_err_push(WEIR_EFORMAT, "no rows under way");
     }
     memcpy(version, (const char *)buf + 8, sizeof version);
-    memcpy(&said, (const char *)buf + 16, sizeof said);
+    memcpy(&said, (const char *)buf + WEIR_FLIGHT_BYTES_OFF, sizeof said);
     if (version[0] != WEIR_FLIGHT_VERSION) {
         return weir_err_push(WEIR_EFORMAT, "rows under way of version %u", version[0]);
     }
     if (said != bytes || version[1] != 0) {
-        return damaged(16, "a section of another length");
+        return damaged(WEIR_FLIGHT_BYTES_OFF, "a section of another length");
     }
     for (size_t at = WEIR_FLIGHT_HEAD_BYTES; at < bytes;) {
         struct weir_flight_entry entry;

@@ -234,6 +234,12 @@ struct weir_operator_type {
      * 0: none begins here. Until they have ended no other checkpoint is taken. NULL: it begins
      * none. */
     uint64_t (*begins)(const struct weir_operator *op);
+    /* Sources: a request to stop or drain the job does not end it: it ends by itself when others
+     * have, unless what it would still say is in a savepoint that stops the job. */
+    bool ends_itself;
+    /* Sources and sinks: their rows neither come from outside the job nor leave it, and are not
+     * counted as if they did. */
+    bool is_inner;
 };
 
 /* One operator of one subtask; the stage owns it. */

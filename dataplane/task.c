@@ -35,7 +35,9 @@ static void
 stop_sources(struct weir_task *task, bool clean, int64_t now_ns)
 {
     for (uint32_t i = 0; i < task->source_cnt; i++) {
-        if (!task->source_ended[i]) {
+        const struct weir_operator *op = weir_chain_operator(task->chain, task->sources[i]);
+        bool goes_on = op->type->ends_itself && !op->is_saved;
+        if (!task->source_ended[i] && !goes_on) {
             weir_task_end_source(task, i, clean, now_ns);
         }
     }

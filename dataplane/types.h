@@ -10,6 +10,9 @@
 /* Event time and watermarks are milliseconds since 1970 UTC, as Flink's. */
 #define WEIR_TIME_MIN INT64_MIN
 #define WEIR_WATERMARK_MAX INT64_MAX
+/* Watermarks below are no times: there is none yet, or they are rounds of a loop
+ * (operators/loop.h). */
+#define WEIR_TIME_FIRST (INT64_MIN / 4)
 
 /* Durations of event time, in its unit. */
 #define WEIR_MSEC INT64_C(1)

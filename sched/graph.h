@@ -122,6 +122,39 @@ WEIR_API struct weir_stream *weir_union(struct weir_stream *a, struct weir_strea
 WEIR_API struct weir_stream *weir_sink(struct weir_stream *in, const char *name,
     const struct weir_operator_type *type, const void *conf, size_t conf_bytes);
 
+/* A loop: rows that go through its body again and again, until the body lets them go.
+ *
+ *     struct weir_stream *loop = weir_iterate(s, "steps", &(struct weir_iterate_conf){0});
+ *     struct weir_stream *step = weir_map(loop, "step", &step_op);
+ *     weir_iterate_close(loop, weir_filter(step, "not_yet", &not_yet_op));
+ *     s = weir_filter(step, "done", &done_op);
+ */
+struct weir_iterate_conf {
+    /* 0: the loop ends with the last row in it, exactly. Else when its input has ended and nothing
+     * came back for so long: of a body that is slower than that, rows are dropped. */
+    int64_t wait_ns;
+    /* For rows that wait to go round again, of each subtask; 0: WEIR_ITERATE_BUDGET_BYTES. A body
+     * that gives back more rows than it is given may use it up: the job fails then (WEIR-1204). */
+    uint64_t budget_bytes;
+};
+#define WEIR_ITERATE_BUDGET_BYTES (UINT64_C(8) << 20)
+/* weir_iterate - the head of a loop: the rows of `in`, and those that come back, these first. NULL
+ * is a conf of zeros.
+ * weir_iterate_close - the rows of `back` go to the loop's head again; once a loop.
+ *
+ * Shape:   back has the schema of loop, and comes of it. What is between them is the body. It has
+ *          no other input, no loop of its own, takes inserts only and, where wait_ns is 0, sets no
+ *          watermarks. All subtasks of the head are on the cores of the tail's: key what needs it
+ *          within the body.
+ * Times:   with wait_ns, watermarks pass as `in` has them, and rows that come back may be late.
+ *          Without, event time stands still in the body and behind it until the loop is at its
+ *          end.
+ * Source:  Flink's IterativeStream.
+ */
+WEIR_API struct weir_stream *
+weir_iterate(struct weir_stream *in, const char *name, const struct weir_iterate_conf *conf);
+WEIR_API void weir_iterate_close(struct weir_stream *loop, struct weir_stream *back);
+
 /* How the rows of the stream are dealt out to the subtasks of the next operator. */
 WEIR_API struct weir_stream *weir_key_by(struct weir_stream *in, struct weir_key key);
 WEIR_API struct weir_stream *

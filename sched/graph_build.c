@@ -686,7 +686,9 @@ check_whole(struct weir_env *env)
             weir_env_fail(env, WEIR_EGRAPH, "operator %s has parallelism 0", node->name);
         }
     }
+    weir_graph_settle_loops(env);
     weir_graph_inherit_groups(env);
+    weir_graph_group_loops(env);
     carry_times(env);
     settle_forward(env);
 }

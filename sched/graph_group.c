@@ -52,7 +52,8 @@ weir_slot_sharing_group(struct weir_stream *stream, const char *name)
     return stream;
 }
 
-/* Inputs stand before their users, so that one pass settles all. */
+/* Inputs stand before their users, so that one pass settles all. What comes back in a loop has the
+ * group of its head, and not the head that of it. */
 void
 weir_graph_inherit_groups(struct weir_env *env)
 {
@@ -60,7 +61,7 @@ weir_graph_inherit_groups(struct weir_env *env)
         struct weir_graph_node *node = &env->node[i];
         const char *group = NULL;
         for (uint32_t l = 0; l < env->link_cnt && node->slot_group == NULL; l++) {
-            if (env->link[l].to != i) {
+            if (env->link[l].to != i || env->node[env->link[l].from].stays_fused) {
                 continue;
             }
             const char *from = env->node[env->link[l].from].slot_group;

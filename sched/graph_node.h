@@ -23,6 +23,8 @@ struct weir_graph_node {
     bool begins_chain; /* not to be fused with what feeds it */
     bool ends_chain; /* nor with what it feeds */
     const char *slot_group; /* slot-sharing group; NULL: that of its inputs */
+    bool stays_fused; /* with what it feeds, wherever stages are cut */
+    uint32_t beside; /* an operator on whose cores its subtasks have to be, plus 1; 0: anywhere */
 };
 
 struct weir_graph_link {
@@ -46,9 +48,19 @@ struct weir_stream {
     struct weir_graph_link origin[WEIR_STREAM_ORIGIN_CNT_MAX]; /* `to` and `input` not yet known */
 };
 
+/* The nodes of a loop. */
+struct weir_graph_loop {
+    uint32_t source;
+    uint32_t head;
+    uint32_t tail; /* 0: it is open still */
+    struct weir_feedback *feedback;
+};
+#define WEIR_GRAPH_LOOP_CNT_MAX 16
+
 #define WEIR_GRAPH_LINK_CNT_MAX 1024
 #define WEIR_GRAPH_PARAM_CNT_MAX 64
 
+struct weir_feedback;
 struct weir_graph_block;
 struct weir_discard_result;
 struct weir_lines_samples;
@@ -73,11 +85,17 @@ struct weir_env {
     uint32_t discard_cnt;
     struct weir_lines_samples *bad_lines[WEIR_GRAPH_BAD_LINES_CNT_MAX]; /* by source of lines */
     uint32_t bad_lines_cnt;
+    struct weir_graph_loop loop[WEIR_GRAPH_LOOP_CNT_MAX];
+    uint32_t loop_cnt;
     struct weir_stream dead; /* what calls return after the first error */
 };
 
 /* weir_graph_inherit_groups - give each operator that names no slot-sharing group that of its
  * inputs. */
 void weir_graph_inherit_groups(struct weir_env *env);
+/* weir_graph_settle_loops - check their bodies, and make heads and tails alike: before all else
+ * that looks at the whole graph. weir_graph_group_loops - behind the inheriting of groups. */
+void weir_graph_settle_loops(struct weir_env *env);
+void weir_graph_group_loops(struct weir_env *env);
 
 #endif

@@ -22,7 +22,9 @@ weir_job_plan_graph(struct weir_env *env)
         operators[i].chain_input = !node->begins_chain && node->type->selects == NULL;
         operators[i].chain_output = !node->ends_chain;
         operators[i].slot_group = node->slot_group;
-        operators[i].can_split = node->type->output_cnt > 0;
+        operators[i].can_split = node->type->output_cnt > 0 && !node->stays_fused;
+        operators[i].beside = node->beside;
+        operators[i].is_inner = node->type->is_inner;
     }
     for (uint32_t l = 0; l < env->link_cnt; l++) {
         const struct weir_graph_link *link = &env->link[l];

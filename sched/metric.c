@@ -314,12 +314,13 @@ sample_job(struct weir_metrics *metrics, int64_t now_ns, bool is_ending)
     for (uint32_t i = 0; i < weir_job_operator_cnt(job); i++) {
         struct weir_job_operator_sum sum;
         weir_job_operator(job, i, &sum);
-        enum weir_plan_kind kind = plan->graph->operators[i].kind;
-        own->records_in += kind == WEIR_PLAN_SOURCE ? sum.rows_in : 0;
-        own->records_out += kind == WEIR_PLAN_SINK ? sum.rows_in : 0;
+        const struct weir_plan_operator *op = &plan->graph->operators[i];
+        bool is_way_out = weir_plan_is_way_out(op);
+        own->records_in += weir_plan_is_way_in(op) ? sum.rows_in : 0;
+        own->records_out += is_way_out ? sum.rows_in : 0;
         own->records_late += sum.rows_late;
         own->records_bad += sum.rows_bad;
-        watermark = kind == WEIR_PLAN_SINK ? weir_min_i64(watermark, sum.watermark) : watermark;
+        watermark = is_way_out ? weir_min_i64(watermark, sum.watermark) : watermark;
     }
     for (uint32_t s = 0; s < weir_job_task_cnt(job); s++) {
         enum weir_task_state state = weir_task_state(weir_job_task(job, s));

@@ -63,6 +63,8 @@ struct weir_plan_operator {
     bool chain_output; /* may be fused with what it feeds */
     bool can_split; /* the chain may be cut after it */
     const char *slot_group; /* operators of different ones are kept apart; NULL: "default" */
+    uint32_t beside; /* operator on whose cores its subtasks have to be, plus 1; 0: anywhere */
+    bool is_inner; /* a source or a sink within the job: not where rows come in or go out */
 };
 
 /* Output `output` of operator `from` feeds input `input` of operator `to`; indices into
@@ -82,6 +84,18 @@ struct weir_plan_graph {
     const struct weir_plan_operator *operators;
     const struct weir_plan_link *links;
 };
+
+/* weir_plan_is_way_in, weir_plan_is_way_out - whether rows of the job come in there, or go out. */
+static inline bool
+weir_plan_is_way_in(const struct weir_plan_operator *op)
+{
+    return op->kind == WEIR_PLAN_SOURCE && !op->is_inner;
+}
+static inline bool
+weir_plan_is_way_out(const struct weir_plan_operator *op)
+{
+    return op->kind == WEIR_PLAN_SINK && !op->is_inner;
+}
 
 /* --- how it is to be planned -------------------------------------------------------------- */
 

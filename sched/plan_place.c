@@ -35,6 +35,8 @@ struct place {
     uint32_t *entry_of; /* per stage: its vertex option, or PLAN_NONE */
     struct pool *groups; /* per slot-sharing group its share of job; NULL: they share all of it */
     uint32_t *group_of; /* per stage */
+    uint32_t *ally; /* per stage: one that it shares its core with; itself at the end of the row */
+    uint32_t *ally_cpu; /* per stage at the end of a row: as cpu_of, of all of the row */
     uint32_t *near; /* channels' other ends, per stage */
     uint32_t *near_from; /* per stage: where its part of near begins */
     uint32_t placed_cnt;
@@ -499,6 +501,64 @@ fill_level(const struct place *place, const struct pool *pool)
     return low;
 }
 
+/* The stage at the end of its row, which all that share a core with it have. */
+static uint32_t
+lead_of(const struct place *place, uint32_t stage)
+{
+    while (place->ally[stage] != stage) {
+        stage = place->ally[stage];
+    }
+    return stage;
+}
+
+/* Operators that have to be beside another make their stages share cores. */
+static void
+find_allies(struct place *place)
+{
+    const struct plan_build *build = place->build;
+    for (uint32_t s = 0; s < build->plan->stage_cnt; s++) {
+        place->ally[s] = s;
+        place->ally_cpu[s] = PLAN_NONE;
+    }
+    for (uint32_t i = 0; i < build->graph->operator_cnt; i++) {
+        const struct weir_plan_operator *op = &build->graph->operators[i];
+        for (uint32_t k = 0; k < op->parallelism && op->beside != 0; k++) {
+            uint32_t own = lead_of(place, weir_plan_priv_stage(build, i, k));
+            uint32_t other = lead_of(place, weir_plan_priv_stage(build, op->beside - 1, k));
+            place->ally[own] = other;
+        }
+    }
+}
+
+static void
+take_place(struct place *place, uint32_t stage, uint32_t idx)
+{
+    struct pool *pool = pool_of(place, stage);
+    uint32_t weight = place->build->stages[stage].weight;
+    place->cpu_of[stage] = idx;
+    place->ally_cpu[lead_of(place, stage)] = idx;
+    place->load[idx] += weight;
+    place->placed_cnt++;
+    pool->left_cnt--;
+    pool->left_weight -= weight;
+}
+
+static int
+place_beside(struct place *place, uint32_t stage, uint32_t idx)
+{
+    const struct pool *pool = pool_of(place, stage);
+    struct weir_plan_stage *own = &place->build->stages[stage];
+    uint32_t cpu = place->topo->cpu[idx].cpu;
+    if (!weir_cpuset_has(&pool->cpus, cpu)) {
+        return weir_err_push(WEIR_EPLAN,
+            "%s: %s has to share its core with the other end of its loop, which is on CPU %u",
+            pool->said, own->name, cpu);
+    }
+    own->reason = "shares the core with the other end of its loop";
+    take_place(place, stage, idx);
+    return 0;
+}
+
 static void
 place_stage(struct place *place, uint32_t stage)
 {
@@ -528,11 +588,7 @@ place_stage(struct place *place, uint32_t stage)
         }
     }
     place->build->stages[stage].reason = place_reason(place, stage, best.idx);
-    place->cpu_of[stage] = best.idx;
-    place->load[best.idx] += weight;
-    place->placed_cnt++;
-    pool->left_cnt--;
-    pool->left_weight -= weight;
+    take_place(place, stage, best.idx);
 }
 
 /* qsort has no argument of its own for the comparison; the key stands in each element. */
@@ -580,11 +636,19 @@ place_stages(struct place *place)
         place->cpu_of[s] = PLAN_NONE;
     }
     qsort(turns, cnt, sizeof *turns, turn_order);
-    for (uint32_t i = 0; i < cnt; i++) {
-        place_stage(place, turns[i].stage);
+    find_allies(place);
+    int err = 0;
+    for (uint32_t i = 0; i < cnt && err == 0; i++) {
+        uint32_t stage = turns[i].stage;
+        uint32_t cpu = place->ally_cpu[lead_of(place, stage)];
+        if (cpu != PLAN_NONE) {
+            err = place_beside(place, stage, cpu);
+        } else {
+            place_stage(place, stage);
+        }
     }
     free(turns);
-    return 0;
+    return err;
 }
 
 static enum weir_plan_idle
@@ -685,11 +749,13 @@ weir_plan_priv_place(struct plan_build *build)
     place.cpu_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.cpu_of);
     place.entry_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.entry_of);
     place.group_of = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.group_of);
+    place.ally = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.ally);
+    place.ally_cpu = (uint32_t *)weir_plan_priv_alloc(plan, cnt, sizeof *place.ally_cpu);
     place.near = (uint32_t *)weir_plan_priv_alloc(plan, 2 * plan->channel_cnt, sizeof *place.near);
     place.near_from = (uint32_t *)weir_plan_priv_alloc(plan, cnt + 1, sizeof *place.near_from);
     if (place.entries == NULL || place.load == NULL || place.cpu_of == NULL ||
-        place.entry_of == NULL || place.group_of == NULL || place.near == NULL ||
-        place.near_from == NULL) {
+        place.entry_of == NULL || place.group_of == NULL || place.ally == NULL ||
+        place.ally_cpu == NULL || place.near == NULL || place.near_from == NULL) {
         return WEIR_ENOMEM;
     }
     int err = read_pools(&place);

@@ -74,6 +74,14 @@ int weir_plan_priv_memory(struct plan_build *build);
 
 /* weir_plan_priv_pointwise - subtask i of one end talks to subtask i of the other only. */
 bool weir_plan_priv_pointwise(const struct plan_build *build, const struct weir_plan_link *link);
+/* weir_plan_priv_stage - of an operator and a subtask. */
+static inline uint32_t
+weir_plan_priv_stage(const struct plan_build *build, uint32_t operator, uint32_t subtask)
+{
+    uint32_t v = build->vertex_of[operator];
+    return build->vertex_stage[v] + subtask * build->vertices[v].piece_cnt +
+           build->piece_of[operator];
+}
 /* weir_plan_priv_group - the slot-sharing group of an operator. */
 static inline const char *
 weir_plan_priv_group(const struct plan_build *build, uint32_t operator)

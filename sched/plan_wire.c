@@ -70,14 +70,6 @@ fill_stages(struct plan_build *build)
     return 0;
 }
 
-static uint32_t
-stage_of(const struct plan_build *build, uint32_t op_idx, uint32_t subtask)
-{
-    uint32_t v = build->vertex_of[op_idx];
-    return build->vertex_stage[v] + subtask * build->vertices[v].piece_cnt +
-           build->piece_of[op_idx];
-}
-
 /* The producers [*ret_from, return value) that consumer `to` of `to_cnt` listens to.
  * Source: rescale as Flink's pointwise distribution; all others reach every consumer, because
  *         events
@@ -121,8 +113,8 @@ wire_pair(struct plan_build *build, uint32_t idx, uint32_t from, uint32_t to, ui
     const struct weir_plan_link *link = &build->graph->links[idx];
     struct weir_plan_channel *channel = &build->channels[build->plan->channel_cnt];
     channel->edge = idx;
-    channel->from_stage = stage_of(build, link->from, from);
-    channel->to_stage = stage_of(build, link->to, to);
+    channel->from_stage = weir_plan_priv_stage(build, link->from, from);
+    channel->to_stage = weir_plan_priv_stage(build, link->to, to);
     channel->prod_idx = out_cnt[from];
     out_cnt[from]++;
     build->stages[channel->from_stage].channel_out_cnt++;

@@ -33,7 +33,7 @@ weir_control_state_name(struct weir_job *job, enum weir_task_request asked)
 static json_t *
 watermark_json(int64_t watermark)
 {
-    return watermark == WEIR_TIME_MIN ? json_null() : json_integer((json_int_t)watermark);
+    return watermark < WEIR_TIME_FIRST ? json_null() : json_integer((json_int_t)watermark);
 }
 
 /* The operators as in the report, each with the watermark at its input; sources have none. */
@@ -49,7 +49,7 @@ vertices_json(const struct weir_control_conf *conf, int64_t *ret_least)
         weir_job_operator(conf->job, i, &sum);
         (void)json_object_set_new(json_array_get(list, i), "watermark_ms",
             kind == WEIR_PLAN_SOURCE ? json_null() : watermark_json(sum.watermark));
-        if (kind == WEIR_PLAN_SINK) {
+        if (weir_plan_is_way_out(&plan->graph->operators[i])) {
             *ret_least = weir_min_i64(*ret_least, sum.watermark);
         }
     }

@@ -55,7 +55,7 @@ add_left(struct line *line, const struct weir_progress *progress, double elapsed
 {
     double left_s = -1;
     for (uint32_t i = 0; i < weir_job_operator_cnt(progress->job); i++) {
-        if (progress->plan->graph->operators[i].kind != WEIR_PLAN_SOURCE) {
+        if (!weir_plan_is_way_in(&progress->plan->graph->operators[i])) {
             continue;
         }
         struct weir_job_operator_sum sum;
@@ -80,8 +80,8 @@ add_lag(struct line *line, const struct weir_progress *progress)
     for (uint32_t i = 0; i < weir_job_operator_cnt(progress->job); i++) {
         struct weir_job_operator_sum sum;
         weir_job_operator(progress->job, i, &sum);
-        bool is_sink = progress->plan->graph->operators[i].kind == WEIR_PLAN_SINK;
-        if (is_sink && sum.watermark != WEIR_TIME_MIN) {
+        bool is_sink = weir_plan_is_way_out(&progress->plan->graph->operators[i]);
+        if (is_sink && sum.watermark >= WEIR_TIME_FIRST) {
             least = weir_min_i64(least, sum.watermark);
         }
     }

@@ -148,9 +148,9 @@ weir_watch_totals(const struct weir_job *job, const struct weir_plan *plan)
     for (uint32_t i = 0; i < weir_job_operator_cnt(job); i++) {
         struct weir_job_operator_sum sum;
         weir_job_operator(job, i, &sum);
-        enum weir_plan_kind kind = plan->graph->operators[i].kind;
-        totals.rows_in += kind == WEIR_PLAN_SOURCE ? sum.rows_in : 0;
-        totals.rows_out += kind == WEIR_PLAN_SINK ? sum.rows_in : 0;
+        const struct weir_plan_operator *op = &plan->graph->operators[i];
+        totals.rows_in += weir_plan_is_way_in(op) ? sum.rows_in : 0;
+        totals.rows_out += weir_plan_is_way_out(op) ? sum.rows_in : 0;
         totals.rows_late += sum.rows_late;
         totals.rows_bad += sum.rows_bad;
     }

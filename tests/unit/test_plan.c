@@ -631,6 +631,42 @@ t_random_graphs_keep_every_rule(void **state)
     }
 }
 
+/* The stages of both ends of a loop, and no others. */
+static void
+t_A126_the_ends_of_a_loop_share_a_core(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct weir_plan_host host;
+    fixture_host(&host, "epyc-4die");
+    fixture_window_job(&fixture, 6);
+    fixture.operators[0].beside = 1 + 3;
+    fixture.operators[3].weight = 30; /* it is placed first */
+    const struct weir_plan_options cut = {.cut = WEIR_PLAN_CUT_ALL};
+    struct weir_plan *plan = fixture_plan(&fixture, &host, &cut);
+    uint32_t pair_cnt = 0;
+    for (uint32_t s = 0; s < plan->stage_cnt; s++) {
+        for (uint32_t k = 0; k < s; k++) {
+            const struct weir_plan_stage *a = &plan->stages[s];
+            const struct weir_plan_stage *b = &plan->stages[k];
+            bool is_pair = a->operators[0] == 3 && b->operators[0] == 0 && a->subtask == b->subtask;
+            assert_int_equal(a->core == b->core, is_pair);
+            pair_cnt += is_pair;
+        }
+    }
+    assert_int_equal(pair_cnt, 6);
+    weir_plan_close(plan);
+    const struct weir_plan_vertex_options away = {.name = "read", .cores = "0"};
+    const struct weir_plan_vertex_options there = {.name = "write", .cores = "1"};
+    const struct weir_plan_vertex_options both[] = {away, there};
+    fixture_window_job(&fixture, 1);
+    fixture.operators[0].beside = 1 + 3;
+    const struct weir_plan_options options = {
+        .cut = WEIR_PLAN_CUT_ALL, .vertices = both, .vertex_cnt = 2};
+    expect_error(&fixture, &host, &options, WEIR_EPLAN, "has to share its core with the other end");
+    fixture_host_close(&host);
+}
+
 int
 main(void)
 {
@@ -640,6 +676,7 @@ main(void)
         cmocka_unit_test(t_keyed_between_two_subtasks_is_an_exchange),
         cmocka_unit_test(t_slot_sharing_groups_have_cores_of_their_own),
         cmocka_unit_test(t_slot_sharing_groups_get_cores_by_their_weight),
+        cmocka_unit_test(t_A126_the_ends_of_a_loop_share_a_core),
         cmocka_unit_test(t_rescale_gives_each_consumer_a_share_of_the_producers),
         cmocka_unit_test(t_T147_forward_between_unequal_parallelisms_is_refused),
         cmocka_unit_test(t_fusing_never_closes_a_cycle_of_stages),
