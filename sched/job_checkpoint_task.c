@@ -423,7 +423,8 @@ declined(struct cp_stage *stage, const struct weir_letter *letter)
         [WEIR_DECLINE_BUSY] = WEIR_CHECKPOINT_DECLINED,
         [WEIR_DECLINE_STORAGE] = WEIR_CHECKPOINT_DECLINED,
         [WEIR_DECLINE_SNAPSHOT] = WEIR_CHECKPOINT_DECLINED,
-        [WEIR_DECLINE_PRECOMMIT] = WEIR_CHECKPOINT_DECLINED};
+        [WEIR_DECLINE_PRECOMMIT] = WEIR_CHECKPOINT_DECLINED,
+        [WEIR_DECLINE_FLIGHT] = WEIR_CHECKPOINT_DECLINED};
     enum weir_decline why = (enum weir_decline)letter->args[2];
     if (letter->args[3] != 0) {
         char text[CP_WHY_BYTES];
