@@ -191,27 +191,36 @@ table_match(const uint64_t *words, uint64_t word)
 #endif
 }
 
-/* The lane of a key in a group among the lanes `used`, or 4. */
+/* Whether a slot has the key. A text that lies elsewhere is looked at when all else is equal. */
+static inline bool
+table_lane_has(
+    const struct weir_table *t, const uint64_t *words, uint32_t lane, const struct table_key *key)
+{
+    bool is_equal = true;
+    for (uint32_t w = 0; w < t->word_cnt; w++) {
+        bool is_text = w == TABLE_REF_WORD && key->text.ptr != NULL;
+        is_equal &= is_text || words[table_word_idx(t, w, lane)] == key->word[w];
+    }
+    if (!is_equal || key->text.ptr == NULL) {
+        return is_equal;
+    }
+    uint64_t ref = words[table_word_idx(t, TABLE_REF_WORD, lane)];
+    return weir_blob_equal(t->arena, (uint32_t)ref, key->text);
+}
+
+/* The lane of a key in a group among the lanes `used`, or 4. Entries of one key that differ in
+ * their tails lie close together: they are told by the last word. */
 static inline uint32_t
 table_lane_of(
     const struct weir_table *t, const uint64_t *words, uint32_t used, const struct table_key *key)
 {
-    uint32_t hits = table_match(words, key->word[0]) & used;
-    while (hits != 0) {
+    uint32_t w = t->spec.tail_cnt > 0 ? t->word_cnt - 1 : 0;
+    uint32_t hits = table_match(words + table_word_idx(t, w, 0), key->word[w]) & used;
+    for (; hits != 0; hits &= hits - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(hits);
-        bool is_equal = true;
-        for (uint32_t w = 1; w < t->word_cnt; w++) {
-            uint64_t word = words[table_word_idx(t, w, lane)];
-            if (w != TABLE_REF_WORD || key->text.ptr == NULL) {
-                is_equal &= word == key->word[w];
-            } else {
-                is_equal = is_equal && weir_blob_equal(t->arena, (uint32_t)word, key->text);
-            }
-        }
-        if (is_equal) {
+        if (table_lane_has(t, words, lane, key)) {
             return lane;
         }
-        hits &= hits - 1;
     }
     return WEIR_TABLE_SLOT_CNT;
 }
