@@ -4,6 +4,7 @@
  *
  *     state:   rows i64 | shape u64 | a number for each column: count, sum, least, greatest
  *     values:  set id u64 | value  ->  counts i64[slot_cnt]        a map, kind.h
+ *              of inserts                bits u64: counts that are not zero
  *
  * An entry of values goes when all its counts are zero; a key's state when rows and columns are.
  * The shape tells columns of another version of the job.
@@ -58,11 +59,23 @@ find_number(const struct weir_schema *schema, const char *name, struct weir_fiel
 }
 
 static bool
-same_slot(const struct weir_group_slot *a, const struct weir_group_slot *b)
+same_where(const struct weir_group_where *a, const struct weir_group_where *b)
 {
-    return strcmp(a->of.name, b->of.name) == 0 && a->has_where == b->has_where &&
-           (!a->has_where ||
-               (strcmp(a->where.name, b->where.name) == 0 && a->from == b->from && a->to == b->to));
+    return a->is_all ? b->is_all
+                     : !b->is_all && strcmp(a->field.name, b->field.name) == 0 &&
+                           a->from == b->from && a->to == b->to;
+}
+
+static uint32_t
+join_where(struct weir_group *group, const struct weir_group_where *where)
+{
+    uint32_t w = 0;
+    while (w < group->where_cnt && !same_where(&group->where[w], where)) {
+        w++;
+    }
+    group->where[w] = *where;
+    group->where_cnt = w == group->where_cnt ? w + 1 : group->where_cnt;
+    return w;
 }
 
 /* Columns about the same values share their set, and those of the same rows their count in it. */
@@ -78,28 +91,24 @@ join_set(struct weir_group *group, struct weir_group_slot *column)
         group->set_cnt++;
         set->field = column->of;
         set->id = weir_hash_bytes(column->of.name, strlen(column->of.name));
-        set->slot_cnt = 0;
     }
+    uint32_t slot = 0;
+    while (slot < set->slot_cnt && set->where[slot] != column->where) {
+        slot++;
+    }
+    set->where[slot] = column->where;
+    set->slot_cnt = slot == set->slot_cnt ? slot + 1 : set->slot_cnt;
+    set->column[set->column_cnt++] = group->column_cnt;
     column->set = s;
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
-        const struct weir_group_slot *other = &group->column[c];
-        if (other->set == s && same_slot(other, column)) {
-            column->slot = other->slot;
-            return;
-        }
-    }
-    column->slot = set->slot_cnt++;
+    column->slot = slot;
 }
 
 static int
 add_column(struct weir_group *group, const struct weir_group_column *conf,
     const struct weir_group_schemas *schemas)
 {
-    struct weir_group_slot column = {.kind = conf->kind,
-        .has_where = conf->where != NULL,
-        .set = SET_NONE,
-        .from = conf->from,
-        .to = conf->to};
+    struct weir_group_slot column = {.kind = conf->kind, .set = SET_NONE};
+    struct weir_group_where where = {.is_all = conf->where == NULL};
     struct weir_field out;
     int err = find_number(schemas->out, conf->as, &out);
     if (err == 0 && (out.bytes != 8 || out.type == WEIR_TYPE_TIME)) {
@@ -115,11 +124,14 @@ add_column(struct weir_group *group, const struct weir_group_column *conf,
             WEIR_EGRAPH, "the column %s: only counts may be of some of the rows", conf->as);
     }
     if (err == 0 && conf->where != NULL) {
-        err = find_number(schemas->in, conf->where, &column.where);
+        err = find_number(schemas->in, conf->where, &where.field);
+        where.from = conf->from;
+        where.to = conf->to;
     }
     if (err < 0) {
         return err;
     }
+    column.where = join_where(group, &where);
     column.out_off = out.off;
     bool is_extreme = conf->kind == WEIR_GROUP_MIN || conf->kind == WEIR_GROUP_MAX;
     if (conf->kind == WEIR_GROUP_DISTINCT || (is_extreme && schemas->takes_changes)) {
@@ -168,25 +180,29 @@ number_at(const struct weir_view *view, const struct weir_field *field, uint32_t
     return (int64_t)weir_key_number(weir_view_at(view, field, row), field->bytes);
 }
 
-static bool
-is_counted(const struct weir_group_slot *column, const struct weir_view *view, uint32_t row)
-{
-    if (!column->has_where) {
-        return true;
-    }
-    int64_t value = number_at(view, &column->where, row);
-    return value >= column->from && value < column->to;
-}
-
 struct change {
     struct weir_process *p;
     const struct weir_group *group;
     const struct weir_view *view;
     uint32_t row;
     int64_t sign;
+    uint64_t met; /* conditions that the row meets, as bits */
     int64_t *state;
     const int64_t *old; /* as it was */
 };
+
+static uint64_t
+find_met(const struct weir_group *group, const struct weir_view *view, uint32_t row)
+{
+    uint64_t met = 0;
+    for (uint32_t w = 0; w < group->where_cnt; w++) {
+        const struct weir_group_where *where = &group->where[w];
+        int64_t value = where->is_all ? where->from : number_at(view, &where->field, row);
+        uint64_t is_met = where->is_all | ((value >= where->from) & (value < where->to));
+        met |= is_met << w;
+    }
+    return met;
+}
 
 static int64_t
 add_wrap(int64_t a, int64_t b)
@@ -207,7 +223,7 @@ change_sums(const struct change *change)
             continue;
         }
         if (column->kind == WEIR_GROUP_COUNT) {
-            *acc += is_counted(column, change->view, change->row) ? change->sign : 0;
+            *acc += (change->met >> column->where & 1) != 0 ? change->sign : 0;
             continue;
         }
         int64_t value = number_at(change->view, &column->of, change->row);
@@ -295,50 +311,82 @@ change_column(const struct change *change, const struct weir_group_slot *column,
     }
 }
 
-static int
-change_set(const struct change *change, uint32_t s)
+/* The counts of an entry that the row is about, as bits. */
+static uint64_t
+find_slots(const struct change *change, const struct weir_group_set *set)
 {
-    const struct weir_group *group = change->group;
-    const struct weir_group_set *set = &group->set[s];
-    char room[WEIR_KIND_BYTES_MAX];
+    uint64_t slots = 0;
+    for (uint32_t slot = 0; slot < set->slot_cnt; slot++) {
+        slots |= (change->met >> set->where[slot] & 1) << slot;
+    }
+    return slots;
+}
+
+/* Of inserts an entry is one number, a bit for each count that is not zero: nothing is ever taken
+ * back, so that a value is there is enough. */
+static int
+insert_value(const struct change *change, const struct weir_group_set *set, struct weir_slice key)
+{
+    struct weir_keyed_state *values = weir_process_state(change->p, 0);
+    const uint64_t *entry = weir_map_get(values, key, NULL);
+    uint64_t was = entry != NULL ? *entry : 0;
+    uint64_t fresh = find_slots(change, set) & ~was;
+    if (fresh == 0) {
+        return 0;
+    }
+    const uint64_t is = was | fresh;
+    for (uint32_t i = 0; i < set->column_cnt; i++) {
+        uint32_t c = set->column[i];
+        change->state[COLUMNS + c] += (int64_t)(fresh >> change->group->column[c].slot & 1);
+    }
+    return entry != NULL ? weir_map_put(values, key, WEIR_BYTES(&is))
+                         : weir_map_add(values, key, WEIR_BYTES(&is));
+}
+
+static int
+change_value(const struct change *change, const struct weir_group_set *set, struct weir_slice key)
+{
+    static const int64_t zero[WEIR_GROUP_COLUMN_CNT_MAX];
+    struct weir_keyed_state *values = weir_process_state(change->p, 0);
     int64_t was[WEIR_GROUP_COLUMN_CNT_MAX] = {0};
     int64_t is[WEIR_GROUP_COLUMN_CNT_MAX];
-    struct weir_slice key;
-    int err = value_key(change, set, room, &key);
-    if (err < 0) {
-        return err;
-    }
-    struct weir_keyed_state *values = weir_process_state(change->p, 0);
     const void *entry = weir_map_get(values, key, NULL);
     uint32_t bytes = set->slot_cnt * (uint32_t)sizeof(int64_t);
+    uint64_t slots = find_slots(change, set);
+    int err = 0;
     if (entry != NULL) {
         memcpy(was, entry, bytes);
     }
-    memcpy(is, was, sizeof is);
-    uint64_t counted = 0;
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
-        const struct weir_group_slot *column = &group->column[c];
-        if (column->set == s && (counted >> column->slot & 1) == 0 &&
-            is_counted(column, change->view, change->row)) {
-            counted |= UINT64_C(1) << column->slot;
-            /* Nothing is ever taken back of inserts: that it is there is enough. */
-            is[column->slot] = group->takes_changes ? was[column->slot] + change->sign : 1;
-        }
+    for (uint32_t slot = 0; slot < set->slot_cnt; slot++) {
+        is[slot] = was[slot] + ((slots >> slot & 1) != 0 ? change->sign : 0);
     }
-    static const int64_t zero[WEIR_GROUP_COLUMN_CNT_MAX];
     if (memcmp(is, zero, bytes) == 0) {
         (void)weir_map_remove(values, key);
     } else if (memcmp(is, was, bytes) != 0) {
         err = weir_map_put(values, key, weir_bytes(is, bytes));
     }
-    for (uint32_t c = 0; c < group->column_cnt && err == 0; c++) {
-        const struct weir_group_slot *column = &group->column[c];
-        if (column->set == s && (counted >> column->slot & 1) != 0) {
+    for (uint32_t i = 0; i < set->column_cnt && err == 0; i++) {
+        uint32_t c = set->column[i];
+        const struct weir_group_slot *column = &change->group->column[c];
+        if ((slots >> column->slot & 1) != 0) {
             change_column(
                 change, column, &change->state[COLUMNS + c], was[column->slot], is[column->slot]);
         }
     }
     return err;
+}
+
+static int
+change_set(const struct change *change, const struct weir_group_set *set)
+{
+    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
+    struct weir_slice key;
+    int err = value_key(change, set, room, &key);
+    if (err < 0) {
+        return err;
+    }
+    return change->group->takes_changes ? change_value(change, set, key)
+                                        : insert_value(change, set, key);
 }
 
 /* ---- rows out ---- */
@@ -366,6 +414,20 @@ result(const struct weir_group *group, const int64_t *state, uint32_t c)
 }
 
 static void
+put_columns(const struct weir_group *group, const int64_t *state, char *row)
+{
+    if (group->is_plain) {
+        memcpy(
+            row + group->column[0].out_off, &state[COLUMNS], group->column_cnt * sizeof state[0]);
+        return;
+    }
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        int64_t value = result(group, state, c);
+        memcpy(row + group->column[c].out_off, &value, sizeof value);
+    }
+}
+
+static char *
 emit(const struct change *change, const int64_t *state, uint32_t kind)
 {
     const struct weir_group *group = change->group;
@@ -386,30 +448,49 @@ emit(const struct change *change, const int64_t *state, uint32_t kind)
             memcpy(to, at, from->bytes);
         }
     }
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
-        int64_t value = result(group, state, c);
-        memcpy(row + group->column[c].out_off, &value, sizeof value);
+    put_columns(group, state, row);
+    return row;
+}
+
+/* The new row behind the old one: it has the same key. */
+static void
+emit_after(const struct change *change, const char *old)
+{
+    struct weir_out *out = change->p->out;
+    out->row_kind = WEIR_ROW_UPDATE_AFTER;
+    char *row = weir_out_row(out);
+    memcpy(row, old, out->view.schema->row_bytes);
+    put_columns(change->group, change->state, row);
+}
+
+static bool
+is_same(const struct change *change)
+{
+    const struct weir_group *group = change->group;
+    bool same = true;
+    if (group->is_plain) {
+        return memcmp(&change->old[COLUMNS], &change->state[COLUMNS],
+                   group->column_cnt * sizeof change->old[0]) == 0;
     }
+    for (uint32_t c = 0; c < group->column_cnt && same; c++) {
+        same = result(group, change->old, c) == result(group, change->state, c);
+    }
+    return same;
 }
 
 static void
 tell(const struct change *change)
 {
-    const struct weir_group *group = change->group;
     bool was = change->old[ROWS] > 0;
     bool is = change->state[ROWS] > 0;
-    bool same = was && is;
-    for (uint32_t c = 0; c < group->column_cnt && same; c++) {
-        same = result(group, change->old, c) == result(group, change->state, c);
-    }
-    if (same) {
-        return;
-    }
-    if (was) {
-        emit(change, change->old, is ? WEIR_ROW_UPDATE_BEFORE : WEIR_ROW_DELETE);
-    }
-    if (is) {
-        emit(change, change->state, was ? WEIR_ROW_UPDATE_AFTER : WEIR_ROW_INSERT);
+    if (was && is) {
+        if (!is_same(change)) {
+            emit_after(change, emit(change, change->old, WEIR_ROW_UPDATE_BEFORE));
+        }
+    } else if (was) {
+        (void)emit(change, change->old, WEIR_ROW_DELETE);
+    } else if (is) {
+        (void)emit(change, change->state, WEIR_ROW_INSERT);
     }
 }
 
@@ -439,9 +520,10 @@ group_row(struct change *change)
     change->old = old;
     change->state[SHAPE] = (int64_t)group->shape;
     change->state[ROWS] += change->sign;
+    change->met = find_met(group, change->view, change->row);
     change_sums(change);
     for (uint32_t s = 0; s < group->set_cnt; s++) {
-        int err = change_set(change, s);
+        int err = change_set(change, &group->set[s]);
         if (err < 0) {
             return err;
         }
@@ -477,19 +559,31 @@ group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, 
 static uint64_t
 shape_of(const struct weir_group *group)
 {
-    uint64_t shape = group->takes_changes ? 3 : 1;
+    uint64_t shape = group->takes_changes ? 3 : 5;
     for (uint32_t c = 0; c < group->column_cnt; c++) {
         const struct weir_group_slot *column = &group->column[c];
-        uint64_t word[] = {shape, column->kind, column->slot, column->has_where, 0, 0,
-            (uint64_t)column->from, (uint64_t)column->to};
-        word[4] = column->kind != WEIR_GROUP_COUNT
-                      ? weir_hash_bytes(column->of.name, strlen(column->of.name))
-                      : 0;
-        word[5] =
-            column->has_where ? weir_hash_bytes(column->where.name, strlen(column->where.name)) : 0;
+        const struct weir_group_where *where = &group->where[column->where];
+        const char *of = column->kind != WEIR_GROUP_COUNT ? column->of.name : "";
+        const char *by = where->is_all ? "" : where->field.name;
+        const uint64_t word[] = {shape, column->kind, column->slot, where->is_all,
+            weir_hash_bytes(of, strlen(of)), weir_hash_bytes(by, strlen(by)), (uint64_t)where->from,
+            (uint64_t)where->to};
         shape = weir_hash_bytes(word, sizeof word);
     }
     return shape | 1; /* never 0 */
+}
+
+/* Whether the numbers of the output stand as those of the state do. */
+static bool
+is_plain(const struct weir_group *group)
+{
+    bool plain = group->column_cnt > 0;
+    for (uint32_t c = 0; c < group->column_cnt; c++) {
+        plain &=
+            group->column[c].kind != WEIR_GROUP_AVG &&
+            group->column[c].out_off == group->column[0].out_off + c * (uint32_t)sizeof(int64_t);
+    }
+    return plain;
 }
 
 int
@@ -508,6 +602,7 @@ weir_group_init(struct weir_group *group, const struct weir_group_conf *conf,
     }
     err = err < 0 ? err : find_keys(group, conf, schemas);
     group->shape = shape_of(group);
+    group->is_plain = is_plain(group);
     group->function = (struct weir_process_function){.name = "group",
         .state_bytes = (COLUMNS + conf->column_cnt) * (uint32_t)sizeof(int64_t),
         .rows = group_rows,

@@ -16,8 +16,8 @@
  * Outputs: one, a stream of changes, keyed as the input. Its fields are the key's, by the names
  *          that they have in the input, and the columns; hidden event times are those of the rows
  *          that caused the change.
- * State:   per key the sums, and for distinct counts (and for least and greatest values of streams
- *          of changes) each value with how often it is there (kind.h).
+ * State:   per key the sums, and for distinct counts each value: of inserts that it is there, of
+ *          changes, and for their least and greatest values, how often (kind.h).
  * Limits:  WEIR_GROUP_COLUMN_CNT_MAX columns; numbers but f64, a distinct count of texts too. Sums
  *          wrap at 64 bits. A retraction of the least or greatest value looks at all others of its
  *          key.
@@ -59,16 +59,21 @@ struct weir_group_conf {
 
 /* ---- what the operator runs on ---- */
 
+/* Which rows are counted. Columns that say the same share it. */
+struct weir_group_where {
+    bool is_all;
+    struct weir_field field;
+    int64_t from;
+    int64_t to;
+};
+
 /* A column whose fields are found. */
 struct weir_group_slot {
     enum weir_group_kind kind;
-    bool has_where;
+    uint32_t where; /* its condition */
     uint32_t set; /* its values' set; UINT32_MAX: it keeps none */
     uint32_t slot; /* its count in the set's entries */
     struct weir_field of;
-    struct weir_field where;
-    int64_t from;
-    int64_t to;
     uint32_t out_off;
 };
 
@@ -77,14 +82,20 @@ struct weir_group_set {
     struct weir_field field;
     uint64_t id; /* leads the keys of its entries */
     uint32_t slot_cnt;
+    uint32_t where[WEIR_GROUP_COLUMN_CNT_MAX]; /* of each slot */
+    uint32_t column_cnt;
+    uint32_t column[WEIR_GROUP_COLUMN_CNT_MAX]; /* that are made of it */
 };
 
 struct weir_group {
     struct weir_process_function function; /* first */
     bool takes_changes;
     uint64_t shape; /* of the state */
+    uint32_t where_cnt;
     uint32_t column_cnt;
     uint32_t set_cnt;
+    bool is_plain; /* columns stand in the output as in the state */
+    struct weir_group_where where[WEIR_GROUP_COLUMN_CNT_MAX];
     struct weir_group_slot column[WEIR_GROUP_COLUMN_CNT_MAX];
     struct weir_group_set set[WEIR_GROUP_COLUMN_CNT_MAX];
     uint32_t key_cnt;

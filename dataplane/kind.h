@@ -258,6 +258,9 @@ WEIR_API const void *
 weir_map_get(struct weir_keyed_state *state, struct weir_slice key, uint32_t *ret_bytes);
 WEIR_API WEIR_MUST_USE int
 weir_map_put(struct weir_keyed_state *state, struct weir_slice key, struct weir_slice val);
+/* weir_map_add - the same of a key of which weir_map_get() has just said that it is not there. */
+WEIR_API WEIR_MUST_USE int
+weir_map_add(struct weir_keyed_state *state, struct weir_slice key, struct weir_slice val);
 /* weir_map_remove - false: it was absent, or would not have been shown. */
 WEIR_API bool weir_map_remove(struct weir_keyed_state *state, struct weir_slice key);
 static inline bool

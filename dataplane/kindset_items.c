@@ -294,24 +294,22 @@ map_set(struct weir_keyed_state *s, uint32_t ref, struct weir_slice val)
     }
 }
 
-int
-weir_map_put(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val)
+static int
+entry_check(const struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val)
 {
     check_is(s, WEIR_KIND_TYPE_MAP);
     int err = weir_kind_bytes_check(s, key, s->kind->key_bytes, "a map's key");
-    err = err < 0 ? err : weir_kind_bytes_check(s, val, s->kind->val_bytes, "a map's value");
-    if (err < 0) {
-        return err;
-    }
-    uint32_t old = weir_kind_map_find(s, key);
-    if (old != 0 && kind_item_at(s, old)->val_bytes == val.bytes) {
-        map_set(s, old, val);
-        return 0;
-    }
+    return err < 0 ? err : weir_kind_bytes_check(s, val, s->kind->val_bytes, "a map's value");
+}
+
+/* An entry in the place of an old one; 0: there is none. */
+static int
+map_make(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val, uint32_t old)
+{
     void *head;
     bool made;
     uint32_t ref = 0;
-    err = kind_entry_make(s, s->table, &head, &made);
+    int err = kind_entry_make(s, s->table, &head, &made);
     if (err < 0) {
         return err;
     }
@@ -326,6 +324,28 @@ weir_map_put(struct weir_keyed_state *s, struct weir_slice key, struct weir_slic
         weir_kind_item_drop(s, head, old);
     }
     return err;
+}
+
+int
+weir_map_put(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val)
+{
+    int err = entry_check(s, key, val);
+    if (err < 0) {
+        return err;
+    }
+    uint32_t old = weir_kind_map_find(s, key);
+    if (old != 0 && kind_item_at(s, old)->val_bytes == val.bytes) {
+        map_set(s, old, val);
+        return 0;
+    }
+    return map_make(s, key, val, old);
+}
+
+int
+weir_map_add(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice val)
+{
+    int err = entry_check(s, key, val);
+    return err < 0 ? err : map_make(s, key, val, 0);
 }
 
 bool
