@@ -295,7 +295,95 @@ WEIR_ON_TIMER(bucket, struct buckets)
     return sim_check_timer(p, time, &state->rung);
 }
 
+/* Rows of a key wait as a sum for a timer in processing time; what is left at the end, for one
+ * behind all event times. */
+struct clocked {
+    int64_t cnt;
+    int64_t sum;
+    int64_t armed; /* 0: no timer is set */
+};
+#define CLOCK_END_MS (INT64_MAX / 4)
+
+static inline int
+tell_clocked(struct weir_process *p, struct clocked *state)
+{
+    if (!weir_out_room(p->out, 1, 0)) {
+        return WEIR_AGAIN;
+    }
+    struct cell *row = cell_emit(p->out);
+    memset(row, 0, sizeof *row);
+    row->key = weir_process_key(p, 0);
+    row->value = state->sum;
+    row->tag = state->cnt;
+    state->sum = 0;
+    state->cnt = 0;
+    return WEIR_DONE;
+}
+
+/* One that waits far behind its time is lost. */
+static inline int
+check_clock(struct weir_process *p, const struct clocked *state)
+{
+    int64_t late_ms = weir_process_now_ms(p) - state->armed;
+    return state->armed == 0 || late_ms < SIM_CLOCK_LATE_MS
+               ? 0
+               : weir_err_push(WEIR_EBUG,
+                     "invariant T3: a timer in processing time of key %lld is %lld ms late",
+                     (long long)weir_process_key(p, 0), (long long)late_ms);
+}
+
+WEIR_PROCESS_TIMED_CLOCKED(clocked, cell, struct clocked, cell)
+{
+    int err = check_clock(p, state);
+    if (err == 0 && state->armed == 0) {
+        state->armed = weir_process_now_ms(p) + 1 + in->value % 3;
+        err = weir_process_clock_set(p, state->armed, 0);
+    }
+    state->cnt++;
+    state->sum += in->value;
+    return err != 0 ? err : weir_process_timer_set(p, CLOCK_END_MS, 0);
+}
+WEIR_ON_CLOCK(clocked, struct clocked)
+{
+    if (time != state->armed || time > weir_process_now_ms(p)) {
+        return weir_err_push(WEIR_EBUG,
+            "invariant T3: a timer for %lld ms fires at %lld, and the one of its key is for %lld",
+            (long long)time, (long long)weir_process_now_ms(p), (long long)state->armed);
+    }
+    int step = tell_clocked(p, state);
+    state->armed = step == WEIR_DONE ? 0 : state->armed;
+    return step;
+}
+WEIR_ON_TIMER(clocked, struct clocked)
+{
+    int err = check_clock(p, state);
+    return err != 0 ? err : tell_clocked(p, state);
+}
+
 /* ---- tables that change ---- */
+
+#define SIM_TALLIED(F) F(i64, key) F(i64, cnt) F(i64, sum)
+WEIR_SCHEMA(tallied, SIM_TALLIED)
+
+WEIR_MAP(of_tallied, tallied, cell)
+{
+    memset(out, 0, sizeof *out);
+    out->key = in->key;
+    out->value = in->sum;
+    out->tag = in->cnt;
+}
+
+/* Of rows; and of sums of some of them. */
+static const struct weir_group_conf tallied_conf = {
+    .column = {{WEIR_GROUP_COUNT, "cnt", NULL, NULL, 0, 0},
+        {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0}},
+    .column_cnt = 2,
+};
+static const struct weir_group_conf retallied_conf = {
+    .column = {{WEIR_GROUP_SUM, "cnt", "tag", NULL, 0, 0},
+        {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0}},
+    .column_cnt = 2,
+};
 
 #define SIM_GROUPED(F) F(i64, key) F(i64, cnt) F(i64, sum) F(i64, tags) F(i64, odd) F(ts, latest)
 WEIR_SCHEMA(grouped, SIM_GROUPED)
@@ -472,6 +560,11 @@ build_folded(struct builder *b, uint32_t idx)
         s = weir_key_by(s, WEIR_KEY(cell, key));
         s = weir_group(s, name_of(b, idx, "-group"), &summed_conf, summed_schema());
         s = weir_map(s, name_of(b, idx, "-cell"), &of_summed_op);
+    } else if (node->op == SIM_CLOCK) {
+        s = weir_process(s, name_of(b, idx, "-clock"), &clocked_process, NULL);
+        s = weir_key_by(s, WEIR_KEY(cell, key));
+        s = weir_group(s, name_of(b, idx, "-group"), &retallied_conf, tallied_schema());
+        s = weir_map(s, name_of(b, idx, "-cell"), &of_tallied_op);
     } else {
         s = weir_group(s, name_of(b, idx, "-group"), &grouped_conf, grouped_schema());
         s = weir_map(s, name_of(b, idx, "-cell"), &of_grouped_op);
@@ -490,7 +583,7 @@ build_keyed(struct builder *b, uint32_t idx)
         const struct weir_reduce_conf conf = {.aggregate = rolled_agg};
         return weir_reduce(by_key(b, node, 0), name, &conf, cell_schema());
     }
-    if (node->op == SIM_GROUP || node->op == SIM_BEST) {
+    if (node->op >= SIM_GROUP && node->op <= SIM_BEST) {
         return build_folded(b, idx);
     }
     if (node->op >= SIM_JOIN) {
@@ -500,6 +593,18 @@ build_keyed(struct builder *b, uint32_t idx)
                                                    : node->op == SIM_TIMED ? &ring_process
                                                                            : &bucket_process;
     return weir_process(by_key(b, node, 0), name, function, NULL);
+}
+
+/* What a table of counts and sums goes through. */
+static struct weir_stream *
+build_log(struct builder *b, uint32_t idx)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    struct weir_stream *s = by_key(b, node, 0);
+    s = weir_group(s, name_of(b, idx, "-group"), &tallied_conf, tallied_schema());
+    s = weir_map(s, name_of(b, idx, "-cell"), &of_tallied_op);
+    return weir_changelog(
+        s, name_of(b, idx, "-log"), node->is_upsert ? WEIR_CHANGELOG_UPSERT : WEIR_CHANGELOG_ALL);
 }
 
 static void
@@ -517,7 +622,8 @@ build_sink(struct builder *b, uint32_t idx)
         .conf_bytes = sizeof file,
         .parallelism = node->is_file ? 1 : 0,
     };
-    (void)weir_operator(&b->stream[node->in[0]], 1, &conf);
+    struct weir_stream *s = node->is_log ? build_log(b, idx) : b->stream[node->in[0]];
+    (void)weir_operator(&s, 1, &conf);
 }
 
 static void

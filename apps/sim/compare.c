@@ -11,6 +11,7 @@
 
 #define LINE_BYTES_MAX 160
 static const char header[] = "key,value,tag,at,text\n";
+static const char log_header[] = "op,key,value,tag,at,text\n";
 
 /* A row as text, and a number that tells nearly all apart. */
 struct line {
@@ -104,17 +105,17 @@ expected_lines(const struct sim_rows *rows, char **ret_text)
 
 /* Returns false where the file is no table of ours. */
 static bool
-read_table(const char *text, uint64_t bytes, struct lines *lines)
+read_table(const char *text, uint64_t bytes, const char *head, struct lines *lines)
 {
     const char *end = text + bytes;
+    size_t head_bytes = strlen(head);
     if (bytes == 0) {
         return true;
     }
-    if (bytes < sizeof header - 1 || memcmp(text, header, sizeof header - 1) != 0 ||
-        end[-1] != '\n') {
+    if (bytes < head_bytes || memcmp(text, head, head_bytes) != 0 || end[-1] != '\n') {
         return false;
     }
-    for (const char *at = text + sizeof header - 1; at < end;) {
+    for (const char *at = text + head_bytes; at < end;) {
         const char *eol = memchr(at, '\n', (size_t)(end - at));
         add_line(lines, at, (uint32_t)(eol - at));
         at = eol + 1;
@@ -124,13 +125,13 @@ read_table(const char *text, uint64_t bytes, struct lines *lines)
 
 /* All visible files of a sink: F itself, or what lies in F/. */
 static bool
-read_sink(struct weir_sim *world, const char *path, struct lines *lines)
+read_sink(struct weir_sim *world, const char *path, const char *head, struct lines *lines)
 {
     uint64_t bytes;
     size_t path_bytes = strlen(path);
     if (path[path_bytes - 1] != '/') {
         const char *text = weir_sim_get(world, path, &bytes);
-        return text != NULL && read_table(text, bytes, lines);
+        return text != NULL && read_table(text, bytes, head, lines);
     }
     for (uint32_t i = 0; i < weir_sim_path_end(world); i++) {
         const char *name = weir_sim_path_at(world, i);
@@ -139,7 +140,7 @@ read_sink(struct weir_sim *world, const char *path, struct lines *lines)
             continue;
         }
         const char *text = weir_sim_get(world, name, &bytes);
-        if (text == NULL || !read_table(text, bytes, lines)) {
+        if (text == NULL || !read_table(text, bytes, head, lines)) {
             return false;
         }
     }
@@ -152,6 +153,78 @@ sort(struct lines *lines)
     if (lines->cnt > 0) {
         qsort(lines->line, lines->cnt, sizeof *lines->line, order);
     }
+}
+
+/* ---- logs of changes ---- */
+
+/* "+U,key,value,count,at,text" */
+struct change {
+    int64_t key;
+    int64_t cnt;
+    const struct line *line;
+};
+
+static int
+by_key_and_count(const void *a, const void *b)
+{
+    const struct change *l = a;
+    const struct change *r = b;
+    if (l->key != r->key) {
+        return l->key < r->key ? -1 : 1;
+    }
+    if (l->cnt != r->cnt) {
+        return l->cnt < r->cnt ? -1 : 1;
+    }
+    return l->line->text[0] - r->line->text[0]; /* + and then - */
+}
+
+/* Whether a change may follow the one before it, of the same key; NULL: there is none. */
+static bool
+follows(const struct change *change, const struct change *before, bool is_upsert)
+{
+    const struct line *line = change->line;
+    if (before == NULL) {
+        return memcmp(line->text, "+I", 2) == 0;
+    }
+    if (line->text[0] == '-') {
+        return !is_upsert && line->text[1] == 'U' && before->line->text[0] == '+' &&
+               line->bytes == before->line->bytes &&
+               memcmp(line->text + 2, before->line->text + 2, line->bytes - 2) == 0;
+    }
+    return line->text[1] == 'U' && change->cnt > before->cnt &&
+           (is_upsert || before->line->text[0] == '-');
+}
+
+/* What a log leaves, in whatever order it lies there: the last row of each key, whose count only
+ * rises. Each row before it is taken back right behind it, but in a log of upserts. Returns false
+ * where the log is none. */
+static bool
+replay(const struct lines *log, bool is_upsert, struct lines *ret_lines)
+{
+    struct change *change = calloc(log->cnt + 1, sizeof *change);
+    bool is_right = change != NULL;
+    for (uint64_t i = 0; i < log->cnt && is_right; i++) {
+        char *end;
+        change[i].line = &log->line[i];
+        change[i].key = strtoll(log->line[i].text + 3, &end, 10);
+        (void)strtoll(end + 1, &end, 10);
+        change[i].cnt = strtoll(end + 1, NULL, 10);
+    }
+    if (is_right) {
+        qsort(change, log->cnt, sizeof *change, by_key_and_count);
+    }
+    for (uint64_t i = 0; i < log->cnt && is_right; i++) {
+        bool is_first = i == 0 || change[i - 1].key != change[i].key;
+        bool is_last = i + 1 == log->cnt || change[i + 1].key != change[i].key;
+        const struct line *line = change[i].line;
+        is_right = follows(&change[i], is_first ? NULL : &change[i - 1], is_upsert) &&
+                   (!is_last || line->text[0] == '+');
+        if (is_last) {
+            add_line(ret_lines, line->text + 3, line->bytes - 3);
+        }
+    }
+    free(change);
+    return is_right;
 }
 
 /* The first row that is on one side only. */
@@ -178,17 +251,32 @@ differ(const struct lines *expected, const struct lines *found, const char *path
     return true;
 }
 
+/* What a sink has committed, as the table that it stands for. False: it is none. */
 static bool
-compare_sink(const struct sim_rows *rows, struct weir_sim *world, const char *path,
-    struct sim_answer *answer)
+read_node(
+    const struct sim_node *node, struct weir_sim *world, const char *path, struct lines *ret_lines)
+{
+    struct lines log = {NULL, 0, 0};
+    if (!node->is_log) {
+        return read_sink(world, path, header, ret_lines);
+    }
+    bool is_right =
+        read_sink(world, path, log_header, &log) && replay(&log, node->is_upsert, ret_lines);
+    free(log.line);
+    return is_right;
+}
+
+static bool
+compare_sink(const struct sim_node *node, const struct sim_rows *rows, struct weir_sim *world,
+    const char *path, struct sim_answer *answer)
 {
     char *text;
     struct lines found = {NULL, 0, 0};
     struct lines expected = expected_lines(rows, &text);
-    bool is_right = read_sink(world, path, &found);
+    bool is_right = read_node(node, world, path, &found);
     if (!is_right) {
-        (void)snprintf(
-            answer->text, sizeof answer->text, "wrong output: %s is not there, or no table", path);
+        (void)snprintf(answer->text, sizeof answer->text, "wrong output: %s is not there, or no %s",
+            path, node->is_log ? "log" : "table");
     } else {
         sort(&expected);
         sort(&found);
@@ -212,11 +300,17 @@ sim_compare(const struct sim_draw *draw, struct weir_sim *world, struct sim_answ
     sim_reference(draw, rows);
     for (uint32_t i = 0; i < draw->node_cnt && is_right; i++) {
         if (draw->node[i].op == SIM_SINK) {
-            const struct sim_rows *expected = &rows[draw->node[i].in[0]];
+            const struct sim_rows *in = &rows[draw->node[i].in[0]];
+            struct sim_rows table = {NULL, 0, 0};
             char path[SIM_PATH_BYTES_MAX];
             sim_sink_path(draw, i, path);
+            if (draw->node[i].is_log) {
+                sim_reference_log(in, &table);
+            }
+            const struct sim_rows *expected = draw->node[i].is_log ? &table : in;
             ret_answer->cnt += expected->cnt;
-            is_right = compare_sink(expected, world, path, ret_answer);
+            is_right = compare_sink(&draw->node[i], expected, world, path, ret_answer);
+            sim_rows_free(&table);
         }
     }
     for (uint32_t i = 0; i < SIM_STREAM_CNT_MAX; i++) {

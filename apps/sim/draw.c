@@ -9,6 +9,8 @@
 #define PAIR_CNT_MAX 20000.0
 /* Rows that all sinks may get, about. */
 #define SINK_ROW_CNT_MAX 60000.0
+/* Each is up to two changes. */
+#define LOG_ROW_CNT_MAX 8000.0
 /* Every subtask is sent all of them. */
 #define RULE_ROW_CNT_MAX 400.0
 
@@ -17,9 +19,9 @@ sim_op_name(enum sim_op op)
 {
     static const char *const names[] = {"source", "map", "rekey", "filter", "thin", "ask",
         "ask_any", "lookup", "flatmap", "union", "window_sum", "window_count", "window_xor",
-        "window_most", "top", "reduce", "process", "timed", "bucket", "group", "best", "join",
-        "ttl_join", "interval_join", "window_join", "semi_join", "outer_join", "cogroup", "connect",
-        "rules", "sink"};
+        "window_most", "top", "reduce", "process", "timed", "bucket", "group", "clock", "best",
+        "join", "ttl_join", "interval_join", "window_join", "semi_join", "outer_join", "cogroup",
+        "connect", "rules", "sink"};
     WEIR_STATIC_ASSERT(WEIR_ARRAY_CNT(names) == SIM_OP_CNT, "a name for each");
     return names[op];
 }
@@ -343,7 +345,7 @@ choose(struct pen *pen, enum sim_op op, uint32_t but)
     bool ordered = op == SIM_REDUCE || op == SIM_PROCESS;
     bool is_window = op >= SIM_WINDOW_SUM && op <= SIM_WINDOW_MOST;
     bool asks = op == SIM_ASK || op == SIM_ASK_ANY; /* late rows may be on time behind a restore */
-    bool is_folded = op == SIM_GROUP || op == SIM_BEST;
+    bool is_folded = op >= SIM_GROUP && op <= SIM_BEST;
     bool on_time = asks || (op > SIM_FLATMAP && !ordered && !is_window && !is_folded);
     const struct sim_draw *draw = pen->draw;
     uint32_t found = SIM_NO_STREAM;
@@ -386,7 +388,7 @@ draw_node(struct pen *pen)
         draw_window(pen, op, left);
     } else if (ordered) {
         draw_ordered(pen, op, left);
-    } else if (op == SIM_GROUP || op == SIM_BEST) {
+    } else if (op >= SIM_GROUP && op <= SIM_BEST) {
         draw_folded(pen, op, left);
     } else {
         draw_timed(pen, op, left);
@@ -402,12 +404,15 @@ draw_sinks(struct pen *pen)
         if (draw->stream[i].is_used) {
             continue;
         }
-        while (draw->stream[in].row_cnt > SINK_ROW_CNT_MAX / 3 &&
-               draw->node_cnt < SIM_NODE_CNT_MAX - 8) {
+        bool is_log = chance(pen, 20);
+        double most = is_log ? LOG_ROW_CNT_MAX : SINK_ROW_CNT_MAX / 3;
+        while (draw->stream[in].row_cnt > most && draw->node_cnt < SIM_NODE_CNT_MAX - 8) {
             in = draw_row_op(pen, SIM_THIN, in, false);
         }
         struct sim_node *node = add_node(pen, SIM_SINK, in, SIM_NO_STREAM);
         node->is_file = chance(pen, 30);
+        node->is_log = is_log;
+        node->is_upsert = is_log && chance(pen, 50);
         draw->sink_cnt++;
     }
 }

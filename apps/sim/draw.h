@@ -32,6 +32,8 @@
 #define SIM_THIN_LEVEL_CNT 6
 #define SIM_BEST_KEY_CNT 7
 #define SIM_RULE_CNT 7
+/* How late a timer in processing time may be: longer than anything holds a task up. */
+#define SIM_CLOCK_LATE_MS 150
 /* Keys that the table of a lookup has: key k comes k % 9 times. */
 #define SIM_LOOKUP_KEY_CNT 50
 #define SIM_LOOKUP_COPY_CNT 9
@@ -57,6 +59,7 @@ enum sim_op {
     SIM_TIMED, /* once per key and bucket */
     SIM_BUCKET, /* sums by key and bucket, in a map */
     SIM_GROUP, /* aggregates by key, folded */
+    SIM_CLOCK, /* sums of a key told by timers in processing time, and put together, folded */
     SIM_BEST, /* the first rows of keys, as changes into sums by other keys, folded */
     SIM_JOIN,
     SIM_TTL_JOIN, /* for longer than any trial takes */
@@ -88,6 +91,10 @@ struct sim_node {
     uint32_t thin_level;
     uint32_t source; /* which */
     bool is_file; /* a sink: F, not F/ */
+    /* A sink: the changes of a table of counts and sums by key, not the rows; or those that who
+     * knows the key needs. */
+    bool is_log;
+    bool is_upsert;
 };
 #define SIM_NO_STREAM UINT32_MAX
 #define SIM_OUTER_LEFT 1

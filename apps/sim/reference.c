@@ -392,6 +392,17 @@ group_key(const struct sim_entries *entries, uint64_t from, uint64_t end, struct
     free(number);
 }
 
+/* How many rows of one key there are, and the sum of their values. */
+static void
+tally_key(const struct sim_entries *entries, uint64_t from, uint64_t end, struct sim_rows *out)
+{
+    struct sim_row row = {.key = entries->entry[from].key, .tag = (int64_t)(end - from)};
+    for (uint64_t i = from; i < end; i++) {
+        row.value += entries->entry[i].row->value;
+    }
+    (void)sim_rows_add(out, &row);
+}
+
 /* The greatest values of each key, put together by few keys. */
 static void
 best(const struct sim_node *node, const struct sim_entries *entries, struct sim_rows *out)
@@ -447,9 +458,13 @@ folded(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *
     if (node->op == SIM_BEST) {
         best(node, &entries, out);
     }
-    for (uint64_t i = 0; i < entries.cnt && node->op == SIM_GROUP;) {
+    for (uint64_t i = 0; i < entries.cnt && node->op != SIM_BEST;) {
         uint64_t end = sim_entries_end(&entries, i);
-        group_key(&entries, i, end, out);
+        if (node->op == SIM_GROUP) {
+            group_key(&entries, i, end, out);
+        } else {
+            tally_key(&entries, i, end, out);
+        }
         i = end;
     }
     free(entries.entry);
@@ -495,6 +510,13 @@ run_node(const struct sim_draw *draw, const struct sim_node *node, struct sim_ro
     } else if (node->op < SIM_SINK) {
         sim_reference_meet(node, in, right, out);
     }
+}
+
+void
+sim_reference_log(const struct sim_rows *in, struct sim_rows *out)
+{
+    const struct sim_node tally = {.op = SIM_CLOCK};
+    folded(&tally, in, out);
 }
 
 void

@@ -19,6 +19,8 @@ struct sim_rows {
  *          ends the program.
  */
 void sim_reference(const struct sim_draw *draw, struct sim_rows *ret_rows);
+/* sim_reference_log - the table that a log of changes of these rows leaves. */
+void sim_reference_log(const struct sim_rows *in, struct sim_rows *out);
 void sim_rows_free(struct sim_rows *rows);
 
 #endif

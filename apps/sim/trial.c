@@ -238,6 +238,9 @@ note_draw(struct trial *trial)
         }
         if (node->op == SIM_SINK) {
             trial_set(trial, node->is_file ? SIM_FEATURE_FILE : SIM_FEATURE_PARTS);
+            if (node->is_log) {
+                trial_set(trial, node->is_upsert ? SIM_FEATURE_UPSERT : SIM_FEATURE_LOG);
+            }
         }
         if (node->out[1] != SIM_NO_STREAM) {
             trial_set(trial, SIM_FEATURE_SIDE);

@@ -70,6 +70,8 @@ enum sim_feature {
     SIM_FEATURE_SLICES, /* rows that are overtaken are copied few at a time */
     SIM_FEATURE_MARKERS, /* latency markers */
     SIM_FEATURE_BURSTS, /* rows come many at once */
+    SIM_FEATURE_LOG, /* a sink of changes */
+    SIM_FEATURE_UPSERT, /* one without those that take back */
     SIM_FEATURE_CANCELED, /* while it runs */
     SIM_FEATURE_CANCELED_STEP, /* between two steps of a start */
     SIM_FEATURE_STEP, /* each step of a start has failed once */
