@@ -47,13 +47,20 @@ struct job_partition {
 struct job_run;
 struct weir_job_checkpoint;
 
+/* What is known of a core from the last look. */
+struct job_watched {
+    uint64_t seen; /* 1 + its polls then; 0: never looked */
+    struct weir_task *stuck_at; /* NULL: it moves, or has nothing to do */
+    const struct weir_stack *stack; /* where it is stuck: its answer */
+};
+
 /* Who looks after cores that do not come back when the job is canceled. */
 struct job_watch {
     struct weir_core *const *cores;
     uint32_t core_cnt;
     int64_t since_ns; /* when it saw that the job is canceled; 0: it is not */
     int64_t next_ns; /* of the next look */
-    uint64_t *seen; /* by core: 1 + its polls at the last look; 0: none */
+    struct job_watched *watched; /* by core */
 };
 
 /* The board of the group that an operator of the graph is in. */

@@ -220,7 +220,7 @@ weir_job_open_run(struct weir_job *job)
     (void)sem_init(&run->left, 0, 0);
     weir_clock_init_real(&run->clock);
     run->cores = weir_env_alloc(job->env, job->plan->core_cnt * sizeof(struct weir_core *));
-    run->watch.seen = weir_env_alloc(job->env, job->plan->core_cnt * sizeof *run->watch.seen);
+    run->watch.watched = weir_env_alloc(job->env, job->plan->core_cnt * sizeof *run->watch.watched);
     job->run = run;
     int rc = weir_stack_open();
     for (uint32_t c = 0; c < job->plan->core_cnt && rc == 0; c++) {

@@ -16,24 +16,17 @@
 
 /* Lines of a stack; the log takes WEIR_LOG_BURST of one place in a second. */
 #define LINE_CNT_MAX 24
-/* How long a thread that runs is given to answer; one that the kernel holds will not. */
-#define ANSWER_TRY_CNT 100
+/* How long all that are asked are given to answer: a host may not let a thread run for some tenths
+ * of a second. One that the kernel holds will not. */
+#define ANSWER_TRY_CNT 1000
 #define ANSWER_NS WEIR_MS
-
-static void
-wait_for_answer(const struct weir_stack *stack)
-{
-    const struct timespec pause = {.tv_nsec = ANSWER_NS};
-    for (uint32_t i = 0; i < ANSWER_TRY_CNT && !weir_stack_is_there(stack); i++) {
-        (void)nanosleep(&pause, NULL);
-    }
-}
 
 static void
 say_stack(const struct weir_stack *stack, enum weir_log_level level)
 {
     if (!weir_stack_is_there(stack)) {
-        weir_log(level, 0, "  its thread does not answer: the kernel holds it");
+        weir_log(
+            level, 0, "  its thread does not answer: the kernel holds it, or it blocks signals");
         return;
     }
     for (uint32_t i = 0; i < stack->frame_cnt && i < LINE_CNT_MAX; i++) {
@@ -43,18 +36,43 @@ say_stack(const struct weir_stack *stack, enum weir_log_level level)
     }
 }
 
-/* The task that a core has been at since the last look; NULL: it moves, or has nothing to do. */
-static struct weir_task *
-stuck_at(struct job_watch *watch, uint32_t core)
+/* Interrupt the cores that have been at a task since the last look. */
+static void
+ask_stuck(struct job_watch *watch)
 {
-    uint64_t poll_cnt;
-    struct weir_task *task = weir_core_at(watch->cores[core], &poll_cnt);
-    bool is_same = task != NULL && watch->seen[core] == poll_cnt + 1;
-    watch->seen[core] = poll_cnt + 1; /* 0: never looked */
-    return is_same ? task : NULL;
+    for (uint32_t c = 0; c < watch->core_cnt; c++) {
+        struct job_watched *core = &watch->watched[c];
+        uint64_t poll_cnt;
+        struct weir_task *task = weir_core_at(watch->cores[c], &poll_cnt);
+        bool is_same = task != NULL && core->seen == poll_cnt + 1;
+        core->seen = poll_cnt + 1;
+        core->stuck_at = is_same ? task : NULL;
+        core->stack = is_same ? weir_core_ask(watch->cores[c]) : NULL;
+    }
 }
 
-/* Interrupt those that are stuck, and name them; the job is over where it has waited enough. */
+static bool
+all_answered(const struct job_watch *watch)
+{
+    for (uint32_t c = 0; c < watch->core_cnt; c++) {
+        const struct job_watched *core = &watch->watched[c];
+        if (core->stuck_at != NULL && !weir_stack_is_there(core->stack)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+wait_for_answers(const struct job_watch *watch)
+{
+    const struct timespec pause = {.tv_nsec = ANSWER_NS};
+    for (uint32_t i = 0; i < ANSWER_TRY_CNT && !all_answered(watch); i++) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* Name those that are stuck; the job is over where it has waited enough. */
 static void
 look(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
 {
@@ -62,19 +80,19 @@ look(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
     int64_t waited_ns = now_ns - watch->since_ns;
     bool is_over = limit_ns != 0 && waited_ns >= limit_ns;
     bool ends = false;
+    ask_stuck(watch);
+    wait_for_answers(watch);
     for (uint32_t c = 0; c < watch->core_cnt; c++) {
-        struct weir_task *task = stuck_at(watch, c);
+        const struct weir_task *task = watch->watched[c].stuck_at;
         if (task == NULL) {
             continue;
         }
-        const struct weir_stack *stack = weir_core_ask(watch->cores[c]);
-        wait_for_answer(stack);
         enum weir_log_level level = is_over ? WEIR_LOG_ERROR : WEIR_LOG_WARNING;
         weir_log(level, WEIR_ETIMEOUT,
             "task %s: operator %s has not returned for %.1f s since it was canceled%s",
             weir_task_name(task), weir_task_at(task), (double)waited_ns / (double)WEIR_SEC_NS,
             is_over ? "; the process ends (task.cancel_timeout)" : "");
-        say_stack(stack, level);
+        say_stack(watch->watched[c].stack, level);
         ends = is_over;
     }
     if (ends) {

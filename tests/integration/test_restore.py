@@ -325,8 +325,9 @@ class Restore(rig.Rig):
         text = self.run_it(rate=0, sets=sets)
         self.assertIn("only a run with --supervise starts a failed job again", text)
         self.assertIn("restart.strategy is set (--set)", text)
-        text = self.run_it("--strict", rate=0, sets=sets, code=71)
+        text = self.run_it("--strict", rate=0, sets={**sets, "poller": "seed:1"}, code=71)  # it takes no core
         self.assertIn("WEIR-1005", text)
+        self.assertIn("restart.strategy", text)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ class Stuck(rig.Rig):
         self.assertRegex(text, r"error .*the process ends \(task\.cancel_timeout\) \(WEIR-1305\)")
         self.assertFalse((self.folder / "r.json").exists())  # it did not come to its end
 
+    def test_T163_code_that_cannot_be_asked_is_named_all_the_same(self):
+        process = self.start_gone("deaf", **{"task.cancel_interval": "10ms", "task.cancel_timeout": "20ms"})
+        self.cancel(process)
+        text = self.end(process, 1)
+        self.assertRegex(text, r"error .*operator middle has not returned for .*\(task\.cancel_timeout\)")
+        self.assertIn("its thread does not answer", text)
+        self.assertNotIn("#0", text)
+
     def test_T163_nobody_is_waited_for_who_was_not_asked(self):
         process = self.start_gone("nap", **{"task.cancel_interval": "10ms", "task.cancel_timeout": "10ms"})
         status = self.status_when(process, lambda s: s["state"] == "running")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* faulty.c: a plug-in that fails where it is told to, and says so once, or does not come back;
  * graphs that are wrong. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ WEIR_SCHEMA(named, NAME)
 
 const struct weir_opt weir_job_params[] = {
     {"fault", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "none",
-        "none open process watermark finish close poll unconnected mismatch cancel spin nap",
+        "none open process watermark finish close poll unconnected mismatch cancel spin nap deaf",
         "what goes wrong"},
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "discard", "", "the table"},
     {.name = NULL},
@@ -112,8 +113,14 @@ stay_away(const struct faulty_conf *conf)
     if (strcmp(conf->fault, "cancel") == 0) {
         return WEIR_ECANCELED;
     }
-    if (strcmp(conf->fault, "spin") != 0 && strcmp(conf->fault, "nap") != 0) {
+    bool is_deaf = strcmp(conf->fault, "deaf") == 0;
+    if (!is_deaf && strcmp(conf->fault, "spin") != 0 && strcmp(conf->fault, "nap") != 0) {
         return 0;
+    }
+    if (is_deaf) { /* as a thread that the kernel does not let go */
+        sigset_t all;
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     }
     (void)fprintf(stderr, "faulty: gone\n");
     if (conf->fault[0] == 'n') {
