@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """rig: the built `weir` under test, run in a folder of the test's own."""
+import hashlib
 import json
 import os
 import pathlib
@@ -27,6 +28,7 @@ NO_CORE_TRIES = 120
 class Rig(unittest.TestCase):
     weir_path = None  # set by main()
     counter = 0
+    well = set()  # what was compared and found the same: lines_of()
 
     def setUp(self):
         owner = tempfile.TemporaryDirectory(prefix="weir-test-")
@@ -87,10 +89,14 @@ class Rig(unittest.TestCase):
 
     def rows_differ(self, expected, actual):
         """'' where both tables hold the same rows, else what differs first."""
+        lines = lines_of(expected, actual)
+        if lines in Rig.well:
+            return ""
         args = types.SimpleNamespace(expected=str(expected), actual=str(actual), columns=None)
         names, left, right = compare.load(args)
         missing, extra = compare.differences(names, left, right)
         if not missing and not extra:
+            Rig.well.add(lines)
             return ""
         return f"{len(left)} rows due, {len(right)} found; missing {missing[:3]}, not expected {extra[:3]}"
 
@@ -102,6 +108,17 @@ class Rig(unittest.TestCase):
         else:
             path.write_text(text)
         return path
+
+
+def lines_of(expected, actual):
+    """The same again for the same expected file and for the same lines, whatever their order: to sort them takes a
+    tenth of what it takes to compare two tables."""
+    header, *lines = pathlib.Path(actual).read_bytes().split(b"\n")
+    if str(actual).endswith(".zst") or any(b'"' in line for line in lines):
+        lines.append(os.urandom(16))  # a cell may have lines, too
+    stat = os.stat(expected)
+    table = hashlib.sha256(b"\n".join([header, *sorted(lines)])).digest()
+    return str(expected), stat.st_mtime_ns, stat.st_size, table
 
 
 def freeze(process):

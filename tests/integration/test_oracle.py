@@ -25,6 +25,9 @@ LOGS = {
     "out-of-order": (NEXMARK / "events-ooo.jsonl.zst", NEXMARK / "expected"),
     "sparse": (NEXMARK / "sparse/events.jsonl.zst", NEXMARK / "sparse/expected"),
 }
+# What a job takes of an empty host, and less: to clear its pages takes most of a short run.
+FEW_PAGES = {"memory.budget": "512MiB", "memory.huge_pages": "off"}
+MEMORY = {"dense": {}, "out-of-order": FEW_PAGES, "sparse": FEW_PAGES}
 POLLERS = ("threads", "seed:7")
 MAKE_INPUT = sys.argv[2]
 
@@ -65,7 +68,7 @@ class Oracle(rig.Rig):
             for parallelism, cut in itertools.product((1, 2), ("none", "all")):
                 # In turn: the next query has the other one, and so has the next log.
                 poller = POLLERS[(number + parallelism + (cut == "all") + len(log)) % 2]
-                sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller}
+                sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller, **MEMORY[log]}
                 with self.subTest(query=query, log=log, **sets):
                     self.check(query, events, expected, sets)
                     runs += 1
@@ -90,7 +93,7 @@ class Oracle(rig.Rig):
                 for parallelism in (1, 2):
                     with self.subTest(query=query, form=form.name, parallelism=parallelism):
                         self.check(query, form, expected_of(answers, query),
-                                   {"parallelism": parallelism, "placement.cut": "all"})
+                                   {"parallelism": parallelism, "placement.cut": "all", **FEW_PAGES})
 
     def test_counts_by_the_clock_are_all_bids_of_each_bidder(self):
         for log, (packed, _) in LOGS.items():
@@ -103,7 +106,8 @@ class Oracle(rig.Rig):
                     output = self.folder / "out.csv"
                     # Simulated time passes at once: 20,000 events take 100 s of it, the sparse log's 6,000 30 s.
                     rate = 0 if poller == "threads" else 200
-                    self.run_job("nexmark", {"query": "q12", "events": events, "output": output, "rate": rate}, sets)
+                    self.run_job("nexmark", {"query": "q12", "events": events, "output": output, "rate": rate},
+                                 {**sets, **MEMORY[log]})
                     counted, windows = collections.Counter(), set()
                     for line in output.read_text().splitlines()[1:]:
                         bidder, count, start, end = map(int, line.split(","))
@@ -157,7 +161,7 @@ class Oracle(rig.Rig):
         events, answers = LOGS["out-of-order"]
         events = rig.unpack(events, self.folder / "events.jsonl")
         small = {"batch.rows": 64, "buffers.size": "4KiB", "ring.slots": 8, "buffers.per_channel": 1,
-                 "buffers.floating": 0, "placement.cut": "all", "parallelism": 2}
+                 "buffers.floating": 0, "placement.cut": "all", "parallelism": 2, **FEW_PAGES}
         for query in self.answered(answers):
             for poller in POLLERS:
                 with self.subTest(query=query, poller=poller):
@@ -175,7 +179,7 @@ class Oracle(rig.Rig):
                 sets = {"parallelism": parallelism, "placement.cut": cut, "poller": poller}
                 with self.subTest(record=record, mapped=records != "", **sets):
                     output = self.folder / "out.csv"
-                    self.run_job("ysb", {"events": spec, "records": records, "output": output}, sets)
+                    self.run_job("ysb", {"events": spec, "records": records, "output": output}, {**sets, **FEW_PAGES})
                     found = sorted(tuple(map(int, line.split(","))) for line in
                                    output.read_text().splitlines() if line[0].isdigit())
                     self.assertEqual(found, rows)
