@@ -9,6 +9,7 @@
 #include "apps/sim/meet.h"
 #include "apps/sim/schema.h"
 #include "dataplane/operators/file_sink.h"
+#include "dataplane/operators/watermark.h"
 #include "sched/weir.h"
 
 #define NAME_BYTES 32
@@ -626,6 +627,16 @@ build_sink(struct builder *b, uint32_t idx)
     (void)weir_operator(&s, 1, &conf);
 }
 
+/* Behind a source that waits for others. */
+static struct weir_stream *
+align(struct builder *b, uint32_t idx, struct weir_stream *s)
+{
+    const struct sim_source *source = &b->draw->source[b->draw->node[idx].source];
+    const struct weir_watermark_conf conf = {
+        .lag_ms = source->lag_ms, .group = SIM_GROUP_NAME, .drift_ms = source->drift_ms};
+    return source->lag_ms == 0 ? s : weir_watermarks_by(s, name_of(b, idx, "-marks"), &conf);
+}
+
 static void
 build_node(struct builder *b, uint32_t idx)
 {
@@ -638,6 +649,7 @@ build_node(struct builder *b, uint32_t idx)
         s = weir_source(
             b->env, name_of(b, idx, ""), cell_schema(), &sim_source_type, &conf, sizeof conf);
         parallelism = b->sizes->parallelism;
+        s = align(b, idx, s);
     } else if (node->op <= SIM_FLATMAP) {
         s = build_row_op(b, node, name_of(b, idx, ""));
         /* Nothing overtakes on the way forward, which needs as many subtasks as before. */

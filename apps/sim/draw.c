@@ -117,6 +117,24 @@ draw_source(struct pen *pen, uint32_t idx, uint64_t row_cnt)
     (void)add_stream(pen, node, 0, &stream);
 }
 
+/* Sources that wait for each other, but for those of rows that are late for watermarks of their
+ * own. A row may come behind all rows of a poll, and as late as times are mixed. */
+static void
+draw_alignment(struct pen *pen)
+{
+    struct sim_draw *draw = pen->draw;
+    draw->is_aligned = chance(pen, 25);
+    int64_t drift_ms = (int64_t)(500 + below(pen, 4000));
+    for (uint32_t i = 0; i < draw->source_cnt && draw->is_aligned; i++) {
+        struct sim_source *source = &draw->source[i];
+        if (source->late_ms == 0) {
+            source->drift_ms = drift_ms;
+            source->lag_ms =
+                source->jitter_ms + (SIM_SOURCE_SLICE_CNT_MAX + 1) * source->step_ms + 1;
+        }
+    }
+}
+
 /* ---- nodes ---- */
 
 /* Whether another start may read a split by another subtask. */
@@ -431,6 +449,7 @@ sim_draw(uint64_t seed, uint64_t row_cnt, struct sim_draw *ret_draw)
     for (uint32_t i = 0; i < ret_draw->source_cnt; i++) {
         draw_source(&pen, i, row_cnt / ret_draw->source_cnt + 1);
     }
+    draw_alignment(&pen);
     for (uint64_t left = 2 + below(&pen, 6); left > 0; left--) {
         draw_node(&pen);
     }
@@ -447,7 +466,7 @@ sim_draw_sizes(const struct sim_draw *draw, struct weir_rng *rng, struct sim_siz
     static const uint32_t floating[] = {1, 8};
     memset(ret_sizes, 0, sizeof *ret_sizes);
     ret_sizes->parallelism = 1 + (uint32_t)weir_rng_below(rng, SIM_PARALLELISM_MAX);
-    ret_sizes->cuts_all = weir_rng_chance(rng, 1, 2);
+    ret_sizes->cuts_all = weir_rng_chance(rng, 1, 2) && !draw->is_aligned;
     ret_sizes->batch_rows = batches[weir_rng_below(rng, WEIR_ARRAY_CNT(batches))];
     ret_sizes->ring_slot_cnt = slots[weir_rng_below(rng, WEIR_ARRAY_CNT(slots))];
     ret_sizes->buffer_bytes = buffers[weir_rng_below(rng, WEIR_ARRAY_CNT(buffers))];

@@ -23,10 +23,10 @@
 
 #define SIM_NODE_CNT_MAX 48
 #define SIM_STREAM_CNT_MAX 64
-#define SIM_PARALLELISM_MAX 5
 /* Event time that every source goes through. */
 #define SIM_SPAN_MS 65536
 #define SIM_KEY_CNT_FEW 40
+#define SIM_GROUP_NAME "sources"
 /* Of timers and the buckets they end. */
 #define SIM_BUCKET_MS 512
 #define SIM_THIN_LEVEL_CNT 6
@@ -136,6 +136,7 @@ struct sim_draw {
     uint32_t max_parallelism;
     int64_t run_ns; /* how long the sources take, if nothing holds them up */
     bool rescales;
+    bool is_aligned; /* sources wait for each other */
 };
 
 /* sim_draw - the job of a seed. row_cnt: rows that its sources have at least, all together. */

@@ -12,7 +12,10 @@
 
 #define SIM_SOURCE_CNT_MAX 3
 #define SIM_SPLIT_CNT_MAX 6
+#define SIM_PARALLELISM_MAX 5
 #define SIM_TEXT_BYTES_MAX 40
+/* Rows of a poll at most, beside what an output takes. */
+#define SIM_SOURCE_SLICE_CNT_MAX 200
 
 /* What a source is, as drawn. All its splits are of one length. */
 struct sim_source {
@@ -27,6 +30,10 @@ struct sim_source {
     int64_t late_ms; /* how late rows are that are late on purpose; 0: none is */
     int64_t gap_ns; /* between two rows of a split, */
     uint64_t burst_cnt; /* of which so many come at once, as soon as the first is due */
+    /* Behind it stands an operator that sets watermarks so far behind the greatest time, in a group
+     * of those that wait for each other; 0: none does. */
+    int64_t lag_ms;
+    int64_t drift_ms; /* how far ahead of the others of the group it may be */
     bool is_dealt; /* positions are a list that restarts deal out, not a union list */
     bool ends_early; /* a subtask without splits ends at once, else it says nothing and waits */
 };

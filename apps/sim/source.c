@@ -10,8 +10,6 @@
 #include "dataplane/state.h"
 
 #define SPLITS_VERSION 1
-/* Rows of a poll at most, beside what an output takes. */
-#define SLICE_CNT_MAX 200
 /* The last rows, which wait until the gate is open: one of so many. */
 #define HELD_ONE_IN 10
 
@@ -34,6 +32,12 @@ conf_of(const struct weir_operator *op)
     return (const struct sim_source_conf *)op->conf;
 }
 
+static struct sim_far *
+far_of(const struct weir_operator *op)
+{
+    return &conf_of(op)->gate->far[conf_of(op)->source->idx][op->env->subtask_idx];
+}
+
 static bool
 is_mine(const struct weir_operator *op, uint64_t split)
 {
@@ -45,6 +49,8 @@ source_open(struct weir_operator *op)
 {
     struct source *self = (struct source *)op->self;
     conf_of(op)->gate->open_cnt++;
+    *far_of(op) = (struct sim_far){.lag_ms = conf_of(op)->source->lag_ms,
+        .floor_ms = conf_of(op)->gate->farthest_ms[conf_of(op)->source->idx]};
     self->told_ms = WEIR_TIME_MIN;
     for (uint32_t i = 0; i < conf_of(op)->source->split_cnt; i++) {
         if (is_mine(op, i)) {
@@ -86,7 +92,8 @@ limit(const struct weir_operator *op, int64_t now_ns)
 }
 
 static bool
-emit(struct weir_out *out, const struct sim_source *source, uint32_t split, uint64_t at)
+emit(struct weir_out *out, const struct sim_source *source, uint32_t split, uint64_t at,
+    int64_t *max_ms)
 {
     struct sim_row row;
     char text[SIM_TEXT_BYTES_MAX];
@@ -99,6 +106,7 @@ emit(struct weir_out *out, const struct sim_source *source, uint32_t split, uint
     cell->value = row.value;
     cell->tag = row.tag;
     cell->at = row.at_ms;
+    *max_ms = weir_max_i64(*max_ms, row.at_ms);
     weir_str_set_bytes(out, &cell->text, text, sim_text(row.text, text));
     return true;
 }
@@ -130,6 +138,29 @@ poll_nothing(struct weir_operator *op, struct weir_out *out)
     return WEIR_WAIT;
 }
 
+/* It is asked for rows though it is too far ahead of another one of the group: by its rows of all
+ * polls but the last, and by all that the other one has let go, once it counts. */
+static int
+check_drift(const struct weir_operator *op)
+{
+    const struct sim_source *source = conf_of(op)->source;
+    const struct sim_gate *gate = conf_of(op)->gate;
+    const struct sim_far *own = far_of(op);
+    int64_t own_ms = own->before_ms - source->lag_ms;
+    for (uint32_t i = 0; i < SIM_SOURCE_CNT_MAX * SIM_PARALLELISM_MAX && own->poll_cnt > 1; i++) {
+        const struct sim_far *other = &gate->far[i / SIM_PARALLELISM_MAX][i % SIM_PARALLELISM_MAX];
+        int64_t other_ms = weir_max_i64(other->at_ms, other->floor_ms) - other->lag_ms;
+        if (source->lag_ms != 0 && other->lag_ms != 0 && other->poll_cnt > 1 &&
+            own_ms > other_ms + source->drift_ms) {
+            return weir_err_push(WEIR_EBUG,
+                "invariant T4: source %" PRIu32 " is at %" PRId64
+                " ms, and one that it waits for at %" PRId64,
+                source->idx, own_ms, other_ms);
+        }
+    }
+    return 0;
+}
+
 static int
 source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
@@ -137,26 +168,36 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     const struct sim_source *source = conf_of(op)->source;
     struct split *split = least(self, source);
     if (split == NULL) {
+        far_of(op)->poll_cnt = 0;
         return self->split_cnt > 0 ? WEIR_DONE : poll_nothing(op, out);
     }
     conf_of(op)->gate->polled_ns = now_ns;
+    int too_far = check_drift(op);
+    if (too_far != 0) {
+        return too_far;
+    }
     uint64_t first = split->at;
     uint64_t slice = 1 + weir_rng_below(&(struct weir_rng){{op->env->seed, first, split->idx, 1}},
-                             SLICE_CNT_MAX);
+                             SIM_SOURCE_SLICE_CNT_MAX);
     uint64_t end = weir_min_u64(limit(op, now_ns), first + slice);
     if (end <= first) {
         return WEIR_WAIT;
     }
     bool told = self->told_ms >= (int64_t)first * source->step_ms - 1;
+    struct sim_far *far = far_of(op);
+    far->before_ms = far->at_ms;
+    far->poll_cnt++;
     for (; split->at < end; split->at++) {
         /* A row that is late on purpose comes behind the watermark that it is late for. */
         bool is_late = sim_row_is_late(source, (uint32_t)split->idx, split->at);
         if ((is_late && (split->at > first || !told)) ||
-            !emit(out, source, (uint32_t)split->idx, split->at)) {
+            !emit(out, source, (uint32_t)split->idx, split->at, &far->at_ms)) {
             break;
         }
     }
     conf_of(op)->gate->emitted_cnt += split->at - first;
+    int64_t *farthest_ms = &conf_of(op)->gate->farthest_ms[source->idx];
+    *farthest_ms = weir_max_i64(*farthest_ms, far->at_ms);
     tell_watermark(self, source, out);
     return WEIR_AGAIN;
 }

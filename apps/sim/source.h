@@ -21,6 +21,15 @@ struct sim_positions {
 /* More checkpoints than are ever between one that is saved and its restore. */
 #define SIM_POSITIONS_CNT 256
 
+/* How far a subtask is in event time, in this start. */
+struct sim_far {
+    int64_t lag_ms; /* of its watermarks; 0: nobody waits for it */
+    int64_t at_ms; /* the greatest time that it has let go, */
+    int64_t before_ms; /* and before the last poll that let any go */
+    int64_t floor_ms; /* the greatest that a start before has let go: others may have it so far */
+    uint32_t poll_cnt; /* of those; 0: it has none left, too */
+};
+
 /* What whoever runs the job tells its sources while it runs. */
 struct sim_gate {
     bool is_open; /* else the last rows stay where they are */
@@ -32,6 +41,8 @@ struct sim_gate {
     uint64_t late_for_id;
     uint32_t open_cnt; /* sources that are open */
     int64_t polled_ns; /* when one that had not ended was polled last, in this start */
+    struct sim_far far[SIM_SOURCE_CNT_MAX][SIM_PARALLELISM_MAX];
+    int64_t farthest_ms[SIM_SOURCE_CNT_MAX]; /* that any start has let go */
     uint64_t owned[SIM_SOURCE_CNT_MAX]; /* splits that it gave back to their owners, as bits */
 };
 

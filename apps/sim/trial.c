@@ -269,6 +269,9 @@ note_draw(struct trial *trial)
             trial_set(trial, SIM_FEATURE_EARLY_END);
         }
     }
+    if (draw->is_aligned) {
+        trial_set(trial, SIM_FEATURE_ALIGNED);
+    }
     if (draw->rescales) {
         trial_set(trial, SIM_FEATURE_RESCALED);
     }
