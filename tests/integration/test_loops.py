@@ -34,6 +34,12 @@ class Loops(rig.Rig):
         output.unlink()
         return sorted(row.split(",", 4) for row in rows[1:])
 
+    def assert_rows(self, want):
+        """Without a word of each of very many rows."""
+        found = self.rows()
+        differing = [pair for pair in zip(want, found) if pair[0] != pair[1]][:2]
+        self.assertTrue(found == want, f"{len(want)} rows due, {len(found)} found: {differing}")
+
     def test_T196_A126_every_row_goes_round_until_it_is_let_go(self):
         lines = self.lines(3000)
         want = collatz_ref.expected(lines)
@@ -43,7 +49,7 @@ class Loops(rig.Rig):
                      {**checkpoints, "checkpoints.unaligned": "true", "parallelism": 2, "poller": "seed:5"}):
             with self.subTest(**sets):
                 result = self.run_job(JOB, self.params(lines), sets)
-                self.assertEqual(self.rows(), want)
+                self.assert_rows(want)
                 self.assertIn(f"{len(lines)} records in, {len(lines)} out", result.text)
 
     def test_T196_A126_a_loop_that_waits_ends_when_nothing_comes_back(self):
@@ -52,7 +58,7 @@ class Loops(rig.Rig):
         for sets in ({"parallelism": 2}, {**CUT, "parallelism": 2, "poller": "seed:6"}):
             with self.subTest(**sets):
                 self.run_job(JOB, self.params(lines, wait=LONG_WAIT), sets)
-                self.assertEqual(self.rows(), want)
+                self.assert_rows(want)
 
     def test_A126_no_input_is_no_loop(self):
         self.run_job(JOB, self.params([]), {"parallelism": 2})
@@ -104,7 +110,7 @@ class Loops(rig.Rig):
         for more in ({}, CUT, {"checkpoints.unaligned": "true"}):
             with self.subTest(**more):
                 self.start_again(self.params(lines), {**sets, **more}, (1, 1, 2, 3, 1, 2))
-                self.assertEqual(self.rows(), want)
+                self.assert_rows(want)
 
     def test_A126_a_loop_with_too_many_rows_fails_and_does_not_stand_still(self):
         for sets in ({"parallelism": 2}, {**CUT, "poller": "seed:7"}):
