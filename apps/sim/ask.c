@@ -86,6 +86,7 @@ ask_start(void *of, struct weir_async *call)
     uint64_t way = mixed(weir_async_row(call));
     bool is_first = weir_async_attempt(call) == 0;
     if (is_first && way % 16 == 0) {
+        (void)emit(call); /* of no use: the attempt has failed */
         weir_async_fail(call, WEIR_EIO, "no answer");
         return 0;
     }

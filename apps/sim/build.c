@@ -505,6 +505,8 @@ build_general(struct builder *b, uint32_t idx, const struct weir_aggregate *aggr
                                  : WEIR_SLIDES(node->size_ms, node->slide_ms),
         .aggregate = *aggregate,
         .lateness_ms = node->lateness_ms,
+        .evictor = {.kind = node->evict_ms > 0 ? WEIR_EVICTOR_TIME : WEIR_EVICTOR_NONE,
+            .keep = node->evict_ms},
     };
     struct weir_stream *in = b->stream[node->in[0]];
     if (node->is_session) {

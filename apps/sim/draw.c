@@ -192,6 +192,9 @@ draw_general(struct pen *pen, struct sim_node *node, bool is_late)
         node->is_session = true;
         node->size_ms = gaps[weir_rng_below(&rng, WEIR_ARRAY_CNT(gaps))];
     }
+    if ((node->is_general || node->is_session) && weir_rng_chance(&rng, 1, 3)) {
+        node->evict_ms = weir_rng_between(&rng, 1, node->size_ms);
+    }
 }
 
 static void

@@ -86,6 +86,7 @@ struct sim_node {
     bool is_general;
     bool is_session;
     int64_t lateness_ms;
+    int64_t evict_ms; /* of those: rows so far behind the latest do not count; 0: all do */
     uint32_t top_cnt;
     uint32_t outer; /* SIM_OUTER_LEFT and _RIGHT: of which sides rows come alone */
     uint32_t thin_level;

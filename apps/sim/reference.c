@@ -164,6 +164,23 @@ sim_entries_end(const struct sim_entries *entries, uint64_t from)
     return to;
 }
 
+/* Moves the rows of a window that count to its front. Returns how many. */
+static uint64_t
+evict(const struct sim_node *node, struct sim_entry *group, uint64_t cnt)
+{
+    int64_t latest = group[0].row->at_ms;
+    uint64_t kept = 0;
+    for (uint64_t i = 1; i < cnt; i++) {
+        latest = group[i].row->at_ms > latest ? group[i].row->at_ms : latest;
+    }
+    for (uint64_t i = 0; i < cnt; i++) {
+        if (node->evict_ms == 0 || group[i].row->at_ms > latest - node->evict_ms) {
+            group[kept++] = group[i];
+        }
+    }
+    return kept;
+}
+
 static void
 fold(const struct sim_node *node, const struct sim_entry *group, uint64_t cnt,
     struct sim_row *ret_row)
@@ -248,11 +265,14 @@ sessions(const struct sim_node *node, const struct sim_rows *in, struct sim_rows
         struct sim_row all = {.key = row[i]->key};
         uint64_t first = i;
         do {
-            all.value += row[i]->value;
-            all.tag ^= row[i]->tag;
             all.at_ms = row[i]->at_ms + node->size_ms - 1;
             i++;
         } while (i < cnt && row[i]->key == row[first]->key && row[i]->at_ms <= all.at_ms + 1);
+        for (uint64_t k = first; k < i; k++) {
+            bool counts = node->evict_ms == 0 || row[k]->at_ms > row[i - 1]->at_ms - node->evict_ms;
+            all.value += counts ? row[k]->value : 0;
+            all.tag ^= counts ? row[k]->tag : 0;
+        }
         (void)sim_rows_add(out, &all);
     }
     free(row);
@@ -273,7 +293,7 @@ window(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *
     for (uint64_t i = 0; i < entries.cnt;) {
         struct sim_row row;
         uint64_t end = sim_entries_end(&entries, i);
-        fold(node, &entries.entry[i], end - i, &row);
+        fold(node, &entries.entry[i], evict(node, &entries.entry[i], end - i), &row);
         (void)sim_rows_add(out, &row);
         if (node->op == SIM_TOP &&
             (end == entries.cnt || entries.entry[end].start != entries.entry[i].start)) {
