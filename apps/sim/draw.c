@@ -183,7 +183,7 @@ draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
 static void
 draw_general(struct pen *pen, struct sim_node *node, bool is_late)
 {
-    static const int64_t gaps[] = {301, 1501, 4001};
+    static const int64_t gaps[] = {51, 301, 1501, 4001};
     struct weir_rng rng;
     weir_rng_init(&rng, pen->draw->seed ^ (UINT64_C(0x9e3779b97f4a7c15) * pen->draw->node_cnt));
     node->is_general = weir_rng_chance(&rng, 1, 3);
