@@ -92,6 +92,41 @@
     X(TIMERS_NOT_RESTORED, SIM, "timers are not in the index after a restart")                    \
     X(WINDOW_PASSED_OVER, SIM, "a restart takes a window for fired that was not")                 \
     X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \
+    X(VALVE_CHILD_UNSEEN, SIM, "of two channels one is not looked at when the least is found")    \
+    X(VALVE_RESTORED_UNHELD, SIM, "channels that were not there hold no watermark back")          \
+    X(SAVEPOINT_OVERTAKES, SIM, "barriers of savepoints overtake, too")                           \
+    X(PIECE_ROW_LOST, SIM, "a batch that is worked on in pieces loses a row between two")         \
+    X(LAST_WATERMARK_SKIPPED, SIM, "a source ends without a watermark behind all time")           \
+    /* rows under way */                                                                          \
+    X(FLIGHT_COPIED_TWICE, SIM, "a batch that was copied is copied again when it is taken")       \
+    X(FLIGHT_PIECE_LOST, SIM, "the rest of a batch that is worked on in pieces is not copied")    \
+    X(FLIGHT_QUEUED_LOST, SIM, "what is in the channel when copying begins is not copied")        \
+    X(FLIGHT_KEPT_LOST, SIM, "what edges keep is not copied")                                     \
+    X(KEEP_OPEN_TWICE, SIM, "rows of an open buffer are kept, and are in the buffer still")       \
+    X(REGAINED_BEHIND, SIM, "new rows come before those that were under way")                     \
+    /* timers and windows of keys */                                                              \
+    X(TIMER_CHILD_UNSEEN, SIM, "of four timers the last is not looked at for the first")          \
+    X(TIMER_EARLY, SIM, "timers fire a millisecond early")                                        \
+    X(TIMER_FIRED_STAYS, SIM, "a timer that has fired is there again after a restart")            \
+    X(WINDOW_FIRES_ANYTIME, SIM, "a window fires with any of its timers")                         \
+    X(WINDOW_FIRES_AGAIN, SIM, "a window fires once more when it is forgotten")                   \
+    X(EVICTED_AFTER, SIM, "rows are left out of a window only when it has fired")                 \
+    X(SESSION_MERGE_FORGETS, SIM, "what one of two sessions had summed up is lost in a merge")    \
+    X(SESSION_LAST_DROPPED, SIM, "not the session that goes, but the last of its key goes")       \
+    /* other operators */                                                                         \
+    X(BROADCAST_NOT_RESTORED, SIM, "a map that all subtasks have is empty after a restart")       \
+    X(ASYNC_FLYING_LOST, SIM, "the newest row that waits for an answer is not saved")             \
+    X(ASYNC_TIMED_OUT_LOST, SIM, "no answer is made up for a row whose time is over")             \
+    X(ASYNC_FAILED_COUNTED, SIM, "what an attempt that failed had answered goes out, too")        \
+    X(ASYNC_WATERMARK_OVERTAKES, SIM, "a watermark goes on before answers to rows before it")     \
+    X(INTERVAL_BOUND_SHORT, SIM, "pairs whose times are furthest apart are not made")             \
+    X(INTERVAL_PANE_EARLY, SIM, "rows are kept as long as one side needs them, not both")         \
+    X(GROUP_BEFORE_UNTOLD, SIM, "an update is told without the row that it replaces")             \
+    X(GROUP_DISTINCT_KEPT, SIM, "a value that nobody has any more is counted on")                 \
+    X(GROUP_EXTREME_KEPT, SIM, "a least value that is taken back stays the least")                \
+    X(RANK_DISPLACED_UNTOLD, SIM, "a row that is no longer among the first is not taken back")    \
+    X(RANK_BAR_AT_FIRST, SIM, "rows are measured by the best one, not by the last that counts")   \
+    X(TOP_TIES_CUT, SIM, "rows that equal the last of the best are left out")                     \
     /* sources and rescaling */                                                                   \
     X(SOURCE_BACK_ONE, SIM, "a source reads its last row again")                                  \
     X(SOURCE_AHEAD_ONE, SIM, "a source leaves a row out")                                         \

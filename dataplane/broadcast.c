@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutant.h"
+
 #define CAP_FIRST 16
 
 static struct weir_slice
@@ -169,6 +171,9 @@ weir_broadcast_restore(struct weir_broadcast *map, const struct weir_operator *o
     list.version_max = WEIR_BROADCAST_VERSION;
     list.is_broadcast = true;
     while ((got = weir_state_list_next(&list, &item)) == 1) {
+        if (WEIR_MUTANT(BROADCAST_NOT_RESTORED)) {
+            continue;
+        }
         uint64_t key_bytes;
         int err = weir_part_get_u64(&item, &key_bytes);
         if (err == 0 && key_bytes > item.bytes - item.at) {

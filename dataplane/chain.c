@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/tally.h"
 
 /* ---- hand over to consumers ---- */
@@ -440,7 +441,7 @@ weir_chain_end_source(struct weir_chain *chain, uint32_t idx, bool clean)
         if (node->op.is_idle) {
             say_active(node);
         }
-        node->pend |= PEND_WATERMARK;
+        node->pend |= WEIR_MUTANT(LAST_WATERMARK_SKIPPED) ? 0u : PEND_WATERMARK;
         node->pend_watermark = WEIR_WATERMARK_MAX;
     }
     node->pend |= PEND_FINISH;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mutant.h"
 
 #define SET_NONE UINT32_MAX
 /* The numbers of the state: rows and shape, then those of the columns. */
@@ -298,11 +299,11 @@ change_column(const struct change *change, const struct weir_group_slot *column,
     int64_t was, int64_t is)
 {
     if (column->kind == WEIR_GROUP_DISTINCT) {
-        *acc += (is > 0) - (was > 0);
+        *acc += (is > 0) - (was > 0 && !WEIR_MUTANT(GROUP_DISTINCT_KEPT));
         return;
     }
     int64_t value = number_at(change->view, &column->of, change->row);
-    bool is_gone = was > 0 && is <= 0 && value == *acc;
+    bool is_gone = was > 0 && is <= 0 && value == *acc && !WEIR_MUTANT(GROUP_EXTREME_KEPT);
     if (is_gone || change->old[ROWS] <= 0) {
         find_extreme(change, column, acc);
     } else if (is > 0) {
@@ -484,7 +485,9 @@ tell(const struct change *change)
     bool was = change->old[ROWS] > 0;
     bool is = change->state[ROWS] > 0;
     if (was && is) {
-        if (!is_same(change)) {
+        if (WEIR_MUTANT(GROUP_BEFORE_UNTOLD)) {
+            (void)emit(change, change->state, WEIR_ROW_UPDATE_AFTER);
+        } else if (!is_same(change)) {
             emit_after(change, emit(change, change->old, WEIR_ROW_UPDATE_BEFORE));
         }
     } else if (was) {

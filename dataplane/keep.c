@@ -2,6 +2,7 @@
 #include "dataplane/keep.h"
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/barrier.h"
 
 /* Rows are put into the channel in runs of so many: their indices lie on the stack. */
@@ -131,7 +132,9 @@ weir_keep_open_rows(struct weir_channel_out *out)
     if (keep_view(out, &view, true) == 0) {
         return 0;
     }
-    weir_channel_drop_open(out);
+    if (!WEIR_MUTANT(KEEP_OPEN_TWICE)) {
+        weir_channel_drop_open(out);
+    }
     return 1;
 }
 

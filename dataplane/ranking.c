@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/mutant.h"
 #include "dataplane/ranking_priv.h"
 
 static const struct weir_kind kinds[] = {WEIR_KIND_ROW_BAG("rows")};
@@ -152,7 +153,9 @@ tell_rows(const struct ranking_change *change, const struct ranking_first *first
     if (!has_room(change, old, new)) {
         return WEIR_AGAIN;
     }
-    emit(change, old, 0, WEIR_ROW_DELETE);
+    if (!WEIR_MUTANT(RANK_DISPLACED_UNTOLD)) {
+        emit(change, old, 0, WEIR_ROW_DELETE);
+    }
     emit(change, new, 0, WEIR_ROW_INSERT);
     return WEIR_DONE;
 }

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/mutant.h"
 #include "dataplane/ranking.h"
 #include "dataplane/ranking_priv.h"
 #include "dataplane/row_sorted.h"
@@ -143,7 +144,8 @@ rank_row(struct ranking_change *change, struct kept *kept)
     kept->cnt += is_full(rank, kept) ? 0 : 1;
     if (is_full(rank, kept)) {
         uint32_t last = rank->cnt - 1;
-        note_last(kept, last == first.at ? &entry : &first.row[last - (last > first.at)]);
+        uint32_t at = WEIR_MUTANT(RANK_BAR_AT_FIRST) ? 0 : last - (last > first.at);
+        note_last(kept, last == first.at ? &entry : &first.row[at]);
     }
     return err;
 }

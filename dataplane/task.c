@@ -2,6 +2,7 @@
 #include "dataplane/task_priv.h"
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 /* What a look for input has found. */
 enum took {
@@ -83,7 +84,7 @@ offer_piece(struct weir_task *task)
     uint32_t most = task->poll_rows < task->piece_rows ? task->piece_rows - task->poll_rows : 1;
     uint32_t from = task->piece_at;
     uint32_t cnt = weir_min_u32(batch->cnt - from, most);
-    task->piece_at += cnt;
+    task->piece_at += cnt + (WEIR_MUTANT(PIECE_ROW_LOST) && from + cnt + 1 < batch->cnt);
     task->poll_rows += cnt;
     task->piece = *batch;
     if (cnt < batch->cnt) {
@@ -224,6 +225,10 @@ static int
 take(struct weir_task *task, int64_t now_ns)
 {
     if (WEIR_UNLIKELY(weir_task_regains(task))) {
+        int early = WEIR_MUTANT(REGAINED_BEHIND) ? (int)take_from_gates(task, now_ns) : 0;
+        if (early != TOOK_NOTHING) {
+            return early;
+        }
         int rc = weir_task_regain_next(task);
         return rc != 0 ? rc : (int)TOOK_INPUT;
     }

@@ -2,6 +2,7 @@
 /* A checkpoint that does not wait: word of barriers that stand behind rows, and the rows before
  * those that are missing, which are copied ahead of who consumes them, some in each poll. */
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/task_priv.h"
 
 /* ---- word of barriers ---- */
@@ -70,7 +71,7 @@ static void
 copy_rest(struct weir_task *task)
 {
     struct weir_task_flight *flight = &task->cut.flight;
-    if (!weir_task_has_piece(task)) {
+    if (!weir_task_has_piece(task) || WEIR_MUTANT(FLIGHT_PIECE_LOST)) {
         return;
     }
     const struct weir_task_gate *tg = &task->gates[task->held_gate];
@@ -95,7 +96,9 @@ weir_task_flight_begin(struct weir_task *task)
         return rc;
     }
     weir_flight_begin(&flight->writer, buf, bytes);
-    (void)weir_chain_kept(task->chain, &flight->writer);
+    if (!WEIR_MUTANT(FLIGHT_KEPT_LOST)) {
+        (void)weir_chain_kept(task->chain, &flight->writer);
+    }
     flight->is_on = true;
     flight->id = task->cut.mark.id;
     flight->row_cnt = 0;
@@ -106,6 +109,7 @@ weir_task_flight_begin(struct weir_task *task)
             struct weir_channel_in *in = &gate->channels[c];
             in->keeps = task->cut.is_unaligned && is_missing(task, gate, c);
             in->keep_seq = weir_ring_look_seq(&in->ring);
+            in->keep_seq += WEIR_MUTANT(FLIGHT_QUEUED_LOST) ? weir_ring_peek(&in->ring) : 0;
             in->keep_watermark = in->watermark;
         }
     }
@@ -251,7 +255,7 @@ weir_task_flight_took(struct weir_task *task, uint32_t g)
     const struct weir_gate_item *item = &task->item;
     struct weir_channel_in *in = &tg->gate.channels[item->channel];
     if (!in->keeps || is_over(task, tg, item->channel) ||
-        in->keep_seq >= weir_ring_look_seq(&in->ring)) {
+        (in->keep_seq >= weir_ring_look_seq(&in->ring) && !WEIR_MUTANT(FLIGHT_COPIED_TWICE))) {
         return;
     }
     if (item->kind == WEIR_SLOT_BATCH) {

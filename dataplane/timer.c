@@ -132,7 +132,7 @@ heap_pop(struct weir_arena *arena, struct weir_timer_heap *heap)
         const struct entry *child = entry_at(arena, heap, first);
         uint64_t cnt = weir_min_u64(CHILD_CNT, heap->cnt - first);
         uint64_t least = 0;
-        for (uint64_t c = 1; c < cnt; c++) {
+        for (uint64_t c = 1; c < cnt - (WEIR_MUTANT(TIMER_CHILD_UNSEEN) && cnt == CHILD_CNT); c++) {
             least = is_before(&child[c], &child[least]) ? c : least;
         }
         if (!is_before(&child[least], &last)) {
@@ -314,7 +314,7 @@ weir_timers_peek(struct weir_timers *timers, int64_t up_to, struct weir_timer *r
     for (uint32_t stale = 0; stale < STALE_CNT_MAX; stale++) {
         struct entry entry;
         struct weir_timer_heap *heap = earliest(timers, &entry);
-        if (heap == NULL || entry.time > up_to) {
+        if (heap == NULL || entry.time - WEIR_MUTANT(TIMER_EARLY) > up_to) {
             return 0;
         }
         if (weir_table_find_hashed(
@@ -355,10 +355,11 @@ weir_timers_pop(struct weir_timers *timers, const struct weir_timer *timer)
 {
     timers->fired_cnt++;
     /* Its index entry is stale from now on, and mostly on top. */
-    if (weir_table_delete_stored(timers->table, timer->stored)) {
+    if (WEIR_MUTANT(TIMER_FIRED_STAYS) || weir_table_delete_stored(timers->table, timer->stored)) {
         struct entry entry;
         struct weir_timer_heap *heap = earliest(timers, &entry);
-        if (heap != NULL && entry.time == timer->time && !is_live(timers, &entry)) {
+        if (heap != NULL && entry.time == timer->time &&
+            (WEIR_MUTANT(TIMER_FIRED_STAYS) || !is_live(timers, &entry))) {
             heap_pop(timers->arena, heap);
         }
     }

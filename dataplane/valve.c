@@ -54,7 +54,7 @@ sift_down(struct weir_valve *valve, uint32_t idx)
         if (child >= valve->heap_cnt) {
             break;
         }
-        if (child + 1 < valve->heap_cnt &&
+        if (!WEIR_MUTANT(VALVE_CHILD_UNSEEN) && child + 1 < valve->heap_cnt &&
             watermark_at(valve, child + 1) < watermark_at(valve, child)) {
             child++;
         }
@@ -281,7 +281,9 @@ weir_valve_level(struct weir_valve *valve, int64_t watermark)
         valve->channels[i].watermark = watermark;
         valve->channels[i].idle = false;
         valve->channels[i].heap_idx = NOT_ALIGNED;
-        align(valve, i);
+        if (!WEIR_MUTANT(VALVE_RESTORED_UNHELD)) {
+            align(valve, i);
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/async_priv.h"
 #include "dataplane/state.h"
 
@@ -314,7 +315,11 @@ static int
 ask(struct async *self, struct entry *entry, int64_t now_ns)
 {
     struct weir_async *call = &self->calls[entry->call];
-    weir_async_reset(call);
+    if (WEIR_MUTANT(ASYNC_FAILED_COUNTED)) {
+        call->error = 0;
+    } else {
+        weir_async_reset(call);
+    }
     self->queued_cnt -= entry->state == ENTRY_QUEUED;
     entry->state = ENTRY_ASKED;
     if (call->attempt == 0 && self->conf.timeout_ns > 0) {
@@ -389,7 +394,7 @@ time_out(struct async *self, struct entry *entry)
     struct weir_async *call = &self->calls[entry->call];
     weir_async_reset(call);
     entry->deadline_ns = INT64_MAX;
-    int rc = function->on_timeout(self->client, call);
+    int rc = WEIR_MUTANT(ASYNC_TIMED_OUT_LOST) ? 0 : function->on_timeout(self->client, call);
     if (rc < 0) {
         return weir_err_push(rc, "making up an answer that did not come in time");
     }
@@ -593,7 +598,7 @@ async_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *ou
         return self->entry_cnt == 0 && !self->has_due && !out->watermark_set ? (int)WEIR_DONE
                                                                              : (int)WEIR_WAIT;
     }
-    if (self->tail == ASYNC_NONE) {
+    if (self->tail == ASYNC_NONE || WEIR_MUTANT(ASYNC_WATERMARK_OVERTAKES)) {
         weir_out_watermark(out, watermark);
     } else {
         hang_watermark(self, self->tail, watermark);
@@ -668,8 +673,12 @@ async_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *
     const struct async *self = op->self;
     uint64_t schema = weir_schema_fingerprint(op->in_schema[0]);
     (void)id;
-    weir_state_list_begin(parts, PART, PART_VERSION, self->entry_cnt);
+    uint32_t lost_cnt = WEIR_MUTANT(ASYNC_FLYING_LOST) && self->entry_cnt > 0;
+    weir_state_list_begin(parts, PART, PART_VERSION, self->entry_cnt - lost_cnt);
     for (uint32_t i = self->head; i != ASYNC_NONE; i = self->entries[i].next) {
+        if (lost_cnt > 0 && i == self->tail) {
+            break;
+        }
         const struct entry *entry = &self->entries[i];
         const struct weir_async *call = &self->calls[entry->call];
         const struct async_saved saved = {schema, entry->time, entry->watermark, entry->kind};

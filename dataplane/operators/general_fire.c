@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/general_priv.h"
 
 /* ---- rows kept ---- */
@@ -244,7 +245,7 @@ weir_general_fire(
     const struct weir_evictor *evictor = &self->conf->evictor;
     struct general_slot *slot = general_slot_of(self, val);
     bool evicts = evictor->kind != WEIR_EVICTOR_NONE;
-    if (slot->row_cnt > 0 && evicts && !evictor->after) {
+    if (slot->row_cnt > 0 && evicts && !evictor->after && !WEIR_MUTANT(EVICTED_AFTER)) {
         evict(self, key, slot);
     }
     if (slot->row_cnt == 0) {

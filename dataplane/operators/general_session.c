@@ -13,6 +13,7 @@
  * a time, and each goes on having that one, so no two have one id.
  */
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/general_priv.h"
 
 /* A row's time, and up to when a session lasts that it is the last row of. */
@@ -96,7 +97,8 @@ weir_general_session_drop(struct general_self *self, struct general_key key, uin
         return;
     }
     weir_table_touch(self->table, head);
-    if (idx != last) { /* the one that goes was touched by who drops it */
+    if (idx != last &&
+        !WEIR_MUTANT(SESSION_LAST_DROPPED)) { /* the one that goes was touched by who drops it */
         memcpy(session_at(self, key, head, idx), session_at(self, key, head, last),
             self->plan.val_bytes);
     }
@@ -131,7 +133,7 @@ merge(struct general_self *self, struct general_key key, void *a, void *b, uint3
     into->start = weir_min_i64(into->start, from->start);
     into->end = weir_max_i64(into->end, from->end);
     into->row_cnt += from->row_cnt;
-    if (agg->name != NULL) {
+    if (agg->name != NULL && !WEIR_MUTANT(SESSION_MERGE_FORGETS)) {
         agg->merge(agg, &a, &b, 1);
     }
     struct weir_timers *timers = self->conf->span.by_clock ? &self->clocks : &self->timers;

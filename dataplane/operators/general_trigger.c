@@ -7,6 +7,7 @@
  * trigger of event time sets, and all that one's own trigger sets, stand beside it.
  */
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/general_priv.h"
 
 /* ---- what is due ---- */
@@ -344,7 +345,9 @@ decide(struct general_self *self, struct general_key key, struct general_slot *s
         bool is_asked = on != NULL && !(is_clock && self->is_over);
         return is_asked ? on(&call.call) : 0;
     }
-    bool is_end = self->plan.fires_at_end && is_own && time == general_last_ms(self, slot);
+    bool is_end = self->plan.fires_at_end && is_own &&
+                  (time == general_last_ms(self, slot) || WEIR_MUTANT(WINDOW_FIRES_ANYTIME) ||
+                      (WEIR_MUTANT(WINDOW_FIRES_AGAIN) && time > general_last_ms(self, slot)));
     bool is_next = (trigger->kind == WEIR_TRIGGER_CONTINUOUS && !is_clock) ||
                    (trigger->kind == WEIR_TRIGGER_CONTINUOUS_BY_CLOCK && is_clock);
     return is_end || (is_next && time == slot->word[0]) ? fire : 0;

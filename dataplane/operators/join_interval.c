@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/operators/join.h"
 #include "dataplane/operators/join_priv.h"
 
@@ -172,7 +173,7 @@ list_meet(struct self *self, uint32_t side, const struct weir_row_list *list,
         weir_row_item_at(
             base->arena, base->schema[other], self->next, base->scratch[other], &item[other]);
         int64_t time = (int64_t)item[other].tag;
-        if (time >= first_ms && time <= last_ms) {
+        if (time >= first_ms && time <= last_ms - WEIR_MUTANT(INTERVAL_BOUND_SHORT)) {
             struct weir_join_pair like;
             memset(&like, 0, sizeof like);
             like.time = weir_max_i64(item[0].time, item[1].time);
@@ -294,7 +295,8 @@ first_free_ms(const struct self *self)
     if (__builtin_mul_overflow(self->panes.at[0].idx + 1, self->pane_ms, &end_ms)) {
         return INT64_MAX;
     }
-    return weir_add_sat(end_ms, self->keep_ms);
+    return weir_add_sat(
+        end_ms, WEIR_MUTANT(INTERVAL_PANE_EARLY) ? self->high[JOIN_RIGHT] : self->keep_ms);
 }
 
 /* Frees panes, the rest of one that is half gone first. WEIR_AGAIN: there are more. */

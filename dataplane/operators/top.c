@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/hash.h"
 #include "dataplane/blob.h"
 #include "dataplane/minheap.h"
@@ -382,7 +383,8 @@ static inline bool
 is_beaten(const struct weir_top_conf *conf, const struct top_window *window, int64_t rank)
 {
     return window->cnt >= conf->cnt &&
-           (rank < window->least || (rank == window->least && !conf->ties));
+           (rank < window->least ||
+               (rank == window->least && (!conf->ties || WEIR_MUTANT(TOP_TIES_CUT))));
 }
 
 /* ---- rows in ---- */
