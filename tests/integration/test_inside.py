@@ -141,9 +141,17 @@ class Inside(rig.Rig):
         self.end(process)
         self.assertFalse(path.exists())
 
+    def page_behind_a_checkpoint(self, process):
+        """The status knows it at once, a page from its next sample on."""
+        deadline = time.monotonic() + rig.TIMEOUT_S
+        completed = 0
+        while completed == 0 and time.monotonic() < deadline:
+            samples = read_page(self.weir("metrics", process.name).stdout)
+            completed = sum(v for (name, _), v in samples.items() if name == "weir_job_numberOfCompletedCheckpoints_total")
+        return samples
+
     def has_every_name_and_adds_up(self, process, status):
-        text = self.weir("metrics", process.name).stdout
-        samples = read_page(text)
+        samples = self.page_behind_a_checkpoint(process)
         names = {name for name, _ in samples}
         self.assertEqual(set(expected_names()) - names, set())
         self.assertTrue(all(dict(labels)["job_name"] == process.name for _, labels in samples))
