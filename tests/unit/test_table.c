@@ -694,8 +694,9 @@ t_long_texts_of_one_hash_are_told_apart(void **state)
 {
     (void)state;
     enum { CNT = 3, ROWS = 6 };
-    static const char texts[] = "a text of some lengtha text of other lenga text of third leng";
+    static const char texts[] = "text of the 1st kind.text of the 2nd kind.text of the 3rd kind.";
     const uint32_t bytes = (sizeof texts - 1) / CNT;
+    assert_true(bytes > WEIR_KEY_TEXT_INLINE_BYTES);
     static const uint32_t which[ROWS] = {0, 1, 0, 2, 1, 0};
     struct world w;
     world_open(&w, UINT64_C(16) << 20, 128, 2);
@@ -716,6 +717,7 @@ t_long_texts_of_one_hash_are_told_apart(void **state)
         assert_int_equal(rows.made_cnt, turn == 1 ? CNT : 0);
         for (uint32_t i = 0; i < ROWS; i++) {
             ++*(uint64_t *)val[i];
+            assert_ptr_equal(weir_table_find(t, hash[i], &keys[i], texts), val[i]);
         }
         assert_true(*(uint64_t *)val[0] == 3 * turn);
         assert_true(*(uint64_t *)val[1] == 2 * turn);
