@@ -171,16 +171,17 @@ class Report(unittest.TestCase):
             figures.Figure("use", "use", "a", "a", "spin", 2.0, 2.0, unit="% of a core"),
             figures.Figure("load", "load", "a", "a", "spin", None, unit="% of a core", full=True),
         ]
+        host = dict(paired.fingerprint(ROOT), load=0.5)
         for name, ratio in (("good", 0.5), ("good", 0.9), ("short", 0.7), ("bad", 0.5), ("free", 0.3)):
             report.append_history(self.folder.name, {
                 "name": name, "ratio": ratio, "low": ratio - 0.05, "high": ratio + 0.05, "ours_ns": 2.0, "peer": "kernel",
-                "peer_ns": 1.5, "host": paired.fingerprint(ROOT)})
+                "peer_ns": 1.5, "host": host})
         percentiles = {"p50": 80, "p90": 90, "p99": 9000, "p999": 9100, "p9999": 9200, "max": 20000000}
         for name, value, more in (("late-p99", 6.5, {"job_ns": percentiles, "floor_ns": percentiles}), ("use", 2.5, {}),
                                   ("load", 50.0, {})):
             report.append_history(self.folder.name, {
                 "name": name, "value": value, "low": value, "high": value, "ours_value": 9.0, "peer": "floor",
-                "peer_value": 2.5, "host": paired.fingerprint(ROOT), **more})
+                "peer_value": 2.5, "host": host, **more})
 
     def tearDown(self):
         self.folder.cleanup()
@@ -198,13 +199,22 @@ class Report(unittest.TestCase):
         cells = [line.count("|") for line in table.splitlines() if line.startswith("|")]
         self.assertEqual(len(set(cells)), 1)
 
+    def test_figures_of_a_busy_host_are_told_apart(self):
+        figure = self.figures[0]
+        row = {"ratio": 0.9, "low": 0.8, "host": {"load": 3.5, "cpus": 2}}
+        self.assertEqual(report.verdict(figure, row), "reached, loaded host")
+        row["host"]["load"] = 2.5
+        self.assertEqual(report.verdict(figure, row), "reached")
+        self.assertEqual(report.verdict(self.figures[4], dict(row, host={"load": 9, "cpus": 2})), "loaded host")
+
     def test_queries_stand_in_one_table_with_what_was_measured_of_them(self):
         for name, ours, peer in (("engine-fused-q2", 4.0, 2.0), ("two-cores-q2", 2.0, 4.0), ("two-cores-q10", 100.0, 200.0)):
             report.append_history(self.folder.name, {
-                "name": name, "ratio": peer / ours, "ours_ns": ours, "peer_ns": peer, "events": 1000000})
+                "name": name, "ratio": peer / ours, "ours_ns": ours, "peer_ns": peer, "events": 1000000,
+                "host": {"load": 9.0 if name == "two-cores-q10" else 0.5, "cpus": 2}})
         table = report.query_table(self.folder.name)
         self.assertIn("| q2 | 1.0 M | 500 M/s | 250 M/s | 0.50 |  | 500 M/s | 2.00 |", table)
-        self.assertIn("| q10 | 1.0 M |  | 5.00 M/s |  |  | 10.00 M/s | 2.00 |", table)
+        self.assertIn("| q10 (loaded host) | 1.0 M |  | 5.00 M/s |  |  | 10.00 M/s | 2.00 |", table)
         self.assertNotIn("q3", table)
 
     def test_table_takes_its_place_and_nothing_else(self):
