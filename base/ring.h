@@ -377,7 +377,8 @@ weir_ring_urgent_seq(struct weir_ring_cons *cons)
 /* weir_ring_urged - take the oldest words that were said beside the slots.
  *
  * Shape:   who peeks, then finds none, has seen no slot at or behind the position of any: they were
- *          said before such a slot was published. ret_urgent->seq is not behind what is published.
+ *          said before such a slot was published. ret_urgent->seq is not behind what is published,
+ *          and all slots before it may be read from now on.
  * Returns: 1; 0: there are none. Reads the producer's line.
  * Order:   [A3] acquire on urged_cnt, pairs with [R3] in weir_ring_urge.
  */
@@ -393,6 +394,9 @@ weir_ring_urged(struct weir_ring_cons *cons, struct weir_ring_urgent *ret_urgent
     }
     WEIR_DATA_READ(&ring->urgent[cnt % WEIR_RING_URGENT_CNT].seq);
     *ret_urgent = ring->urgent[cnt % WEIR_RING_URGENT_CNT];
+    if (ret_urgent->seq > cons->tail_seq) {
+        cons->tail_seq = ret_urgent->seq; /* what stands before the words was published by then */
+    }
     /* [R4] pairs with [A4] in weir_ring_urge: they have been read. */
     weir_store_rel(&ring->urgent_taken_cnt, cnt + 1);
     return 1;

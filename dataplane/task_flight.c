@@ -190,7 +190,7 @@ copy_ahead(struct weir_task *task, uint32_t g, uint32_t c, int64_t now_ns)
         return;
     }
     bool is_known = in->has_urgent && in->urgent.id == flight->id;
-    uint64_t stop_seq = is_known ? weir_min_u64(tail_seq, in->urgent_seq) : tail_seq;
+    uint64_t stop_seq = is_known ? in->urgent_seq : tail_seq;
     while (in->keep_seq < stop_seq && flight->writer.bytes < end && !flight->writer.is_short) {
         if (!copy_slot(task, tg, c)) {
             pass(task, &tg->gate, c, now_ns);

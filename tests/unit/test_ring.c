@@ -166,6 +166,30 @@ t_urgent_is_found_ahead_and_only_while_ahead(void **state)
 }
 
 static void
+t_what_stands_before_words_is_seen_with_them(void **state)
+{
+    (void)state;
+    const uint64_t words[3] = {7, 8, 9};
+    struct weir_ring_urgent urgent;
+    struct pair pair = pair_open(16, 8);
+    put(&pair.prod, 10);
+    assert_int_equal(weir_ring_peek(&pair.cons), 1); /* that is what the consumer knows of */
+    put(&pair.prod, 11);
+    put(&pair.prod, 12);
+    assert_int_equal(weir_ring_urge(&pair.prod, words), 1);
+    put(&pair.prod, 13);
+    assert_int_equal(weir_ring_urged(&pair.cons, &urgent), 1);
+    assert_int_equal(urgent.seq, 3);
+    assert_memory_equal(urgent.words, words, sizeof words);
+    assert_int_equal(weir_ring_peek(&pair.cons), 3);
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_int_equal(get(&pair.cons), 10 + i);
+    }
+    assert_int_equal(weir_ring_urged(&pair.cons, &urgent), 0);
+    pair_close(&pair);
+}
+
+static void
 t_impossible_shapes_are_refused(void **state)
 {
     (void)state;
@@ -334,6 +358,7 @@ main(void)
         cmocka_unit_test(t_data_leaves_room_for_events),
         cmocka_unit_test(t_cached_head_is_read_again_only_when_needed),
         cmocka_unit_test(t_urgent_is_found_ahead_and_only_while_ahead),
+        cmocka_unit_test(t_what_stands_before_words_is_seen_with_them),
         cmocka_unit_test(t_impossible_shapes_are_refused),
         cmocka_unit_test(t_join_refuses_what_is_no_such_ring),
         cmocka_unit_test(t_join_again_goes_on_at_the_shared_positions),
