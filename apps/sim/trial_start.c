@@ -12,8 +12,8 @@
 #include "sched/job.h"
 #include "sched/weir.h"
 
-#define BUDGET_BYTES (512 * WEIR_MIB)
-#define STATE_BYTES (16 * WEIR_MIB)
+#define BUDGET_BYTES (2048 * WEIR_MIB)
+#define STATE_BYTES (64 * WEIR_MIB)
 /* Looking at the job costs more than a poll of it. */
 #define LOOK_POLL_CNT 32
 /* A start takes some 10^5. */
