@@ -32,8 +32,10 @@
 #define SIM_THIN_LEVEL_CNT 6
 #define SIM_BEST_KEY_CNT 7
 #define SIM_RULE_CNT 7
-/* How late a timer in processing time may be: longer than anything holds a task up. */
-#define SIM_CLOCK_LATE_MS 150
+/* How long rows may come behind the time of a timer in processing time, and how much of the time
+ * between two of them counts. */
+#define SIM_CLOCK_LATE_MS 20
+#define SIM_CLOCK_STEP_MS 2
 /* Keys that the table of a lookup has: key k comes k % 9 times. */
 #define SIM_LOOKUP_KEY_CNT 50
 #define SIM_LOOKUP_COPY_CNT 9
