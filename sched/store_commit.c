@@ -51,7 +51,7 @@ looked_again(struct weir_relay *relay)
         live->file_cnt = store->commit_file_cnt;
         store->commit_files = NULL;
     } else {
-        store->unread_cnt++; /* it is there all the same: nothing unknown may be removed */
+        store->is_unsure = true; /* it is there all the same: nothing unknown may be removed */
     }
     weir_relay_end(relay, 0); /* the commit point */
 }

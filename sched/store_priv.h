@@ -131,6 +131,7 @@ struct weir_store {
     uint32_t live_room;
     bool is_surveyed; /* live holds all manifests of older epochs, too */
     uint32_t unread_cnt; /* manifests whose files are not known: nothing unknown is removed */
+    bool is_unsure; /* nor in this run: one may be there, or come back, that is not in live */
     uint32_t tidy_idx;
     uint32_t tidy_file_idx;
     struct weir_snapshot_id *orphans;

@@ -21,6 +21,7 @@ weir_store_live_clear(struct weir_store *store)
     }
     store->live_cnt = 0;
     store->unread_cnt = 0;
+    store->is_unsure = false;
 }
 
 int
@@ -155,10 +156,17 @@ note_orphan(struct weir_store *store, const char *name)
     }
 }
 
+/* Whether every manifest that there is, or may be after a power cut, is in the list. */
+static bool
+knows_all(const struct weir_store *store)
+{
+    return store->unread_cnt == 0 && !store->is_unsure;
+}
+
 static void
 look_for_orphans(struct weir_store *store)
 {
-    if (store->is_surveyed || store->unread_cnt > 0) {
+    if (store->is_surveyed || !knows_all(store)) {
         weir_relay_end(&store->relay, 0);
         return;
     }
@@ -193,7 +201,7 @@ remove_files(struct weir_relay *relay)
         return;
     }
     WEIR_KILLPOINT_IF(store->tidy_file_idx > 0, C7_FILE);
-    while (store->tidy_idx < store->live_cnt && store->unread_cnt == 0) {
+    while (store->tidy_idx < store->live_cnt && knows_all(store)) {
         const struct store_live *live = &store->live[store->tidy_idx];
         if (!live->is_dropped || store->tidy_file_idx == live->file_cnt) {
             store->tidy_idx++;
@@ -220,7 +228,7 @@ drops_are_durable(struct weir_relay *relay)
     store->err = WEIR_MUTANT(DROP_UNHEEDED) ? 0 : store->err;
     if (store->err != 0) {
         forget_dropped(store); /* perhaps they are there still: then their files must stay */
-        store->unread_cnt++;
+        store->is_unsure = true;
         end_part(store);
         return;
     }
@@ -392,6 +400,7 @@ names_are_known(struct weir_relay *relay)
         return;
     }
     store->tidy_idx = 0;
+    store->unread_cnt = 0; /* those that could not be read are asked for again */
     survey_next(relay);
 }
 

@@ -214,6 +214,31 @@ t_C7_files_wait_for_their_manifest(void **state)
     rig_close(&rig);
 }
 
+/* The files of a manifest that was read wrong are not known: all stay, until it is read again. */
+static void
+t_C7_a_manifest_that_could_not_be_read_is_read_again(void **state)
+{
+    struct place *place = *state;
+    struct rig rig;
+    open_rig(place, &rig, 2);
+    assert_int_equal(rig_checkpoint(&rig, 1), 0);
+    assert_int_equal(rig_checkpoint(&rig, 2), 0);
+    rig_close(&rig);
+    open_rig(place, &rig, 1);
+    const struct weir_sim_trouble flip = {
+        .kind = WEIR_SIM_FLIP, .verb = WEIR_IO_READ, .under = at(place, "ckpt/job/manifest/M-")};
+    assert_true(weir_sim_trouble(place->world, &flip));
+    assert_int_equal(rig_checkpoint(&rig, 3), 0);
+    assert_int_equal(rig_tidy(&rig), 0);
+    assert_int_equal(weir_sim_trouble_cnt(place->world), 1);
+    assert_true(has_file(place, 1, 0) && has_file(place, 2, 0));
+    assert_int_equal(rig_checkpoint(&rig, 4), 0);
+    assert_int_equal(rig_tidy(&rig), 0);
+    assert_false(has_manifest(place, 1, 1) || has_file(place, 1, 0) || has_file(place, 1, 1));
+    assert_false(has_manifest(place, 2, 1) || has_file(place, 2, 0) || has_file(place, 2, 1));
+    rig_close(&rig);
+}
+
 static bool
 has_kept(struct place *place, uint64_t checkpoint)
 {
@@ -274,6 +299,7 @@ main(void)
         ON_SIM(t_T294_a_user_that_failed_does_not_hold_a_shared_file),
         ON_SIM(t_T295_nothing_goes_when_nobody_knows),
         ON_SIM(t_C7_files_wait_for_their_manifest),
+        ON_SIM(t_C7_a_manifest_that_could_not_be_read_is_read_again),
         ON_HOST(t_one_beside_the_timeline_stays_until_it_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
