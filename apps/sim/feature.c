@@ -41,8 +41,8 @@ sim_feature_name(uint32_t feature)
     return others[feature - SIM_FEATURE_CUT];
 }
 
-bool
-sim_feature_is_drawn(uint32_t feature)
+static bool
+is_drawn(uint32_t feature)
 {
     if (feature == SIM_FEATURE_STEP + WEIR_JOB_STEP_THREADS) {
         return false; /* the seeded poller starts none */
@@ -50,4 +50,12 @@ sim_feature_is_drawn(uint32_t feature)
     return feature < SIM_FEATURE_PARTITIONER || feature >= SIM_FEATURE_FAULT ||
            (feature != SIM_FEATURE_PARTITIONER + WEIR_PARTITION_BROADCAST &&
                feature <= SIM_FEATURE_PARTITIONER + WEIR_PARTITION_GLOBAL);
+}
+
+bool
+sim_features_meet(uint32_t a, uint32_t b)
+{
+    /* A source that waits for others shares its stage with what says how far it is. */
+    bool is_apart = a == SIM_FEATURE_CUT && b == SIM_FEATURE_ALIGNED;
+    return is_drawn(a) && is_drawn(b) && !is_apart;
 }

@@ -80,8 +80,9 @@ enum sim_feature {
     SIM_FEATURE_CNT
 };
 const char *sim_feature_name(uint32_t feature);
-/* sim_feature_is_drawn - false: a number that stands for nothing that is drawn. */
-bool sim_feature_is_drawn(uint32_t feature);
+/* sim_features_meet - false: they are never in one trial, or a number stands for nothing that is
+ * drawn. a is not above b. */
+bool sim_features_meet(uint32_t a, uint32_t b);
 
 struct weir_sim_pool;
 

@@ -87,11 +87,8 @@ print_pairs(const struct tally *tally)
     uint32_t pairs = 0;
     uint32_t least = UINT32_MAX;
     for (uint32_t a = 0; a < SIM_FEATURE_CNT; a++) {
-        if (!sim_feature_is_drawn(a)) {
-            continue;
-        }
         for (uint32_t b = a; b < SIM_FEATURE_CNT; b++) {
-            if (!sim_feature_is_drawn(b)) {
+            if (!sim_features_meet(a, b)) {
                 continue;
             }
             pairs++;
