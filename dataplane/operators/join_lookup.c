@@ -301,6 +301,16 @@ row_meet(struct self *self, const struct weir_view *in, uint32_t i,
     return WEIR_DONE;
 }
 
+/* The row's kind is that of all pairs with it. */
+static void
+set_kind(struct join_base *base, uint32_t kind, struct weir_out *out)
+{
+    if (kind != out->row_kind) {
+        weir_join_flush(base, out);
+        out->row_kind = kind;
+    }
+}
+
 static int64_t
 lookup_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -323,6 +333,9 @@ lookup_process(struct weir_operator *op, uint32_t input, const struct weir_view 
         uint32_t end = at + (uint32_t)loaded;
         for (uint32_t first = at; at < end && step == WEIR_DONE; at += step == WEIR_DONE) {
             const struct weir_row_list *list = base->rows.val[at - first];
+            if (in->kind != NULL) {
+                set_kind(base, weir_view_kind(in, weir_view_row(in, at)), out);
+            }
             if (list != NULL || is_outer) {
                 step = row_meet(self, in, at, list, out);
             }
@@ -351,4 +364,5 @@ const struct weir_operator_type weir_lookup_type = {
     .open = lookup_open,
     .process = lookup_process,
     .close = lookup_close,
+    .changes = WEIR_CHANGES_PASSED,
 };

@@ -14,7 +14,10 @@
  *
  * State:   none. A job that starts again reads the table again, as it is then: whoever wants the
  *          same answers keeps the file.
- * Limits:  inputs of inserts only; a row of the table as WEIR_ROW_ITEM_BYTES_MAX; the table with
+ * Changes: each row by itself, and what comes of it has its kind: the table does not change, so a
+ *          row that goes takes back what it brought. A job that starts again with another table may
+ *          take back what it never said.
+ * Limits:  a row of the table as WEIR_ROW_ITEM_BYTES_MAX; the table with
  *          its index in table_bytes_max. Source: Flink's lookup join, with a cache of all rows.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_JOIN_LOOKUP_H

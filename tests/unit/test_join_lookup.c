@@ -300,6 +300,46 @@ t_an_empty_table_has_no_partner(void **state)
     }
 }
 
+/* Each row by itself: what comes of it has its kind, a row without a partner, too. */
+static void
+t_rows_have_the_kind_of_what_they_come_of(void **state)
+{
+    (void)state;
+    enum { CNT = 40 };
+    struct customer rows[5];
+    struct order orders[CNT];
+    uint8_t kinds[CNT];
+    memset(rows, 0, sizeof rows);
+    memset(orders, 0, sizeof orders);
+    for (int64_t i = 0; i < 5; i++) {
+        rows[i].id = i / 2;
+        rows[i].number = i;
+    }
+    for (uint32_t i = 0; i < CNT; i++) {
+        orders[i].id = i;
+        orders[i].customer = i % 4;
+        kinds[i] = (uint8_t)(i / 3 % 4);
+    }
+    const struct table_conf table = {rows, heap, 5, 2, 0};
+    struct weir_lookup_conf conf = conf_of(&table, true);
+    struct harness_conf hc = harness_conf_of(&conf);
+    hc.has_kind = true;
+    hc.takes_changes = true;
+    hc.is_slow = true;
+    hc.batch_rows = 7;
+    struct harness *h = harness_new(&hc);
+    struct weir_view view = harness_view_of(order_schema(), orders, CNT);
+    view.kind = (const char *)kinds;
+    view.kind_stride = 1;
+    harness_push_view(h, 0, &view);
+    assert_int_equal(h->out[0].row_cnt, CNT / 4 * (2 + 2 + 1 + 1));
+    for (uint32_t i = 0; i < h->out[0].row_cnt; i++) {
+        const struct named *row = harness_row(h, 0, i);
+        assert_int_equal(h->out[0].row_kind[i], kinds[row->id]);
+    }
+    harness_free(h);
+}
+
 static void
 expect_refused(const struct weir_lookup_conf *conf, int err)
 {
@@ -344,6 +384,7 @@ main(void)
         cmocka_unit_test(t_rows_meet_all_of_the_table_that_have_their_key),
         cmocka_unit_test(t_texts_are_keys_too),
         cmocka_unit_test(t_an_empty_table_has_no_partner),
+        cmocka_unit_test(t_rows_have_the_kind_of_what_they_come_of),
         cmocka_unit_test(t_a_table_that_cannot_be_had_fails_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
