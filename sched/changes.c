@@ -3,6 +3,7 @@
 
 #include "dataplane/operators/changelog.h"
 #include "dataplane/fold.h"
+#include "dataplane/joining.h"
 #include "sched/graph_node.h"
 
 bool
@@ -103,6 +104,36 @@ weir_rolling(struct weir_stream *in, const char *name, const struct weir_rolling
     struct weir_rolling *rolling = weir_env_alloc(weir_stream_env(in), sizeof *rolling);
     note(in, name, weir_rolling_init(rolling, conf, weir_stream_schema(in), out_schema));
     return add(in, name, &type, &rolling->function, out_schema);
+}
+
+struct weir_stream *
+weir_table_join(struct weir_stream *left, struct weir_stream *right, const char *name,
+    const struct weir_join_conf *conf)
+{
+    struct weir_stream *inputs[2] = {left, right};
+    if (!has_key(left, name) || !has_key(right, name)) {
+        return left;
+    }
+    struct weir_env *env = weir_stream_env(left);
+    struct weir_operator_type *type = weir_env_alloc(env, sizeof *type);
+    struct weir_joining *joining = weir_env_alloc(env, sizeof *joining);
+    *type = weir_joining_type();
+    note(left, name, weir_joining_init(joining, conf));
+    const struct weir_connect_process_conf process = {
+        .process = {.key = *weir_stream_key(left), .function = &joining->function},
+        .second = &joining->second,
+        .second_key = *weir_stream_key(right)};
+    note(left, name,
+        weir_connect_check(&process, weir_stream_schema(left), weir_stream_schema(right)));
+    const struct weir_operator_conf made = {
+        .name = name,
+        .type = type,
+        .conf = &process,
+        .conf_bytes = sizeof process,
+        .out_schema = {conf->join->out_schema()},
+        .keeps_state = true,
+    };
+    return weir_operator(inputs, 2, &made);
 }
 
 struct weir_stream *

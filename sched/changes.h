@@ -14,6 +14,7 @@
 #define WEIR_SCHED_CHANGES_H
 
 #include "dataplane/group.h"
+#include "dataplane/operators/join.h"
 #include "dataplane/ranking.h"
 #include "dataplane/rolling.h"
 #include "sched/graph.h"
@@ -31,6 +32,12 @@ WEIR_API struct weir_stream *weir_rank(struct weir_stream *in, const char *name,
 /* weir_rolling - each row with an aggregate of it and of rows before it (dataplane/rolling.h). */
 WEIR_API struct weir_stream *weir_rolling(struct weir_stream *in, const char *name,
     const struct weir_rolling_conf *conf, const struct weir_schema *out_schema);
+
+/* weir_table_join - two keyed streams, of inserts or of changes, joined as tables that change:
+ * inner, outer, semi or anti, by conf->outer, semi and anti (dataplane/joining.h). With ttl_ms rows
+ * are forgotten so long after they came. */
+WEIR_API struct weir_stream *weir_table_join(struct weir_stream *left, struct weir_stream *right,
+    const char *name, const struct weir_join_conf *conf);
 
 enum weir_fold_mode {
     WEIR_FOLD_ROWS, /* rows are taken back as a whole; the key only says where they are kept */

@@ -12,7 +12,8 @@
 /* What an error about a stream of changes advises. */
 #define CHANGES_WHO                                                                            \
     "those go through filters, maps, flat maps, selects, wheres, watermarks and unions, into " \
-    "group, rank, rolling, fold, changelog and discard"
+    "group, rank, rolling, joins over all time, fold, changelog and discard; a window of "     \
+    "changes is a group whose key has the window's start"
 
 /* Memory of the graph, given back all at once. */
 struct weir_graph_block {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sched/keyed.h"
 
+#include "sched/changes.h"
+
 /* All rows to the one subtask of the next operator, unless the stream has a key. */
 static struct weir_stream *
 keyed_or_whole(struct weir_stream *in, struct weir_key *ret_key, uint32_t *ret_parallelism)
@@ -162,6 +164,9 @@ weir_join(struct weir_stream *left, struct weir_stream *right, const char *name,
 {
     static const struct join_kind kind = {&weir_join_type, check_join, false};
     const struct weir_join_conf conf = {.join = join};
+    if (weir_stream_changes(left) || weir_stream_changes(right)) {
+        return weir_table_join(left, right, name, &conf);
+    }
     return join_streams(left, right, name, &conf, &kind);
 }
 
@@ -187,6 +192,9 @@ weir_ttl_join(struct weir_stream *left, struct weir_stream *right, const char *n
     const struct weir_join_conf *conf)
 {
     static const struct join_kind kind = {&weir_ttl_join_type, weir_ttl_join_check, false};
+    if (conf->ttl_ms > 0 && (weir_stream_changes(left) || weir_stream_changes(right))) {
+        return weir_table_join(left, right, name, conf);
+    }
     return join_streams(left, right, name, conf, &kind);
 }
 

@@ -43,8 +43,8 @@ weir_top(struct weir_stream *in, const char *name, const struct weir_top_conf *c
 WEIR_API struct weir_stream *weir_reduce(struct weir_stream *in, const char *name,
     const struct weir_reduce_conf *conf, const struct weir_schema *out_schema);
 
-/* weir_join - each pair of rows of two keyed streams with equal keys, as the second of them
- * comes. */
+/* weir_join - each pair of rows of two keyed streams with equal keys, as the second of them comes.
+ * Where a stream is one of changes, so is the result (changes.h: weir_table_join). */
 WEIR_API struct weir_stream *weir_join(struct weir_stream *left, struct weir_stream *right,
     const char *name, const struct weir_join *join);
 

@@ -69,6 +69,9 @@ weir_join_check(const struct weir_join_conf *conf, bool is_window)
     if (conf->semi && conf->outer != WEIR_JOIN_INNER) {
         return weir_err_push(WEIR_EGRAPH, "a join is semi or outer, not both");
     }
+    if (conf->anti) {
+        return weir_err_push(WEIR_EGRAPH, "an anti join is one of tables: weir_table_join");
+    }
     return check_keys(conf, conf->join->left_schema(), conf->join->right_schema());
 }
 

@@ -35,7 +35,8 @@
  *          pane. Rows of an interval join, or with a time to live, are not found again where the
  *          length of its panes, a quarter of what is kept, is another one than when they were saved
  *          (WEIR_ESTATE).
- * Limits:  inputs of inserts only; a row as WEIR_ROW_ITEM_BYTES_MAX; both keys of equal types.
+ * Limits:  inputs of inserts only (joining.h has the join of changes); a row as
+ *          WEIR_ROW_ITEM_BYTES_MAX; both keys of equal types.
  */
 #ifndef WEIR_DATAPLANE_OPERATORS_JOIN_H
 #define WEIR_DATAPLANE_OPERATORS_JOIN_H
@@ -82,11 +83,12 @@ struct weir_join_conf {
     struct weir_key left_key;
     struct weir_key right_key;
     struct weir_window_span span; /* of the window join */
-    bool semi; /* of the window join */
-    enum weir_join_outer outer; /* of the window join: not with semi */
+    bool semi; /* of the window join and the join of tables */
+    enum weir_join_outer outer; /* of the same: not with semi */
     int64_t lower_ms; /* of the interval join: either may be negative */
     int64_t upper_ms;
     int64_t ttl_ms; /* of the join with a time to live */
+    bool anti; /* of the join of tables: left rows without a partner, and no pairs */
 };
 
 /* weir_join_check - what open would refuse. WEIR_EGRAPH with the reason.

@@ -156,7 +156,7 @@ process_open(struct weir_operator *op)
     if (arena == NULL) {
         return weir_err_push(WEIR_ESTATE, "a process function was given no state pages");
     }
-    const struct weir_connect_process_conf *pair = op->type == &weir_connect_type ? op->conf : NULL;
+    const struct weir_connect_process_conf *pair = op->type->input_cnt == 2 ? op->conf : NULL;
     int err = pair != NULL ? weir_connect_check(pair, op->in_schema[0], op->in_schema[1])
                            : weir_process_check(conf, op->in_schema[0]);
     if (err == 0 && conf->function->out_schema != NULL &&
@@ -219,42 +219,33 @@ timer_key(const struct self *self, uint64_t ns)
 }
 
 static int
-refuse_keyless(const struct self *self)
+set_timer(struct self *self, struct weir_timers *timers, int64_t time, uint64_t ns)
 {
-    return weir_err_push(WEIR_EILLEGAL,
-        "the function %s sets a timer for a broadcast row, which has no key", self->function->name);
+    bool is_clock = timers == &self->clocks;
+    if (self->in_broadcast) {
+        return weir_err_push(WEIR_EILLEGAL,
+            "the function %s sets a timer for a broadcast row, which has no key",
+            self->function->name);
+    }
+    if (!(is_clock ? self->has_clocks : self->has_timers)) {
+        return weir_err_push(WEIR_ESTATE, "the function %s was defined without timers%s",
+            self->function->name, is_clock ? " in processing time" : "");
+    }
+    struct weir_timer_key key = timer_key(self, ns);
+    bool made;
+    return weir_timers_set(timers, &key, time, &made);
 }
 
 int
 weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns)
 {
-    struct self *self = self_of(p);
-    if (self->in_broadcast) {
-        return refuse_keyless(self);
-    }
-    if (!self->has_timers) {
-        return weir_err_push(
-            WEIR_ESTATE, "the function %s was defined without timers", self->function->name);
-    }
-    struct weir_timer_key key = timer_key(self, ns);
-    bool made;
-    return weir_timers_set(&self->timers, &key, time, &made);
+    return set_timer(self_of(p), &self_of(p)->timers, time, ns);
 }
 
 int
 weir_process_clock_set(struct weir_process *p, int64_t time_ms, uint64_t ns)
 {
-    struct self *self = self_of(p);
-    if (self->in_broadcast) {
-        return refuse_keyless(self);
-    }
-    if (!self->has_clocks) {
-        return weir_err_push(WEIR_ESTATE,
-            "the function %s was defined without timers in processing time", self->function->name);
-    }
-    struct weir_timer_key key = timer_key(self, ns);
-    bool made;
-    return weir_timers_set(&self->clocks, &key, time_ms, &made);
+    return set_timer(self_of(p), &self_of(p)->clocks, time_ms, ns);
 }
 
 bool
@@ -293,6 +284,12 @@ weir_process_clear(struct weir_process *p, void *state)
     if (self->cleared_cnt == 0 || self->cleared[self->cleared_cnt - 1] != p->row) {
         self->cleared[self->cleared_cnt++] = p->row;
     }
+}
+
+void *
+weir_process_room(struct weir_process *p)
+{
+    return self_of(p) + 1;
 }
 
 struct weir_keyed_state *
@@ -583,7 +580,8 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
             break;
         }
     }
-    int err = self->kinds.cnt > 0 ? weir_kindset_clean(&self->kinds) : 0;
+    /* Not in the middle of a batch: a body may stand in the middle of what is kept. */
+    int err = self->kinds.cnt > 0 && at == in->cnt ? weir_kindset_clean(&self->kinds) : 0;
     return err < 0 ? err : (int64_t)(at - cursor);
 }
 

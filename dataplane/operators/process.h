@@ -190,6 +190,11 @@ WEIR_API WEIR_MUST_USE int weir_process_broadcast_put(struct weir_process *p, co
 WEIR_API WEIR_MUST_USE int weir_process_broadcast_delete(
     struct weir_process *p, const void *key, uint32_t key_bytes, bool *ret_found);
 
+/* weir_process_room - what the operator's type has in self_bytes beyond those of the type that it
+ * was made of: zeroed when the operator is opened, and no state. For operators that are such a
+ * function. */
+WEIR_API void *weir_process_room(struct weir_process *p);
+
 /* For the loops that the macros make: the next due timer's state into *ret_state. 1; 0: none is
  * due; WEIR_AGAIN + 1 (2): a slice is over; or an error. */
 WEIR_API int weir_process_timer_next(struct weir_process *p, void **ret_state);

@@ -533,6 +533,71 @@ t_graph_refuses_changes_without_a_key_and_what_their_operators_refuse(void **sta
     }
 }
 
+/* Joins of tables: their keys, and what they are. */
+WEIR_JOIN(twice, said, said, said)
+{
+    *row = left != NULL ? *left : *right;
+    return true;
+}
+
+static void
+t_graph_joins_changes_where_that_can_be(void **state)
+{
+    (void)state;
+    const struct weir_join_conf table = {.join = &twice_join, .semi = true, .anti = true};
+    const struct weir_join_conf ttl = {.join = &twice_join, .ttl_ms = -1};
+    const struct weir_join_conf anti = {
+        .join = &twice_join, .anti = true, .span = WEIR_TUMBLE(10), .ttl_ms = 5};
+    const struct weir_join_conf plain = {.join = &twice_join, .span = WEIR_TUMBLE(10), .ttl_ms = 5};
+    static const char *const why[] = {"has no key", "has no key", "not two of them",
+        "do not go together", "live for -1 ms", "weir_table_join", "weir_table_join",
+        "the window's start", "an earlier one"};
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(why); i++) {
+        struct weir_env *env;
+        assert_int_equal(weir_env_new("job", &env), 0);
+        struct weir_stream *s = weir_source(env, "changes", said_schema(), &source_type, NULL, 0);
+        struct weir_stream *inserts =
+            weir_source(env, "inserts", said_schema(), &inserts_type, NULL, 0);
+        struct weir_stream *l = weir_key_by(s, WEIR_KEY(said, n));
+        struct weir_stream *r = weir_key_by(inserts, WEIR_KEY(said, n));
+        assert_true(weir_stream_changes(weir_join(l, r, "good", &twice_join)));
+        assert_true(weir_stream_changes(weir_ttl_join(r, l, "good ttl", &plain)));
+        assert_false(weir_stream_changes(weir_join(r, r, "inserts join", &twice_join)));
+        switch (i) {
+        case 0:
+            (void)weir_join(s, r, "made", &twice_join);
+            break;
+        case 1:
+            (void)weir_join(l, inserts, "made", &twice_join);
+            break;
+        case 2:
+            (void)weir_table_join(r, r, "made", &table);
+            break;
+        case 3:
+            (void)weir_join(l, weir_key_by(s, WEIR_KEY(said, text)), "made", &twice_join);
+            break;
+        case 4:
+            (void)weir_ttl_join(l, r, "made", &ttl);
+            break;
+        case 5:
+            (void)weir_window_join(r, r, "made", &anti);
+            break;
+        case 6:
+            (void)weir_interval_join(r, r, "made", &anti);
+            break;
+        case 7:
+            (void)weir_window_join(l, r, "made", &plain);
+            break;
+        default:
+            weir_env_fail(env, WEIR_EGRAPH, "operator made: an earlier one");
+            s = weir_map(s, "none", &not_third_op);
+            (void)weir_table_join(s, r, "later", &plain);
+            break;
+        }
+        EXPECT_ERROR(env, "operator made", why[i]);
+    }
+}
+
 int
 main(void)
 {
@@ -542,6 +607,7 @@ main(void)
         cmocka_unit_test(t_kinds_come_through_kills_and_restarts),
         cmocka_unit_test(t_graph_refuses_changes_where_inserts_are_wanted),
         cmocka_unit_test(t_graph_refuses_changes_without_a_key_and_what_their_operators_refuse),
+        cmocka_unit_test(t_graph_joins_changes_where_that_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
