@@ -74,6 +74,23 @@ load_8(struct weir_lane lane, const uint16_t *sel, uint32_t from, uint32_t cnt,
     }
 }
 
+/* The same for keys of two such fields. */
+static void
+load_16(const struct weir_key *key, const struct weir_view *view, uint32_t from, uint32_t cnt,
+    struct weir_keyed_rows *rows)
+{
+    struct weir_lane first = weir_view_lane(view, key->part[0].off, 8);
+    struct weir_lane second = weir_view_lane(view, key->part[1].off, 8);
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint32_t row = weir_view_row(view, from + i);
+        uint64_t word[2];
+        memcpy(&word[0], first.ptr + (size_t)first.stride * row, 8);
+        memcpy(&word[1], second.ptr + (size_t)second.stride * row, 8);
+        memcpy(&rows->word[2 * i], word, sizeof word);
+        rows->hash[i] = weir_hash_join(weir_hash_u64(word[0]), weir_hash_u64(word[1]));
+    }
+}
+
 /* Other keys of at most 16 bytes: the words as they are, the hashes by the key's own loop. */
 static void
 load_words(const struct weir_keyed *keyed, const struct weir_view *view, uint32_t from,
@@ -321,6 +338,8 @@ weir_keyed_load(const struct weir_keyed *keyed, const struct weir_view *view, ui
         heap = rows->text;
     } else if (keyed->kind == WEIR_KEY_8 && key->part[0].bytes == 8) {
         load_8(weir_view_lane(view, key->part[0].off, 8), view->sel, from, cnt, rows);
+    } else if (keyed->kind == WEIR_KEY_16 && key->part[0].bytes == 8 && key->part[1].bytes == 8) {
+        load_16(key, view, from, cnt, rows);
     } else if (keyed->kind == WEIR_KEY_STR) {
         has_usual = load_strs(
             weir_view_lane(view, key->part[0].off, sizeof(struct weir_str)), view, from, cnt, rows);

@@ -17,7 +17,7 @@ two(const char *text)
 }
 
 /* Years begin in March, so that the leap day is the last of one. Source: Hinnant,
- * "chrono-Compatible Low-Level Date Algorithms", days_from_civil and civil_from_days. */
+ * "chrono-Compatible Low-Level Date Algorithms", days_from_civil. */
 static int64_t
 days_from_date(int64_t year, uint32_t month, uint32_t day)
 {
@@ -91,29 +91,32 @@ weir_time_parse(const char *text, size_t bytes, int64_t *ret_ms)
 static inline void
 put_two(char *to, uint32_t value)
 {
-    to[0] = (char)('0' + value / 10);
-    to[1] = (char)('0' + value % 10);
+    static const char digits[] = "00010203040506070809101112131415161718192021222324"
+                                 "25262728293031323334353637383940414243444546474849"
+                                 "50515253545556575859606162636465666768697071727374"
+                                 "75767778798081828384858687888990919293949596979899";
+    memcpy(to, digits + (size_t)value * 2, 2);
 }
 
+/* Of times that have a text. Divisions by years and months are products of which the upper bits are
+ * the quotient. Source: Neri and Schneider, "Euclidean affine functions and their application to
+ * calendar algorithms". */
 static void
 put_date(int64_t ms, int64_t *ret_days, char *to)
 {
     int64_t days = ms / DAY_MS - (ms % DAY_MS < 0);
-    int64_t since = days + DAYS_TO_1970;
-    int64_t era = (since >= 0 ? since : since - (YEAR_DAYS_400 - 1)) / YEAR_DAYS_400;
-    uint32_t day_of_era = (uint32_t)(since - era * YEAR_DAYS_400);
-    uint32_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint32_t from_march = (5 * day_of_year + 2) / 153;
-    uint32_t day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    uint32_t month = from_march < 10 ? from_march + 3 : from_march - 9;
-    uint32_t year = (uint32_t)(era * 400 + year_of_era + (month <= 2));
+    uint32_t quarters = (uint32_t)(days + DAYS_TO_1970 + YEAR_DAYS_400) * 4 + 3;
+    uint32_t century = quarters / YEAR_DAYS_400 - 4; /* year 0 begins before its March */
+    uint64_t of_century = (quarters % YEAR_DAYS_400 | 3) * UINT64_C(2939745);
+    uint32_t day_of_year = (uint32_t)of_century / 2939745 / 4;
+    uint32_t months = 2141 * day_of_year + 197913;
+    uint32_t is_next = day_of_year >= 306; /* January and February */
+    uint32_t year = 100 * century + (uint32_t)(of_century >> 32) + is_next;
     memcpy(to, "0000-00-00", WEIR_DATE_TEXT_BYTES);
     put_two(to, year / 100);
     put_two(to + 2, year % 100);
-    put_two(to + 5, month);
-    put_two(to + 8, day);
+    put_two(to + 5, (months >> 16) - 12 * is_next);
+    put_two(to + 8, (months & 0xffff) / 2141 + 1);
     *ret_days = days;
 }
 
