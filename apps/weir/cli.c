@@ -373,8 +373,10 @@ weir_cli_main(int argc, char **argv)
         weir_err_print(stderr, err);
         err = exit_code;
     }
-    /* What was printed may still be lost: a full disk behind stdout must not end in 0. */
-    if (fflush(stdout) != 0 && err == 0) {
+    /* What was printed may still be lost, or has been: a full disk behind stdout must not end in
+     * 0. */
+    bool is_lost = fflush(stdout) != 0 || ferror(stdout) != 0;
+    if (is_lost && err == 0) {
         (void)fprintf(stderr, "weir: writing to stdout failed\n");
         err = WEIR_EXIT_IO;
     }
