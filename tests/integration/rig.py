@@ -23,6 +23,7 @@ TIMEOUT_S = 120
 NO_CORE = "and free of other jobs"
 ALL_HELD = "every core is held"  # as --strict says it
 NO_CORE_TRIES = 120
+CHECKPOINT_S = 60  # for the next one to come
 
 
 class Rig(unittest.TestCase):
@@ -86,6 +87,46 @@ class Rig(unittest.TestCase):
                 return json.loads(result.stdout)
             self.assertIn(result.returncode, (0, 69), result.stderr)
         self.fail(f"{process.poll()}: {process.stderr.read().decode()} {result}")
+
+    def manifests(self, name):
+        """Numbers of the checkpoints that are in a job's store, oldest first."""
+        found = (self.folder / "checkpoints" / name / "manifest").glob("M-*")
+        return sorted(int(path.name.split("-")[1]) for path in found)
+
+    def kill_behind_checkpoints(self, line, name, cnt):
+        """Killed behind cnt checkpoints of this start, or later. False: it had come to its end before that."""
+        newest = max(self.manifests(name), default=0)
+        error = self.folder / "stderr"
+        for _ in range(NO_CORE_TRIES):
+            with error.open("wb") as file:
+                process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stderr=file)
+            until = time.monotonic() + CHECKPOINT_S
+            while process.poll() is None and max(self.manifests(name), default=0) < newest + cnt \
+                    and time.monotonic() < until:
+                time.sleep(0.002)
+            is_late = time.monotonic() >= until
+            before = process.poll()
+            process.kill()
+            code = process.wait()
+            text = error.read_text(errors="replace")
+            if before == 78 and NO_CORE in text:
+                time.sleep(0.25)
+                continue
+            self.assertIn(before, (None, 0), text)
+            self.assertFalse(is_late, f"no checkpoint came\n{text}")
+            return code == -signal.SIGKILL
+        self.fail(text)
+
+    def ends_restored(self, line):
+        """Runs it to its end, from a checkpoint."""
+        for _ in range(NO_CORE_TRIES):
+            done = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False,
+                                  stdin=subprocess.DEVNULL, timeout=TIMEOUT_S)
+            if done.returncode != 78 or NO_CORE not in done.stderr:
+                break
+            time.sleep(0.25)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("restored checkpoint", done.stderr)
 
     def rows_differ(self, expected, actual):
         """'' where both tables hold the same rows, else what differs first."""

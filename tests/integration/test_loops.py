@@ -6,14 +6,12 @@ is cancelled while it goes round, and one that is stopped with a savepoint and g
 import pathlib
 import subprocess
 import sys
-import time
 
 import rig
 import collatz_ref  # rig knows the way to it
 
 JOB = pathlib.Path(sys.argv[2]).resolve() / "collatz.so"
 SEED = 5
-WAIT_S = 60
 CUT = {"placement.cut": "all"}
 CHECKPOINTS = {"checkpoints.interval": "10ms"}
 # A body that is slower than that loses rows: far more than any stop of this host.
@@ -64,44 +62,19 @@ class Loops(rig.Rig):
         self.run_job(JOB, self.params([]), {"parallelism": 2})
         self.assertEqual(self.rows(), [])
 
-    def manifests(self, name):
-        found = (self.folder / "checkpoints" / name / "manifest").glob("M-*")
-        return sorted(int(path.name.split("-")[1]) for path in found)
-
-    def kill_behind_a_checkpoint(self, line, name):
-        """Behind the first one of this start, or a later one. Whether it came to its end before."""
-        newest = max(self.manifests(name), default=0)
-        for _ in range(rig.NO_CORE_TRIES):
-            process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
-            until = time.monotonic() + WAIT_S
-            while process.poll() is None and max(self.manifests(name), default=0) <= newest:
-                self.assertLess(time.monotonic(), until, "no checkpoint came")
-                time.sleep(0.002)
-            done = process.poll()
-            process.kill()
-            process.wait()
-            if done != 78:  # no core was free
-                return done == 0
-            time.sleep(0.25)
-        return False
-
     def start_again(self, params, sets, parallelisms):
         """Killed and started again, each time with the next parallelism; the last one ends."""
         name = self.fresh_name()
         for parallelism in parallelisms:
+        kill_cnt = 0
             line = self.command(JOB, params, {**sets, "parallelism": parallelism}, ["--restore=latest"])
             line[line.index("--name") + 1] = name
-            if self.kill_behind_a_checkpoint(line, name):
-                return
-        for _ in range(rig.NO_CORE_TRIES):
-            done = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False,
-                                  stdin=subprocess.DEVNULL, timeout=rig.TIMEOUT_S)
-            if done.returncode != 78 or rig.NO_CORE not in done.stderr:
+            if not self.kill_behind_checkpoints(line, name, 1):
                 break
-            time.sleep(0.25)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("restored checkpoint", done.stderr)
+            kill_cnt += 1
+        else:
+            self.ends_restored(line)
+        self.assertGreater(kill_cnt, 0, "it came to its end before it could be killed")
 
     def test_A126_a_killed_loop_loses_no_row_and_doubles_none(self):
         lines = self.lines(60000)

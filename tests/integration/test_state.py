@@ -6,14 +6,12 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
 
 import rig
 import declared_ref  # rig knows the way to it
 
 JOB = pathlib.Path(sys.argv[2]).resolve() / "declared.so"
 SEED = 7
-WAIT_S = 60
 
 
 def text_of(words, lines):
@@ -55,27 +53,6 @@ class State(rig.Rig):
         self.run_job(JOB, self.params(lines), {**small, **self.disk})
         self.assertEqual(self.rows(), sorted(declared_ref.expected(lines)))
 
-    def manifests(self, name):
-        found = (self.folder / "checkpoints" / name / "manifest").glob("M-*")
-        return sorted(int(path.name.split("-")[1]) for path in found)
-
-    def kill_behind_a_checkpoint(self, line, name):
-        """Behind the second one of this start, or a later one."""
-        newest = max(self.manifests(name), default=0)
-        for _ in range(rig.NO_CORE_TRIES):
-            process = subprocess.Popen(line, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
-            until = time.monotonic() + WAIT_S
-            while process.poll() is None and max(self.manifests(name), default=0) < newest + 2:
-                self.assertLess(time.monotonic(), until, "no checkpoint came")
-                time.sleep(0.002)
-            done = process.poll()
-            process.kill()
-            process.wait()
-            if done != 78:  # no core was free
-                break
-            time.sleep(0.25)
-
     def test_a_killed_job_goes_on_from_both(self):
         lines = text_of(20000, 60000)
         want = sorted(declared_ref.expected(lines))
@@ -87,16 +64,9 @@ class State(rig.Rig):
             sets["placement.vertices.declared.parallelism"] = parallelism
             line = self.command(JOB, params, sets, ["--restore=latest"])
             line[line.index("--name") + 1] = name
-            self.kill_behind_a_checkpoint(line, name)
+            self.kill_behind_checkpoints(line, name, 2)
         self.assertTrue(list((self.folder / "state").rglob("*.sst")))
-        for _ in range(rig.NO_CORE_TRIES):
-            done = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False,
-                                  stdin=subprocess.DEVNULL, timeout=rig.TIMEOUT_S)
-            if done.returncode != 78 or rig.NO_CORE not in done.stderr:
-                break
-            time.sleep(0.25)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("restored checkpoint", done.stderr)
+        self.ends_restored(line)
         self.assertEqual(list((self.folder / "state").rglob("*.run")), [])
         self.assertEqual(self.rows(), want)
 
