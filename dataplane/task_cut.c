@@ -85,7 +85,7 @@ weir_task_cut_new(struct weir_task *task, const struct weir_task_checkpoints *co
     cut->end_gate = TASK_GATE_NONE;
     cut->source_channel = channel_cnt;
     cut->looks = conf->mode == WEIR_BARRIER_UNALIGNED;
-    task->piece_rows = cut->looks ? cut->conf.piece_rows_max : UINT32_MAX;
+    task->piece_rows = cut->looks ? 1 : UINT32_MAX; /* how slow its rows are is not known yet */
     const struct weir_barrier_conf barrier = {.mode = conf->mode,
         .channel_cnt = channel_cnt + (task->source_cnt > 0 ? 1 : 0),
         .timeout_ns = conf->timeout_ns,

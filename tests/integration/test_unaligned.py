@@ -15,7 +15,7 @@ import sys
 
 import rig
 
-WORDS = [f"word{n % 97}-{'x' * (n % 23)}" for n in range(6000)]
+WORD_CNT = 6000
 SETS = {"checkpoints.interval": "50ms", "checkpoints.unaligned": "true", "buffers.size": "4KiB"}
 TRY_CNT = 20
 
@@ -24,11 +24,15 @@ class Unaligned(rig.Rig):
     def setUp(self):
         super().setUp()
         self.job = pathlib.Path(sys.argv[2]).resolve() / "slow.so"
-        lines = [" ".join(WORDS[at:at + 10]) for at in range(0, len(WORDS), 10)]
-        self.write("input.txt", "\n".join(lines) + "\n")
-        rows = [f"{word},{n // 10 + 1},{len(word)}" for n, word in enumerate(WORDS)]
-        self.write("expected.csv", "\n".join(["text,line,bytes", *rows]) + "\n")
+        self.write_words(WORD_CNT)
         self.name = self.fresh_name()
+
+    def write_words(self, cnt):
+        words = [f"word{n % 97}-{'x' * (n % 23)}" for n in range(cnt)]
+        lines = [" ".join(words[at:at + 10]) for at in range(0, cnt, 10)]
+        self.write("input.txt", "\n".join(lines) + "\n")
+        rows = [f"{word},{n // 10 + 1},{len(word)}" for n, word in enumerate(words)]
+        self.write("expected.csv", "\n".join(["text,line,bytes", *rows]) + "\n")
 
     def command(self, job, params=(), sets=(), flags=()):
         line = super().command(job, params, sets, flags)
@@ -98,6 +102,7 @@ class Unaligned(rig.Rig):
                 break
         self.assertEqual(process.returncode, 78, error)
         self.assertRegex(error.decode(), r"checkpoint \d+ of job \S+ holds \d+ rows that were between its tasks")
+        self.write_words(3 * WORD_CNT)  # the source is at its end when all the rest has found room
         self.assertEqual(list(to.glob("**/M-*")), [])
         self.goes_on(sets)
 

@@ -266,41 +266,75 @@ t_storage_refuses_what_did_not_wait(void **state)
 
 /* ---- pieces ---- */
 
+#define BATCH_CNT 16
+
+/* The numbers from 0 on, as one batch of channel 0. */
+static void
+put_batch(struct stage *s)
+{
+    struct number rows[BATCH_CNT];
+    uint16_t all[BATCH_CNT];
+    struct weir_view view = {.schema = number_schema(),
+        .rows = (char *)rows,
+        .stride = sizeof rows[0],
+        .cnt = BATCH_CNT,
+        .row_cnt = BATCH_CNT};
+    for (uint32_t i = 0; i < BATCH_CNT; i++) {
+        rows[i].n = i;
+        all[i] = (uint16_t)i;
+    }
+    assert_int_equal(weir_channel_append(&s->wire.out[0], &view, all, BATCH_CNT), BATCH_CNT);
+    assert_int_equal(weir_channel_flush(&s->wire.out[0]), 1);
+}
+
+static void
+poll_for(struct stage *s, int64_t elapsed_ns)
+{
+    (void)poll_once(s);
+    weir_task_settle(s->task, s->now_ns + elapsed_ns);
+}
+
 /* Rows of one batch that take long: the barrier comes between two pieces of it. */
 static void
 t_a_barrier_does_not_wait_for_a_batch_of_slow_rows(void **state)
 {
     (void)state;
     struct stage *s = unaligned(0);
-    struct number rows[16];
-    uint16_t all[16];
-    struct weir_view view = {.schema = number_schema(),
-        .rows = (char *)rows,
-        .stride = sizeof rows[0],
-        .cnt = 16,
-        .row_cnt = 16};
-    for (uint32_t i = 0; i < 16; i++) {
-        rows[i].n = i;
-        all[i] = (uint16_t)i;
+    put_batch(s);
+    for (uint32_t i = 0; i < 5; i++) { /* 1, 2, 4, 8 of them, and the last */
+        poll_for(s, 0);
     }
     for (uint32_t i = 0; i < 4; i++) { /* each poll takes too long: fewer rows, and fewer */
         if (i < 2) {
-            assert_int_equal(weir_channel_append(&s->wire.out[0], &view, all, 16), 16);
-            assert_int_equal(weir_channel_flush(&s->wire.out[0]), 1);
+            put_batch(s);
         }
-        (void)poll_once(s);
-        weir_task_settle(s->task, s->now_ns + 2 * WEIR_TASK_PIECE_NS);
+        poll_for(s, 2 * WEIR_TASK_PIECE_NS);
     }
     urge(s, 0, 1);
     (void)poll_once(s);
     assert_log(s, BEGUN("1") COMMITS("1"));
-    assert_counts(s, "a", 30, 120 + 91);
+    assert_counts(s, "a", 46, 120 + 120 + 91);
     for (uint32_t c = 1; c < IN_CNT; c++) {
         urge(s, c, 1);
     }
     settle(s);
     assert_log(s, "CAPTURED 1\n");
     assert_flight(s, "0:14 0:15");
+    stage_close(s);
+}
+
+/* How slow rows are is not known before the first. */
+static void
+t_a_barrier_does_not_wait_for_the_first_batch(void **state)
+{
+    (void)state;
+    struct stage *s = unaligned(0);
+    put_batch(s);
+    poll_for(s, 2 * WEIR_TASK_PIECE_NS);
+    urge(s, 0, 1);
+    (void)poll_once(s);
+    assert_log(s, BEGUN("1") COMMITS("1"));
+    assert_counts(s, "a", 1, 0);
     stage_close(s);
 }
 
@@ -708,6 +742,7 @@ main(void)
         cmocka_unit_test(t_T064_given_up_while_it_is_copied),
         cmocka_unit_test(t_storage_refuses_what_did_not_wait),
         cmocka_unit_test(t_a_barrier_does_not_wait_for_a_batch_of_slow_rows),
+        cmocka_unit_test(t_a_barrier_does_not_wait_for_the_first_batch),
         cmocka_unit_test(t_T310_T315_rows_go_to_the_subtasks_that_there_are),
         cmocka_unit_test(t_T311_the_same_tasks_get_all_of_it),
         cmocka_unit_test(t_T259_no_checkpoint_before_they_are_worked_off),
