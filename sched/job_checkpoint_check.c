@@ -53,15 +53,11 @@ tell_aligned(const struct weir_job *job)
 {
     for (uint32_t e = 0; e < job->env->link_cnt; e++) {
         const struct weir_graph_link *link = &job->env->link[e];
-        bool is_fused = job->plan->edges[e].kind == WEIR_PLAN_FUSED;
-        if (!is_fused && !weir_job_is_overtaken(job, e)) {
-            bool reroutes = weir_partition_reroutes(link->partitioner);
+        if (job->plan->edges[e].aligned != NULL) {
             weir_log(WEIR_LOG_INFO, 0,
                 "checkpoints.unaligned: the edge from %s to %s (%s) stays aligned, for %s",
                 job->env->node[link->from].name, job->env->node[link->to].name,
-                weir_partitioner_name(link->partitioner),
-                reroutes ? "watermarks act on the state behind it"
-                         : "its rows could not go to other subtasks");
+                weir_partitioner_name(link->partitioner), job->plan->edges[e].aligned);
         }
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job_graph.c: a job's graph, as the planner sees it. */
+#include "dataplane/partition.h"
 #include "sched/graph_node.h"
 #include "sched/job.h"
 
@@ -25,6 +26,7 @@ weir_job_plan_graph(struct weir_env *env)
         operators[i].can_split = node->type->output_cnt > 0 && !node->stays_fused;
         operators[i].beside = node->beside;
         operators[i].is_inner = node->type->is_inner;
+        operators[i].acts_on_time = node->type->watermark != NULL || node->type->due_ns != NULL;
     }
     for (uint32_t l = 0; l < env->link_cnt; l++) {
         const struct weir_graph_link *link = &env->link[l];
@@ -33,6 +35,7 @@ weir_job_plan_graph(struct weir_env *env)
         links[l].output = link->output;
         links[l].input = link->input;
         links[l].partitioner = (enum weir_plan_partitioner)link->partitioner;
+        links[l].is_fixed = !weir_partition_reroutes(link->partitioner);
     }
     graph->name = env->job_name;
     graph->operator_cnt = env->node_cnt;

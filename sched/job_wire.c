@@ -242,32 +242,11 @@ edge_format(struct weir_job *job, uint32_t edge)
     return format;
 }
 
-/* Whether a stage that the edge leads to keeps state that watermarks act on. Its subtasks have to
- * have seen the same ones in a checkpoint, for that state may be dealt out anew. */
-static bool
-leads_to_times(const struct weir_job *job, uint32_t edge)
-{
-    for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
-        const struct weir_plan_stage *stage = &job->plan->stages[s];
-        bool is_there = false;
-        bool has_times = false;
-        for (uint32_t i = 0; i < stage->operator_cnt; i++) {
-            const struct weir_graph_node *node = &job->env->node[stage->operators[i]];
-            is_there |= stage->operators[i] == job->env->link[edge].to;
-            has_times |= node->type->watermark != NULL || node->type->due_ns != NULL;
-        }
-        if (is_there && has_times) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool
 weir_job_is_overtaken(const struct weir_job *job, uint32_t edge)
 {
     return job->options.checkpoints.dir != NULL && job->options.checkpoints.is_unaligned &&
-           weir_partition_reroutes(job->env->link[edge].partitioner) && !leads_to_times(job, edge);
+           job->plan->edges[edge].aligned == NULL;
 }
 
 static int

@@ -304,6 +304,7 @@ make_plan(struct weir_launch *launch)
         .ring_slot_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_RING_SLOTS),
         .exclusive_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BUFFERS_PER_CHANNEL),
         .floating_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BUFFERS_FLOATING),
+        .is_unaligned = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_UNALIGNED) != 0,
     };
     if (err != 0) {
         return err;

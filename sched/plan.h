@@ -66,6 +66,7 @@ struct weir_plan_operator {
     uint32_t beside; /* operator on whose cores its subtasks have to be, plus 1; 0: anywhere */
     bool is_inner; /* a source or a sink within the job: not where rows come in or go out */
 };
+    bool acts_on_time; /* watermarks or timers act on its state */
 
 /* Output `output` of operator `from` feeds input `input` of operator `to`; indices into
  * operators. */
@@ -76,6 +77,7 @@ struct weir_plan_link {
     uint16_t input;
     enum weir_plan_partitioner partitioner;
 };
+    bool is_fixed; /* rows on their way could not go to other subtasks */
 
 struct weir_plan_graph {
     const char *name;
@@ -135,6 +137,7 @@ struct weir_plan_options {
     uint32_t overdraft_cnt; /* per partition, to finish a slice; 0: 5 */
     uint64_t core_bytes; /* per core: mailbox, io; 0: WEIR_PLAN_CORE_BYTES */
 };
+    bool is_unaligned; /* say of edges that barriers overtake no rows there */
 
 #define WEIR_PLAN_BUFFER_BYTES (UINT32_C(32) << 10)
 #define WEIR_PLAN_RING_SLOT_CNT 64
@@ -216,6 +219,7 @@ struct weir_plan_edge {
     uint64_t bytes; /* rings and buffers */
     const char *reason;
 };
+    const char *aligned; /* why barriers overtake no rows there; NULL: they may */
 
 /* In the order of edge, producer, consumer. prod_idx counts the channels of the producer's
  * partition, cons_idx those of the consumer's gate input. */

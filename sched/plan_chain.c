@@ -347,6 +347,30 @@ edge_reason(struct plan_build *build, uint32_t idx, enum weir_plan_edge_kind kin
     }
 }
 
+/* Whether a stage that the edge leads to keeps state that watermarks act on. Its subtasks have to
+ * have seen the same ones in a checkpoint, for that state may be dealt out anew. */
+static bool
+leads_to_times(const struct plan_build *build, const struct weir_plan_link *link)
+{
+    for (uint32_t i = 0; i < build->graph->operator_cnt; i++) {
+        if (build->graph->operators[i].acts_on_time &&
+            build->vertex_of[i] == build->vertex_of[link->to] &&
+            build->piece_of[i] == build->piece_of[link->to]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *
+aligned_reason(const struct plan_build *build, const struct weir_plan_link *link)
+{
+    if (link->is_fixed) {
+        return "its rows could not go to other subtasks";
+    }
+    return leads_to_times(build, link) ? "watermarks act on the state behind it" : NULL;
+}
+
 static int
 fill_edges(struct plan_build *build)
 {
@@ -364,8 +388,14 @@ fill_edges(struct plan_build *build)
                                         : weir_plan_priv_pointwise(build, link)
                                             ? WEIR_PLAN_RING
                                             : WEIR_PLAN_EXCHANGE;
-        build->edges[i].kind = kind;
-        build->edges[i].reason = edge_reason(build, i, kind);
+        struct weir_plan_edge *edge = &build->edges[i];
+        edge->kind = kind;
+        edge->reason = edge_reason(build, i, kind);
+        edge->aligned = same ? NULL : aligned_reason(build, link);
+        if (build->options->is_unaligned && edge->aligned != NULL) {
+            edge->reason = weir_plan_priv_text(
+                build->plan, "%s; barriers stay aligned: %s", edge->reason, edge->aligned);
+        }
     }
     build->plan->edges = build->edges;
     return 0;

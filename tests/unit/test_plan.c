@@ -374,6 +374,59 @@ t_a_document_of_the_plan_can_be_written(void **state)
     fixture_host_close(&host);
 }
 
+static char *
+text_of(const struct weir_plan *plan, int (*write_fn)(const struct weir_plan *plan, FILE *to))
+{
+    char *text = NULL;
+    size_t text_bytes = 0;
+    FILE *to = open_memstream(&text, &text_bytes);
+    assert_int_equal(write_fn(plan, to), 0);
+    (void)fclose(to);
+    return text;
+}
+
+/* Of fused edges nothing is said, and nothing where barriers overtake no rows anyway. */
+static void
+t_T079d_edges_that_stay_aligned_are_said(void **state)
+{
+    (void)state;
+    static int (*const write_fns[])(const struct weir_plan *, FILE *) = {
+        weir_plan_print, weir_plan_json, weir_plan_svg};
+    static const char fixed[] = "barriers stay aligned: its rows could not go to other subtasks";
+    static const char timed[] = "barriers stay aligned: watermarks act on the state behind it";
+    struct fixture fixture;
+    struct weir_plan_host host;
+    fixture_host(&host, "vm-2vcpu");
+    fixture_init(&fixture, "edges");
+    (void)fixture_operator(&fixture, "read", WEIR_PLAN_SOURCE, 2);
+    (void)fixture_operator(&fixture, "free", WEIR_PLAN_SINK, 2);
+    (void)fixture_operator(&fixture, "all", WEIR_PLAN_SINK, 2);
+    (void)fixture_operator(&fixture, "map", WEIR_PLAN_OPERATOR, 2);
+    fixture_operator(&fixture, "window", WEIR_PLAN_SINK, 2)->acts_on_time = true;
+    fixture_link(&fixture, 0, 1, WEIR_PLAN_KEYED);
+    fixture_link(&fixture, 0, 2, WEIR_PLAN_BROADCAST);
+    fixture_link(&fixture, 0, 3, WEIR_PLAN_KEYED);
+    fixture_link(&fixture, 3, 4, WEIR_PLAN_FORWARD);
+    fixture.links[1].is_fixed = true;
+    fixture.links[3].is_fixed = true;
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct weir_plan *plan =
+            fixture_plan(&fixture, &host, &(struct weir_plan_options){.is_unaligned = turn == 1});
+        assert_null(plan->edges[0].aligned);
+        assert_non_null(strstr(fixed, plan->edges[1].aligned));
+        assert_non_null(strstr(timed, plan->edges[2].aligned)); /* fused with the window */
+        assert_null(plan->edges[3].aligned);
+        for (uint32_t i = 0; i < WEIR_ARRAY_CNT(write_fns); i++) {
+            char *text = text_of(plan, write_fns[i]);
+            assert_int_equal(strstr(text, fixed) != NULL, turn == 1);
+            assert_int_equal(strstr(text, timed) != NULL, turn == 1);
+            free(text);
+        }
+        weir_plan_close(plan);
+    }
+    fixture_host_close(&host);
+}
+
 /* --- random graphs ------------------------------------------------------------------------ */
 
 #define RANDOM_ROUND_CNT 10000
@@ -686,6 +739,7 @@ main(void)
         cmocka_unit_test(t_vertex_options_that_fit_nothing_are_refused),
         cmocka_unit_test(t_the_budget_is_kept_or_the_split_is_said),
         cmocka_unit_test(t_a_document_of_the_plan_can_be_written),
+        cmocka_unit_test(t_T079d_edges_that_stay_aligned_are_said),
         cmocka_unit_test(t_random_graphs_keep_every_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
