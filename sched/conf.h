@@ -134,6 +134,9 @@ enum weir_conf_syntax {
         "with checkpoints.unaligned: barriers overtake rows only when a checkpoint has been "      \
         "under "                                                                                   \
         "way for so long")                                                                         \
+    X(CHECKPOINTS_IN_FLIGHT_MAX, "checkpoints.in_flight_max", SIZE, ANY, PLAIN, "", 4096,          \
+        INT64_C(1) << 30, "256MiB", "",                                                            \
+        "with checkpoints.unaligned: more rows under way to a task decline the checkpoint")        \
     X(CHECKPOINTS_SINK, "checkpoints.sink", CHOICE, ANY, PLAIN, "", 0, 0, "exactly-once",          \
         "exactly-once at-least-once",                                                              \
         "exactly-once: sinks show rows once their checkpoint is complete; at-least-once: at "      \

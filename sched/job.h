@@ -71,6 +71,7 @@ struct weir_job_checkpoint_options {
     int64_t align_timeout_ns; /* is_unaligned: as in dataplane/barrier.h */
     uint32_t piece_rows_max; /* is_unaligned: both as in dataplane/task.h; 0: as they are best */
     uint32_t flight_slice_bytes;
+    uint64_t flight_bytes_max; /* is_unaligned: of rows under way to a task; 0: 256 MiB */
     bool is_sink_early; /* sinks show rows at once, and again after a restart */
     uint32_t retained;
     int64_t throttle_max_ns;

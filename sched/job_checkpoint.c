@@ -653,6 +653,9 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     (void)sem_init(&cp->ready, 0, 0);
     cp->job = job;
     cp->options = job->options.checkpoints;
+    if (cp->options.flight_bytes_max == 0) {
+        cp->options.flight_bytes_max = CP_FLIGHT_BYTES;
+    }
     cp->stage_cnt = job->plan->stage_cnt;
     cp->view.is_on = true;
     cp->sink = weir_env_alloc(job->env, job->env->node_cnt * sizeof(void *));

@@ -28,8 +28,8 @@
 #define CP_NONE UINT32_MAX
 /* Room for the small parts of a task: address space, of which what is used is touched. */
 #define CP_PARTS_BYTES (16 * WEIR_MIB)
-/* Rows under way to a task, or kept by it, that a checkpoint can hold: address space likewise. More
- * declines it. */
+/* Rows under way to a task, or kept by it, that a checkpoint can hold, unless it is told otherwise:
+ * address space likewise. More declines it. */
 #define CP_FLIGHT_BYTES (256 * WEIR_MIB)
 /* One more than may be under way, for what is left of one that was given up. */
 #define CP_SLOT_CNT_MAX 5

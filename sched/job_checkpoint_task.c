@@ -132,7 +132,7 @@ flight_fn(void *arg, struct weir_task *task, void **ret_buf, size_t *ret_bytes)
     const struct cp_stage *stage = arg;
     (void)task;
     *ret_buf = stage->slot[stage->open_slot].flight;
-    *ret_bytes = CP_FLIGHT_BYTES;
+    *ret_bytes = stage->checkpoint->options.flight_bytes_max;
     return 0;
 }
 
@@ -271,10 +271,11 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
             return weir_err_push(WEIR_ENOMEM, "%llu bytes for the parts of a snapshot",
                 (unsigned long long)CP_PARTS_BYTES);
         }
-        slot->flight = cp->options.is_unaligned ? weir_lazy_map(CP_FLIGHT_BYTES) : NULL;
+        uint64_t flight_bytes = cp->options.flight_bytes_max;
+        slot->flight = cp->options.is_unaligned ? weir_lazy_map(flight_bytes) : NULL;
         if (cp->options.is_unaligned && slot->flight == NULL) {
             return weir_err_push(
-                WEIR_ENOMEM, "%llu bytes for rows under way", (unsigned long long)CP_FLIGHT_BYTES);
+                WEIR_ENOMEM, "%llu bytes for rows under way", (unsigned long long)flight_bytes);
         }
         if (cp->job->options.world == NULL) { /* where time is drawn, no fault is late */
             memset(slot->parts, 0, TOUCH_BYTES);
@@ -345,7 +346,7 @@ weir_job_checkpoint_slots_delete(struct cp_stage *stage)
 {
     for (uint32_t i = 0; stage->slot != NULL && i < stage->checkpoint->slot_cnt; i++) {
         weir_lazy_unmap(stage->slot[i].parts, CP_PARTS_BYTES);
-        weir_lazy_unmap(stage->slot[i].flight, CP_FLIGHT_BYTES);
+        weir_lazy_unmap(stage->slot[i].flight, stage->checkpoint->options.flight_bytes_max);
     }
 }
 

@@ -405,6 +405,8 @@ take_checkpoints(const struct weir_launch *launch, struct weir_job_checkpoint_op
         ret_options->is_tracked = barriers.is_tracked;
         ret_options->is_unaligned = barriers.is_unaligned;
         ret_options->align_timeout_ns = barriers.timeout_ns;
+        ret_options->flight_bytes_max =
+            (uint64_t)weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_IN_FLIGHT_MAX);
         /* A savepoint waits for what would overtake it, and that for the savepoint. */
         ret_options->coordinator.is_savepoint_queued |= barriers.is_unaligned;
     }

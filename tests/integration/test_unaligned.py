@@ -90,7 +90,19 @@ class Unaligned(rig.Rig):
                                       {"parallelism": 1, "max_parallelism": 128, "checkpoints.unaligned": "false",
                                        "checkpoints.alignment_timeout": "0ms"})
 
+    def test_T067_more_rows_than_there_is_room_for_decline_the_checkpoint(self):
+        """And it counts as failed. The one behind the last row finds room."""
+        process = self.start({"parallelism": 2, "checkpoints.in_flight_max": "4KiB", "log.format": "human",
+                              "checkpoints.tolerable_failures": 100000})
+        self.status_when(process, lambda doc: doc["checkpoints"]["failed"] > 0)
+        _, error = process.communicate(timeout=rig.TIMEOUT_S)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertRegex(error.decode(), r"checkpoint \d+: declined \(too many rows under way\): .*"
+                                         r"rows under way take more than the 4096 bytes for them")
+        self.assertEqual(self.rows_differ(self.folder / "expected.csv", self.folder / "out.csv"), "")
+
     def test_what_holds_rows_is_no_savepoint(self):
+        self.write_words(3 * WORD_CNT)  # the source is at its end when all the rest has found room
         sets = {"parallelism": 2, "checkpoints.interval": "10ms"}
         error = b""
         for at in itertools.count():  # at the kill there may be a later checkpoint, which holds none
@@ -102,7 +114,6 @@ class Unaligned(rig.Rig):
                 break
         self.assertEqual(process.returncode, 78, error)
         self.assertRegex(error.decode(), r"checkpoint \d+ of job \S+ holds \d+ rows that were between its tasks")
-        self.write_words(3 * WORD_CNT)  # the source is at its end when all the rest has found room
         self.assertEqual(list(to.glob("**/M-*")), [])
         self.goes_on(sets)
 
