@@ -71,6 +71,14 @@ class Stuck(rig.Rig):
         self.assertIn("its thread does not answer", text)
         self.assertNotIn("#0", text)
 
+    def test_T163_code_that_answers_late_is_named_by_its_stack(self):
+        """It answers within the second that there is, long behind the time-out of the process."""
+        process = self.start_gone("late", **{"task.cancel_interval": "10ms", "task.cancel_timeout": "20ms"})
+        self.cancel(process)
+        text = self.end(process, 1)
+        self.assert_named(text, "faulty_is_late")
+        self.assertNotIn("does not answer", text)
+
     def test_T163_nobody_is_waited_for_who_was_not_asked(self):
         process = self.start_gone("nap", **{"task.cancel_interval": "10ms", "task.cancel_timeout": "10ms"})
         status = self.status_when(process, lambda s: s["state"] == "running")

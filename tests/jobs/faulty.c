@@ -17,10 +17,12 @@ WEIR_SCHEMA(named, NAME)
 #define ROW_CNT 10000
 #define BAD_ROW 5000
 #define NAP_CNT 3 /* interruptions that end a nap */
+#define LATE_US 100000 /* of the second that there is */
 
 const struct weir_opt weir_job_params[] = {
     {"fault", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "none",
-        "none open process watermark finish close poll unconnected mismatch cancel spin nap deaf",
+        "none open process watermark finish close poll unconnected mismatch cancel spin nap deaf "
+        "late",
         "what goes wrong"},
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "discard", "", "the table"},
     {.name = NULL},
@@ -106,6 +108,24 @@ faulty_naps(void)
     return WEIR_ECANCELED;
 }
 
+/* Its host does not let it run for a while when it is asked: then it answers, and never returns. */
+WEIR_API __attribute__((noinline, noreturn)) void faulty_is_late(void);
+
+void
+faulty_is_late(void)
+{
+    sigset_t all;
+    sigset_t before;
+    siginfo_t asked;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int number = sigwaitinfo(&all, &asked);
+    (void)usleep(LATE_US);
+    (void)pthread_sigqueue(pthread_self(), number, asked.si_value);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    faulty_spins();
+}
+
 /* Something that is no error: WEIR_ECANCELED where it is one, else 0. */
 static int
 stay_away(const struct faulty_conf *conf)
@@ -114,7 +134,9 @@ stay_away(const struct faulty_conf *conf)
         return WEIR_ECANCELED;
     }
     bool is_deaf = strcmp(conf->fault, "deaf") == 0;
-    if (!is_deaf && strcmp(conf->fault, "spin") != 0 && strcmp(conf->fault, "nap") != 0) {
+    bool is_late = strcmp(conf->fault, "late") == 0;
+    if (!is_deaf && !is_late && strcmp(conf->fault, "spin") != 0 &&
+        strcmp(conf->fault, "nap") != 0) {
         return 0;
     }
     if (is_deaf) { /* as a thread that the kernel does not let go */
@@ -125,6 +147,9 @@ stay_away(const struct faulty_conf *conf)
     (void)fprintf(stderr, "faulty: gone\n");
     if (conf->fault[0] == 'n') {
         return faulty_naps();
+    }
+    if (is_late) {
+        faulty_is_late();
     }
     faulty_spins();
 }
