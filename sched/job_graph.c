@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* job_graph.c: a job's graph, as the planner sees it. */
+#include "dataplane/feedback.h"
 #include "dataplane/partition.h"
 #include "sched/graph_node.h"
 #include "sched/job.h"
@@ -36,6 +37,9 @@ weir_job_plan_graph(struct weir_env *env)
         links[l].input = link->input;
         links[l].partitioner = (enum weir_plan_partitioner)link->partitioner;
         links[l].is_fixed = !weir_partition_reroutes(link->partitioner);
+    }
+    for (uint32_t l = 0; l < env->loop_cnt; l++) {
+        operators[env->loop[l].tail].loop_bytes = env->loop[l].feedback->budget_bytes;
     }
     graph->name = env->job_name;
     graph->operator_cnt = env->node_cnt;

@@ -116,7 +116,7 @@ const char *
 weir_plan_purpose_name(enum weir_plan_purpose purpose)
 {
     static const char *const names[WEIR_PLAN_MEM_CNT] = {
-        "rings", "buffers", "scratch", "tasks", "cores", "state", "reserve"};
+        "rings", "buffers", "scratch", "tasks", "cores", "state", "loops", "reserve"};
     return purpose < WEIR_PLAN_MEM_CNT ? names[purpose] : "?";
 }
 

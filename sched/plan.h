@@ -58,6 +58,7 @@ struct weir_plan_operator {
     uint32_t max_parallelism; /* 0: not keyed, no bound */
     uint32_t weight; /* declared cost of a record relative to others; 0: 1 */
     uint64_t state_bytes; /* least memory for keyed state, all subtasks together */
+    uint64_t loop_bytes; /* of each subtask, for rows that go round again */
     bool stateful; /* wants a share of the memory that is left over */
     bool chain_input; /* may be fused with what feeds it */
     bool chain_output; /* may be fused with what it feeds */
@@ -65,8 +66,8 @@ struct weir_plan_operator {
     const char *slot_group; /* operators of different ones are kept apart; NULL: "default" */
     uint32_t beside; /* operator on whose cores its subtasks have to be, plus 1; 0: anywhere */
     bool is_inner; /* a source or a sink within the job: not where rows come in or go out */
-};
     bool acts_on_time; /* watermarks or timers act on its state */
+};
 
 /* Output `output` of operator `from` feeds input `input` of operator `to`; indices into
  * operators. */
@@ -76,8 +77,8 @@ struct weir_plan_link {
     uint16_t output;
     uint16_t input;
     enum weir_plan_partitioner partitioner;
-};
     bool is_fixed; /* rows on their way could not go to other subtasks */
+};
 
 struct weir_plan_graph {
     const char *name;
@@ -136,8 +137,8 @@ struct weir_plan_options {
     uint32_t floating_cnt; /* shared by the channels of one partition; 0: 8 */
     uint32_t overdraft_cnt; /* per partition, to finish a slice; 0: 5 */
     uint64_t core_bytes; /* per core: mailbox, io; 0: WEIR_PLAN_CORE_BYTES */
-};
     bool is_unaligned; /* say of edges that barriers overtake no rows there */
+};
 
 #define WEIR_PLAN_BUFFER_BYTES (UINT32_C(32) << 10)
 #define WEIR_PLAN_RING_SLOT_CNT 64
@@ -182,6 +183,7 @@ enum weir_plan_purpose {
     WEIR_PLAN_MEM_TASK,
     WEIR_PLAN_MEM_CORE,
     WEIR_PLAN_MEM_STATE,
+    WEIR_PLAN_MEM_LOOP, /* rows on their way back */
     WEIR_PLAN_MEM_RESERVE,
     WEIR_PLAN_MEM_CNT,
 };
@@ -217,9 +219,9 @@ struct weir_plan_edge {
     uint32_t channel_cnt;
     uint32_t buffer_cnt; /* of all its partitions: exclusive, floating and overdraft */
     uint64_t bytes; /* rings and buffers */
+    const char *aligned; /* why barriers overtake no rows there; NULL: they may */
     const char *reason;
 };
-    const char *aligned; /* why barriers overtake no rows there; NULL: they may */
 
 /* In the order of edge, producer, consumer. prod_idx counts the channels of the producer's
  * partition, cons_idx those of the consumer's gate input. */

@@ -86,6 +86,7 @@ count_stages(struct plan_build *build)
                 least = weir_max_u64(least, pages);
             }
             stage->bytes[WEIR_PLAN_MEM_STATE] += weir_align_up(least, WEIR_PAGE_BYTES);
+            stage->bytes[WEIR_PLAN_MEM_LOOP] += weir_align_up(op->loop_bytes, WEIR_PAGE_BYTES);
         }
     }
 }

@@ -3,6 +3,7 @@
 """test_loops.py WEIR JOBS: rows that go round, beside a plain loop: stages fused and cut, one subtask and several, by
 threads and by the seeded poller; killed and started again with other parallelisms; a queue that is full; a job that
 is cancelled while it goes round, and one that is stopped with a savepoint and goes on from it."""
+import json
 import pathlib
 import subprocess
 import sys
@@ -65,8 +66,8 @@ class Loops(rig.Rig):
     def start_again(self, params, sets, parallelisms):
         """Killed and started again, each time with the next parallelism; the last one ends."""
         name = self.fresh_name()
-        for parallelism in parallelisms:
         kill_cnt = 0
+        for parallelism in parallelisms:
             line = self.command(JOB, params, {**sets, "parallelism": parallelism}, ["--restore=latest"])
             line[line.index("--name") + 1] = name
             if not self.kill_behind_checkpoints(line, name, 1):
@@ -92,6 +93,13 @@ class Loops(rig.Rig):
                 result = self.run_job(JOB, params, sets, code=1)
                 self.assertIn("WEIR-1204", result.text)
                 self.assertIn("gives back more rows than it is given", result.text)
+
+    def test_A126_a_plan_counts_what_the_queues_may_take(self):
+        line = [str(self.weir_path), "plan", str(JOB), "-p", "budget=1MiB", "--set", "parallelism=2", "--json"]
+        result = subprocess.run(line, cwd=self.folder, env=self.env, capture_output=True, text=True, check=True,
+                                timeout=rig.TIMEOUT_S)
+        nodes = json.loads(result.stdout)["memory"]["nodes"]
+        self.assertEqual(sum(node["bytes"]["loops"] for node in nodes), 2 << 20)
 
     def test_A126_a_loop_without_end_is_cancelled(self):
         for sets in ({"parallelism": 2}, {**CUT, "parallelism": 2}):

@@ -374,6 +374,24 @@ t_a_document_of_the_plan_can_be_written(void **state)
     fixture_host_close(&host);
 }
 
+/* Each subtask has a queue of its own, in whole pages. */
+static void
+t_loops_count_as_memory(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct weir_plan_host host;
+    fixture_host(&host, "vm-2vcpu");
+    fixture_window_job(&fixture, 2);
+    fixture.operators[3].loop_bytes = 3 * WEIR_PAGE_BYTES - 1;
+    struct weir_plan *plan = fixture_plan(&fixture, &host, &(struct weir_plan_options){0});
+    assert_int_equal(plan->nodes[0].bytes[WEIR_PLAN_MEM_LOOP], 6 * WEIR_PAGE_BYTES);
+    weir_plan_close(plan);
+    fixture.operators[3].loop_bytes = WEIR_GIB;
+    expect_error(&fixture, &host, &(struct weir_plan_options){0}, WEIR_EBUDGET, "loops 2 GiB");
+    fixture_host_close(&host);
+}
+
 static char *
 text_of(const struct weir_plan *plan, int (*write_fn)(const struct weir_plan *plan, FILE *to))
 {
@@ -739,6 +757,7 @@ main(void)
         cmocka_unit_test(t_vertex_options_that_fit_nothing_are_refused),
         cmocka_unit_test(t_the_budget_is_kept_or_the_split_is_said),
         cmocka_unit_test(t_a_document_of_the_plan_can_be_written),
+        cmocka_unit_test(t_loops_count_as_memory),
         cmocka_unit_test(t_T079d_edges_that_stay_aligned_are_said),
         cmocka_unit_test(t_random_graphs_keep_every_rule),
     };
