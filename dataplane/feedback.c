@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/err.h"
 #include "base/region.h"
 
@@ -16,6 +17,17 @@ slot_of(const struct weir_feedback *feedback, uint32_t idx)
     return &feedback->slots[idx];
 }
 
+static int
+map(const struct weir_feedback *feedback, struct weir_feedback_slot *slot, uint64_t bytes)
+{
+    slot->bytes = weir_align_up(bytes, WEIR_PAGE_BYTES);
+    slot->mem = (char *)weir_lazy_map(slot->bytes);
+    return slot->mem != NULL
+               ? 0
+               : weir_err_push(WEIR_ENOMEM, "loop %s: %llu bytes for the rows that come back",
+                     feedback->name, (unsigned long long)slot->bytes);
+}
+
 int
 weir_feedback_join(const struct weir_feedback *feedback, uint32_t idx, enum weir_feedback_end end)
 {
@@ -24,11 +36,9 @@ weir_feedback_join(const struct weir_feedback *feedback, uint32_t idx, enum weir
         memset(slot, 0, offsetof(struct weir_feedback_slot, pad));
         weir_store_rlx(&slot->round, 0); /* relaxed, both: nothing is said with them yet */
         weir_store_rlx(&slot->busy_round, 0);
-        slot->bytes = weir_align_up(feedback->budget_bytes, WEIR_PAGE_BYTES);
-        slot->mem = (char *)weir_lazy_map(slot->bytes);
-        if (slot->mem == NULL) {
-            return weir_err_push(WEIR_ENOMEM, "loop %s: %llu bytes for the rows that come back",
-                feedback->name, (unsigned long long)slot->bytes);
+        int rc = map(feedback, slot, feedback->budget_bytes);
+        if (rc != 0) {
+            return rc;
         }
         weir_channel_format_init(&slot->format, feedback->schema, true, false);
         slot->place = (struct weir_flight_place){.uid = feedback->name, .subtask = idx};
@@ -46,6 +56,15 @@ weir_feedback_leave(const struct weir_feedback *feedback, uint32_t idx, enum wei
         weir_lazy_unmap(slot->mem, slot->bytes);
         slot->mem = NULL;
     }
+}
+
+int
+weir_feedback_widen(const struct weir_feedback *feedback, uint32_t idx, uint64_t more_bytes)
+{
+    struct weir_feedback_slot *slot = slot_of(feedback, idx);
+    WEIR_CHECK(slot->put_seq == 0, "loop %s: its queue has had rows", feedback->name);
+    weir_lazy_unmap(slot->mem, slot->bytes);
+    return map(feedback, slot, feedback->budget_bytes + more_bytes);
 }
 
 /* ---- the ring ---- */

@@ -22,7 +22,8 @@
  *
  * Limits:  WEIR_FEEDBACK_CUT_CNT_MAX checkpoints between head and tail; the oldest is given up.
  * Thread:  a slot belongs to the core of its head and tail, but for the two words of its rounds.
- * Memory:  the budget of each slot, mapped at the first join, backed as far as it is used.
+ * Memory:  the budget of each slot, mapped at the first join, backed as far as it is used; beside
+ *          it as much as a checkpoint brought.
  */
 #ifndef WEIR_DATAPLANE_FEEDBACK_H
 #define WEIR_DATAPLANE_FEEDBACK_H
@@ -81,6 +82,12 @@ WEIR_API WEIR_MUST_USE int
 weir_feedback_join(const struct weir_feedback *feedback, uint32_t idx, enum weir_feedback_end end);
 WEIR_API void
 weir_feedback_leave(const struct weir_feedback *feedback, uint32_t idx, enum weir_feedback_end end);
+
+/* weir_feedback_widen - room for rows of a checkpoint beside the budget, in a queue that has had
+ * none
+ * yet: one task may get what several had. Errors: WEIR_ENOMEM. */
+WEIR_API WEIR_MUST_USE int
+weir_feedback_widen(const struct weir_feedback *feedback, uint32_t idx, uint64_t more_bytes);
 
 /* weir_feedback_put - selected rows [from, cnt) of a view, copied.
  *

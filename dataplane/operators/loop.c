@@ -395,15 +395,31 @@ restore_rows(struct weir_operator *op, const struct weir_flight_entry *entry)
     return rc != 0 ? rc : weir_feedback_put(feedback, op->env->subtask_idx, &view, 0);
 }
 
+static void
+rows_list(struct weir_state_list *list, const struct weir_operator *op,
+    const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    weir_state_list_init(list, op, parts, parts_cnt);
+    list->name = ROWS_PART;
+    list->version_max = PART_VERSION;
+}
+
 static int
 tail_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
     struct weir_state_list list;
     struct weir_part item;
+    uint64_t bytes = 0;
     int rc;
-    weir_state_list_init(&list, op, parts, parts_cnt);
-    list.name = ROWS_PART;
-    list.version_max = PART_VERSION;
+    rows_list(&list, op, parts, parts_cnt);
+    while ((rc = weir_state_list_next(&list, &item)) > 0) {
+        bytes += item.bytes;
+    }
+    rc = rc == 0 ? weir_feedback_widen(feedback_of(op), op->env->subtask_idx, bytes) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    rows_list(&list, op, parts, parts_cnt);
     while ((rc = weir_state_list_next(&list, &item)) > 0) {
         const struct weir_flight_entry *entry;
         size_t offset = 0;

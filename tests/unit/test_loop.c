@@ -377,6 +377,40 @@ t_A126_rows_are_dealt_out_to_other_subtasks(void **state)
     rig_close(&rig);
 }
 
+/* The budget is there beside what came back, and is a bound as before. */
+static void
+t_A126_one_subtask_takes_what_several_had(void **state)
+{
+    struct rig rig;
+    struct saved saved[ENDS_MAX];
+    uint64_t cnt = 0;
+    int64_t rc = 0;
+    (void)state;
+    rig_open(&rig, ENDS_MAX, 0, 1);
+    for (uint32_t i = 0; i < ENDS_MAX; i++) {
+        const struct weir_feedback_slot *slot = &rig.feedback.slots[i];
+        begin(&rig, i, 1);
+        while (slot->put_seq < slot->bytes * 3 / 4) {
+            assert_int_equal(put_back(&rig, i, 0, 4), 0);
+        }
+        cnt += slot->row_cnt;
+        assert_int_equal(save(&rig.ends[i].tail, 1, &saved[i]), 0);
+    }
+    rig_close(&rig);
+    rig_open(&rig, 1, 0, 1);
+    const struct weir_feedback_slot *slot = &rig.feedback.slots[0];
+    assert_int_equal(restore(&rig.ends[0].tail, saved, ENDS_MAX), 0);
+    assert_int_equal(slot->row_cnt, cnt);
+    for (uint32_t i = 0; i < 1000 && rc == 0; i++) {
+        rc = put_back(&rig, 0, 0, 4);
+        cnt += rc == 0 ? 4 : 0;
+    }
+    assert_int_equal(rc, WEIR_EBUDGET);
+    assert_int_equal(slot->row_cnt, cnt);
+    assert_true(slot->bytes <= 5 * WEIR_PAGE_BYTES);
+    rig_close(&rig);
+}
+
 /* A head whose loop is at its end takes nothing: nothing is to be saved for it. */
 static void
 t_A126_a_tail_outlives_its_head(void **state)
@@ -594,6 +628,7 @@ main(void)
         cmocka_unit_test(t_A126_the_head_takes_what_comes_back_before_what_is_new),
         cmocka_unit_test(t_A126_a_checkpoint_has_what_is_between_the_two_barriers),
         cmocka_unit_test(t_A126_rows_are_dealt_out_to_other_subtasks),
+        cmocka_unit_test(t_A126_one_subtask_takes_what_several_had),
         cmocka_unit_test(t_A126_a_tail_outlives_its_head),
         cmocka_unit_test(t_A126_rows_of_another_schema_are_not_restored),
         cmocka_unit_test(t_T196_A126_a_loop_ends_exactly_when_no_row_is_in_it),
