@@ -17,6 +17,7 @@
 #include "base/mutant.h"
 
 #define SET_NONE UINT32_MAX
+#define SEEN_LG2 12
 /* The numbers of the state: rows and shape, then those of the columns. */
 enum { ROWS, SHAPE, COLUMNS };
 #define STATE_CNT (COLUMNS + WEIR_GROUP_COLUMN_CNT_MAX)
@@ -181,9 +182,26 @@ number_at(const struct weir_view *view, const struct weir_field *field, uint32_t
     return (int64_t)weir_key_number(weir_view_at(view, field, row), field->bytes);
 }
 
+/* Of inserts: values of which some counts are known not to be zero. Most rows bring one that came
+ * a little before, and change none of its counts: for them this is asked, and no state. A group is
+ * told by the place of its state, for as long as places stay. */
+struct seen_value {
+    const int64_t *state; /* NULL: nothing */
+    int64_t value;
+    uint32_t set;
+    uint32_t slots; /* counts that are not zero, as bits */
+};
+WEIR_STATIC_ASSERT(WEIR_GROUP_COLUMN_CNT_MAX <= 32, "a bit for each");
+
+struct seen {
+    uint32_t move_cnt; /* of the states, when all this was true */
+    struct seen_value at[1 << SEEN_LG2];
+};
+
 struct change {
     struct weir_process *p;
     const struct weir_group *group;
+    struct seen *seen; /* NULL: of changes, without sets, or without memory */
     const struct weir_view *view;
     uint32_t row;
     int64_t sign;
@@ -323,38 +341,80 @@ find_slots(const struct change *change, const struct weir_group_set *set)
     return slots;
 }
 
-/* Of inserts an entry is one number, a bit for each count that is not zero: nothing is ever taken
- * back, so that a value is there is enough. */
-static int
-insert_value(const struct change *change, const struct weir_group_set *set, struct weir_slice key)
+static struct seen_value *
+seen_at(const struct change *change, const struct weir_group_set *set, int64_t value)
 {
+    uint64_t hash = ((uint64_t)value ^ (uintptr_t)change->state) * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t s = (uint32_t)(set - change->group->set);
+    struct seen_value *at = &change->seen->at[((hash >> 32) + s) & ((1 << SEEN_LG2) - 1)];
+    if (at->state != change->state || at->value != value || at->set != s) {
+        *at = (struct seen_value){change->state, value, s, 0};
+    }
+    return at;
+}
+
+/* Of inserts an entry is one number, a bit for each count that is not zero: nothing is ever taken
+ * back, so that a value is there is enough. Returns the entry as it is now. */
+static int
+insert_slots(const struct change *change, const struct weir_group_set *set, uint64_t slots,
+    uint64_t *ret_entry)
+{
+    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
+    struct weir_slice key;
+    int err = value_key(change, set, room, &key);
+    if (err < 0) {
+        return err;
+    }
     struct weir_keyed_state *values = weir_process_state(change->p, 0);
     const uint64_t *entry = weir_map_get(values, key, NULL);
     uint64_t was = entry != NULL ? *entry : 0;
-    uint64_t fresh = find_slots(change, set) & ~was;
+    uint64_t fresh = slots & ~was;
+    *ret_entry = was | slots;
     if (fresh == 0) {
         return 0;
     }
-    const uint64_t is = was | fresh;
     for (uint32_t i = 0; i < set->column_cnt; i++) {
         uint32_t c = set->column[i];
         change->state[COLUMNS + c] += (int64_t)(fresh >> change->group->column[c].slot & 1);
     }
-    return entry != NULL ? weir_map_put(values, key, WEIR_BYTES(&is))
-                         : weir_map_add(values, key, WEIR_BYTES(&is));
+    return entry != NULL ? weir_map_put(values, key, WEIR_BYTES(ret_entry))
+                         : weir_map_add(values, key, WEIR_BYTES(ret_entry));
 }
 
 static int
-change_value(const struct change *change, const struct weir_group_set *set, struct weir_slice key)
+insert_value(const struct change *change, const struct weir_group_set *set)
+{
+    uint64_t slots = find_slots(change, set);
+    uint64_t entry;
+    if (change->seen == NULL || set->field.type == WEIR_TYPE_STR) {
+        return insert_slots(change, set, slots, &entry);
+    }
+    struct seen_value *seen =
+        seen_at(change, set, number_at(change->view, &set->field, change->row));
+    if ((slots & ~(uint64_t)seen->slots) == 0) {
+        return 0;
+    }
+    int err = insert_slots(change, set, slots, &entry);
+    seen->slots = err == 0 ? (uint32_t)entry : 0;
+    return err;
+}
+
+static int
+change_value(const struct change *change, const struct weir_group_set *set)
 {
     static const int64_t zero[WEIR_GROUP_COLUMN_CNT_MAX];
+    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
+    struct weir_slice key;
+    int err = value_key(change, set, room, &key);
+    if (err < 0) {
+        return err;
+    }
     struct weir_keyed_state *values = weir_process_state(change->p, 0);
     int64_t was[WEIR_GROUP_COLUMN_CNT_MAX] = {0};
     int64_t is[WEIR_GROUP_COLUMN_CNT_MAX];
     const void *entry = weir_map_get(values, key, NULL);
     uint32_t bytes = set->slot_cnt * (uint32_t)sizeof(int64_t);
     uint64_t slots = find_slots(change, set);
-    int err = 0;
     if (entry != NULL) {
         memcpy(was, entry, bytes);
     }
@@ -375,19 +435,6 @@ change_value(const struct change *change, const struct weir_group_set *set, stru
         }
     }
     return err;
-}
-
-static int
-change_set(const struct change *change, const struct weir_group_set *set)
-{
-    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
-    struct weir_slice key;
-    int err = value_key(change, set, room, &key);
-    if (err < 0) {
-        return err;
-    }
-    return change->group->takes_changes ? change_value(change, set, key)
-                                        : insert_value(change, set, key);
 }
 
 /* ---- rows out ---- */
@@ -526,7 +573,8 @@ group_row(struct change *change)
     change->met = find_met(group, change->view, change->row);
     change_sums(change);
     for (uint32_t s = 0; s < group->set_cnt; s++) {
-        int err = change_set(change, &group->set[s]);
+        const struct weir_group_set *set = &group->set[s];
+        int err = group->takes_changes ? change_value(change, set) : insert_value(change, set);
         if (err < 0) {
             return err;
         }
@@ -538,12 +586,28 @@ group_row(struct change *change)
     return WEIR_DONE;
 }
 
+/* What has been seen, as far as it is still true. */
+static struct seen *
+seen_of(struct weir_process *p, const struct weir_group *group)
+{
+    if (group->takes_changes || group->set_cnt == 0) {
+        return NULL;
+    }
+    struct seen *seen = weir_process_scratch(p, sizeof *seen);
+    uint32_t move_cnt = weir_process_move_cnt(p);
+    if (seen != NULL && seen->move_cnt != move_cnt) {
+        memset(seen, 0, sizeof *seen);
+        seen->move_cnt = move_cnt;
+    }
+    return seen;
+}
+
 static int
 group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
     void *const *state)
 {
-    struct change change = {
-        .p = p, .group = (const struct weir_group *)(const void *)p->function, .view = view};
+    const struct weir_group *group = (const struct weir_group *)(const void *)p->function;
+    struct change change = {.p = p, .group = group, .seen = seen_of(p, group), .view = view};
     for (uint32_t i = 0; i < cnt; i++) {
         change.row = weir_view_row(view, from + i);
         change.sign = weir_row_kind_retracts(weir_view_kind(view, change.row)) ? -1 : 1;

@@ -277,7 +277,8 @@ WEIR_API uint64_t weir_table_stored_key_hash(
     const struct weir_table *table, const uint64_t *stored);
 
 /* weir_table_hash_tail - the hash of a key with its tail of cnt words: it stays in the key group of
- * the key's own hash, and is spread over all of that group. Divides once. */
+ * the key's own hash, and is spread over all of that group. Divides where max_parallelism is no
+ * power of two. */
 static inline uint64_t
 weir_table_hash_tail(uint64_t hash, const uint64_t *tail, uint32_t cnt, uint32_t max_parallelism)
 {
@@ -287,8 +288,15 @@ weir_table_hash_tail(uint64_t hash, const uint64_t *tail, uint32_t cnt, uint32_t
     }
     uint64_t group = weir_hash_key_group(hash, max_parallelism);
     /* The upper halves [first, first + width) belong to the group. */
-    uint64_t first = ((group << 32) + max_parallelism - 1) / max_parallelism;
-    uint64_t width = (UINT64_C(1) << 32) / max_parallelism;
+    uint64_t first;
+    uint64_t width;
+    if (WEIR_LIKELY((max_parallelism & (max_parallelism - 1)) == 0)) {
+        width = (UINT64_C(1) << 32) >> __builtin_ctz(max_parallelism);
+        first = group * width;
+    } else {
+        first = ((group << 32) + max_parallelism - 1) / max_parallelism;
+        width = (UINT64_C(1) << 32) / max_parallelism;
+    }
     uint64_t upper = first + (((mixed >> 32) * width) >> 32);
     return upper << 32 | (mixed & UINT32_MAX);
 }

@@ -28,6 +28,7 @@
  */
 #include "dataplane/operators/process.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -35,6 +36,7 @@
 #include "dataplane/keyed.h"
 #include "dataplane/kindset.h"
 #include "dataplane/kindset_spill.h"
+#include "dataplane/operators/process_priv.h"
 #include "dataplane/state.h"
 #include "dataplane/timer.h"
 
@@ -65,6 +67,7 @@ struct self {
     struct weir_spill spill;
     bool spills; /* state that does not fit goes to disk */
     bool waits; /* a timer's key is not here yet */
+    void *scratch; /* of the function; NULL until it asks */
     int64_t now_ms;
     /* while timers fire */
     struct weir_timers *firing; /* these or those */
@@ -301,6 +304,22 @@ weir_process_state(struct weir_process *p, uint32_t idx)
         self->function->name, self->kinds.cnt, idx);
     weir_kindset_key(&self->kinds, &self->rows.rows, p->row);
     return &self->kinds.state[idx];
+}
+
+void *
+weir_process_scratch(struct weir_process *p, size_t bytes)
+{
+    struct self *self = self_of(p);
+    if (self->scratch == NULL) {
+        self->scratch = calloc(1, bytes);
+    }
+    return self->scratch;
+}
+
+uint32_t
+weir_process_move_cnt(const struct weir_process *p)
+{
+    return ((const struct self *)(const void *)p)->table->moved_cnt;
 }
 
 int64_t
@@ -691,6 +710,7 @@ process_close(struct weir_operator *op, bool clean)
     weir_kindset_close(&self->kinds);
     weir_broadcast_fini(&self->broadcast);
     weir_spill_close(&self->spill);
+    free(self->scratch);
     return 0;
 }
 
@@ -725,71 +745,14 @@ process_restore(struct weir_operator *op, const struct weir_parts_reader *parts,
                : err;
 }
 
-/* The tables of declared states, by number. */
-static const struct weir_state_desc *
-process_conf_state(const void *conf, uint32_t idx)
-{
-    const struct weir_process_function *function =
-        ((const struct weir_process_conf *)conf)->function;
-    for (uint32_t i = 0; i < function->kind_cnt; i++) {
-        for (uint32_t d = 0; d < 2 && function->kinds[i].desc[d].name != NULL; d++, idx--) {
-            if (idx == 0) {
-                return &function->kinds[i].desc[d];
-            }
-        }
-    }
-    return NULL;
-}
-
-/* ---- savepoints: what a state holds is its owner's, no references into the arena ---- */
-
-static int
-state_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
-    struct weir_state_fields *fields)
-{
-    (void)desc;
-    const struct weir_process_conf *conf = op->conf;
-    const struct weir_process_function *function = conf->function;
-    fields->val_bytes = function->state_bytes;
-    if (function->state_schema == NULL) {
-        weir_state_put_field(fields, "state", WEIR_STATE_BYTES, 0);
-        fields->field[0].field.bytes = function->state_bytes;
-        return 0;
-    }
-    const struct weir_schema *schema = function->state_schema();
-    for (uint32_t i = 0; i < schema->field_cnt; i++) {
-        fields->field[fields->field_cnt++].field = schema->fields[i];
-    }
-    return 0;
-}
-
-static int
-timers_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
-    struct weir_state_fields *fields)
-{
-    (void)desc;
-    (void)op;
-    fields->is_timers = true;
-    fields->tail[0] = "namespace";
-    fields->tail[1] = "time";
-    return 0;
-}
-
-static const struct weir_state_values state_values = {.describe = state_describe};
-static const struct weir_state_values timer_values = {.describe = timers_describe};
-static const struct weir_state_desc states[] = {{"state", NULL, &state_values},
-    {"timers", NULL, &timer_values}, {"clocks", NULL, &timer_values},
-    {WEIR_SPILL_STATE, NULL, &weir_spill_values}};
-static const struct weir_state_part state_parts[] = {
-    {"ttl", WEIR_STATE_PART_LEAST, 0}, {WEIR_BROADCAST_PART, WEIR_STATE_PART_BROADCAST, 0}};
-
-#define PROCESS_HOOKS                                                                           \
-    .self_bytes = sizeof(struct self), .output_cnt = 2, .open = process_open,                   \
-    .process = process_process, .watermark = process_watermark, .close = process_close,         \
-    .barrier = process_barrier, .precommit = process_precommit, .aborted = process_aborted,     \
-    .snapshot = process_snapshot, .restore = process_restore, .conf_state = process_conf_state, \
-    .states = states, .state_cnt = WEIR_ARRAY_CNT(states), .parts = state_parts,                \
-    .part_cnt = WEIR_ARRAY_CNT(state_parts), .due_ns = process_due_ns, .timer = process_timer,  \
+#define PROCESS_HOOKS                                                                       \
+    .self_bytes = sizeof(struct self), .output_cnt = 2, .open = process_open,               \
+    .process = process_process, .watermark = process_watermark, .close = process_close,     \
+    .barrier = process_barrier, .precommit = process_precommit, .aborted = process_aborted, \
+    .snapshot = process_snapshot, .restore = process_restore,                               \
+    .conf_state = weir_process_conf_state, .states = weir_process_states,                   \
+    .state_cnt = WEIR_PROCESS_STATE_CNT, .parts = weir_process_parts,                       \
+    .part_cnt = WEIR_PROCESS_PART_CNT, .due_ns = process_due_ns, .timer = process_timer,    \
     .keeps_time = process_keeps_time, .rests = true
 
 const struct weir_operator_type weir_process_type = {

@@ -244,6 +244,33 @@ t_nothing_is_told_where_no_column_changes(void **state)
     harness_free(h);
 }
 
+/* Many keys of one value, so that states move and others come to lie where they lay: what was seen
+ * of the one is not taken for the other's. */
+static void
+t_values_are_those_of_their_keys_where_states_move(void **state)
+{
+    (void)state;
+    enum { KEY_CNT = 3000 };
+    static const struct weir_group_conf values = {
+        .column = {{WEIR_GROUP_DISTINCT, "got", "value", NULL, 0, 0}}, .column_cnt = 1};
+    struct set_up set_up;
+    assert_int_equal(try_group(&set_up, &values, false, one_row_schema()), 0);
+    struct harness *h = harness_new(&set_up.harness);
+    for (int64_t turn = 0; turn < 2; turn++) {
+        for (int64_t key = 0; key < KEY_CNT; key++) {
+            const struct item row = {.key = turn == 0 ? key : KEY_CNT - 1 - key, .value = 7};
+            harness_push(h, 0, &row, 1);
+        }
+    }
+    assert_int_equal(h->out[0].row_cnt, KEY_CNT); /* the second turn changes nothing */
+    for (uint32_t i = 0; i < KEY_CNT; i++) {
+        struct one_row row;
+        memcpy(&row, harness_row(h, 0, i), sizeof row);
+        assert_int_equal(row.got, 1);
+    }
+    harness_free(h);
+}
+
 static void
 restarts(bool rescales)
 {
@@ -336,6 +363,7 @@ main(void)
         cmocka_unit_test(t_retractions_that_come_early_are_made_up_for),
         cmocka_unit_test(t_first_row_inserts_further_ones_update_and_the_last_deletes),
         cmocka_unit_test(t_nothing_is_told_where_no_column_changes),
+        cmocka_unit_test(t_values_are_those_of_their_keys_where_states_move),
         cmocka_unit_test(t_groups_go_on_after_a_restart),
         cmocka_unit_test(t_groups_go_on_with_other_subtasks),
         cmocka_unit_test(t_columns_that_cannot_be_are_refused),
