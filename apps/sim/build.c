@@ -376,23 +376,7 @@ WEIR_ON_TIMER(clocked, struct clocked)
 
 /* ---- tables that change ---- */
 
-#define SIM_TALLIED(F) F(i64, key) F(i64, cnt) F(i64, sum)
-WEIR_SCHEMA(tallied, SIM_TALLIED)
-
-WEIR_MAP(of_tallied, tallied, cell)
-{
-    memset(out, 0, sizeof *out);
-    out->key = in->key;
-    out->value = in->sum;
-    out->tag = in->cnt;
-}
-
-/* Of rows; and of sums of some of them. */
-static const struct weir_group_conf tallied_conf = {
-    .column = {{WEIR_GROUP_COUNT, "cnt", NULL, NULL, 0, 0},
-        {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0}},
-    .column_cnt = 2,
-};
+/* Of sums of some of the rows of a key. */
 static const struct weir_group_conf retallied_conf = {
     .column = {{WEIR_GROUP_SUM, "cnt", "tag", NULL, 0, 0},
         {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0}},
@@ -602,6 +586,13 @@ build_keyed(struct builder *b, uint32_t idx)
     if (node->op >= SIM_GROUP && node->op <= SIM_BEST) {
         return build_folded(b, idx);
     }
+    if (node->is_table) {
+        const struct sim_table_names names = {{name_of(b, idx, "-left"), name_of(b, idx, "-right")},
+            {name_of(b, idx, "-left-cell"), name_of(b, idx, "-right-cell")},
+            {name_of(b, idx, "-left-few"), name_of(b, idx, "-right-few")}, name,
+            name_of(b, idx, "-fold")};
+        return sim_meet_tables(node, b->stream[node->in[0]], b->stream[node->in[1]], &names);
+    }
     if (node->op >= SIM_JOIN) {
         return sim_meet(node, b->stream[node->in[0]], b->stream[node->in[1]], name);
     }
@@ -616,9 +607,8 @@ static struct weir_stream *
 build_log(struct builder *b, uint32_t idx)
 {
     const struct sim_node *node = &b->draw->node[idx];
-    struct weir_stream *s = by_key(b, node, 0);
-    s = weir_group(s, name_of(b, idx, "-group"), &tallied_conf, tallied_schema());
-    s = weir_map(s, name_of(b, idx, "-cell"), &of_tallied_op);
+    struct weir_stream *s =
+        sim_tally(by_key(b, node, 0), name_of(b, idx, "-group"), name_of(b, idx, "-cell"));
     return weir_changelog(
         s, name_of(b, idx, "-log"), node->is_upsert ? WEIR_CHANGELOG_UPSERT : WEIR_CHANGELOG_ALL);
 }

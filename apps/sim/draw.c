@@ -11,6 +11,8 @@
 #define SINK_ROW_CNT_MAX 60000.0
 /* Each is up to two changes. */
 #define LOG_ROW_CNT_MAX 8000.0
+/* Rows that joins of tables read: each is up to two changes, which meet a few rows. */
+#define TABLE_ROW_CNT_MAX 4000.0
 /* Every subtask is sent all of them. */
 #define RULE_ROW_CNT_MAX 400.0
 
@@ -282,12 +284,67 @@ share_of_span(enum sim_op op, const struct sim_node *span)
     return near / SIM_SPAN_MS;
 }
 
+/* Pairs that are told on the way. */
+static double
+pairs_of_tables(const struct sim_node *node, const struct sim_stream *l, const struct sim_stream *r)
+{
+    double heat = l->heat > r->heat ? l->heat : r->heat;
+    return node->is_mixed ? 8.0 * l->row_cnt * r->row_cnt * heat : 0.0;
+}
+
+/* Drawn beside the seed's other numbers, which go on as they were. */
+static void
+draw_table_join(struct pen *pen, const struct sim_node *drawn, uint32_t left, uint32_t right)
+{
+    for (;;) {
+        const struct sim_stream *l = &pen->draw->stream[left];
+        const struct sim_stream *r = &pen->draw->stream[right];
+        bool fits = l->row_cnt + r->row_cnt < TABLE_ROW_CNT_MAX &&
+                    pairs_of_tables(drawn, l, r) < 2 * PAIR_CNT_MAX;
+        if (fits || pen->draw->node_cnt > SIM_NODE_CNT_MAX - 16) {
+            break;
+        }
+        bool is_left = l->row_cnt > r->row_cnt;
+        uint32_t *thinned = is_left ? &left : &right;
+        *thinned = draw_row_op(pen, SIM_THIN, *thinned, false);
+    }
+    const struct sim_stream *l = &pen->draw->stream[left];
+    const struct sim_stream *r = &pen->draw->stream[right];
+    uint32_t key_cnt = 1 + SIM_TABLE_KEY(l->key_cnt > r->key_cnt ? l->key_cnt : r->key_cnt);
+    const struct sim_stream stream = {.is_late = true,
+        .is_stale = true,
+        .key_cnt = key_cnt,
+        .row_cnt = 4.0 * (l->key_cnt + (drawn->is_mixed ? r->row_cnt : r->key_cnt)),
+        .heat = 1.0 / key_cnt};
+    struct sim_node *node = add_node(pen, SIM_JOIN, left, right);
+    node->is_table = true;
+    node->is_mixed = drawn->is_mixed;
+    node->outer = drawn->outer;
+    (void)add_stream(pen, node, 0, &stream);
+}
+
+/* Whether a join is one of tables. */
+static bool
+draw_tables(struct pen *pen, struct sim_node *drawn)
+{
+    struct weir_rng rng;
+    weir_rng_init(&rng, pen->draw->seed ^ (UINT64_C(0xc2b2ae3d27d4eb4f) * pen->draw->node_cnt));
+    drawn->is_table = weir_rng_chance(&rng, 1, 2);
+    drawn->is_mixed = weir_rng_chance(&rng, 1, 3);
+    drawn->outer = (uint32_t)weir_rng_below(&rng, SIM_OUTER_CNT);
+    return drawn->is_table;
+}
+
 /* One of eight rows as often as the join needs it. */
 static void
 draw_join(struct pen *pen, enum sim_op op, uint32_t left, uint32_t right)
 {
     struct sim_node span = {0};
     draw_span(pen, &span);
+    if (op == SIM_JOIN && draw_tables(pen, &span)) {
+        draw_table_join(pen, &span, left, right);
+        return;
+    }
     for (;;) {
         const struct sim_stream *l = &pen->draw->stream[left];
         const struct sim_stream *r = &pen->draw->stream[right];

@@ -63,7 +63,7 @@ enum sim_op {
     SIM_GROUP, /* aggregates by key, folded */
     SIM_CLOCK, /* sums of a key told by timers in processing time, and put together, folded */
     SIM_BEST, /* the first rows of keys, as changes into sums by other keys, folded */
-    SIM_JOIN,
+    SIM_JOIN, /* of rows; or of tables that change, folded */
     SIM_TTL_JOIN, /* for longer than any trial takes */
     SIM_INTERVAL_JOIN,
     SIM_WINDOW_JOIN,
@@ -91,6 +91,10 @@ struct sim_node {
     int64_t evict_ms; /* of those: rows so far behind the latest do not count; 0: all do */
     uint32_t top_cnt;
     uint32_t outer; /* SIM_OUTER_LEFT and _RIGHT: of which sides rows come alone */
+    /* A join of tables: counts and sums of left rows by key, and of right rows, or those as they
+     * are, joined by keys that are alike (SIM_TABLE_KEY). */
+    bool is_table;
+    bool is_mixed;
     uint32_t thin_level;
     uint32_t source; /* which */
     bool is_file; /* a sink: F, not F/ */
@@ -102,6 +106,12 @@ struct sim_node {
 #define SIM_NO_STREAM UINT32_MAX
 #define SIM_OUTER_LEFT 1
 #define SIM_OUTER_RIGHT 2
+/* Of tables only. */
+#define SIM_OUTER_SEMI 4
+#define SIM_OUTER_ANTI 5
+#define SIM_OUTER_CNT 6
+/* A few rows of a table meet a few. */
+#define SIM_TABLE_KEY(key) ((key) / 4)
 
 struct sim_stream {
     bool is_ordered;

@@ -194,6 +194,55 @@ WEIR_ON_TIMER(judged, struct judged)
     return WEIR_DONE;
 }
 
+/* ---- tables that change ---- */
+
+struct weir_stream *
+sim_tally(struct weir_stream *in, const char *name, const char *map_name)
+{
+    static const struct weir_group_conf conf = {
+        .column = {{WEIR_GROUP_COUNT, "cnt", NULL, NULL, 0, 0},
+            {WEIR_GROUP_SUM, "sum", "value", NULL, 0, 0}},
+        .column_cnt = 2,
+    };
+    return weir_map(weir_group(in, name, &conf, tallied_schema()), map_name, &of_tallied_op);
+}
+
+WEIR_MAP(to_table, cell, cell)
+{
+    *out = *in;
+    out->key = SIM_TABLE_KEY(in->key);
+}
+
+struct weir_stream *
+sim_meet_tables(const struct sim_node *node, struct weir_stream *left, struct weir_stream *right,
+    const struct sim_table_names *names)
+{
+    bool has_pairs = node->outer <= (SIM_OUTER_LEFT | SIM_OUTER_RIGHT);
+    const struct weir_join_conf conf = {
+        .join = has_pairs ? &outer_join : &alone_join,
+        .outer = has_pairs ? (enum weir_join_outer)node->outer : WEIR_JOIN_INNER,
+        .semi = node->outer == SIM_OUTER_SEMI,
+        .anti = node->outer == SIM_OUTER_ANTI,
+    };
+    struct weir_stream *side[2] = {left, right};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_stream *s = weir_key_by(side[i], WEIR_KEY(cell, key));
+        if (i == 0 || !node->is_mixed) {
+            s = sim_tally(s, names->tally[i], names->cell[i]);
+        }
+        side[i] = weir_key_by(weir_map(s, names->few[i], &to_table_op), WEIR_KEY(cell, key));
+    }
+    const struct weir_join_conf ttl = {.join = &pair_join, .ttl_ms = TTL_MS};
+    struct weir_stream *s;
+    if (node->outer != WEIR_JOIN_INNER) {
+        s = weir_table_join(side[0], side[1], names->join, &conf);
+    } else {
+        s = node->is_mixed ? weir_ttl_join(side[0], side[1], names->join, &ttl)
+                           : weir_join(side[0], side[1], names->join, &pair_join);
+    }
+    return weir_fold(weir_key_by(s, WEIR_KEY(cell, key)), names->fold, WEIR_FOLD_ROWS);
+}
+
 /* ---- a table that does not change ---- */
 
 struct table_at {

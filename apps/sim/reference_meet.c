@@ -124,9 +124,64 @@ put_side(const struct sim_node *node, uint64_t side, const struct sim_rows *in,
     }
 }
 
+/* All pairs of two tables, or their left rows, and rows that have no partner. */
+static void
+join_tables(const struct sim_node *node, const struct group *group, struct sim_rows *out)
+{
+    bool semi = node->outer == SIM_OUTER_SEMI;
+    bool anti = node->outer == SIM_OUTER_ANTI;
+    bool left_outer = !semi && !anti && (node->outer & SIM_OUTER_LEFT) != 0;
+    bool right_outer = !semi && !anti && (node->outer & SIM_OUTER_RIGHT) != 0;
+    for (uint64_t l = 0; l < group->left_cnt; l++) {
+        if (group->right_cnt > 0 ? semi : anti || left_outer) {
+            (void)sim_rows_add(out, group->left[l].row);
+        }
+    }
+    for (uint64_t r = 0; r < group->right_cnt && group->left_cnt == 0 && right_outer; r++) {
+        sim_rows_add(out, group->right[r].row)->value++;
+    }
+    if (!semi && !anti) {
+        join(node, group, out);
+    }
+}
+
+/* Rows of a table: counts and sums, or the rows as they are, by keys that are alike. */
+static void
+make_table(const struct sim_rows *in, bool is_tally, struct sim_rows *out)
+{
+    for (uint64_t i = 0; i < in->cnt && !is_tally; i++) {
+        (void)sim_rows_add(out, &in->row[i]);
+    }
+    if (is_tally) {
+        sim_reference_log(in, out);
+    }
+    for (uint64_t i = 0; i < out->cnt; i++) {
+        out->row[i].key = SIM_TABLE_KEY(out->row[i].key);
+    }
+}
+
+static void meet(const struct sim_node *node, const struct sim_rows *left,
+    const struct sim_rows *right, struct sim_rows *out);
+
 void
 sim_reference_meet(const struct sim_node *node, const struct sim_rows *left,
     const struct sim_rows *right, struct sim_rows *out)
+{
+    struct sim_rows tables[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
+    if (!node->is_table) {
+        meet(node, left, right, out);
+        return;
+    }
+    make_table(left, true, &tables[0]);
+    make_table(right, !node->is_mixed, &tables[1]);
+    meet(node, &tables[0], &tables[1], out);
+    sim_rows_free(&tables[0]);
+    sim_rows_free(&tables[1]);
+}
+
+static void
+meet(const struct sim_node *node, const struct sim_rows *left, const struct sim_rows *right,
+    struct sim_rows *out)
 {
     struct sim_entries entries = {NULL, 0, 0};
     put_side(node, 0, left, &entries);
@@ -147,6 +202,8 @@ sim_reference_meet(const struct sim_node *node, const struct sim_rows *left,
             balance(&group, start + node->size_ms - 1, out);
         } else if (node->op == SIM_RULES) {
             judge(&group, right, out);
+        } else if (node->is_table) {
+            join_tables(node, &group, out);
         } else if (node->op >= SIM_WINDOW_JOIN) {
             window_join(node, &group, start + node->size_ms - 1, out);
         } else {
