@@ -10,7 +10,11 @@ WEIR_SCHEMA(met, MET)
 #define TOLD(F) F(i64, key) F(i64, sum) F(i64, cnt)
 WEIR_SCHEMA(told, TOLD)
 
+#define SLOT(F) F(i64, key) F(i64, slot) F(i64, value) F(time, at)
+WEIR_SCHEMA(slot, SLOT)
+
 #define NONE (-1000000)
+#define SLOT_CNT 8
 #define RULE_CNT 5
 /* Behind all rows, and before the end. */
 #define END_MS (INT64_MAX / 4)
@@ -26,6 +30,34 @@ WEIR_FILTER(is_right, entry)
 }
 
 WEIR_JOIN(meet, entry, entry, met)
+{
+    row->key = left != NULL ? left->key : right->key;
+    row->left = left != NULL ? left->value : NONE;
+    row->right = right != NULL ? right->value : NONE;
+    return true;
+}
+
+/* Some keys are of one side only. */
+WEIR_FILTER(is_left_some, entry)
+{
+    return in->key % 7 != 0;
+}
+
+WEIR_FILTER(is_right_some, entry)
+{
+    return in->key % 7 != 1;
+}
+
+/* Tables: the latest entry of each slot of a key. */
+WEIR_MAP(to_slot, entry, slot)
+{
+    out->key = in->key;
+    out->slot = (in->value % SLOT_CNT + SLOT_CNT) % SLOT_CNT;
+    out->value = in->value;
+    out->at = in->at;
+}
+
+WEIR_JOIN(match, slot, slot, met)
 {
     row->key = left != NULL ? left->key : right->key;
     row->left = left != NULL ? left->value : NONE;
@@ -151,11 +183,45 @@ WEIR_ON_TIMER(judge, struct tally)
 const struct weir_opt weir_job_params[] = {
     {"input", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "-", "", "lines \"side,key,value,ms\""},
     {"kind", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "interval",
-        "interval ttl inner outer cogroup connect rules", "of the join"},
+        "interval ttl inner outer cogroup connect rules table left right full semi anti live",
+        "of the join; tables come as logs of changes"},
     WEIR_OUTPUT_PARAM("-"),
     WEIR_RATE_PARAM,
     {.name = NULL},
 };
+
+/* Rows that change: each replaces the one of its slot, where it is not older. */
+static struct weir_stream *
+table_of(struct weir_stream *s, const char *name, const char *map_name)
+{
+    const struct weir_ranking_conf latest = {.by = {{"at", true}, {"value", true}}, .cnt = 1};
+    s = weir_map(s, map_name, &to_slot_op);
+    s = weir_key_by(s, weir_key_of(2, "key", "slot"));
+    return weir_key_by(weir_rank(s, name, &latest, slot_schema()), WEIR_KEY(slot, key));
+}
+
+/* Two tables; or one, and the rows of the other side as they are. */
+static struct weir_stream *
+tables(struct weir_stream *l, struct weir_stream *r, const char *kind)
+{
+    struct weir_join_conf conf = {.join = &match_join,
+        .semi = strcmp(kind, "semi") == 0,
+        .anti = strcmp(kind, "anti") == 0,
+        .ttl_ms = strcmp(kind, "live") == 0 ? WEIR_HOUR : 0};
+    conf.outer = strcmp(kind, "left") == 0    ? WEIR_JOIN_OUTER_LEFT
+                 : strcmp(kind, "right") == 0 ? WEIR_JOIN_OUTER_RIGHT
+                 : strcmp(kind, "full") == 0  ? WEIR_JOIN_OUTER_FULL
+                                              : WEIR_JOIN_INNER;
+    l = table_of(weir_filter(l, "left some", &is_left_some_op), "left latest", "left slots");
+    r = weir_filter(r, "right some", &is_right_some_op);
+    r = strcmp(kind, "live") == 0
+            ? weir_key_by(weir_map(r, "right slots", &to_slot_op), WEIR_KEY(slot, key))
+            : table_of(r, "right latest", "right slots");
+    struct weir_stream *s = strcmp(kind, "table") == 0 ? weir_join(l, r, "joined", &match_join)
+                            : conf.ttl_ms > 0          ? weir_ttl_join(l, r, "joined", &conf)
+                                                       : weir_table_join(l, r, "joined", &conf);
+    return weir_changelog(s, "log", WEIR_CHANGELOG_ALL);
+}
 
 static struct weir_stream *
 joined(struct weir_stream *l, struct weir_stream *r, const char *kind)
@@ -197,8 +263,16 @@ weir_job_main(struct weir_env *env)
     s = weir_watermarks(s, "watermarks", WEIR_S);
     struct weir_stream *l = weir_filter(s, "left", &is_left_op);
     struct weir_stream *r = weir_filter(s, "right", &is_right_op);
-    s = joined(weir_key_by(l, WEIR_KEY(entry, key)), weir_key_by(r, WEIR_KEY(entry, key)),
-        weir_param(env, "kind"));
+    static const char *const of_tables[] = {
+        "table", "left", "right", "full", "semi", "anti", "live"};
+    const char *kind = weir_param(env, "kind");
+    bool is_tables = false;
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(of_tables); i++) {
+        is_tables |= strcmp(kind, of_tables[i]) == 0;
+    }
+    s = is_tables ? tables(l, r, kind)
+                  : joined(weir_key_by(l, WEIR_KEY(entry, key)),
+                        weir_key_by(r, WEIR_KEY(entry, key)), kind);
     weir_sink_table(s, "out", weir_param(env, "output"));
     return weir_env_check(env);
 }
