@@ -325,6 +325,30 @@ process_split(struct weir_operator *op, const struct weir_view *in, uint32_t cur
     return self->split_cnt;
 }
 
+/* Rows of the batch at hand have gone already. */
+static bool
+has_begun(const struct self *self, const struct weir_partition_conf *conf, uint32_t cursor)
+{
+    return self->split || cursor > 0 ||
+           (conf->partitioner == WEIR_PARTITION_BROADCAST &&
+               (self->row_at > 0 || self->done[0] > 0));
+}
+
+/* What finished the last batch beside the pool's own buffers comes back before the next one begins.
+ * Where no buffer of its own is free, one that is open still may have room. */
+static bool
+may_begin(const struct weir_partition_conf *conf)
+{
+    struct weir_buf_pool *pool = conf->channels[0].pool;
+    if (WEIR_LIKELY(weir_buf_pool_is_available(pool))) {
+        return true;
+    }
+    for (uint32_t c = 0; c < conf->channel_cnt; c++) {
+        weir_channel_reclaim(&conf->channels[c]);
+    }
+    return weir_buf_pool_overdraft_cnt(pool) == 0;
+}
+
 static int64_t
 partition_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
@@ -338,6 +362,9 @@ partition_process(struct weir_operator *op, uint32_t input, const struct weir_vi
     }
     if (conf->flush_after_ns > 0 && self->flush_ns == INT64_MAX) {
         self->flush_ns = weir_add_sat(now_ns, conf->flush_after_ns);
+    }
+    if (!op->keeps && !has_begun(self, conf, cursor) && !may_begin(conf)) {
+        return 0;
     }
     bool whole = conf->partitioner == WEIR_PARTITION_FORWARD ||
                  conf->partitioner == WEIR_PARTITION_GLOBAL ||

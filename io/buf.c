@@ -420,7 +420,7 @@ weir_buf_pool_is_available(struct weir_buf_pool *pool)
     if (WEIR_UNLIKELY(pool->held_cnt > size)) {
         shrink(pool, size);
     }
-    if (pool->closed || pool->full_channel_cnt > 0 || pool->held_cnt > size) {
+    if (pool->closed || pool->held_cnt > size) {
         return false;
     }
     return pool->free_cnt > 0 || (pool->held_cnt < size && grow(pool));

@@ -13,8 +13,8 @@
  *
  * A pool may hold `size` ordinary buffers, size in [required, max] as the arena shares them out,
  * and up to overdraft_cnt_max more, so that one slice of work (a flat map's row, a firing window)
- * can be finished. It is available, and its task polled, only while no overdraft is out, no channel
- * is at its maximum, and one ordinary buffer can be had. Nothing here blocks: no buffer is *busy*.
+ * can be finished. It is available, and more work begun, only while no overdraft is out and one
+ * ordinary buffer can be had. Nothing here blocks: no buffer is *busy*.
  *
  * A buffer is named by its index in the arena. Its owner core counts its references with plain
  * integers; a buffer that others free comes back through a lane.
@@ -94,7 +94,6 @@ struct weir_buf_pool_config {
     uint32_t required_cnt;
     uint32_t max_cnt;
     uint32_t channel_cnt;
-    uint32_t channel_buf_cnt_max; /* 0: no maximum */
     uint32_t exclusive_cnt; /* of the required ones, each channel's own: no other gets them */
     uint32_t overdraft_cnt_max;
 };
@@ -109,7 +108,6 @@ struct weir_buf_pool {
     /* writer: the owner core */
     uint32_t held_cnt; /* taken from the arena: out, or in free_idxs */
     uint32_t free_cnt;
-    uint32_t full_channel_cnt; /* channels at their maximum */
     uint32_t floating_cnt; /* out, over what is their channels' own */
     uint32_t *free_idxs;
     uint32_t *channel_cnts; /* buffers out per channel */
@@ -184,7 +182,7 @@ WEIR_API void weir_buf_pool_close(struct weir_buf_pool *pool);
 /* weir_buf_pool_fini - free the bookkeeping of a closed pool whose buffers are all back. */
 WEIR_API void weir_buf_pool_fini(struct weir_buf_pool *pool);
 
-/* weir_buf_pool_is_available - whether a task that fills this pool's buffers should be polled. */
+/* weir_buf_pool_is_available - whether who fills this pool's buffers should begin something. */
 WEIR_API bool weir_buf_pool_is_available(struct weir_buf_pool *pool);
 /* weir_buf_take_cold, weir_buf_give_cold - the ends of take and give that reach the arena. */
 WEIR_API uint32_t weir_buf_take_cold(struct weir_buf_pool *pool);
@@ -232,10 +230,7 @@ weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel)
     note->channel = channel;
     if (channel != WEIR_BUF_CHANNEL_NONE) {
         WEIR_DCHECK(channel < pool->config.channel_cnt, "channel %u", channel);
-        if (++pool->channel_cnts[channel] == pool->config.channel_buf_cnt_max) {
-            pool->full_channel_cnt++;
-        }
-        pool->floating_cnt += pool->channel_cnts[channel] > pool->config.exclusive_cnt;
+        pool->floating_cnt += ++pool->channel_cnts[channel] > pool->config.exclusive_cnt;
     }
 }
 
@@ -297,9 +292,7 @@ weir_buf_give(struct weir_buf_arena *arena, uint32_t idx)
     }
     struct weir_buf_pool *pool = arena->pools[note->pool_idx];
     if (note->channel != WEIR_BUF_CHANNEL_NONE) {
-        uint32_t cnt = pool->channel_cnts[note->channel]--;
-        pool->full_channel_cnt -= cnt == pool->config.channel_buf_cnt_max;
-        pool->floating_cnt -= cnt > pool->config.exclusive_cnt;
+        pool->floating_cnt -= pool->channel_cnts[note->channel]-- > pool->config.exclusive_cnt;
     }
     /* relaxed: see weir_buf_pool_overdraft_cnt. */
     if (pool->closed || pool->held_cnt > weir_load_rlx(&pool->size)) {

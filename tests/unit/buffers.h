@@ -17,10 +17,10 @@ struct buffers {
     struct weir_buf_pool pool;
 };
 
-/* buffers_open - buf_cnt buffers of buf_bytes for channel_cnt channels, and room for their
- * rings. */
+/* buffers_open_pool - buf_cnt buffers of buf_bytes, a pool of them, and room for rings. */
 static inline void
-buffers_open(struct buffers *b, uint32_t buf_bytes, uint32_t buf_cnt, uint32_t channel_cnt)
+buffers_open_pool(struct buffers *b, uint32_t buf_bytes, uint32_t buf_cnt,
+    const struct weir_buf_pool_config *pool)
 {
     const struct weir_region_options options = {.name = "test",
         .bytes = 8 * WEIR_MIB,
@@ -39,9 +39,16 @@ buffers_open(struct buffers *b, uint32_t buf_bytes, uint32_t buf_cnt, uint32_t c
         .buf_bytes = buf_bytes,
         .buf_cnt = buf_cnt};
     assert_int_equal(weir_buf_arena_init(&b->arena, &arena), 0);
+    assert_int_equal(weir_buf_pool_init(&b->pool, &b->arena, pool), 0);
+}
+
+/* buffers_open - all of them for channel_cnt channels, which share them. */
+static inline void
+buffers_open(struct buffers *b, uint32_t buf_bytes, uint32_t buf_cnt, uint32_t channel_cnt)
+{
     const struct weir_buf_pool_config pool = {
         .required_cnt = channel_cnt, .max_cnt = buf_cnt, .channel_cnt = channel_cnt};
-    assert_int_equal(weir_buf_pool_init(&b->pool, &b->arena, &pool), 0);
+    buffers_open_pool(b, buf_bytes, buf_cnt, &pool);
 }
 
 /* buffers_ring - an empty ring of descriptors. */

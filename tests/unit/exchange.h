@@ -33,6 +33,7 @@ struct exchange_conf {
     uint32_t max_parallelism; /* 0: 128 */
     uint32_t slot_cnt; /* 0: 64 */
     uint32_t buf_cnt; /* of all channels; 0: plenty */
+    struct weir_buf_pool_config pool; /* zeros: all channels share them */
     uint32_t batch_rows; /* 0: 256 */
     uint64_t seed;
 };
@@ -119,7 +120,11 @@ exchange_new(const struct exchange_conf *conf)
     x->conf.buf_cnt = conf->buf_cnt != 0 ? conf->buf_cnt : 256;
     weir_channel_format_init(&x->format, item_schema(), true, false);
     x->format.batch_rows = conf->batch_rows != 0 ? conf->batch_rows : 256;
-    buffers_open(&x->mem, WEIR_BUF_BYTES_MIN, x->conf.buf_cnt, x->conf.channel_cnt);
+    if (conf->pool.max_cnt != 0) {
+        buffers_open_pool(&x->mem, WEIR_BUF_BYTES_MIN, x->conf.buf_cnt, &conf->pool);
+    } else {
+        buffers_open(&x->mem, WEIR_BUF_BYTES_MIN, x->conf.buf_cnt, x->conf.channel_cnt);
+    }
     for (uint32_t c = 0; c < conf->channel_cnt; c++) {
         exchange_open_channel(x, c);
     }

@@ -317,37 +317,6 @@ t_T205_a_pool_may_be_closed_between_two_tries_to_reserve(void **state)
 }
 
 static void
-t_T210_a_channel_at_its_maximum_makes_the_pool_unavailable(void **state)
-{
-    (void)state;
-    struct bench *bench = open_bench(10);
-    struct weir_buf_pool pool;
-    struct weir_buf_pool_config config = {
-        .required_cnt = 10, .max_cnt = 10, .channel_cnt = 3, .channel_buf_cnt_max = 2};
-    assert_int_equal(weir_buf_pool_init(&pool, &bench->arena, &config), 0);
-    assert_true(weir_buf_pool_is_available(&pool));
-    uint32_t a = weir_buf_take(&pool, 0);
-    assert_true(weir_buf_pool_is_available(&pool));
-    uint32_t b = weir_buf_take(&pool, 0);
-    assert_false(weir_buf_pool_is_available(&pool));
-    uint32_t c = weir_buf_take(&pool, 1);
-    uint32_t d = weir_buf_take(&pool, 2);
-    assert_true(c != WEIR_BUF_NONE && d != WEIR_BUF_NONE);
-    uint32_t e = weir_buf_take(&pool, 2); /* a second channel reaches its maximum */
-    weir_buf_give(&bench->arena, a);
-    assert_false(weir_buf_pool_is_available(&pool));
-    weir_buf_give(&bench->arena, e);
-    assert_true(weir_buf_pool_is_available(&pool));
-    weir_buf_give(&bench->arena, b);
-    weir_buf_give(&bench->arena, c);
-    weir_buf_give(&bench->arena, d);
-    assert_int_equal(pool.channel_cnts[0] + pool.channel_cnts[1] + pool.channel_cnts[2], 0);
-    assert_int_equal(pool.full_channel_cnt, 0);
-    weir_buf_pool_fini(&pool);
-    close_bench(bench);
-}
-
-static void
 t_T211_overdraft_is_paid_back_before_the_pool_is_available(void **state)
 {
     (void)state;
@@ -711,7 +680,6 @@ main(void)
         cmocka_unit_test(t_T207_a_smaller_pool_has_its_excess_as_overdraft),
         cmocka_unit_test(t_T208_a_larger_pool_has_its_overdraft_as_its_own),
         cmocka_unit_test(t_T209_excess_goes_back_as_it_is_given_or_is_free),
-        cmocka_unit_test(t_T210_a_channel_at_its_maximum_makes_the_pool_unavailable),
         cmocka_unit_test(t_T211_overdraft_is_paid_back_before_the_pool_is_available),
         cmocka_unit_test(t_T213_what_comes_back_after_the_close_goes_to_the_arena),
         cmocka_unit_test(t_T214_pools_that_fight_for_one_arena_all_finish),

@@ -539,6 +539,100 @@ t_broadcast_waits_for_its_slowest_channel(void **state)
     exchange_close(x);
 }
 
+/* Rows that fill a buffer, and one more. */
+#define BUF_ROW_CNT_MIN 60
+
+static uint32_t
+half_of(const struct weir_view *in)
+{
+    return in->cnt / 2;
+}
+
+/* The first half of a batch to the first channel, the rest to the second one. */
+static void
+in_halves(const struct weir_view *in, uint32_t from, uint32_t cnt, uint32_t channel_cnt,
+    uint16_t *ret_channel)
+{
+    (void)channel_cnt;
+    for (uint32_t i = 0; i < cnt; i++) {
+        ret_channel[i] = from + i >= half_of(in);
+    }
+}
+
+/* There a pool with a channel at its maximum is not available. Here the partition is busy with the
+ * rows for that channel, and no other's buffers are touched. */
+static void
+t_T210_a_channel_at_its_maximum_leaves_the_others_theirs(void **state)
+{
+    (void)state;
+    const struct exchange_conf conf = {.partitioner = WEIR_PARTITION_CUSTOM,
+        .custom_fn = in_halves,
+        .channel_cnt = 2,
+        .pool = {.required_cnt = 4, .max_cnt = 4, .channel_cnt = 2, .exclusive_cnt = 2}};
+    struct exchange *x = exchange_open(&conf);
+    const uint32_t *cnts = x->mem.pool.channel_cnts;
+    int64_t seq = 0;
+    int rc = WEIR_DONE;
+    for (; rc == WEIR_DONE; seq += BUF_ROW_CNT_MIN) {
+        exchange_fill(&rows, seq, BUF_ROW_CNT_MIN, 10);
+        rc = exchange_push(x, &rows.view);
+        (void)!weir_chain_flush(x->chain);
+        (void)exchange_take(x, 0, UINT32_MAX); /* the second one takes none */
+        assert_true(seq < 100 * BUF_ROW_CNT_MIN);
+    }
+    assert_int_equal(rc, WEIR_WAIT);
+    assert_int_equal(cnts[1], 2);
+    assert_in_range(cnts[0], 1, 2);
+    assert_int_equal(x->out[0].rows, seq / 2); /* those of the batch that waits have gone */
+    assert_true(x->out[1].rows < (uint64_t)seq / 2);
+    assert_int_equal(exchange_run(x), WEIR_WAIT);
+    (void)exchange_take(x, 1, UINT32_MAX);
+    assert_int_equal(exchange_run(x), WEIR_DONE);
+    assert_int_equal(x->out[1].rows, seq / 2);
+    exchange_flush_all(x);
+    exchange_close(x);
+}
+
+/* A batch may be finished with what is over the pool's size; the next one waits until that is
+ * back. */
+static void
+t_T211_overdraft_comes_back_before_the_next_batch(void **state)
+{
+    (void)state;
+    const struct exchange_conf conf = {.partitioner = WEIR_PARTITION_FORWARD,
+        .channel_cnt = 1,
+        .pool = {.required_cnt = 2,
+            .max_cnt = 2,
+            .channel_cnt = 1,
+            .exclusive_cnt = 2,
+            .overdraft_cnt_max = 2}};
+    struct exchange *x = exchange_open(&conf);
+    exchange_fill(&rows, 0, 4 * BUF_ROW_CNT_MIN, 10);
+    assert_int_equal(exchange_push(x, &rows.view), WEIR_DONE);
+    assert_int_equal(weir_chain_flush(x->chain), WEIR_DONE);
+    assert_int_equal(weir_buf_pool_overdraft_cnt(&x->mem.pool), 2);
+    exchange_fill(&rows, 4 * BUF_ROW_CNT_MIN, 1, 10);
+    assert_int_equal(exchange_push(x, &rows.view), WEIR_WAIT);
+    (void)exchange_take(x, 0, 1);
+    assert_int_equal(exchange_run(x), WEIR_WAIT);
+    assert_int_equal(weir_buf_pool_overdraft_cnt(&x->mem.pool), 1);
+    assert_int_equal(x->out[0].rows, 4 * BUF_ROW_CNT_MIN);
+    (void)exchange_take(x, 0, 1);
+    assert_int_equal(exchange_run(x), WEIR_DONE);
+    assert_int_equal(x->out[0].rows, 4 * BUF_ROW_CNT_MIN + 1);
+    exchange_flush_all(x);
+    /* One that has begun goes on with each buffer that comes back. */
+    exchange_fill(&rows, 4 * BUF_ROW_CNT_MIN + 1, 10 * BUF_ROW_CNT_MIN, 10);
+    assert_int_equal(exchange_push(x, &rows.view), WEIR_WAIT);
+    uint64_t before = x->out[0].rows;
+    (void)exchange_take(x, 0, 1);
+    assert_int_equal(exchange_run(x), WEIR_WAIT);
+    assert_int_equal(weir_buf_pool_overdraft_cnt(&x->mem.pool), 2);
+    assert_true(x->out[0].rows >= before + BUF_ROW_CNT_MIN);
+    exchange_flush_all(x);
+    exchange_close(x);
+}
+
 /* Batches of one row are slices of one buffer: they do not pin one each. */
 static void
 t_small_batches_share_a_buffer(void **state)
@@ -669,6 +763,8 @@ main(void)
         cmocka_unit_test(t_custom_channel_that_is_not_there_is_an_error),
         cmocka_unit_test(t_slow_consumers_lose_nothing_under_any_partitioner),
         cmocka_unit_test(t_broadcast_waits_for_its_slowest_channel),
+        cmocka_unit_test(t_T210_a_channel_at_its_maximum_leaves_the_others_theirs),
+        cmocka_unit_test(t_T211_overdraft_comes_back_before_the_next_batch),
         cmocka_unit_test(t_small_batches_share_a_buffer),
         cmocka_unit_test(t_foreign_rows_are_named_and_not_copied),
         cmocka_unit_test(t_selection_larger_than_a_buffer_stays_within_it),
