@@ -94,6 +94,8 @@
     X(WINDOW_CLOSED_EARLY, SIM, "a window takes no rows of its last millisecond")                 \
     X(VALVE_CHILD_UNSEEN, SIM, "of two channels one is not looked at when the least is found")    \
     X(VALVE_RESTORED_UNHELD, SIM, "channels that were not there hold no watermark back")          \
+    X(BEGIN_GOES_ON, SIM, "a source is read behind the place where it begins a checkpoint")       \
+    X(BEGUN_AS_OTHER, SIM, "a source takes part in a checkpoint that it has not begun")           \
     X(SAVEPOINT_OVERTAKES, SIM, "barriers of savepoints overtake, too")                           \
     X(PIECE_ROW_LOST, SIM, "a batch that is worked on in pieces loses a row between two")         \
     X(LAST_WATERMARK_SKIPPED, SIM, "a source ends without a watermark behind all time")           \

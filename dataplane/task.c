@@ -19,6 +19,9 @@ end_source(struct weir_task *task, uint32_t s, int64_t now_ns)
     task->source_ended[s] = true;
     task->source_open_cnt--;
     task->source_poll_cnt--;
+    if (task->cut.is_on && s == task->cut.begin_source) {
+        weir_task_begin_end(task);
+    }
     if (task->source_open_cnt == 0 && task->cut.is_on && weir_task_cut_sources_end(task, now_ns)) {
         return TOOK_CUT;
     }

@@ -135,7 +135,8 @@ enum weir_task_report_kind {
      * are in flight_fn's buffer, which is the callee's again. */
     WEIR_TASK_CAPTURED,
     /* A source begins a checkpoint: mark.id is the source's number of it. The sources of the task
-     * stand still until TRIGGER or GO_ON. */
+     * stand still until TRIGGER or GO_ON. 0: the one that begins them has ended, the task perhaps
+     * not, and nothing stands still. */
     WEIR_TASK_BEGINS,
 };
 

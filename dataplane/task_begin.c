@@ -2,6 +2,7 @@
 /* A source that begins checkpoints itself: the cut lies where it says, so nothing is read behind
  * that place until the coordinator has said which checkpoint it is, if any. */
 #include "base/check.h"
+#include "base/mutant.h"
 #include "dataplane/task_priv.h"
 
 static const struct weir_operator *
@@ -43,9 +44,16 @@ weir_task_begin_look(struct weir_task *task)
             (unsigned long long)number, (unsigned long long)cut->begin_number);
     }
     cut->begin_number = number;
-    cut->is_begun = true;
+    cut->is_begun = !WEIR_MUTANT(BEGIN_GOES_ON);
     weir_task_cut_free_sources(task);
     const struct weir_task_report what = {.kind = WEIR_TASK_BEGINS, .mark.id = number};
     cut->conf.report_fn(cut->conf.arg, task, &what);
     return 1;
+}
+
+void
+weir_task_begin_end(struct weir_task *task)
+{
+    const struct weir_task_report what = {.kind = WEIR_TASK_BEGINS};
+    task->cut.conf.report_fn(task->cut.conf.arg, task, &what);
 }

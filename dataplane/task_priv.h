@@ -192,9 +192,10 @@ bool weir_task_cut_sources_end(struct weir_task *task, int64_t now_ns);
 void weir_task_cut_free_sources(struct weir_task *task);
 /* weir_task_begin_find - which source begins checkpoints: task_begin.c. WEIR_EPLAN: two do.
  * weir_task_begin_look - it was polled. Positive: it begins one; 0; WEIR_EDATA: its number is not
- * above the one before. */
+ * above the one before. weir_task_begin_end - it has ended. */
 int weir_task_begin_find(struct weir_task *task);
 int weir_task_begin_look(struct weir_task *task);
+void weir_task_begin_end(struct weir_task *task);
 /* weir_task_open - open the operators, tail first, and let each take up what was saved of it:
  * task_restore.c. WEIR_ECANCELED: it was asked to stop meanwhile. */
 int weir_task_open(struct weir_task *task, int64_t now_ns);

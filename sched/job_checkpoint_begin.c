@@ -2,6 +2,7 @@
 /* Checkpoints that sources begin. The first source that says a number begins it for the whole job;
  * tasks with other such sources are told when these have come to the same number, for there their
  * cut lies. */
+#include "base/mutant.h"
 #include "sched/job_checkpoint_priv.h"
 
 bool
@@ -27,7 +28,8 @@ static struct cp_flight *
 flight_of(struct weir_job_checkpoint *cp, uint64_t number)
 {
     for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
-        if (cp->flight[i].id != 0 && cp->flight[i].number == number) {
+        bool is_it = cp->flight[i].number == number || WEIR_MUTANT(BEGUN_AS_OTHER);
+        if (cp->flight[i].id != 0 && is_it) {
             return &cp->flight[i];
         }
     }
@@ -41,7 +43,8 @@ pass_over(struct cp_stage *stage, uint64_t number)
     struct weir_job_checkpoint *cp = stage->checkpoint;
     for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
         const struct cp_flight *flight = &cp->flight[i];
-        if (flight->id == 0 || flight->number >= number || !flight->is_untold[stage->idx]) {
+        if (flight->id == 0 || flight->number >= number || !flight->is_untold[stage->idx] ||
+            WEIR_MUTANT(BEGUN_AS_OTHER)) {
             continue;
         }
         const struct weir_coordinator_decline what = {.job = weir_store_job(cp->store),
@@ -70,10 +73,22 @@ begin(struct weir_job_checkpoint *cp, uint64_t number)
     cp->stop_asked |= is_stop && flight_of(cp, number) != NULL;
 }
 
+/* Its source has ended: from now on it is told as tasks are whose sources begin none. */
+static void
+end(struct cp_stage *stage)
+{
+    stage->has_begins = false;
+    weir_job_checkpoint_post_end(stage);
+}
+
 void
 weir_job_checkpoint_begun(struct cp_stage *stage, uint64_t number)
 {
     struct weir_job_checkpoint *cp = stage->checkpoint;
+    if (number == 0) {
+        end(stage);
+        return;
+    }
     pass_over(stage, number);
     if (number > cp->begun_number) {
         begin(cp, number);

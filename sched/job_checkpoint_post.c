@@ -79,15 +79,23 @@ has_source(const struct weir_job_checkpoint *cp, uint32_t s)
     return false;
 }
 
+static void
+tell(struct weir_job_checkpoint *cp, uint32_t s, struct cp_flight *flight)
+{
+    if (flight->is_untold[s]) {
+        flight->is_untold[s] = false;
+        post(cp, s, WEIR_TASK_TRIGGER, &flight->mark);
+    }
+}
+
 /* The others are told as well, for outputs have ended and bring no barrier. One that gets it all
  * the same has begun then, and waits for what has not ended. */
 static void
 tell_rest(struct weir_job_checkpoint *cp, struct cp_flight *flight)
 {
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
-        if (flight->is_untold[s] && !weir_job_checkpoint_begins(&cp->stage[s])) {
-            flight->is_untold[s] = false;
-            post(cp, s, WEIR_TASK_TRIGGER, &flight->mark);
+        if (!weir_job_checkpoint_begins(&cp->stage[s])) {
+            tell(cp, s, flight);
         }
     }
 }
@@ -98,6 +106,17 @@ weir_job_checkpoint_post_waits(struct weir_job_checkpoint *cp)
     for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
         if (cp->flight[i].id != 0) {
             tell_rest(cp, &cp->flight[i]);
+        }
+    }
+}
+
+void
+weir_job_checkpoint_post_end(struct cp_stage *stage)
+{
+    struct weir_job_checkpoint *cp = stage->checkpoint;
+    for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
+        if (cp->flight[i].id != 0) {
+            tell(cp, stage->idx, &cp->flight[i]);
         }
     }
 }

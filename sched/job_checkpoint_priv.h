@@ -109,7 +109,7 @@ struct cp_stage {
     bool has_ended;
     bool waits;
     uint64_t wait_seq; /* of its wait among all */
-    bool has_begins; /* a source of its begins checkpoints */
+    bool has_begins; /* a source of its begins checkpoints, and has not ended */
     struct weir_snapshot_ack *chain; /* files of the last complete checkpoint, the full one first */
     uint32_t chain_cnt;
     struct cp_out out[CP_OUT_CNT];
@@ -224,8 +224,10 @@ void weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *checkpoint,
     struct cp_flight *flight, const struct weir_coordinator_out *out);
 void weir_job_checkpoint_post_waits(struct weir_job_checkpoint *checkpoint);
 /* weir_job_checkpoint_post_begun - to a task whose source has begun the checkpoint of a flight;
- * NULL: one that does not take place. */
+ * NULL: one that does not take place. weir_job_checkpoint_post_end - to one whose source has ended,
+ * what it has missed. */
 void weir_job_checkpoint_post_begun(struct cp_stage *stage, struct cp_flight *flight);
+void weir_job_checkpoint_post_end(struct cp_stage *stage);
 void weir_job_checkpoint_post_out(struct cp_stage *stage);
 /* weir_job_checkpoint_is_awaited - the end of the job waits for a last checkpoint. */
 bool weir_job_checkpoint_is_awaited(const struct weir_job_checkpoint *checkpoint);
@@ -270,7 +272,7 @@ int weir_job_checkpoint_check(struct weir_job_checkpoint *checkpoint);
 
 /* weir_job_checkpoint_begins - a source of the stage does, and has not ended. */
 bool weir_job_checkpoint_begins(const struct cp_stage *stage);
-/* weir_job_checkpoint_begun - a source of the stage has. */
+/* weir_job_checkpoint_begun - a source of the stage has; 0: it has ended. */
 void weir_job_checkpoint_begun(struct cp_stage *stage, uint64_t number);
 /* weir_job_checkpoint_begin_look - tell the coordinator whether sources do. */
 void weir_job_checkpoint_begin_look(struct weir_job_checkpoint *checkpoint);

@@ -651,8 +651,9 @@ build_node(struct builder *b, uint32_t idx)
     uint32_t parallelism = own != 0 ? own : b->sizes->parallelism;
     if (node->op == SIM_SOURCE) {
         const struct sim_source_conf conf = {&b->draw->source[node->source], b->gate};
-        s = weir_source(
-            b->env, name_of(b, idx, ""), cell_schema(), &sim_source_type, &conf, sizeof conf);
+        const struct weir_operator_type *type =
+            conf.source->begin_ns > 0 ? &sim_begin_type : &sim_source_type;
+        s = weir_source(b->env, name_of(b, idx, ""), cell_schema(), type, &conf, sizeof conf);
         parallelism = b->sizes->parallelism;
         s = align(b, idx, s);
     } else if (node->op <= SIM_FLATMAP) {

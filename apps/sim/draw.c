@@ -9,6 +9,9 @@
 #define PAIR_CNT_MAX 20000.0
 /* Rows that all sinks may get, about. */
 #define SINK_ROW_CNT_MAX 60000.0
+/* One seed of so many has a source that begins checkpoints; drawn by itself. */
+#define BEGIN_ONE_IN 6
+#define BEGIN_DRAW 4000
 /* Each is up to two changes. */
 #define LOG_ROW_CNT_MAX 8000.0
 /* Rows that joins of tables read: each is up to two changes, which meet a few rows. */
@@ -134,6 +137,20 @@ draw_alignment(struct pen *pen)
             source->lag_ms =
                 source->jitter_ms + (SIM_SOURCE_SLICE_CNT_MAX + 1) * source->step_ms + 1;
         }
+    }
+}
+
+/* One of them, for two could stand in one task; and none that waits for others, whose subtasks
+ * would hardly ever begin the same one. */
+static void
+draw_begins(struct pen *pen)
+{
+    struct sim_draw *draw = pen->draw;
+    struct weir_rng rng;
+    weir_rng_init(&rng, weir_rng_at(draw->seed, BEGIN_DRAW));
+    if (weir_rng_chance(&rng, 1, BEGIN_ONE_IN)) {
+        struct sim_source *source = &draw->source[weir_rng_below(&rng, draw->source_cnt)];
+        source->begin_ns = source->lag_ms == 0 ? draw->run_ns / weir_rng_between(&rng, 12, 40) : 0;
     }
 }
 
@@ -510,6 +527,7 @@ sim_draw(uint64_t seed, uint64_t row_cnt, struct sim_draw *ret_draw)
         draw_source(&pen, i, row_cnt / ret_draw->source_cnt + 1);
     }
     draw_alignment(&pen);
+    draw_begins(&pen);
     for (uint64_t left = 2 + below(&pen, 6); left > 0; left--) {
         draw_node(&pen);
     }

@@ -35,6 +35,9 @@ struct sim_source {
     int64_t lag_ms;
     int64_t drift_ms; /* how far ahead of the others of the group it may be */
     bool is_dealt; /* positions are a list that restarts deal out, not a union list */
+    /* It begins the checkpoints itself, one in each such span of time, all subtasks the same ones;
+     * 0: it does not. */
+    int64_t begin_ns;
     bool ends_early; /* a subtask without splits ends at once, else it says nothing and waits */
 };
 

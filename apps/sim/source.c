@@ -24,6 +24,12 @@ struct source {
     struct split split[SIM_SPLIT_CNT_MAX];
     int64_t told_ms;
     uint64_t snapshot_id;
+    /* Of those that begin checkpoints: the last one, whether it begins behind the last poll, and
+     * how many rows were read before it. */
+    uint64_t begun_number;
+    bool begins;
+    bool has_ended;
+    uint64_t begun_at;
 };
 
 static const struct sim_source_conf *
@@ -161,6 +167,16 @@ check_drift(const struct weir_operator *op)
     return 0;
 }
 
+static uint64_t
+read_cnt(const struct source *self)
+{
+    uint64_t cnt = 0;
+    for (uint32_t i = 0; i < self->split_cnt; i++) {
+        cnt += self->split[i].at;
+    }
+    return cnt;
+}
+
 static int
 source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
@@ -203,6 +219,28 @@ source_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 }
 
 static int
+begin_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    struct source *self = (struct source *)op->self;
+    uint64_t number = 1 + (uint64_t)(now_ns / conf_of(op)->source->begin_ns);
+    int rc = source_poll(op, out, now_ns);
+    self->has_ended = rc == WEIR_DONE;
+    self->begins = number > self->begun_number;
+    if (self->begins) {
+        self->begun_number = number;
+        self->begun_at = read_cnt(self);
+    }
+    return rc;
+}
+
+static uint64_t
+begin_begins(const struct weir_operator *op)
+{
+    const struct source *self = (const struct source *)op->self;
+    return self->begins ? self->begun_number : 0;
+}
+
+static int
 source_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
     struct source *self = (struct source *)op->self;
@@ -224,6 +262,26 @@ source_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer 
     }
     weir_state_list_end(parts);
     return 0;
+}
+
+/* The cut lies where this subtask has begun one, and the others the same one. Who has read all
+ * begins none any more. */
+static int
+begin_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    struct source *self = (struct source *)op->self;
+    struct sim_gate *gate = conf_of(op)->gate;
+    struct sim_positions *saved = &gate->saved[id % SIM_POSITIONS_CNT];
+    int rc = source_snapshot(op, id, parts);
+    if (self->has_ended || (self->split_cnt > 0 && least(self, conf_of(op)->source) == NULL)) {
+        return rc;
+    }
+    bool is_other = saved->number != 0 && saved->number != self->begun_number;
+    saved->number = self->begun_number;
+    if (is_other || self->begun_at != read_cnt(self)) {
+        gate->astray_id = id;
+    }
+    return rc;
 }
 
 /* Splits that nobody has left were at their end. */
@@ -284,15 +342,15 @@ source_replays(const void *conf)
     return true;
 }
 
+#define SOURCE_CALLS                                                               \
+    .self_bytes = sizeof(struct source), .output_cnt = 1, .sets_watermarks = true, \
+    .open = source_open, .close = source_close, .restore = source_restore,         \
+    .replays = source_replays
+
 const struct weir_operator_type sim_source_type = {
-    .name = "sim_source",
-    .self_bytes = sizeof(struct source),
-    .output_cnt = 1,
-    .sets_watermarks = true,
-    .open = source_open,
-    .poll = source_poll,
-    .close = source_close,
-    .snapshot = source_snapshot,
-    .restore = source_restore,
-    .replays = source_replays,
-};
+    .name = "sim_source", SOURCE_CALLS, .poll = source_poll, .snapshot = source_snapshot};
+const struct weir_operator_type sim_begin_type = {.name = "sim_begin",
+    SOURCE_CALLS,
+    .poll = begin_poll,
+    .snapshot = begin_snapshot,
+    .begins = begin_begins};

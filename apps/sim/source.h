@@ -17,6 +17,7 @@
 struct sim_positions {
     uint64_t checkpoint;
     uint64_t at[SIM_SOURCE_CNT_MAX][SIM_SPLIT_CNT_MAX];
+    uint64_t number; /* of the source that has begun it; 0: none has */
 };
 /* More checkpoints than are ever between one that is saved and its restore. */
 #define SIM_POSITIONS_CNT 256
@@ -39,6 +40,7 @@ struct sim_gate {
     struct sim_positions restored; /* in this start */
     uint64_t late_id; /* a barrier that came behind that of late_for_id; 0: none did */
     uint64_t late_for_id;
+    uint64_t astray_id; /* a checkpoint whose cut is not where its source has begun it; 0: none */
     uint32_t open_cnt; /* sources that are open */
     int64_t polled_ns; /* when one that had not ended was polled last, in this start */
     struct sim_far far[SIM_SOURCE_CNT_MAX][SIM_PARALLELISM_MAX];
@@ -52,5 +54,7 @@ struct sim_source_conf {
 };
 
 extern const struct weir_operator_type sim_source_type;
+/* One that begins checkpoints. */
+extern const struct weir_operator_type sim_begin_type;
 
 #endif

@@ -259,6 +259,9 @@ note_draw(struct trial *trial)
         if (source->is_dealt) {
             trial_set(trial, SIM_FEATURE_DEALT);
         }
+        if (source->begin_ns > 0) {
+            trial_set(trial, SIM_FEATURE_BEGINS);
+        }
         if (source->is_skewed) {
             trial_set(trial, SIM_FEATURE_SKEW);
         }

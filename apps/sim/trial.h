@@ -71,6 +71,7 @@ enum sim_feature {
     SIM_FEATURE_MARKERS, /* latency markers */
     SIM_FEATURE_BURSTS, /* rows come many at once */
     SIM_FEATURE_ALIGNED, /* sources wait for each other */
+    SIM_FEATURE_BEGINS, /* a source begins checkpoints */
     SIM_FEATURE_LOG, /* a sink of changes */
     SIM_FEATURE_UPSERT, /* one without those that take back */
     SIM_FEATURE_CANCELED, /* while it runs */

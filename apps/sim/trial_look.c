@@ -114,7 +114,12 @@ check_barriers(struct trial *trial)
         trial_fail(trial, "invariant B1: barrier %" PRIu64 " after %" PRIu64, trial->gate.late_id,
             trial->gate.late_for_id);
     }
-    return trial->gate.late_id == 0;
+    if (trial->gate.astray_id != 0) {
+        trial_fail(trial,
+            "invariant O3: checkpoint %" PRIu64 " cuts a source elsewhere than that has begun it",
+            trial->gate.astray_id);
+    }
+    return trial->gate.late_id == 0 && trial->gate.astray_id == 0;
 }
 
 bool

@@ -241,6 +241,9 @@ trial_process_begin(struct trial *trial)
     memset(&trial->gate.restored, 0, sizeof trial->gate.restored);
     memset(trial->gate.owned, 0, sizeof trial->gate.owned);
     trial->gate.polled_ns = 0;
+    for (uint32_t i = 0; i < SIM_POSITIONS_CNT; i++) {
+        trial->gate.saved[i].number = 0; /* of another start */
+    }
     memset(trial->gate.far, 0, sizeof trial->gate.far);
     for (uint32_t i = 0; i < SIM_OPERATOR_CNT_MAX; i++) {
         trial->watermark[i] = WEIR_TIME_MIN;
