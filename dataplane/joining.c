@@ -7,7 +7,8 @@
  *
  * State is written when all of a row has been told. Where the output is full before, the same row
  * is offered again, in the same batch, and goes on where it was: no other row has come between,
- * nothing of its key has moved, and no barrier cuts a batch.
+ * nothing of its key has moved, and no barrier cuts a batch. What may have gone are rows whose time
+ * to live is over: those were written first, and the walk has passed them.
  */
 #include "dataplane/joining.h"
 

@@ -10,9 +10,10 @@
 #include "sched/graph_node.h"
 
 /* What an error about a stream of changes advises. */
-#define CHANGES_WHO                                                                            \
-    "those go through filters, maps, flat maps, selects, wheres, watermarks and unions, into " \
-    "group, rank, rolling, joins over all time, fold, changelog and discard; a window of "     \
+#define CHANGES_WHO                                                                                \
+    "those go through filters, maps, flat maps, selects, wheres, watermarks and unions, into "     \
+    "group, rank, rolling, joins over all time, fold, changelog, discard and functions that know " \
+    "them (weir_process_changes); a window of "                                                    \
     "changes is a group whose key has the window's start"
 
 /* Memory of the graph, given back all at once. */

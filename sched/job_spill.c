@@ -36,7 +36,7 @@ note_others(struct weir_job *job)
 {
     for (uint32_t i = 0; i < job->env->node_cnt; i++) {
         const struct weir_graph_node *node = &job->env->node[i];
-        bool is_process = node->type == &weir_process_type || node->type == &weir_connect_type;
+        bool is_process = node->type->open == weir_process_type.open; /* or made of one */
         if (!node->keeps_state || is_process || job->fallback_cnt == JOB_FALLBACK_CNT_MAX) {
             continue;
         }

@@ -246,9 +246,36 @@ weir_lookup_join(struct weir_stream *in, const char *name, const struct weir_loo
     return weir_operator(&in, 1, &made);
 }
 
+/* The type of a function that does so with changes. */
+static const struct weir_operator_type *
+process_type(struct weir_env *env, const char *name, const struct weir_operator_type *type,
+    enum weir_changes changes)
+{
+    if (changes == WEIR_CHANGES_REFUSED) {
+        return type;
+    }
+    if (changes == WEIR_CHANGES_PASSED) {
+        weir_env_fail(env, WEIR_EGRAPH,
+            "operator %s: a function takes changes, makes them, or both; it does not pass them on",
+            name);
+    }
+    struct weir_operator_type *made = weir_env_alloc(env, sizeof *made);
+    *made = *type;
+    made->changes = changes;
+    return made;
+}
+
 struct weir_stream *
 weir_process(struct weir_stream *in, const char *name, const struct weir_process_function *function,
     const struct weir_schema *side_schema)
+{
+    return weir_process_changes(in, name, function, side_schema, WEIR_CHANGES_REFUSED);
+}
+
+struct weir_stream *
+weir_process_changes(struct weir_stream *in, const char *name,
+    const struct weir_process_function *function, const struct weir_schema *side_schema,
+    enum weir_changes changes)
 {
     const struct weir_key *key = weir_stream_key(in);
     const struct weir_schema *schema = weir_stream_schema(in);
@@ -261,7 +288,7 @@ weir_process(struct weir_stream *in, const char *name, const struct weir_process
     }
     const struct weir_operator_conf made = {
         .name = name,
-        .type = &weir_process_type,
+        .type = process_type(weir_stream_env(in), name, &weir_process_type, changes),
         .conf = &process,
         .conf_bytes = sizeof process,
         .out_schema = {function->out_schema(), side_schema},
@@ -299,7 +326,7 @@ weir_connect(struct weir_stream *first, struct weir_stream *second, const char *
     struct weir_stream *inputs[2] = {first, second};
     const struct weir_operator_conf made = {
         .name = name,
-        .type = &weir_connect_type,
+        .type = process_type(env, name, &weir_connect_type, conf->changes),
         .conf = &process,
         .conf_bytes = sizeof process,
         .out_schema = {conf->function->out_schema(), conf->side_schema},

@@ -78,11 +78,18 @@ weir_lookup_join(struct weir_stream *in, const char *name, const struct weir_loo
 WEIR_API struct weir_stream *weir_process(struct weir_stream *in, const char *name,
     const struct weir_process_function *function, const struct weir_schema *side_schema);
 
+/* weir_process_changes - the same of a function that knows kinds of rows (process.h): it takes
+ * changes, makes them (output 0), or both. */
+WEIR_API struct weir_stream *weir_process_changes(struct weir_stream *in, const char *name,
+    const struct weir_process_function *function, const struct weir_schema *side_schema,
+    enum weir_changes changes);
+
 /* What a process function of two inputs is made of. */
 struct weir_connect_conf {
     const struct weir_process_function *function;
     const struct weir_process_second *second;
     const struct weir_schema *side_schema; /* NULL: as the first input */
+    enum weir_changes changes; /* as of weir_process_changes, of either input; 0: none */
 };
 
 /* weir_connect - a function of one's own over two streams. Both are keyed alike; or the second one

@@ -599,8 +599,7 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
             break;
         }
     }
-    /* Not in the middle of a batch: a body may stand in the middle of what is kept. */
-    int err = self->kinds.cnt > 0 && at == in->cnt ? weir_kindset_clean(&self->kinds) : 0;
+    int err = self->kinds.cnt > 0 ? weir_kindset_clean(&self->kinds) : 0;
     return err < 0 ? err : (int64_t)(at - cursor);
 }
 
@@ -636,6 +635,8 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
     p->timer_time = self->timer.time;
     p->timer_ns = self->timer.ns;
     p->out->row_time = p->time;
+    p->out->row_kind = WEIR_ROW_INSERT;
+    p->view = NULL;
     p->side->row_time = p->time;
     *ret_state = self->rows.val[0];
     /* Where there was none, and the body leaves none, the entry goes again. */

@@ -62,6 +62,12 @@
  * where several subtasks send them. Rows of the two inputs come in any order: who must know a rule
  * first keeps the row until it has come.
  *
+ * Streams of changes: a function that knows kinds of rows is run by weir_process_changes, or by
+ * weir_connect with `changes`; weir_process_kind and weir_process_tell are for its bodies.
+ *
+ *     enum weir_row_kind kind = weir_process_kind(p);
+ *     state->cnt += weir_row_kind_retracts(kind) ? -1 : 1;
+ *
  * Outputs: 0, and 1 aside (p->side), each of any schema.
  * State:   a table of the key's values, the timers (timer.h), and the map (broadcast.h).
  * Limits:  the state has at most WEIR_TABLE_VAL_BYTES_MAX bytes; what is longer goes into keys of
@@ -90,6 +96,8 @@ struct weir_process {
     int64_t timer_time; /* of the timer */
     uint64_t timer_ns;
     uint32_t row; /* the current row of the block, for the calls below */
+    uint32_t view_off; /* of it in the selection of view, beyond row */
+    const struct weir_view *view; /* NULL: a timer's body */
     const struct weir_process_function *function;
 };
 
@@ -196,6 +204,22 @@ WEIR_API WEIR_MUST_USE int weir_process_broadcast_put(struct weir_process *p, co
 WEIR_API WEIR_MUST_USE int weir_process_broadcast_delete(
     struct weir_process *p, const void *key, uint32_t key_bytes, bool *ret_found);
 
+/* weir_process_kind - the kind of the row that a body has: an insert, but where the function takes
+ * changes (weir_process_changes). A timer's body has none: an insert. */
+static inline uint32_t
+weir_process_kind(const struct weir_process *p)
+{
+    return p->view != NULL ? weir_view_kind(p->view, weir_view_row(p->view, p->view_off + p->row))
+                           : (uint32_t)WEIR_ROW_INSERT;
+}
+/* weir_process_tell - rows that the body emits next into p->out are of this kind, inserts before:
+ * of a function that makes changes. What it puts aside are inserts. */
+static inline void
+weir_process_tell(struct weir_process *p, enum weir_row_kind kind)
+{
+    p->out->row_kind = kind;
+}
+
 /* weir_process_room - what the operator's type has in self_bytes beyond those of the type that it
  * was made of: zeroed when the operator is opened, and no state. For operators that are such a
  * function. */
@@ -223,6 +247,8 @@ WEIR_C_END
 
 /* Every row of a block goes through step_of, which sees p, in, view and i. */
 #define WEIR_PROCESS_LOOP(in_type, step_of)                                                       \
+    p->view = view;                                                                               \
+    p->view_off = from - p->row;                                                                  \
     for (uint32_t i = 0; i < cnt; i++) {                                                          \
         struct in_type copy;                                                                      \
         const struct in_type *in = &copy;                                                         \
@@ -234,6 +260,7 @@ WEIR_C_END
         }                                                                                         \
         p->time = view->time != NULL ? weir_view_time(view, row) : WEIR_TIME_MIN;                 \
         p->out->row_time = p->time;                                                               \
+        p->out->row_kind = WEIR_ROW_INSERT;                                                       \
         p->side->row_time = p->time;                                                              \
         int step = step_of;                                                                       \
         if (step != WEIR_DONE) {                                                                  \

@@ -2,8 +2,10 @@
 /* Joins of changes, beside loops over the rows that are there. */
 #include "dataplane/joining.h"
 
+#include "dataplane/kindset_spill.h"
 #include "dataplane/row_pack.h"
 #include "tests/unit/change_rows.h"
+#include "tests/unit/kv_place.h"
 
 #define SEED_CNT 12
 #define TEXT_BYTES CHANGE_LINE_BYTES
@@ -234,6 +236,7 @@ struct play {
     struct change_opts opts[2]; /* by side */
     enum mode mode;
     uint64_t seed;
+    const struct weir_spill_conf *spill;
 };
 
 /* Rows of both sides in turn. Returns whether all that was taken back came in the end. */
@@ -252,6 +255,7 @@ play(const struct play *play)
     set_up.harness.batch_rows = 2 + (uint32_t)(play->seed % 7);
     set_up.harness.is_slow = play->seed % 3 == 0;
     set_up.harness.seed = play->seed;
+    set_up.harness.spill = play->spill;
     struct harness *h = harness_new(&set_up.harness);
     for (uint32_t b = 0; b < CHANGE_BATCH_CNT; b++) {
         for (uint32_t side = 0; side < 2; side++) {
@@ -290,7 +294,7 @@ t_joins_of_inserts_are_those_of_the_rows(void **state)
     uint64_t seed = seed_of_run();
     for (uint32_t s = 0; s < SEED_CNT; s++) {
         const struct change_opts opts = {.keys = s % 2 == 0 ? 60 : 6, .values = 12};
-        assert_true(play(&(struct play){{opts, opts}, s % MODE_CNT, seed + s}));
+        assert_true(play(&(struct play){{opts, opts}, s % MODE_CNT, seed + s, NULL}));
     }
 }
 
@@ -302,10 +306,25 @@ t_joins_of_changes_are_those_of_the_rows_that_are_left(void **state)
     const struct change_opts inserts = {.keys = 8, .values = 3};
     const struct change_opts changes = {.keys = 8, .values = 3, .has_changes = true};
     for (uint32_t s = 0; s < 2 * SEED_CNT; s++) {
-        assert_true(play(&(struct play){{changes, changes}, s % MODE_CNT, seed + s}));
-        assert_true(play(&(struct play){{inserts, changes}, s % MODE_CNT, seed + s}));
-        assert_true(play(&(struct play){{changes, inserts}, s % MODE_CNT, seed + s}));
+        assert_true(play(&(struct play){{changes, changes}, s % MODE_CNT, seed + s, NULL}));
+        assert_true(play(&(struct play){{inserts, changes}, s % MODE_CNT, seed + s, NULL}));
+        assert_true(play(&(struct play){{changes, inserts}, s % MODE_CNT, seed + s, NULL}));
     }
+}
+
+/* Most keys are on disk, and come back for each batch. */
+static void
+t_joins_of_keys_on_disk_are_the_same(void **state)
+{
+    (void)state;
+    uint64_t seed = seed_of_run();
+    const struct change_opts opts = {.keys = 40, .values = 3, .has_changes = true};
+    kv_place_make();
+    for (uint32_t s = 0; s < MODE_CNT; s++) {
+        const struct weir_spill_conf spill = {.dir = kv_place, .key_max = 4, .is_inline = true};
+        assert_true(play(&(struct play){{opts, opts}, s, seed + s, &spill}));
+    }
+    kv_place_remove();
 }
 
 /* A retraction that overtakes its row counts against it until it comes: in the end all is right. */
@@ -320,7 +339,7 @@ t_retractions_that_come_early_are_made_up_for(void **state)
             .keys = 2, .values = 5, .has_changes = true, .has_early = true};
         const struct change_opts right = {
             .keys = 2, .values = 5, .has_changes = true, .has_early = s % 3 == 0};
-        whole_cnt += play(&(struct play){{opts, right}, s % MODE_CNT, seed + s});
+        whole_cnt += play(&(struct play){{opts, right}, s % MODE_CNT, seed + s, NULL});
     }
     assert_true(whole_cnt > SEED_CNT);
 }
@@ -518,6 +537,53 @@ t_rows_are_forgotten_after_their_time_to_live(void **state)
     harness_free(h);
 }
 
+static void
+later(struct harness *h)
+{
+    h->now_ns += WEIR_MS;
+}
+
+/* Time goes on while a row meets many: those that have gone by then are not met, and nothing else
+ * is lost, or met twice. */
+static void
+t_rows_may_go_while_they_are_met(void **state)
+{
+    (void)state;
+    enum { CNT = 600, TTL_MS = 40 };
+    const struct weir_join_conf conf = {.join = &meet_join, .ttl_ms = TTL_MS};
+    const struct item partner = {.key = 1, .value = 0};
+    struct set_up set_up;
+    make(&set_up, &conf);
+    set_up.harness.buf_bytes = 1024;
+    set_up.harness.is_slow = true;
+    struct harness *h = harness_new(&set_up.harness);
+    for (uint32_t i = 0; i < CNT; i++) {
+        const struct item row = {.key = 1, .value = 4 * i};
+        push_one(h, 0, &row, WEIR_ROW_INSERT);
+        h->now_ns += i % 20 == 0 ? WEIR_MS : 0;
+    }
+    h->after_step = later;
+    push_one(h, 1, &partner, WEIR_ROW_INSERT);
+    int64_t last = -1;
+    for (uint32_t i = 0; i < h->out[0].row_cnt; i++) {
+        const struct met *row = harness_row(h, 0, i);
+        assert_int_equal(row->left % 4, 0);
+        assert_in_range(row->left, last + 1, 4 * (CNT - 1));
+        last = row->left;
+    }
+    assert_in_range(h->out[0].row_cnt, 9, CNT - 9); /* some, and not all */
+    h->after_step = NULL;
+    harness_time(h, h->now_ns + TTL_MS * WEIR_MS);
+    for (uint32_t i = 0; i < CNT; i++) {
+        const struct item row = {.key = 1, .value = 4 * i};
+        push_one(h, 0, &row, WEIR_ROW_INSERT);
+    }
+    harness_clear(h);
+    push_one(h, 1, &partner, WEIR_ROW_INSERT);
+    assert_int_equal(h->out[0].row_cnt, CNT);
+    harness_free(h);
+}
+
 /* ---- restarts ---- */
 
 static void
@@ -633,6 +699,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_joins_of_inserts_are_those_of_the_rows),
         cmocka_unit_test(t_joins_of_changes_are_those_of_the_rows_that_are_left),
+        cmocka_unit_test(t_joins_of_keys_on_disk_are_the_same),
         cmocka_unit_test(t_retractions_that_come_early_are_made_up_for),
         cmocka_unit_test(t_rows_told_alone_are_taken_back_when_a_partner_comes),
         cmocka_unit_test(t_pairs_of_inner_joins_have_the_kind_of_what_they_come_of),
@@ -640,6 +707,7 @@ main(void)
         cmocka_unit_test(t_rows_of_many_partners_are_told_in_pieces),
         cmocka_unit_test(t_the_time_of_a_pair_is_one_that_it_is_taken_back_with),
         cmocka_unit_test(t_rows_are_forgotten_after_their_time_to_live),
+        cmocka_unit_test(t_rows_may_go_while_they_are_met),
         cmocka_unit_test(t_joins_go_on_after_a_restart),
         cmocka_unit_test(t_joins_go_on_with_other_subtasks),
         cmocka_unit_test(t_joins_that_cannot_be_are_refused),
