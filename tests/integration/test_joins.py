@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_joins.py WEIR JOBS: joins and functions of two inputs (tests/jobs/joined.c) against plain loops; also killed."""
 import collections
+import csv
 import itertools
 import pathlib
 import random
@@ -11,8 +12,10 @@ import time
 
 import rig
 
+import joining_ref  # rig has the way to it
+
 JOBS = pathlib.Path(sys.argv[2]).resolve()
-NONE = -1000000
+NONE = joining_ref.NONE
 ROWS = 4000
 WAIT_S = 60
 
@@ -82,9 +85,14 @@ def latest(rows):
     return table
 
 
+def sides_of(rows):
+    """Keys on either side are of some rows only."""
+    return [[row[1:] for row in rows if row[0] == side and row[1] % 7 != side] for side in (0, 1)]
+
+
 def tables(rows, kind):
-    """Two tables joined, or one and the rows of the other side; keys on either side are of some rows only."""
-    sides = [[row[1:] for row in rows if row[0] == side and row[1] % 7 != side] for side in (0, 1)]
+    """Two tables joined, or one and the rows of the other side."""
+    sides = sides_of(rows)
     left, right = latest(sides[0]), latest(sides[1])
     if kind == "live":
         right = collections.defaultdict(list)
@@ -142,6 +150,28 @@ class Joins(rig.Rig):
         want = collections.Counter(KINDS[kind](self.rows))
         self.assertGreater(len(want), 20)
         self.assertEqual((list((want - found).items())[:3], list((found - want).items())[:3]), ([], []))
+
+    def check_log(self, kind):
+        """Each key's log is what some order of its rows tells, row by row; within a side they come as in the file."""
+        logs = collections.defaultdict(list)
+        for op, key, *row in csv.reader((self.folder / f"{kind}.csv").read_text().splitlines()):
+            if op != "op":
+                logs[int(key)].append((op, tuple(map(int, row))))
+        entries = [collections.defaultdict(list), collections.defaultdict(list)]
+        for side, rows in enumerate(sides_of(self.rows)):
+            for key, *entry in rows:
+                entries[side][key].append(entry)
+        for key in range(40):
+            sides = [list(joining_ref.latest(entries[side][key])) for side in (0, 1)]
+            if kind == "live":
+                sides[1] = [("+I", value) for value, _ in entries[1][key]]
+            with self.subTest(kind=kind, key=key):
+                self.assertEqual(joining_ref.told_so_far(kind, sides, logs[key]), len(logs[key]))
+
+    def test_logs_are_told_row_by_row(self):
+        for kind in TABLES:
+            self.run_job(JOBS / "joined.so", self.params(kind), {"parallelism": 1, "placement.cut": "all"})
+            self.check_log(kind)
 
     def test_each_kind_on_every_shape(self):
         for kind in KINDS:
