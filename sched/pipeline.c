@@ -211,7 +211,7 @@ static int
 parse_pipeline(const struct pipeline_parse *parse, const struct weir_yaml_node *section)
 {
     static const char *const keys[] = {"source", "ops", "sink"};
-    static const char *const sink_keys[] = {"path"};
+    static const char *const sink_keys[] = {"path", "changes"};
     struct weir_pipeline *pipeline = parse->pipeline;
     const struct weir_yaml_node *source = section_of(section, "source");
     const struct weir_yaml_node *sink = section_of(section, "sink");
@@ -226,6 +226,7 @@ parse_pipeline(const struct pipeline_parse *parse, const struct weir_yaml_node *
     err = err != 0 ? err : weir_pipeline_ops(parse, weir_yaml_get(section, "ops"));
     err = err != 0 ? err : weir_pipeline_keys(parse, sink, sink_keys, WEIR_ARRAY_CNT(sink_keys));
     err = err != 0 ? err : weir_pipeline_text(parse, sink, "path", true, &pipeline->output);
+    err = err != 0 ? err : weir_pipeline_table(parse, sink);
     return err;
 }
 

@@ -22,11 +22,14 @@
  *         - where: price >= 100.5 and note is not null
  *         - select: [auction, price, at]
  *         - window: {key: [auction], size: 10s, slide: 2s, count: num}
+ *         - group: {key: [auction], count: num, max: {best: price}}
+ *         - rank: {key: [auction], by: {price: desc}, first: 3, as: place}
  *       sink: {path: dear.csv}        # .json, .jsonl: JSON lines; else CSV
  *
  * A window takes one of count: NAME, sum|min|max|avg: {NAME: FIELD}; its rows are window_start,
- * window_end, the key's fields, NAME. The parameters input and output stand for the two paths,
- * those of WEIR_LINES_PARAMS for the keys of their names.
+ * window_end, the key's fields, NAME. A group or a rank makes a table that changes: the sink writes
+ * what is left of it, or with changes: log|upsert the changes. The parameters input and output
+ * stand for the two paths, those of WEIR_LINES_PARAMS for the keys of their names.
  *
  * Owner: what is parsed lives in the pipeline, which outlives every graph built from it.
  */
@@ -34,12 +37,14 @@
 #define WEIR_SCHED_PIPELINE_H
 
 #include "base/opt.h"
+#include "dataplane/group.h"
 #include "dataplane/key.h"
 #include "dataplane/operators/lines.h"
 #include "dataplane/operators/select.h"
 #include "dataplane/operators/general.h"
 #include "dataplane/operators/where.h"
 #include "dataplane/operators/window.h"
+#include "dataplane/ranking.h"
 #include "sched/yaml.h"
 
 struct weir_env;
@@ -52,6 +57,8 @@ enum weir_pipeline_kind {
     WEIR_PIPELINE_SELECT,
     WEIR_PIPELINE_WINDOW,
     WEIR_PIPELINE_GENERAL, /* windows of each key for themselves */
+    WEIR_PIPELINE_GROUP,
+    WEIR_PIPELINE_RANK,
 };
 
 struct weir_pipeline_op {
@@ -63,7 +70,22 @@ struct weir_pipeline_op {
         struct weir_select_conf select;
         struct weir_window_conf window;
         struct weir_general_conf general;
+        struct {
+            struct weir_key key;
+            struct weir_group_conf conf;
+        } group;
+        struct {
+            struct weir_key key;
+            struct weir_ranking_conf conf;
+        } rank;
     } conf;
+};
+
+/* What a table that changes is written as, in the order of the words. */
+enum weir_pipeline_changes {
+    WEIR_PIPELINE_FOLD, /* what is left at the end */
+    WEIR_PIPELINE_LOG,
+    WEIR_PIPELINE_UPSERT,
 };
 
 struct weir_pipeline {
@@ -74,6 +96,9 @@ struct weir_pipeline {
     const struct weir_schema *schema;
     bool timed; /* the schema has a field of event time */
     int64_t lag_ms;
+    bool has_changes; /* rows are a table that changes, from its last group or rank on */
+    enum weir_pipeline_changes changes;
+    struct weir_key table_key; /* of that table */
     uint32_t op_cnt;
     struct weir_pipeline_op op[WEIR_PIPELINE_OP_CNT_MAX];
     /* input, output, those of WEIR_LINES_PARAMS, and the end */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipeline_build.c: a checked pipeline as a graph. */
 #include "base/err.h"
+#include "sched/changes.h"
 #include "sched/keyed.h"
 #include "sched/pipeline.h"
 #include "sched/table.h"
@@ -19,6 +20,14 @@ add_op(struct weir_stream *in, const struct weir_pipeline_op *op)
         in = weir_key_by(in, op->conf.general.key);
         return weir_window_general(in, op->name, &op->conf.general, op->out_schema);
     }
+    if (op->kind == WEIR_PIPELINE_GROUP) {
+        in = weir_key_by(in, op->conf.group.key);
+        return weir_group(in, op->name, &op->conf.group.conf, op->out_schema);
+    }
+    if (op->kind == WEIR_PIPELINE_RANK) {
+        in = weir_key_by(in, op->conf.rank.key);
+        return weir_rank(in, op->name, &op->conf.rank.conf, op->out_schema);
+    }
     bool where = op->kind == WEIR_PIPELINE_WHERE;
     const struct weir_operator_conf conf = {
         .name = op->name,
@@ -28,6 +37,17 @@ add_op(struct weir_stream *in, const struct weir_pipeline_op *op)
         .out_schema = {op->out_schema},
     };
     return weir_operator(&in, 1, &conf);
+}
+
+/* A table in a file has no place for changes that come later. */
+static struct weir_stream *
+add_table(struct weir_stream *in, const struct weir_pipeline *pipeline)
+{
+    if (pipeline->changes == WEIR_PIPELINE_FOLD) {
+        return weir_fold(weir_key_by(in, pipeline->table_key), "table", WEIR_FOLD_ROWS);
+    }
+    return weir_changelog(in, "changes",
+        pipeline->changes == WEIR_PIPELINE_LOG ? WEIR_CHANGELOG_ALL : WEIR_CHANGELOG_UPSERT);
 }
 
 int
@@ -45,6 +65,7 @@ weir_pipeline_build(const struct weir_pipeline *pipeline, struct weir_env *env)
     for (uint32_t i = 0; i < pipeline->op_cnt; i++) {
         s = add_op(s, &pipeline->op[i]);
     }
+    s = pipeline->has_changes ? add_table(s, pipeline) : s;
     weir_sink_table(s, "sink", weir_param(env, "output"));
     return weir_env_check(env);
 }

@@ -7,12 +7,6 @@
 #include "base/err.h"
 #include "sched/pipeline_priv.h"
 
-static int
-no_memory(const struct pipeline_parse *parse)
-{
-    return weir_err_push(WEIR_ENOMEM, "%s", weir_yaml_name(parse->file));
-}
-
 /* [a, b] takes fields as they are, {x: a, y: b} gives them other names. */
 static int
 parse_select(const struct pipeline_parse *parse, const struct weir_schema *in,
@@ -45,7 +39,7 @@ parse_select(const struct pipeline_parse *parse, const struct weir_schema *in,
         op->conf.select.from[cnt++] = (uint8_t)idx;
     }
     op->out_schema = weir_pipeline_schema_of(parse->pipeline, op->name, fields, cnt);
-    return op->out_schema != NULL ? 0 : no_memory(parse);
+    return op->out_schema != NULL ? 0 : pipeline_no_memory(parse);
 }
 
 /* The longest time of a window. */
@@ -230,9 +224,8 @@ parse_general(const struct pipeline_parse *parse, const struct weir_yaml_node *n
     return err;
 }
 
-/* The fields of the key, as rows of the window have them. */
-static int
-parse_window_key(const struct pipeline_parse *parse, const struct weir_schema *in,
+int
+weir_pipeline_key(const struct pipeline_parse *parse, const struct weir_schema *in,
     const struct weir_yaml_node *node, struct weir_key *ret_key, struct weir_field *ret_fields)
 {
     int err = parse_key(parse, in, weir_yaml_get(node, "key"), ret_key);
@@ -260,6 +253,10 @@ parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
             "window takes a map: {key: [a], size: 10s, "
             "count: n}");
     }
+    if (parse->pipeline->has_changes) {
+        return weir_yaml_fail(parse->file, node->key_mark,
+            "windows take no table that changes: put them before group: and rank:");
+    }
     if (!parse->pipeline->timed) {
         return weir_yaml_fail(
             parse->file, node->key_mark, "windows need event time: name its field as source.time");
@@ -275,7 +272,7 @@ parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
         err = is_general ? parse_general(parse, node, &op->conf.general)
                          : parse_span(parse, node, &op->conf.window.span);
     }
-    err = err != 0 ? err : parse_window_key(parse, in, node, &key, &fields[cnt]);
+    err = err != 0 ? err : weir_pipeline_key(parse, in, node, &key, &fields[cnt]);
     cnt += key.field_cnt;
     err = err != 0 ? err : parse_aggregate(parse, in, node, &aggregate, &fields[cnt]);
     if (err != 0) {
@@ -283,7 +280,7 @@ parse_window(const struct pipeline_parse *parse, const struct weir_schema *in,
     }
     op->out_schema = weir_pipeline_schema_of(parse->pipeline, op->name, fields, cnt + 1);
     if (op->out_schema == NULL) {
-        return no_memory(parse);
+        return pipeline_no_memory(parse);
     }
     if (is_general) {
         op->conf.general.key = key;
@@ -301,10 +298,11 @@ static int
 parse_op(const struct pipeline_parse *parse, const struct weir_schema *in,
     const struct weir_yaml_node *item)
 {
-    static const char *const names[] = {"where", "select", "window"};
+    static const char *const names[] = {"where", "select", "window", "group", "rank"};
     struct weir_pipeline *pipeline = parse->pipeline;
     if (item->kind != WEIR_YAML_MAP || item->child == NULL || item->child->next != NULL) {
-        return weir_yaml_fail(parse->file, item->mark, "a step is one of where:, select:, window:");
+        return weir_yaml_fail(
+            parse->file, item->mark, "a step is one of where:, select:, window:, group:, rank:");
     }
     if (pipeline->op_cnt == WEIR_PIPELINE_OP_CNT_MAX) {
         return weir_yaml_fail(
@@ -325,6 +323,14 @@ parse_op(const struct pipeline_parse *parse, const struct weir_schema *in,
     if (strcmp(node->key, "select") == 0) {
         op->kind = WEIR_PIPELINE_SELECT;
         return parse_select(parse, in, node, op);
+    }
+    if (strcmp(node->key, "group") == 0) {
+        op->kind = WEIR_PIPELINE_GROUP;
+        return weir_pipeline_group(parse, in, node, op);
+    }
+    if (strcmp(node->key, "rank") == 0) {
+        op->kind = WEIR_PIPELINE_RANK;
+        return weir_pipeline_rank(parse, in, node, op);
     }
     return parse_window(parse, in, node, op);
 }

@@ -3,6 +3,7 @@
 #ifndef WEIR_SCHED_PIPELINE_PRIV_H
 #define WEIR_SCHED_PIPELINE_PRIV_H
 
+#include "base/err.h"
 #include "sched/pipeline.h"
 
 /* What parsing needs everywhere. */
@@ -10,6 +11,12 @@ struct pipeline_parse {
     const struct weir_yaml *file;
     struct weir_pipeline *pipeline;
 };
+
+static inline int
+pipeline_no_memory(const struct pipeline_parse *parse)
+{
+    return weir_err_push(WEIR_ENOMEM, "%s", weir_yaml_name(parse->file));
+}
 
 /* weir_pipeline_alloc - zeroed memory that lives as long as the pipeline; NULL: none left. */
 void *weir_pipeline_alloc(struct weir_pipeline *pipeline, size_t bytes);
@@ -39,6 +46,19 @@ WEIR_MUST_USE int weir_pipeline_schema(const struct pipeline_parse *parse,
 /* weir_pipeline_ops - the `ops:` list. */
 WEIR_MUST_USE int
 weir_pipeline_ops(const struct pipeline_parse *parse, const struct weir_yaml_node *list);
+/* weir_pipeline_key - the `key:` list of a step, and its fields as rows behind the step have them.
+ * No list: a key of no field. */
+WEIR_MUST_USE int
+weir_pipeline_key(const struct pipeline_parse *parse, const struct weir_schema *in,
+    const struct weir_yaml_node *node, struct weir_key *ret_key, struct weir_field *ret_fields);
+/* weir_pipeline_group, weir_pipeline_rank - such a step. */
+WEIR_MUST_USE int weir_pipeline_group(const struct pipeline_parse *parse,
+    const struct weir_schema *in, const struct weir_yaml_node *node, struct weir_pipeline_op *op);
+WEIR_MUST_USE int weir_pipeline_rank(const struct pipeline_parse *parse,
+    const struct weir_schema *in, const struct weir_yaml_node *node, struct weir_pipeline_op *op);
+/* weir_pipeline_table - what the sink does with a table that changes; behind all steps. */
+WEIR_MUST_USE int
+weir_pipeline_table(const struct pipeline_parse *parse, const struct weir_yaml_node *sink);
 /* weir_pipeline_where - "price >= 100 and ..." */
 WEIR_MUST_USE int
 weir_pipeline_where(const struct pipeline_parse *parse, const struct weir_schema *schema,

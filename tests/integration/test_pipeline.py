@@ -79,12 +79,12 @@ class Pipeline(unittest.TestCase):
         self.rows = random_rows(random.Random(SEED))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
 
-    def run_job(self, form, ops, flags, code=0, on_error="fail"):
+    def run_job(self, form, ops, flags, code=0, on_error="fail", sink="{path: out.csv}"):
         schema = "".join(f"      {k}: {v}\n" for k, v in SCHEMA.items())
         (self.folder / "p.yaml").write_text(
             f"version: 1\npipeline:\n  source:\n    path: in.{form}\n    format: {form}\n    time: at\n"
             f"    lag: 1s\n    on_error: {on_error}\n    schema:\n{schema}  ops:\n{ops}"
-            "  sink: {path: out.csv}\n")
+            f"  sink: {sink}\n")
         (self.folder / "out.csv").unlink(missing_ok=True)
         result = subprocess.run([WEIR, "run", "p.yaml", "--name", f"pipeline-{os.getpid()}",
                                  "--report", "r.json", *flags], cwd=self.folder, env=self.env, text=True,
@@ -175,6 +175,67 @@ class Pipeline(unittest.TestCase):
                 end += 2000
         self.everywhere("    - window: {key: [auction], size: 6s, step: 2s, count: n}\n",
                         ["window_start", "window_end", "auction", "n"], [(*key, n) for key, n in counts.items()])
+
+    def group_rows(self):
+        """By auction and part of the day, kept ones only: the columns of a group in the tests below."""
+        kept = collections.defaultdict(list)
+        for row in self.rows:
+            if row["price"] >= 0:
+                kept[row["auction"]].append(row)
+        return [(auction, len(rows), len({r["part"] % 2**32 for r in rows}), f"{sum(r['price'] for r in rows):.2f}",
+                 min(r["part"] for r in rows), f"{max(r['price'] for r in rows):.2f}", max(r["at"] for r in rows))
+                for auction, rows in kept.items()]
+
+    GROUP = ("    - where: price >= 0\n    - group: {key: [auction], count: n, distinct: {parts: part}, sum: {total: price}, "
+             "min: {least: part}, max: {most: price, last: at}}\n")
+    GROUP_HEADER = ["auction", "n", "parts", "total", "least", "most", "last"]
+
+    def test_groups_equal_the_reference(self):
+        self.everywhere(self.GROUP, self.GROUP_HEADER, self.group_rows())
+
+    def ranked(self):
+        best = collections.defaultdict(list)
+        for row in self.rows:
+            best[row["auction"]].append(row)
+        for rows in best.values():
+            rows.sort(key=lambda r: (-r["price"], r["at"], r["part"]))
+        return [(row, place + 1) for rows in best.values() for place, row in enumerate(rows[:3])]
+
+    def test_ranks_equal_the_reference(self):
+        rank = "    - rank: {key: [auction], by: {price: desc, at: asc, part: asc}, first: 3, as: place}\n"
+        self.everywhere(rank + "    - select: {auction: auction, place: place, price: price, note: note}\n",
+                        ["auction", "place", "price", "note"],
+                        [(row["auction"], place, f"{row['price']:.2f}", row["note"]) for row, place in self.ranked()])
+
+    def test_a_rank_may_be_grouped_and_a_group_ranked(self):
+        rank = "    - rank: {key: [auction], by: {price: desc, at: asc, part: asc}, first: 3}\n"
+        sums = collections.defaultdict(decimal.Decimal)
+        for row, _ in self.ranked():
+            sums[row["auction"]] += row["price"]
+        self.everywhere(rank + "    - group: {key: [auction], sum: {total: price}}\n", ["auction", "total"],
+                        [(auction, f"{total:.2f}") for auction, total in sums.items()])
+        of_count = collections.defaultdict(list)
+        counts = sorted(row[1] for row in self.group_rows())
+        some = counts[len(counts) // 2]
+        for row in self.group_rows():
+            if row[1] >= some:
+                of_count[row[1]].append(row)
+        self.everywhere(self.GROUP + f"    - where: n >= {some}\n" + "    - rank: {key: [n], by: {auction: asc}}\n", self.GROUP_HEADER,
+                        [min(rows) for rows in of_count.values()])
+
+    def test_changes_are_written_as_a_log_or_by_key(self):
+        write_csv(self.folder / "in.csv", self.rows)
+        expected = sorted([cell(v) for v in row] for row in self.group_rows())
+        for changes, kinds in (("log", {"+I", "-U", "+U"}), ("upsert", {"+I", "+U"})):
+            for flags in VARIANTS:
+                with self.subTest(changes=changes, flags=flags):
+                    self.run_job("csv", self.GROUP, flags, sink=f"{{path: out.csv, changes: {changes}}}")
+                    with open(self.folder / "out.csv", encoding="utf-8", newline="") as file:
+                        header, *lines = csv.reader(file)
+                    self.assertEqual(header, ["op", *self.GROUP_HEADER])
+                    self.assertEqual({line[0] for line in lines}, kinds)
+                    table = {line[1]: line[1:] for line in lines if line[0] != "-U"}
+                    self.assertEqual(sorted(table.values()), expected)
 
     def test_bad_line_fails_with_its_place_or_is_skipped(self):
         write_csv(self.folder / "in.csv", self.rows[:10])

@@ -233,6 +233,94 @@ t_mistakes_are_shown_with_their_place(void **state)
         "windows need event time");
 }
 
+#define GROUP(text) "pipeline:\n" SOURCE SINK "  ops:\n    - group: {" text "}\n"
+#define RANK(text) "pipeline:\n" SOURCE SINK "  ops:\n    - rank: {" text "}\n"
+
+static void
+t_groups_and_ranks_have_fields_as_written(void **state)
+{
+    (void)state;
+    struct weir_pipeline *p = accepted(
+        GROUP("key: [note, at], max: {last: at, most: part}, count: n, avg: {mean: price}"));
+    const struct weir_schema *schema = p->op[0].out_schema;
+    const char *const names[] = {"note", "at", "last", "most", "n", "mean"};
+    const enum weir_type types[] = {
+        WEIR_TYPE_STR, WEIR_TYPE_TS, WEIR_TYPE_TS, WEIR_TYPE_I64, WEIR_TYPE_I64, WEIR_TYPE_DEC};
+    assert_int_equal(schema->field_cnt, WEIR_ARRAY_CNT(names));
+    for (uint32_t i = 0; i < schema->field_cnt; i++) {
+        assert_string_equal(schema->fields[i].name, names[i]);
+        assert_int_equal(schema->fields[i].type, types[i]);
+    }
+    assert_int_equal(schema->fields[5].scale, 3);
+    done(p);
+    p = accepted(RANK("key: [auction], by: {price: desc}, as: place"));
+    assert_int_equal(p->op[0].out_schema->field_cnt, 8);
+    assert_string_equal(p->op[0].out_schema->fields[7].name, "place");
+    assert_int_equal(p->op[0].conf.rank.conf.cnt, 1);
+    assert_true(p->has_changes);
+    done(p);
+}
+
+static void
+t_mistakes_in_groups_and_ranks_are_refused(void **state)
+{
+    (void)state;
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - group: x\n", "group takes a map");
+    refused(GROUP("count: n"), "group is of each key: name it as key:");
+    refused(
+        GROUP("key: [auction], count: n, cuont: m"), "unknown key 'cuont'; did you mean 'count'?");
+    refused(GROUP("key: [auction], count: {}"), "count takes a name");
+    refused(GROUP("key: [auction], sum: price"), "sum takes {NAME: FIELD}");
+    refused(GROUP("key: [auction], sum: {a: prize}"), "did you mean 'price'?");
+    refused(GROUP("key: [auction], sum: {a: price, a2: part}, count: a2"), "a2 is there twice");
+    refused(GROUP("key: [auction], sum: {a: rate}"), "this group cannot be");
+    char many[1024] = "key: [auction], sum: {";
+    for (uint32_t i = 0; i <= WEIR_GROUP_COLUMN_CNT_MAX; i++) {
+        size_t used = strlen(many);
+        (void)snprintf(many + used, sizeof many - used, "a%u: price, ", i);
+    }
+    char text[2048];
+    (void)snprintf(
+        text, sizeof text, "pipeline:\n%s%s  ops:\n    - group: {%s}}\n", SOURCE, SINK, many);
+    refused(text, "more than 30 columns");
+    refused(GROUP("key: [auction], distinct: {a: ok}"), "this group cannot be");
+    refused(GROUP("key: [rate], count: n"), "this group cannot be");
+    refused("pipeline:\n" SOURCE SINK "  ops:\n    - rank: x\n", "rank takes a map");
+    refused(RANK("by: {price: desc}"), "rank is of each key: name it as key:");
+    refused(RANK("key: [auction]"), "a rank has an order");
+    refused(RANK("key: [auction], by: price"), "a rank has an order");
+    refused(RANK("key: [auction], by: {prize: desc}"), "did you mean 'price'?");
+    refused(RANK("key: [auction], by: {price: down}"), "by takes asc or desc");
+    refused(RANK("key: [auction], by: {price: asc, at: asc, part: asc, rate: asc, auction: asc}"),
+        "at most 4 fields");
+    refused(RANK("key: [auction], by: {note: asc}"), "this rank cannot be");
+    refused(RANK("key: [auction], by: {price: asc}, first: 0"), "first");
+    refused(RANK("key: [auction], by: {price: asc}, as: part"), "no place for a field part");
+}
+
+static void
+t_a_table_that_changes_is_for_sinks_that_know_it(void **state)
+{
+    (void)state;
+    static const char rank[] = "    - rank: {key: [auction], by: {price: desc}}\n";
+    char text[2048];
+    (void)snprintf(
+        text, sizeof text, "pipeline:\n%s  ops:\n%s    - select: [price]\n%s", SOURCE, rank, SINK);
+    refused(text, "a select has left out auction");
+    (void)snprintf(text, sizeof text,
+        "pipeline:\n%s  ops:\n%s    - select: [price]\n  sink: {path: o, changes: log}\n", SOURCE,
+        rank);
+    struct weir_pipeline *p = accepted(text);
+    assert_int_equal(p->changes, WEIR_PIPELINE_LOG);
+    done(p);
+    (void)snprintf(text, sizeof text,
+        "pipeline:\n%s  ops:\n%s    - window: {size: 1s, count: n}\n%s", SOURCE, rank, SINK);
+    refused(text, "windows take no table that changes");
+    refused("pipeline:\n" SOURCE "  sink: {path: o, changes: fold}\n",
+        "changes is there for what group: and rank: make");
+    refused("pipeline:\n" SOURCE "  sink: {path: o, changes: foo}\n", "changes is 'foo'");
+}
+
 int
 main(void)
 {
@@ -242,6 +330,9 @@ main(void)
         cmocka_unit_test(t_steps_see_the_schema_that_the_one_before_left),
         cmocka_unit_test(t_windows_of_each_key_are_sessions_grow_or_take_late_rows),
         cmocka_unit_test(t_mistakes_are_shown_with_their_place),
+        cmocka_unit_test(t_groups_and_ranks_have_fields_as_written),
+        cmocka_unit_test(t_mistakes_in_groups_and_ranks_are_refused),
+        cmocka_unit_test(t_a_table_that_changes_is_for_sinks_that_know_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
