@@ -60,6 +60,19 @@ find_number(const struct weir_schema *schema, const char *name, struct weir_fiel
     return err;
 }
 
+/* Columns and conditions about the same field share its number. */
+static uint32_t
+join_number(struct weir_group *group, const struct weir_field *field)
+{
+    uint32_t n = 0;
+    while (n < group->number_cnt && group->number[n].off != field->off) {
+        n++;
+    }
+    group->number[n] = *field;
+    group->number_cnt = n == group->number_cnt ? n + 1 : group->number_cnt;
+    return n;
+}
+
 static bool
 same_where(const struct weir_group_where *a, const struct weir_group_where *b)
 {
@@ -92,6 +105,8 @@ join_set(struct weir_group *group, struct weir_group_slot *column)
     if (s == group->set_cnt) {
         group->set_cnt++;
         set->field = column->of;
+        set->number = column->number;
+        set->is_straight = true;
         set->id = weir_hash_bytes(column->of.name, strlen(column->of.name));
     }
     uint32_t slot = 0;
@@ -99,6 +114,7 @@ join_set(struct weir_group *group, struct weir_group_slot *column)
         slot++;
     }
     set->where[slot] = column->where;
+    set->is_straight &= column->where == set->where[0] + slot;
     set->slot_cnt = slot == set->slot_cnt ? slot + 1 : set->slot_cnt;
     set->column[set->column_cnt++] = group->column_cnt;
     column->set = s;
@@ -133,11 +149,22 @@ add_column(struct weir_group *group, const struct weir_group_column *conf,
     if (err < 0) {
         return err;
     }
+    if (!where.is_all) {
+        where.number = join_number(group, &where.field);
+    }
+    if (conf->kind != WEIR_GROUP_COUNT && column.of.type != WEIR_TYPE_STR) {
+        column.number = join_number(group, &column.of);
+    }
+    if (conf->kind == WEIR_GROUP_AVG) {
+        group->avg[group->avg_cnt++] = group->column_cnt;
+    }
     column.where = join_where(group, &where);
     column.out_off = out.off;
     bool is_extreme = conf->kind == WEIR_GROUP_MIN || conf->kind == WEIR_GROUP_MAX;
     if (conf->kind == WEIR_GROUP_DISTINCT || (is_extreme && schemas->takes_changes)) {
         join_set(group, &column);
+    } else {
+        group->sum[group->sum_cnt++] = group->column_cnt;
     }
     group->column[group->column_cnt++] = column;
     return 0;
@@ -176,12 +203,6 @@ find_keys(struct weir_group *group, const struct weir_group_conf *conf,
 
 /* ---- one row ---- */
 
-static int64_t
-number_at(const struct weir_view *view, const struct weir_field *field, uint32_t row)
-{
-    return (int64_t)weir_key_number(weir_view_at(view, field, row), field->bytes);
-}
-
 /* Of inserts: values of which some counts are known not to be zero. Most rows bring one that came
  * a little before, and change none of its counts: for them this is asked, and no state. A group is
  * told by the place of its state, for as long as places stay. */
@@ -204,19 +225,32 @@ struct change {
     struct seen *seen; /* NULL: of changes, without sets, or without memory */
     const struct weir_view *view;
     uint32_t row;
+    int64_t number[WEIR_GROUP_NUMBER_CNT_MAX]; /* of the row */
     int64_t sign;
     uint64_t met; /* conditions that the row meets, as bits */
     int64_t *state;
     const int64_t *old; /* as it was */
 };
 
-static uint64_t
-find_met(const struct weir_group *group, const struct weir_view *view, uint32_t row)
+static void
+load_numbers(struct change *change)
 {
+    const struct weir_group *group = change->group;
+    for (uint32_t n = 0; n < group->number_cnt; n++) {
+        const struct weir_field *field = &group->number[n];
+        const char *at = weir_view_at(change->view, field, change->row);
+        change->number[n] = (int64_t)weir_key_number(at, field->bytes);
+    }
+}
+
+static uint64_t
+find_met(const struct change *change)
+{
+    const struct weir_group *group = change->group;
     uint64_t met = 0;
     for (uint32_t w = 0; w < group->where_cnt; w++) {
         const struct weir_group_where *where = &group->where[w];
-        int64_t value = where->is_all ? where->from : number_at(view, &where->field, row);
+        int64_t value = change->number[where->number];
         uint64_t is_met = where->is_all | ((value >= where->from) & (value < where->to));
         met |= is_met << w;
     }
@@ -235,17 +269,15 @@ change_sums(const struct change *change)
 {
     const struct weir_group *group = change->group;
     bool is_first = change->state[ROWS] == 1;
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
+    for (uint32_t i = 0; i < group->sum_cnt; i++) {
+        uint32_t c = group->sum[i];
         const struct weir_group_slot *column = &group->column[c];
         int64_t *acc = &change->state[COLUMNS + c];
-        if (column->set != SET_NONE) {
-            continue;
-        }
         if (column->kind == WEIR_GROUP_COUNT) {
             *acc += (change->met >> column->where & 1) != 0 ? change->sign : 0;
             continue;
         }
-        int64_t value = number_at(change->view, &column->of, change->row);
+        int64_t value = change->number[column->number];
         switch (column->kind) {
         case WEIR_GROUP_MIN:
             *acc = is_first ? value : weir_min_i64(*acc, value);
@@ -280,7 +312,7 @@ value_key(const struct change *change, const struct weir_group_set *set, char *r
         *ret_key = weir_bytes(room, (uint32_t)sizeof set->id + text.bytes);
         return 0;
     }
-    int64_t value = number_at(change->view, &set->field, change->row);
+    int64_t value = change->number[set->number];
     memcpy(room + sizeof set->id, &value, sizeof value);
     *ret_key = weir_bytes(room, sizeof set->id + sizeof value);
     return 0;
@@ -320,7 +352,7 @@ change_column(const struct change *change, const struct weir_group_slot *column,
         *acc += (is > 0) - (was > 0 && !WEIR_MUTANT(GROUP_DISTINCT_KEPT));
         return;
     }
-    int64_t value = number_at(change->view, &column->of, change->row);
+    int64_t value = change->number[column->number];
     bool is_gone = was > 0 && is <= 0 && value == *acc && !WEIR_MUTANT(GROUP_EXTREME_KEPT);
     if (is_gone || change->old[ROWS] <= 0) {
         find_extreme(change, column, acc);
@@ -335,6 +367,9 @@ static uint64_t
 find_slots(const struct change *change, const struct weir_group_set *set)
 {
     uint64_t slots = 0;
+    if (WEIR_LIKELY(set->is_straight)) {
+        return change->met >> set->where[0] & ((UINT64_C(1) << set->slot_cnt) - 1);
+    }
     for (uint32_t slot = 0; slot < set->slot_cnt; slot++) {
         slots |= (change->met >> set->where[slot] & 1) << slot;
     }
@@ -389,8 +424,7 @@ insert_value(const struct change *change, const struct weir_group_set *set)
     if (change->seen == NULL || set->field.type == WEIR_TYPE_STR) {
         return insert_slots(change, set, slots, &entry);
     }
-    struct seen_value *seen =
-        seen_at(change, set, number_at(change->view, &set->field, change->row));
+    struct seen_value *seen = seen_at(change, set, change->number[set->number]);
     if ((slots & ~(uint64_t)seen->slots) == 0) {
         return 0;
     }
@@ -467,9 +501,12 @@ put_columns(const struct weir_group *group, const int64_t *state, char *row)
     if (group->is_plain) {
         memcpy(
             row + group->column[0].out_off, &state[COLUMNS], group->column_cnt * sizeof state[0]);
-        return;
     }
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
+    for (uint32_t c = 0; c < group->column_cnt && !group->is_plain; c++) {
+        memcpy(row + group->column[c].out_off, &state[COLUMNS + c], sizeof state[0]);
+    }
+    for (uint32_t i = 0; i < group->avg_cnt; i++) {
+        uint32_t c = group->avg[i];
         int64_t value = result(group, state, c);
         memcpy(row + group->column[c].out_off, &value, sizeof value);
     }
@@ -516,7 +553,7 @@ is_same(const struct change *change)
 {
     const struct weir_group *group = change->group;
     bool same = true;
-    if (group->is_plain) {
+    if (group->avg_cnt == 0) {
         return memcmp(&change->old[COLUMNS], &change->state[COLUMNS],
                    group->column_cnt * sizeof change->old[0]) == 0;
     }
@@ -570,7 +607,8 @@ group_row(struct change *change)
     change->old = old;
     change->state[SHAPE] = (int64_t)group->shape;
     change->state[ROWS] += change->sign;
-    change->met = find_met(group, change->view, change->row);
+    load_numbers(change);
+    change->met = find_met(change);
     change_sums(change);
     for (uint32_t s = 0; s < group->set_cnt; s++) {
         const struct weir_group_set *set = &group->set[s];
@@ -647,7 +685,6 @@ is_plain(const struct weir_group *group)
     bool plain = group->column_cnt > 0;
     for (uint32_t c = 0; c < group->column_cnt; c++) {
         plain &=
-            group->column[c].kind != WEIR_GROUP_AVG &&
             group->column[c].out_off == group->column[0].out_off + c * (uint32_t)sizeof(int64_t);
     }
     return plain;

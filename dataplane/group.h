@@ -31,6 +31,8 @@
 WEIR_C_BEGIN
 
 #define WEIR_GROUP_COLUMN_CNT_MAX 30
+/* What a column is of, and its condition. */
+#define WEIR_GROUP_NUMBER_CNT_MAX (2 * WEIR_GROUP_COLUMN_CNT_MAX)
 
 enum weir_group_kind {
     WEIR_GROUP_COUNT, /* of rows */
@@ -62,6 +64,7 @@ struct weir_group_conf {
 /* Which rows are counted. Columns that say the same share it. */
 struct weir_group_where {
     bool is_all;
+    uint32_t number; /* it looks at, of the row */
     struct weir_field field;
     int64_t from;
     int64_t to;
@@ -73,6 +76,7 @@ struct weir_group_slot {
     uint32_t where; /* its condition */
     uint32_t set; /* its values' set; UINT32_MAX: it keeps none */
     uint32_t slot; /* its count in the set's entries */
+    uint32_t number; /* of the row; COUNT, and DISTINCT of texts: none */
     struct weir_field of;
     uint32_t out_off;
 };
@@ -80,9 +84,11 @@ struct weir_group_slot {
 /* The values of one field, each with a count for every condition under which it is counted. */
 struct weir_group_set {
     struct weir_field field;
+    uint32_t number; /* of the row, if the field is no text */
     uint64_t id; /* leads the keys of its entries */
     uint32_t slot_cnt;
     uint32_t where[WEIR_GROUP_COLUMN_CNT_MAX]; /* of each slot */
+    bool is_straight; /* each is the next one of the group */
     uint32_t column_cnt;
     uint32_t column[WEIR_GROUP_COLUMN_CNT_MAX]; /* that are made of it */
 };
@@ -94,7 +100,13 @@ struct weir_group {
     uint32_t where_cnt;
     uint32_t column_cnt;
     uint32_t set_cnt;
+    uint32_t sum_cnt;
+    uint32_t sum[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns that keep no set */
+    uint32_t avg_cnt;
+    uint32_t avg[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns whose result is not what the state has */
     bool is_plain; /* columns stand in the output as in the state */
+    uint32_t number_cnt;
+    struct weir_field number[WEIR_GROUP_NUMBER_CNT_MAX]; /* of a row, that are looked at */
     struct weir_group_where where[WEIR_GROUP_COLUMN_CNT_MAX];
     struct weir_group_slot column[WEIR_GROUP_COLUMN_CNT_MAX];
     struct weir_group_set set[WEIR_GROUP_COLUMN_CNT_MAX];

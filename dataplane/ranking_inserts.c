@@ -67,12 +67,16 @@ next_row(
 
 /* The rows of the list, and where the new one comes among them. */
 static void
-find_place(const struct ranking_change *change, const struct weir_row_entry *entry,
-    struct ranking_first *first, struct place *place)
+find_place(const struct ranking_change *change, const struct kept *kept,
+    const struct weir_row_entry *entry, struct ranking_first *first, struct place *place)
 {
     struct weir_kind_cursor *cursor = &place->last;
     bool found = false;
     first->cnt = 0;
+    first->at = 0;
+    if (kept->cnt == 0) {
+        return; /* a new key: nothing is looked for */
+    }
     weir_kind_begin(weir_process_state(change->p, 0), cursor);
     while (next_row(change->rank, cursor, &first->row[first->cnt])) {
         const struct weir_row_entry *row = &first->row[first->cnt];
@@ -133,7 +137,7 @@ rank_row(struct ranking_change *change, struct kept *kept)
     if (err < 0) {
         return err;
     }
-    find_place(change, &entry, &first, &place);
+    find_place(change, kept, &entry, &first, &place);
     if (weir_ranking_tell(change, &first, &entry) != WEIR_DONE) {
         return WEIR_AGAIN;
     }

@@ -17,8 +17,10 @@ floor_to(int64_t at, int64_t unit)
     return at - rest - (rest < 0 ? unit : 0);
 }
 
-#define DAY_BID(F) F(ts, day_ms) F(ts, minute_ms) F(i64, auction) F(i64, bidder) F(i64, price)
+#define DAY_BID(F) F(str, day) F(i64, auction) F(i64, bidder) F(i64, price)
 WEIR_SCHEMA(day_bid, DAY_BID)
+#define AUCTION_BID(F) F(ts, day_ms) F(i64, auction) F(i64, price)
+WEIR_SCHEMA(auction_bid, AUCTION_BID)
 #define CHANNEL_BID(F) \
     F(str, channel)    \
     F(ts, day_ms) F(ts, minute_ms) F(i64, auction) F(i64, bidder) F(i64, price)
@@ -26,10 +28,16 @@ WEIR_SCHEMA(channel_bid, CHANNEL_BID)
 
 WEIR_MAP(to_day_bid, nexmark_row, day_bid)
 {
-    out->day_ms = floor_to(in->at, DAY_MS);
-    out->minute_ms = floor_to(in->at, MINUTE_MS);
+    out->day = day_of(in->at);
     out->auction = in->id;
     out->bidder = in->other;
+    out->price = in->price;
+}
+
+WEIR_MAP(to_auction_bid, nexmark_row, auction_bid)
+{
+    out->day_ms = floor_to(in->at, DAY_MS);
+    out->auction = in->id;
     out->price = in->price;
 }
 
@@ -53,8 +61,6 @@ WEIR_MAP_OF_TEXT(to_channel_bid, nexmark_row, channel_bid, payload)
     F(i64, rank2_bidders) \
     F(i64, rank3_bidders) \
     F(i64, total_auctions) F(i64, rank1_auctions) F(i64, rank2_auctions) F(i64, rank3_auctions)
-#define TOTALS_BY_DAY(F) F(ts, day_ms) TOTALS(F)
-WEIR_SCHEMA(totals_by_day, TOTALS_BY_DAY)
 #define DAY_TOTALS(F) F(str, day) TOTALS(F)
 WEIR_SCHEMA(day_totals, DAY_TOTALS)
 #define TOTALS_BY_CHANNEL(F) F(str, channel) F(ts, day_ms) F(ts, minute_ms) TOTALS(F)
@@ -77,12 +83,6 @@ WEIR_SCHEMA(channel_totals, CHANNEL_TOTALS)
 
 #define COPY_TOTAL(type, field) out->field = in->field;
 
-WEIR_MAP(to_day_totals, totals_by_day, day_totals)
-{
-    out->day = day_of(in->day_ms);
-    TOTALS(COPY_TOTAL)
-}
-
 WEIR_MAP(to_channel_totals, totals_by_channel, channel_totals)
 {
     out->channel = in->channel;
@@ -98,9 +98,7 @@ nexmark_q15(struct weir_stream *bids)
     static const struct weir_group_conf totals = {
         .column = {TOTAL_COLUMNS}, .column_cnt = TOTAL_COLUMN_CNT};
     struct weir_stream *s = weir_map(bids, "to_day_bid", &to_day_bid_op);
-    s = weir_group(
-        weir_key_by(s, WEIR_KEY(day_bid, day_ms)), "totals", &totals, totals_by_day_schema());
-    s = weir_map(s, "to_day_totals", &to_day_totals_op);
+    s = weir_group(weir_key_by(s, WEIR_KEY(day_bid, day)), "totals", &totals, day_totals_schema());
     return nexmark_answer(weir_key_by(s, WEIR_KEY(day_totals, day)), WEIR_FOLD_UPSERT);
 }
 
@@ -147,8 +145,8 @@ nexmark_q17(struct weir_stream *bids)
             {WEIR_GROUP_AVG, "avg_price", "price", NULL, 0, 0},
             {WEIR_GROUP_SUM, "sum_price", "price", NULL, 0, 0}},
         .column_cnt = 8};
-    struct weir_stream *s = weir_map(bids, "to_day_bid", &to_day_bid_op);
-    s = weir_group(weir_key_by(s, WEIR_KEY2(day_bid, auction, day_ms)), "prices", &prices,
+    struct weir_stream *s = weir_map(bids, "to_auction_bid", &to_auction_bid_op);
+    s = weir_group(weir_key_by(s, WEIR_KEY2(auction_bid, auction, day_ms)), "prices", &prices,
         prices_by_day_schema());
     s = weir_map(s, "to_day_prices", &to_day_prices_op);
     return nexmark_answer(weir_key_by(s, WEIR_KEY2(day_prices, auction, day)), WEIR_FOLD_UPSERT);

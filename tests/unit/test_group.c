@@ -69,6 +69,17 @@ make(struct set_up *set_up, bool takes_changes)
     assert_int_equal(try_group(set_up, &conf, takes_changes, total_schema()), 0);
 }
 
+/* The same with columns in another order than the output has them, and conditions in another than
+ * they came. */
+static void
+make_mixed(struct set_up *set_up, bool takes_changes)
+{
+    struct weir_group_conf mixed = conf;
+    mixed.column[7] = conf.column[8];
+    mixed.column[8] = conf.column[7];
+    assert_int_equal(try_group(set_up, &mixed, takes_changes, total_schema()), 0);
+}
+
 /* How many different texts or numbers there are: by comparing each with all before it. */
 static bool
 is_new(const struct change_live *live, uint32_t i, int64_t key, uint32_t column)
@@ -132,7 +143,7 @@ check(const struct change_opts *opts)
     for (uint32_t s = 0; s < SEED_CNT; s++) {
         struct set_up set_up;
         struct changes *changes = changes_make(seed + s, opts);
-        make(&set_up, opts->has_changes);
+        (s % 4 < 2 ? make : make_mixed)(&set_up, opts->has_changes);
         set_up.harness.columns = s % 2 == 1;
         set_up.harness.batch_rows = 2 + s % 7;
         set_up.harness.is_slow = s % 3 == 0;
