@@ -128,6 +128,7 @@
     X(GROUP_EXTREME_KEPT, SIM, "a least value that is taken back stays the least")                \
     X(RANK_DISPLACED_UNTOLD, SIM, "a row that is no longer among the first is not taken back")    \
     X(JOIN_LONE_KEPT, SIM, "a row told alone is not taken back when its partner comes")           \
+    X(JOIN_HALF_AGAIN, SIM, "a row that was told in part is told from its beginning again")       \
     X(JOIN_ROW_KEPT, SIM, "a row of a join that is taken back stays among those to be met")       \
     X(RANK_BAR_AT_FIRST, SIM, "rows are measured by the best one, not by the last that counts")   \
     X(TOP_TIES_CUT, SIM, "rows that equal the last of the best are left out")                     \

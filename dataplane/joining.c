@@ -276,7 +276,7 @@ row_join(struct change *change, const struct weir_view *view, uint32_t row)
     }
     /* For the cursor, too, where it goes on: the state is at the key of the row. */
     struct weir_keyed_state *rows = weir_process_state(change->p, other);
-    if (!room->is_half) {
+    if (!room->is_half || WEIR_MUTANT(JOIN_HALF_AGAIN)) {
         room->is_half = true;
         room->is_lone_told = false;
         room->met.packed = NULL;

@@ -207,6 +207,37 @@ sim_tally(struct weir_stream *in, const char *name, const char *map_name)
     return weir_map(weir_group(in, name, &conf, tallied_schema()), map_name, &of_tallied_op);
 }
 
+/* The same by a function that tells kinds itself. */
+struct tally {
+    int64_t cnt;
+    int64_t sum;
+};
+
+static void
+tell_tally(struct weir_process *p, const struct tally *tally, enum weir_row_kind kind)
+{
+    weir_process_tell(p, kind);
+    struct tallied *row = tallied_emit(p->out);
+    row->key = weir_process_key(p, 0);
+    row->cnt = tally->cnt;
+    row->sum = tally->sum;
+}
+
+WEIR_PROCESS(tallying, cell, struct tally, tallied)
+{
+    if (!weir_out_room(p->out, 2, 0)) {
+        return WEIR_AGAIN;
+    }
+    bool is_first = state->cnt == 0;
+    if (!is_first) {
+        tell_tally(p, state, WEIR_ROW_UPDATE_BEFORE);
+    }
+    state->cnt++;
+    state->sum += in->value;
+    tell_tally(p, state, is_first ? WEIR_ROW_INSERT : WEIR_ROW_UPDATE_AFTER);
+    return WEIR_DONE;
+}
+
 WEIR_MAP(to_table, cell, cell)
 {
     *out = *in;
@@ -227,7 +258,11 @@ sim_meet_tables(const struct sim_node *node, struct weir_stream *left, struct we
     struct weir_stream *side[2] = {left, right};
     for (uint32_t i = 0; i < 2; i++) {
         struct weir_stream *s = weir_key_by(side[i], WEIR_KEY(cell, key));
-        if (i == 0 || !node->is_mixed) {
+        if (i == 0 && node->outer % 2 == 1) {
+            s = weir_process_changes(
+                s, names->tally[i], &tallying_process, NULL, WEIR_CHANGES_MADE);
+            s = weir_map(s, names->cell[i], &of_tallied_op);
+        } else if (i == 0 || !node->is_mixed) {
             s = sim_tally(s, names->tally[i], names->cell[i]);
         }
         side[i] = weir_key_by(weir_map(s, names->few[i], &to_table_op), WEIR_KEY(cell, key));
