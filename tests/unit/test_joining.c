@@ -372,6 +372,16 @@ expect_told(struct harness *h, const char *want)
     harness_clear(h);
 }
 
+/* Of a key of which nothing is left nothing is kept. */
+static void
+expect_empty(const struct harness *h)
+{
+    for (uint32_t i = 0; i < h->arena.table_fresh; i++) {
+        const struct weir_table *table = weir_table_at(&h->arena, i);
+        assert_true(table == NULL || table->entry_cnt == 0);
+    }
+}
+
 static void
 t_rows_told_alone_are_taken_back_when_a_partner_comes(void **state)
 {
@@ -397,6 +407,7 @@ t_rows_told_alone_are_taken_back_when_a_partner_comes(void **state)
     expect_told(h, "-D 4 12, +I -1 12");
     push_one(h, 1, &second, WEIR_ROW_DELETE);
     expect_told(h, "-D -1 12");
+    expect_empty(h);
     harness_free(h);
 }
 
