@@ -115,6 +115,11 @@
     X(EVICTED_AFTER, SIM, "rows are left out of a window only when it has fired")                 \
     X(SESSION_MERGE_FORGETS, SIM, "what one of two sessions had summed up is lost in a merge")    \
     X(SESSION_LAST_DROPPED, SIM, "not the session that goes, but the last of its key goes")       \
+    /* loops */                                                                                   \
+    X(LOOP_ENDS_BUSY, SIM, "a loop ends though rows have come back since the last round")         \
+    X(LOOP_CUT_LATE, SIM, "rows that a head takes between two barriers are in no checkpoint")     \
+    X(LOOP_UNSAVED, SIM, "rows on their way back are not taken out of a checkpoint")              \
+    X(LOOP_END_OVERTAKES, SIM, "the watermark behind all times leaves a loop before its rows")    \
     /* other operators */                                                                         \
     X(BROADCAST_NOT_RESTORED, SIM, "a map that all subtasks have is empty after a restart")       \
     X(ASYNC_FLYING_LOST, SIM, "the newest row that waits for an answer is not saved")             \

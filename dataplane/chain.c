@@ -252,6 +252,14 @@ step_batch(struct weir_chain *chain, struct weir_chain_node *node, int64_t now_n
     return emitted ? WEIR_AGAIN : grow_outs(node, rows > 0 ? WEIR_AGAIN : WEIR_WAIT);
 }
 
+/* An operator that sets watermarks of its own replaces those it is given, but for the last. */
+static bool
+passes_on(const struct weir_operator_type *type, int64_t watermark)
+{
+    return watermark == WEIR_WATERMARK_MAX ? !type->keeps_last || WEIR_MUTANT(LOOP_END_OVERTAKES)
+                                           : !(type->sets_watermarks || type->keeps_watermarks);
+}
+
 static int
 step_watermark(struct weir_chain_node *node, int64_t now_ns)
 {
@@ -274,10 +282,7 @@ step_watermark(struct weir_chain_node *node, int64_t now_ns)
         }
     }
     node->pend &= ~(uint32_t)PEND_WATERMARK;
-    /* An operator that sets watermarks of its own replaces those it is given, but for the last. */
-    if (!node->op.is_idle &&
-        (!(node->op.type->sets_watermarks || node->op.type->keeps_watermarks) ||
-            node->pend_watermark == WEIR_WATERMARK_MAX)) {
+    if (!node->op.is_idle && passes_on(node->op.type, node->pend_watermark)) {
         node->emit |= EMIT_WATERMARK;
         node->emit_watermark = node->pend_watermark;
     }

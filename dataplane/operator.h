@@ -219,6 +219,8 @@ struct weir_operator_type {
     /* Rows wait in it, so it hands watermarks on itself, behind them: those it is given end here,
      * but for the MAX one, which it holds back until no row waits. */
     bool keeps_watermarks;
+    /* Rows still come out of it behind the MAX watermark, which ends here: finish() says it. */
+    bool keeps_last;
     /* Between two calls of watermark() for one watermark a checkpoint may be taken: all that is
      * left to be done stands in state, and watermark() goes on from that, also behind a restore. */
     bool rests;

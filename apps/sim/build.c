@@ -6,6 +6,7 @@
 
 #include "apps/sim/ask.h"
 #include "apps/sim/bucket.h"
+#include "apps/sim/loop.h"
 #include "apps/sim/meet.h"
 #include "apps/sim/schema.h"
 #include "dataplane/operators/file_sink.h"
@@ -450,9 +451,8 @@ sim_sink_path(const struct sim_draw *draw, uint32_t node, char ret_path[SIM_PATH
 }
 
 static struct weir_stream *
-build_row_op(struct builder *b, const struct sim_node *node, const char *name)
+build_row_op(const struct sim_node *node, struct weir_stream *s, const char *name)
 {
-    struct weir_stream *s = b->stream[node->in[0]];
     if (node->partitioner != WEIR_PARTITION_FORWARD) {
         s = weir_partition(s, node->partitioner);
     }
@@ -482,6 +482,20 @@ name_of(struct builder *b, uint32_t node, const char *more)
     char *name = weir_env_alloc(b->env, NAME_BYTES);
     (void)snprintf(name, NAME_BYTES, "n%u-%s%s", node, sim_op_name(b->draw->node[node].op), more);
     return name;
+}
+
+/* The input of an operation of single rows, behind the loop before it, of *subtask_cnt. */
+static struct weir_stream *
+build_loop(struct builder *b, uint32_t idx, uint32_t *subtask_cnt)
+{
+    const struct sim_node *node = &b->draw->node[idx];
+    struct weir_stream *in = b->stream[node->in[0]];
+    uint32_t head_cnt = *subtask_cnt;
+    if (node->loop == SIM_LOOP_NONE) {
+        return in;
+    }
+    *subtask_cnt = node->loop_deals ? b->sizes->parallelism : head_cnt;
+    return sim_loop(node, in, name_of(b, idx, "-loop"), head_cnt, *subtask_cnt);
 }
 
 /* The keyed stream of an input, and the node's own parallelism behind it. */
@@ -657,10 +671,11 @@ build_node(struct builder *b, uint32_t idx)
         parallelism = b->sizes->parallelism;
         s = align(b, idx, s);
     } else if (node->op <= SIM_FLATMAP) {
-        s = build_row_op(b, node, name_of(b, idx, ""));
+        uint32_t before = b->parallelism[node->in[0]];
+        s = build_loop(b, idx, &before);
+        s = build_row_op(node, s, name_of(b, idx, ""));
         /* Nothing overtakes on the way forward, which needs as many subtasks as before. */
-        parallelism =
-            node->partitioner == WEIR_PARTITION_FORWARD ? b->parallelism[node->in[0]] : parallelism;
+        parallelism = node->partitioner == WEIR_PARTITION_FORWARD ? before : parallelism;
     } else if (node->op == SIM_UNION) {
         b->stream[node->out[0]] = weir_union(b->stream[node->in[0]], b->stream[node->in[1]]);
         b->parallelism[node->out[0]] = b->parallelism[node->in[0]];

@@ -12,6 +12,11 @@
 /* One seed of so many has a source that begins checkpoints; drawn by itself. */
 #define BEGIN_ONE_IN 6
 #define BEGIN_DRAW 4000
+/* One operation of single rows of so many has a loop before it, if it is not of more rows than
+ * this; drawn by itself. */
+#define LOOP_ONE_IN 5
+#define LOOP_ROW_CNT_MAX 30000.0
+#define LOOP_DRAW 5000
 /* Each is up to two changes. */
 #define LOG_ROW_CNT_MAX 8000.0
 /* Rows that joins of tables read: each is up to two changes, which meet a few rows. */
@@ -167,11 +172,32 @@ has_moving_rows(const struct sim_draw *draw)
     return is_dealt || draw->rescales;
 }
 
+/* No watermark comes through one that ends with its last row: what was late is not. Through others
+ * one comes, and rows that have gone round may be late. */
+static void
+draw_loop(struct pen *pen, struct sim_node *node, struct sim_stream *stream)
+{
+    struct weir_rng rng;
+    weir_rng_init(&rng, weir_rng_at(pen->draw->seed, LOOP_DRAW + pen->draw->node_cnt));
+    if (stream->row_cnt > LOOP_ROW_CNT_MAX || !weir_rng_chance(&rng, 1, LOOP_ONE_IN)) {
+        return;
+    }
+    bool waits = stream->is_late || weir_rng_chance(&rng, 1, 3);
+    node->loop = waits ? SIM_LOOP_WAIT : SIM_LOOP_LAST;
+    node->loop_deals = weir_rng_chance(&rng, 1, 2);
+    stream->is_ordered = false;
+    stream->is_late = waits;
+    stream->is_stale = waits;
+}
+
 static uint32_t
 draw_row_op(struct pen *pen, enum sim_op op, uint32_t in, bool deals)
 {
     struct sim_stream stream = pen->draw->stream[in];
     struct sim_node *node = add_node(pen, op, in, SIM_NO_STREAM);
+    if (deals) {
+        draw_loop(pen, node, &stream);
+    }
     if (deals && !stream.is_late && chance(pen, 40)) {
         static const enum weir_partitioner choices[] = {WEIR_PARTITION_REBALANCE,
             WEIR_PARTITION_RESCALE, WEIR_PARTITION_SHUFFLE, WEIR_PARTITION_GLOBAL};

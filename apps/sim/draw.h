@@ -40,6 +40,10 @@
 #define SIM_LOOKUP_KEY_CNT 50
 #define SIM_LOOKUP_COPY_CNT 9
 
+/* What a loop does with a row until its value is between SIM_LOOP_DONE and its negative. */
+#define SIM_LOOP_DIVISOR 5
+#define SIM_LOOP_DONE 7
+
 enum sim_op {
     SIM_SOURCE,
     SIM_MAP,
@@ -76,11 +80,20 @@ enum sim_op {
     SIM_OP_CNT
 };
 
+/* How a loop ends. */
+enum sim_loop {
+    SIM_LOOP_NONE,
+    SIM_LOOP_LAST, /* with its last row */
+    SIM_LOOP_WAIT, /* when nothing has come back for long */
+};
+
 struct sim_node {
     enum sim_op op;
     uint32_t in[2]; /* streams */
     uint32_t out[2]; /* main, and of what has one the side output; SIM_NO_STREAM */
     enum weir_partitioner partitioner; /* before a map, filter or flat map */
+    enum sim_loop loop; /* before an operation of single rows: they go round, */
+    bool loop_deals; /* and are dealt out by their keys each time */
     int64_t size_ms; /* of windows; how far right rows of an interval may be behind left ones */
     int64_t slide_ms; /* and how far before them */
     /* Of windows: each key's own (general.h), which hold what has fired for a while; or sessions of

@@ -20,7 +20,7 @@ sim_feature_name(uint32_t feature)
         "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
         "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start", "unaligned",
         "alignment_timeout", "regained", "pieces", "slices", "markers", "bursts", "aligned",
-        "begins", "log", "upsert", "canceled", "canceled_step"};
+        "begins", "loop", "loop_wait", "log", "upsert", "canceled", "canceled_step"};
     WEIR_STATIC_ASSERT(
         WEIR_ARRAY_CNT(others) == SIM_FEATURE_STEP - SIM_FEATURE_CUT, "a name for each");
     if (feature < SIM_FEATURE_PARTITIONER) {

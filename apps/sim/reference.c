@@ -57,6 +57,15 @@ look_up(const struct sim_row *row, struct sim_rows *out)
 }
 
 static void
+go_round(struct sim_row *row)
+{
+    do {
+        row->tag ^= row->value & 255;
+        row->value /= SIM_LOOP_DIVISOR;
+    } while (row->value > SIM_LOOP_DONE || row->value < -SIM_LOOP_DONE);
+}
+
+static void
 one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_rows *out)
 {
     enum sim_op op = node->op;
@@ -67,6 +76,9 @@ one_by_one(const struct sim_node *node, const struct sim_rows *in, struct sim_ro
     for (uint64_t i = 0; i < in->cnt; i++) {
         struct sim_row row = in->row[i];
         uint64_t copies = 1;
+        if (node->loop != SIM_LOOP_NONE) {
+            go_round(&row);
+        }
         if (op == SIM_MAP) {
             row.value = (3 * row.value + 1) % 100003;
         } else if (op == SIM_REKEY) {

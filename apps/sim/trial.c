@@ -242,6 +242,10 @@ note_draw(struct trial *trial)
                 trial_set(trial, node->is_upsert ? SIM_FEATURE_UPSERT : SIM_FEATURE_LOG);
             }
         }
+        if (node->loop != SIM_LOOP_NONE) {
+            trial_set(
+                trial, node->loop == SIM_LOOP_LAST ? SIM_FEATURE_LOOP : SIM_FEATURE_LOOP_WAIT);
+        }
         if (node->out[1] != SIM_NO_STREAM) {
             trial_set(trial, SIM_FEATURE_SIDE);
         }

@@ -72,6 +72,8 @@ enum sim_feature {
     SIM_FEATURE_BURSTS, /* rows come many at once */
     SIM_FEATURE_ALIGNED, /* sources wait for each other */
     SIM_FEATURE_BEGINS, /* a source begins checkpoints */
+    SIM_FEATURE_LOOP, /* that ends with its last row */
+    SIM_FEATURE_LOOP_WAIT, /* by time */
     SIM_FEATURE_LOG, /* a sink of changes */
     SIM_FEATURE_UPSERT, /* one without those that take back */
     SIM_FEATURE_CANCELED, /* while it runs */

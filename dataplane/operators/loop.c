@@ -5,11 +5,13 @@
  *     tail     takes all, and never waits
  *
  * State: the rows that are on their way back (part "rows" of the tail), and the last round (part
- * "round" of a head in frontier mode). Watermarks: in wait mode those of the input, in frontier
- * mode rounds. All rows of a batch that comes back have the head's watermark before them.
+ * "round" of a head in frontier mode). Watermarks: in wait mode those of the input, the MAX one
+ * behind the last row; in frontier mode rounds. All rows of a batch that comes back have the head's
+ * watermark before them.
  */
 #include "dataplane/operators/loop.h"
 
+#include "base/mutant.h"
 #include "dataplane/feedback.h"
 #include "dataplane/state.h"
 
@@ -124,6 +126,7 @@ const struct weir_operator_type weir_loop_feedback_type = {
 struct head_self {
     bool has_begun; /* it has sent a round */
     uint64_t round; /* the last one, also of who was restored */
+    int64_t told_ms; /* in wait mode the last watermark that has gone out */
 };
 
 /* What is new waits until nothing is left that has come back. */
@@ -131,7 +134,7 @@ static int64_t
 head_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
     struct weir_out *out, int64_t now_ns)
 {
-    const struct head_self *self = op->self;
+    struct head_self *self = op->self;
     uint32_t taken = 0;
     (void)now_ns;
     if (input == 0 && weir_feedback_has(slot_of(op))) {
@@ -144,7 +147,8 @@ head_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
         weir_out_pass_range(out, in, cursor, taken);
     }
     bool has_rounds = feedback_of(op)->wait_ns == 0;
-    out->view.watermark = !has_rounds       ? op->watermark
+    self->told_ms = op->watermark != WEIR_WATERMARK_MAX ? op->watermark : self->told_ms;
+    out->view.watermark = !has_rounds       ? self->told_ms
                           : self->has_begun ? WEIR_LOOP_ROUND_0 + (int64_t)self->round
                                             : WEIR_TIME_MIN;
     return taken;
@@ -212,7 +216,8 @@ frontier_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct weir_feedback_slot *slot = slot_of(op);
     bool is_busy = true;
     (void)now_ns;
-    if (self->has_begun && is_round_over(op, &is_busy) && !is_busy) {
+    if (self->has_begun && is_round_over(op, &is_busy) &&
+        (!is_busy || WEIR_MUTANT(LOOP_ENDS_BUSY))) {
         slot->is_empty = true;
         return WEIR_DONE;
     }
@@ -264,12 +269,45 @@ frontier_restore(
 
 static const struct weir_state_part frontier_parts[] = {{ROUND_PART, WEIR_STATE_PART_LIST, 0}};
 
+static int
+wait_open(struct weir_operator *op)
+{
+    ((struct head_self *)op->self)->told_ms = WEIR_TIME_MIN;
+    return 0;
+}
+
+/* The MAX one is for those behind when nothing comes back any more. */
+static int
+wait_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    struct head_self *self = op->self;
+    (void)out;
+    (void)now_ns;
+    self->told_ms = watermark != WEIR_WATERMARK_MAX ? watermark : self->told_ms;
+    return WEIR_DONE;
+}
+
+static int
+wait_finish(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    (void)now_ns;
+    if (op->watermark == WEIR_WATERMARK_MAX) {
+        weir_out_watermark(out, WEIR_WATERMARK_MAX);
+    }
+    return WEIR_DONE;
+}
+
 #define HEAD_CALLS                                                                 \
     .self_bytes = sizeof(struct head_self), .input_cnt = 2, .output_cnt = 1,       \
     .process = head_process, .end_input = head_end_input, .barrier = head_barrier, \
     .aborted = forget
 
-const struct weir_operator_type weir_loop_wait_type = {.name = "loop", HEAD_CALLS};
+const struct weir_operator_type weir_loop_wait_type = {.name = "loop",
+    HEAD_CALLS,
+    .open = wait_open,
+    .watermark = wait_watermark,
+    .finish = wait_finish,
+    .keeps_last = true};
 const struct weir_operator_type weir_loop_frontier_type = {
     .name = "loop to the last row",
     HEAD_CALLS,
@@ -364,6 +402,7 @@ tail_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *p
             feedback_of(op)->name, (unsigned long long)slot->bytes);
     }
     uint64_t from = cut != NULL && has_head ? cut->seq : slot->put_seq;
+    from = WEIR_MUTANT(LOOP_CUT_LATE) && cut != NULL ? slot->take_seq : from;
     uint64_t bytes;
     uint64_t cnt = 0;
     for (uint64_t seq = from; weir_feedback_next(slot, &seq, &bytes) != NULL;) {
@@ -420,7 +459,7 @@ tail_restore(struct weir_operator *op, const struct weir_parts_reader *parts, ui
         return rc;
     }
     rows_list(&list, op, parts, parts_cnt);
-    while ((rc = weir_state_list_next(&list, &item)) > 0) {
+    while (!WEIR_MUTANT(LOOP_UNSAVED) && (rc = weir_state_list_next(&list, &item)) > 0) {
         const struct weir_flight_entry *entry;
         size_t offset = 0;
         rc = weir_flight_check(item.data, item.bytes);

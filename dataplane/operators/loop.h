@@ -11,8 +11,9 @@
  * A loop ends in one of two ways, when the input of its head has ended:
  *
  *     wait      nothing has come back for wait_ns. The feedback is idle from the start, so that
- *               watermarks go through the head as its input has them. A row that comes back later
- *               is dropped and counted as late: the body must be faster.
+ *               watermarks go through the head as its input has them; the MAX one goes out when
+ *               the loop ends. A row that comes back later is dropped and counted as late: the
+ *               body must be faster.
  *     frontier  with the last row. No watermark of the input goes into the loop; the head sends
  *               rounds in their place, far below all times, until none is left, then the MAX one.
  *
