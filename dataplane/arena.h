@@ -102,7 +102,7 @@ struct weir_arena_link {
 struct weir_arena_spec {
     const char *name; /* for messages; borrowed */
     uint32_t max_parallelism;
-    struct weir_keygroup_range groups; /* the key groups of this subtask */
+    struct weir_keygroup_range groups; /* the key groups that there is room for */
     uint32_t table_cnt_max; /* 0: WEIR_ARENA_TABLE_CNT_DEFAULT */
 };
 
@@ -116,6 +116,9 @@ struct weir_arena {
     struct weir_undo *capture; /* of weir_capture_init(), else NULL */
     uint32_t *index; /* words for directories */
     struct weir_arena_spec spec;
+    /* Those of spec.groups that are this subtask's, where they may move while it runs (handover.h);
+     * NULL: all. Borrowed, set behind init; the stage's core alone changes it. */
+    uint64_t *owned;
     uint32_t page_cnt;
     uint32_t page_used_cnt; /* page 0 counts */
     uint32_t page_fresh; /* pages from here on were never used and are zero */
@@ -213,6 +216,15 @@ static inline uint64_t
 weir_arena_used_bytes(const struct weir_arena *arena)
 {
     return (uint64_t)(arena->page_used_cnt - 1) * WEIR_PAGE_BYTES;
+}
+
+/* weir_arena_owns - whether the key group, counted from 0, is the subtask's. */
+static inline bool
+weir_arena_owns(const struct weir_arena *arena, uint32_t group)
+{
+    const struct weir_keygroup_range *groups = &arena->spec.groups;
+    return group - groups->first < groups->cnt &&
+           (arena->owned == NULL || weir_keygroup_has(arena->owned, group));
 }
 
 static inline void *

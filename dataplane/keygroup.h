@@ -26,6 +26,22 @@ struct weir_keygroup_range {
     uint32_t cnt;
 };
 
+/* A set of key groups: a bit for each. */
+#define WEIR_KEYGROUP_SET_WORD_CNT(max_parallelism) (((max_parallelism) + 63) / 64)
+
+static inline bool
+weir_keygroup_has(const uint64_t *set, uint32_t group)
+{
+    return (set[group / 64] >> (group & 63) & 1) != 0;
+}
+
+static inline void
+weir_keygroup_put(uint64_t *set, uint32_t group, bool is_in)
+{
+    uint64_t bit = UINT64_C(1) << (group & 63);
+    set[group / 64] = is_in ? set[group / 64] | bit : set[group / 64] & ~bit;
+}
+
 /* weir_keygroup_check - 0, or WEIR_EPLAN: parallelism in [1, max], max in [1, 32768]. */
 WEIR_MUST_USE static inline int
 weir_keygroup_check(uint32_t parallelism, uint32_t max_parallelism)

@@ -112,10 +112,10 @@ is_wanted(const struct weir_restore *restore, const struct weir_capture_record *
         return false;
     }
     const struct weir_keygroup_range *groups = &restore->arena->spec.groups;
-    uint32_t group = head->key_group;
-    uint32_t cnt = groups->cnt;
-    cnt -= WEIR_MUTANT(KEY_GROUP_OFF_BY_ONE) && !restore->spec.is_in_place;
-    return head->kind == WEIR_PAGE_NAMES || group - groups->first < cnt;
+    bool is_left = WEIR_MUTANT(KEY_GROUP_OFF_BY_ONE) && !restore->spec.is_in_place &&
+                   head->key_group == groups->first + groups->cnt - 1;
+    return head->kind == WEIR_PAGE_NAMES ||
+           (weir_arena_owns(restore->arena, head->key_group) && !is_left);
 }
 
 /* A page for an old one. Nothing is taken in the usual way before all is restored. */

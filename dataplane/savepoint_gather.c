@@ -59,6 +59,30 @@ tables_of(struct weir_savepoint_source *source, const struct weir_savepoint_task
     return 0;
 }
 
+/* The first key group of its own; what has none is behind all others. */
+static uint32_t
+first_of(const struct weir_arena *arena)
+{
+    const struct weir_keygroup_range *groups = &arena->spec.groups;
+    uint32_t group = groups->first;
+    while (group < groups->first + groups->cnt && !weir_arena_owns(arena, group)) {
+        group++;
+    }
+    return group;
+}
+
+static bool
+have_one_in_common(const struct weir_arena *a, const struct weir_arena *b)
+{
+    const struct weir_keygroup_range *groups = &a->spec.groups;
+    for (uint32_t group = groups->first; group < groups->first + groups->cnt; group++) {
+        if (weir_arena_owns(a, group) && weir_arena_owns(b, group)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int
 table_order(const void *left, const void *right)
 {
@@ -72,8 +96,8 @@ table_order(const void *left, const void *right)
     if (a->table->ns != b->table->ns) {
         return a->table->ns < b->table->ns ? -1 : 1;
     }
-    uint32_t a_first = a->table->arena->spec.groups.first;
-    uint32_t b_first = b->table->arena->spec.groups.first;
+    uint32_t a_first = first_of(a->table->arena);
+    uint32_t b_first = first_of(b->table->arena);
     return (a_first > b_first) - (a_first < b_first);
 }
 
@@ -98,7 +122,7 @@ check_pair(const struct savepoint_table *a, const struct savepoint_table *b)
             a->desc->name, a->op->uid);
     }
     if (a->table->ns == b->table->ns &&
-        (left->groups.first + left->groups.cnt > right->groups.first ||
+        (have_one_in_common(a->table->arena, b->table->arena) ||
             weir_table_name(a->table)->owner != weir_table_name(b->table)->owner)) {
         return weir_err_push(WEIR_ESTATE,
             "state %s of operator %s: two tables of namespace %" PRId64 " cannot be told apart",

@@ -406,7 +406,6 @@ table_enter(struct weir_savepoint_load *load, const struct weir_savepoint_row *r
 {
     const struct weir_savepoint_state *state = &load->savepoint->states[row->state];
     const struct load_state *to = &load->states[row->state];
-    const struct weir_keygroup_range *groups = &load->arena->spec.groups;
     load->state = row->state;
     load->ns = row->ns;
     load->key_group = row->key_group;
@@ -414,7 +413,7 @@ table_enter(struct weir_savepoint_load *load, const struct weir_savepoint_row *r
     load->add.val = NULL;
     /* Chunks of rows are one table's: they go with it. */
     weir_row_store_forget(&load->store);
-    if (to->op == NULL || row->key_group - groups->first >= groups->cnt) {
+    if (to->op == NULL || !weir_arena_owns(load->arena, row->key_group)) {
         return 0;
     }
     uint32_t low = 0;

@@ -323,15 +323,15 @@ static bool
 bucket_have(struct weir_savepoint_source *source, const struct savepoint_table *at)
 {
     struct savepoint_place *place = &source->place;
-    const struct weir_keygroup_range *groups = &at->table->arena->spec.groups;
+    const struct weir_arena *arena = at->table->arena;
     if (place->entry_at < place->entry_cnt) {
         return true;
     }
     source->look_cnt++;
-    if (source->group - groups->first >= groups->cnt) {
+    if (!weir_arena_owns(arena, source->group)) {
         return false;
     }
-    place->cursor.group = source->group - groups->first;
+    place->cursor.group = source->group - arena->spec.groups.first;
     place->entry_at = 0;
     place->entry_cnt = weir_table_scan_ordered(at->table, &place->cursor, place->key, place->val);
     return place->entry_cnt > 0;
@@ -363,9 +363,8 @@ entry_have(struct weir_savepoint_source *source, const struct savepoint_table *a
         return 1;
     }
     bool has_page = bucket_have(source, at);
-    const struct weir_keygroup_range *groups = &at->table->arena->spec.groups;
     place->is_from_disk = false;
-    if (at->disk == NULL || source->group - groups->first >= groups->cnt) {
+    if (at->disk == NULL || !weir_arena_owns(at->table->arena, source->group)) {
         return has_page;
     }
     int err = place->is_disk_open ? 0 : disk_step(source, at);
