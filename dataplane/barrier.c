@@ -394,6 +394,12 @@ weir_barrier_end(
 
 /* ---- looking ---- */
 
+bool
+weir_barrier_is_moving(const struct weir_barrier *barrier)
+{
+    return barrier->pending_cnt > 0 && barrier->pending[0].mark.kind == WEIR_MARK_MOVE;
+}
+
 uint32_t
 weir_barrier_pending_cnt(const struct weir_barrier *barrier)
 {

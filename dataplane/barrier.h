@@ -54,6 +54,7 @@ enum weir_mark_kind {
     WEIR_MARK_SAVEPOINT,
     /* a savepoint after which the job stops: sources emit nothing behind it */
     WEIR_MARK_STOP,
+    WEIR_MARK_MOVE, /* key groups change their owners behind it (handover.h) */
     WEIR_MARK_KIND_CNT
 };
 
@@ -162,6 +163,9 @@ weir_barrier_abort(struct weir_barrier *barrier, uint64_t id);
 
 /* weir_barrier_pending_cnt - checkpoints that wait for channels. */
 WEIR_API uint32_t weir_barrier_pending_cnt(const struct weir_barrier *barrier);
+/* weir_barrier_is_moving - whether the oldest of them is one of those behind which key groups move:
+ * it is not to be given up. */
+WEIR_API bool weir_barrier_is_moving(const struct weir_barrier *barrier);
 /* weir_barrier_is_blocked - whether what came so far blocks the channel. */
 WEIR_API bool weir_barrier_is_blocked(const struct weir_barrier *barrier, uint32_t channel);
 WEIR_API uint32_t weir_barrier_open_cnt(const struct weir_barrier *barrier);

@@ -90,7 +90,7 @@ weir_mask_to_sel(const uint8_t *mask, uint32_t cnt, uint32_t base, uint16_t *sel
 #define WEIR_FUNCTION_NO_CALLS                                                                  \
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,   \
         NULL, false, NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, WEIR_CHANGES_PASSED, NULL, NULL, \
-        NULL, NULL, false, NULL, false, false, false, NULL, NULL, NULL, false, false
+        NULL, NULL, false, NULL, false, false, false, NULL, NULL, NULL, false, false, false
 
 /* gcc 12 takes a loop over columns of rows with texts for a pure function, though it stores through
  * `to`, and drops the calls of it: the rows stay what they were. This says that it writes there. */

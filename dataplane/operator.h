@@ -242,6 +242,10 @@ struct weir_operator_type {
     /* Sources and sinks: their rows neither come from outside the job nor leave it, and are not
      * counted as if they did. */
     bool is_inner;
+    /* All that it keeps lies in tables that it takes in open(), of keys and values that refer to
+     * nothing else, and it looks keys up anew in every call: key groups can move from one of its
+     * subtasks to another while it runs (handover.h). */
+    bool moves;
 };
 
 /* One operator of one subtask; the stage owns it. */

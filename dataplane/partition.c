@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "dataplane/barrier.h"
+#include "dataplane/handover.h"
 #include "dataplane/keep.h"
 #include "dataplane/parts.h"
 
@@ -21,6 +22,7 @@ struct self {
     struct weir_rng rng;
     struct weir_rng marker_rng; /* of its own: markers change nothing of where rows go */
     uint32_t next; /* rebalance, rescale: the channel of the next row */
+    const uint16_t *owner; /* keyed: the channel of each key group */
     uint32_t event_at; /* progress of an event over the channels */
     uint32_t row_at; /* broadcast: channels that have the current rows */
     bool ended; /* the end was sent to all: nothing follows it */
@@ -60,6 +62,8 @@ partition_open(struct weir_operator *op)
     weir_rng_init(&self->rng, op->env->seed);
     weir_rng_init(&self->marker_rng, op->env->seed);
     self->next = (uint32_t)weir_rng_below(&self->rng, conf->channel_cnt);
+    self->owner = conf->handover != NULL ? weir_handover_begin(conf->handover, conf->producer)
+                                         : conf->keygroup_owner;
     self->flush_ns = INT64_MAX;
     self->debloat_ns = INT64_MAX;
     if (conf->debloat_target_ns == 0) {
@@ -123,8 +127,7 @@ choose_keyed(struct self *self, const struct weir_partition_conf *conf, const st
 {
     weir_key_hash(&conf->key, in, from, cnt, self->hash);
     for (uint32_t i = 0; i < cnt; i++) {
-        self->target[i] =
-            conf->keygroup_owner[weir_hash_key_group(self->hash[i], conf->max_parallelism)];
+        self->target[i] = self->owner[weir_hash_key_group(self->hash[i], conf->max_parallelism)];
     }
 }
 
@@ -499,6 +502,10 @@ partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_m
         tell(op, self->event_at);
     }
     self->event_at = 0;
+    if (slot_kind == WEIR_SLOT_BARRIER && mark->kind == WEIR_MARK_MOVE && conf->handover != NULL) {
+        WEIR_DCHECK(!self->split, "rows are dealt out across a barrier");
+        weir_handover_route(conf->handover, conf->producer, mark->id);
+    }
     return WEIR_DONE;
 }
 

@@ -21,11 +21,15 @@
 #include "dataplane/operator.h"
 #include "dataplane/partitioner.h"
 
+struct weir_handover;
+
 struct weir_partition_conf {
     enum weir_partitioner partitioner;
     struct weir_key key; /* KEYED, resolved */
     weir_partition_fn *custom_fn; /* CUSTOM */
-    const uint16_t *keygroup_owner; /* KEYED: channel of each key group */
+    const uint16_t *keygroup_owner; /* KEYED: channel of each key group; NULL: handover's */
+    struct weir_handover *handover; /* KEYED: that table moves with it; NULL: it stays */
+    uint32_t producer; /* the partition's number among those of the handover */
     uint32_t max_parallelism;
     struct weir_channel_out *channels;
     uint32_t channel_cnt;

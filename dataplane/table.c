@@ -159,6 +159,42 @@ blobs_give(struct weir_table *t, const struct weir_bucket *bucket)
     }
 }
 
+/* The bucket at a fraction of a key group goes. Returns where the next one begins; beyond 32 bits
+ * there is none. */
+static uint64_t
+bucket_drop(struct weir_table *t, uint32_t ref)
+{
+    const struct weir_bucket *bucket = table_bucket_at(t, ref);
+    uint64_t next = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
+    if (bucket->has_blobs != 0) {
+        blobs_give(t, bucket);
+    }
+    bucket_give(t, ref);
+    return next;
+}
+
+void
+weir_table_drop_group(struct weir_table *t, uint32_t key_group)
+{
+    uint32_t group = key_group - t->arena->spec.groups.first;
+    uint32_t *index = t->arena->index;
+    uint32_t from = group << t->depth;
+    uint32_t end = (group + 1) << t->depth;
+    for (uint64_t fraction = 0; fraction >> 32 == 0;) {
+        uint32_t ref = *table_dir_at(t, group, fraction) & ~TABLE_SIZE_MASK;
+        if (ref == 0) {
+            break; /* the key group never had a bucket */
+        }
+        t->entry_cnt -= table_bucket_at(t, ref)->entry_cnt;
+        fraction = bucket_drop(t, ref);
+    }
+    memset(&index[t->dir + from], 0, (end - from) * sizeof *index);
+    for (uint32_t i = from; i < end && i < t->next_done; i++) {
+        index[t->next_dir + i * 2] = 0;
+        index[t->next_dir + i * 2 + 1] = 0;
+    }
+}
+
 int
 weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
 {
@@ -181,12 +217,7 @@ weir_table_give(struct weir_table *t, uint32_t bucket_cnt)
             return WEIR_AGAIN;
         }
         bucket_cnt--;
-        const struct weir_bucket *bucket = table_bucket_at(t, ref);
-        t->give_fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);
-        if (bucket->has_blobs != 0) {
-            blobs_give(t, bucket);
-        }
-        bucket_give(t, ref);
+        t->give_fraction = bucket_drop(t, ref);
     }
     if (t->next_dir != 0) {
         weir_arena_index_give(arena, t->next_dir, dir_lg2(t, t->depth + 1));

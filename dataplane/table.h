@@ -230,6 +230,10 @@ weir_table_name(const struct weir_table *table)
  */
 WEIR_API int weir_table_give(struct weir_table *table, uint32_t bucket_cnt);
 
+/* weir_table_drop_group - free the buckets and long keys of one key group, counted from 0: it has
+ * no entries then. Values that refer to blobs: as above. Cold: all of the key group at once. */
+WEIR_API void weir_table_drop_group(struct weir_table *table, uint32_t key_group);
+
 /* weir_table_hash - the hashes of keys as they stand in rows; the same for equal keys of any batch.
  *
  * Shape:   rows->key, heap, key_stride and cnt are set; ret_hash has room for cnt.

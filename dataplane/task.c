@@ -397,7 +397,8 @@ poll_cut(struct weir_task *task, uint32_t step_cnt, int64_t now_ns)
         if (rc == 0 && !is_held && cut->step != TASK_CUT_NONE) {
             rc = weir_task_cut_run(task, step_cnt, now_ns);
         }
-    } while (rc == WEIR_DONE && !is_held && cut->is_parked);
+    } while (rc == WEIR_DONE && !is_held && cut->is_parked &&
+             !weir_task_move_delays(task, &cut->parked));
     if (rc >= 0 && cut->flying_cnt > 0) {
         weir_task_cut_precommit(task);
     }

@@ -408,7 +408,8 @@ weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
     struct weir_task_cut *cut = &task->cut;
     struct weir_letter letter;
     int rc = 0;
-    if (cut->is_parked && cut->step == TASK_CUT_NONE) {
+    if (cut->is_parked && cut->step == TASK_CUT_NONE &&
+        !weir_task_move_delays(task, &cut->parked)) {
         cut->is_parked = false;
         trigger(task, &cut->parked, now_ns);
     }
@@ -421,7 +422,7 @@ weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
             .kind = (uint32_t)letter.args[2]};
         switch (letter.kind) {
         case WEIR_TASK_TRIGGER:
-            if (cut->step != TASK_CUT_NONE) {
+            if (cut->step != TASK_CUT_NONE || weir_task_move_delays(task, &mark)) {
                 cut->is_parked = true;
                 cut->parked = mark;
             } else {
@@ -435,7 +436,7 @@ weir_task_cut_letters(struct weir_task *task, int64_t now_ns)
             go_on(task);
             break;
         default:
-            rc = abort_checkpoint(task, mark.id);
+            rc = weir_task_move_goes_on(cut, &mark) ? 0 : abort_checkpoint(task, mark.id);
             break;
         }
     }
@@ -470,6 +471,7 @@ write_parts(struct weir_task *task, uint64_t id, struct weir_parts_writer *parts
 {
     char name[TASK_GATE_NAME_BYTES];
     write_ledger(task, parts);
+    weir_task_move_write(task, parts);
     for (uint32_t i = weir_chain_node_cnt(task->chain); i-- > 0;) {
         int rc = weir_chain_snapshot(task->chain, i, id, parts);
         if (rc != 0) {
@@ -592,6 +594,9 @@ static void
 begin(struct weir_task *task)
 {
     struct weir_task_cut *cut = &task->cut;
+    if (cut->due->mark.kind == WEIR_MARK_MOVE && cut->flying_cnt == WEIR_TASK_FLYING_CNT_MAX) {
+        return; /* it is not declined: once more when one of them has pre-committed */
+    }
     cut->mark = cut->due->mark;
     cut->is_unaligned = cut->due->is_unaligned;
     cut->gauges = cut->due->gauges;
@@ -684,7 +689,8 @@ step(struct weir_task *task, int64_t now_ns)
                 cut->step = TASK_CUT_BEGIN;
             }
         }
-        rc = cut->step == TASK_CUT_BEGIN ? take_snapshot(task) : rc;
+        rc = cut->step == TASK_CUT_BEGIN ? weir_task_move(task) : rc;
+        rc = cut->step == TASK_CUT_BEGIN && rc == WEIR_DONE ? take_snapshot(task) : rc;
         cut->step = rc == WEIR_DONE ? TASK_CUT_PICK : cut->step;
         break;
     }

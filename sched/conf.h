@@ -95,6 +95,9 @@ enum weir_conf_syntax {
         "late in memory")                                                                          \
     X(STATE_DIR, "state.dir", STRING, ANY, PLAIN, "", 1, 4095, "", "",                             \
         "directory of state on disk and of its share of checkpoints; by default checkpoints.dir")  \
+    X(STATE_MOVES, "state.moves", BOOL, ANY, PLAIN, "", 0, 1, "false", "",                         \
+        "lay state out so that `weir move` can move key groups between subtasks while the job "    \
+        "runs")                                                                                    \
     X(WATERMARK_INTERVAL, "watermark.interval", DURATION, ANY, PLAIN, "", 0,                       \
         INT64_C(3600000000000), "0ms", "",                                                         \
         "least processing time between two watermarks of a source, but for one that may make the " \

@@ -150,6 +150,7 @@ struct weir_job_options {
     int64_t flush_after_ns; /* 0: rows wait until the task has run out of input */
     int64_t debloat_target_ns; /* buffers.debloat; 0: none */
     uint32_t max_parallelism; /* 0: derived */
+    bool moves; /* state.moves: key groups of operators that can are laid out to move */
     const char *state_dir; /* state.backend rocksdb: where it keeps state; NULL: all in memory */
     uint64_t state_bytes; /* per stage that keeps state; 0: the plan's share */
     uint32_t io_kind; /* enum weir_io_kind */
@@ -198,6 +199,32 @@ WEIR_API WEIR_MUST_USE int weir_job_save(struct weir_job *job,
 WEIR_API WEIR_MUST_USE bool weir_job_savepoint(struct weir_job *job, uint64_t ticket);
 /* weir_job_savepoint_release - what it needs may go. Thread, returns: as above. */
 WEIR_API WEIR_MUST_USE bool weir_job_savepoint_release(struct weir_job *job, uint64_t id);
+
+/* ---- key groups that move ---- */
+
+/* Key groups first to last of an operator go to its subtask `to`. */
+struct weir_job_move {
+    uint64_t ticket; /* the asker's, not 0 */
+    uint32_t vertex; /* by weir_job_operator */
+    uint32_t first;
+    uint32_t last;
+    uint32_t to;
+};
+/* weir_job_move_check - 0, or WEIR_EREFUSED: why they cannot, and what would let them. Any
+ * thread. */
+WEIR_API WEIR_MUST_USE int
+weir_job_move_check(const struct weir_job *job, const struct weir_job_move *move);
+/* weir_job_move - move them while the job runs, with its next checkpoint (dataplane/handover.h).
+ * The view tells its end, with the ticket.
+ *
+ * Shape:   it was checked; one at a time.
+ * Thread:  any. Returns: false: there is no room for the request at the moment.
+ */
+WEIR_API WEIR_MUST_USE bool weir_job_move(struct weir_job *job, const struct weir_job_move *move);
+/* weir_job_owners - the subtask of each key group of an operator, as the last move that is over has
+ * left them. Returns: false: they do not move. Any thread. */
+WEIR_API bool weir_job_owners(const struct weir_job *job, uint32_t idx, uint16_t *ret_owner);
+WEIR_API uint32_t weir_job_max_parallelism(const struct weir_job *job);
 
 /* ---- looking ---- */
 
@@ -272,6 +299,13 @@ struct weir_job_savepoint_view {
     const char *dir; /* of the job's checkpoints: as in its options */
     const char *why; /* a sentence without its full stop */
 };
+/* What became of the newest weir_job_move(). */
+struct weir_job_move_view {
+    uint64_t ticket; /* of the request; 0: none was answered yet */
+    uint64_t id; /* of its checkpoint; 0: none has begun */
+    bool is_stored; /* a restart keeps the new owners; else a later checkpoint has to be complete */
+    const char *why; /* NULL: they have moved; else why not, a sentence without its full stop */
+};
 struct weir_job_checkpoint_view {
     bool is_on;
     uint64_t completed_cnt;
@@ -283,6 +317,7 @@ struct weir_job_checkpoint_view {
     struct weir_job_checkpoint_record last; /* id 0: none yet */
     struct weir_job_restored restored;
     struct weir_job_savepoint_view savepoint;
+    struct weir_job_move_view move;
 };
 
 /* weir_job_checkpoints - how they go; any thread. */

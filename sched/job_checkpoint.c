@@ -103,6 +103,9 @@ static void
 aborted(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
 {
     struct cp_flight *flight = weir_job_checkpoint_flight(cp, out->id);
+    if (flight != NULL && weir_job_checkpoint_moves(cp, out->id)) {
+        weir_job_checkpoint_post_rest(cp, flight); /* it goes on without those that have ended */
+    }
     weir_job_checkpoint_post_members(cp, out, WEIR_TASK_ABORT);
     drop_all(cp, out->id);
     if (flight != NULL) {
@@ -156,6 +159,10 @@ answered(struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
         }
         return;
     }
+    if (out->request.ticket == CP_TICKET_MOVE) {
+        weir_job_checkpoint_move_answered(cp, out);
+        return;
+    }
     bool is_stop = out->request.ticket == CP_TICKET_STOP;
     if (!is_stop || out->reason == WEIR_CHECKPOINT_NONE) {
         return;
@@ -190,6 +197,7 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
         cp->worked = true;
         switch (out.kind) {
         case WEIR_COORDINATOR_TRIGGER:
+            weir_job_checkpoint_move_begin(cp, &out);
             flight_begin(cp, &out);
             WEIR_KILLPOINT(C1_TRIGGERED);
             weir_job_checkpoint_post_trigger(cp, weir_job_checkpoint_flight(cp, out.id), &out);
@@ -227,6 +235,18 @@ weir_job_checkpoint_drain(struct weir_job_checkpoint *cp)
             fail_job(cp, &out);
             break;
         }
+    }
+    weir_job_checkpoint_hold(cp);
+}
+
+void
+weir_job_checkpoint_hold(struct weir_job_checkpoint *cp)
+{
+    bool is_held = cp->probe.is_held || cp->move.holds;
+    if (is_held != cp->is_held) {
+        cp->is_held = is_held;
+        weir_coordinator_hold(cp->coordinator, is_held, cp->now_ns);
+        weir_job_checkpoint_drain(cp);
     }
 }
 
@@ -331,6 +351,12 @@ ask_due(struct weir_job_checkpoint *cp)
         ask(cp, &request);
         return;
     }
+    if (weir_job_checkpoint_wants_move(cp)) {
+        struct weir_checkpoint_request request;
+        weir_job_checkpoint_move_ask(cp, &request);
+        ask(cp, &request);
+        return;
+    }
     if (wants_last(cp)) {
         const struct weir_checkpoint_request request = {.stop = WEIR_CHECKPOINT_GO_ON};
         cp->retry_ns = cp->now_ns + RETRY_NS;
@@ -347,6 +373,7 @@ suspend(struct weir_job_checkpoint *cp)
         weir_job_checkpoint_drain(cp);
     }
     weir_job_checkpoint_save_refuse(cp);
+    weir_job_checkpoint_move_refuse(cp);
 }
 
 static void
@@ -408,6 +435,9 @@ take_letters(struct weir_job_checkpoint *cp)
                 weir_job_checkpoint_save_refuse(cp);
             }
             break;
+        case CP_LETTER_MOVE:
+            weir_job_checkpoint_move_take(cp, &letter);
+            break;
         case CP_LETTER_RELEASE:
             cp->release_id = letter.args[0];
             break;
@@ -468,6 +498,7 @@ weir_job_checkpoint_poll(struct weir_job_checkpoint *cp, int64_t now_ns)
     }
     commit_finished(cp);
     weir_job_checkpoint_probe_poll(cp);
+    weir_job_checkpoint_move_poll(cp);
     ask_due(cp);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (cp->stage[s].out_cnt > 0) {
@@ -482,8 +513,9 @@ int64_t
 weir_job_checkpoint_due_ns(const struct weir_job_checkpoint *cp)
 {
     int64_t due_ns = weir_coordinator_due_ns(cp->coordinator);
-    bool asks = !cp->is_suspended && (wants_stop(cp) || wants_last(cp) ||
-                                         (cp->savepoint_ticket != 0 && !cp->savepoint_asked));
+    bool asks = !cp->is_suspended &&
+                (wants_stop(cp) || wants_last(cp) || weir_job_checkpoint_wants_move(cp) ||
+                    (cp->savepoint_ticket != 0 && !cp->savepoint_asked));
     due_ns = asks ? weir_min_i64(due_ns, cp->retry_ns) : due_ns;
     due_ns = weir_min_i64(due_ns, weir_job_checkpoint_probe_due_ns(cp));
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {

@@ -46,12 +46,13 @@ weir_job_checkpoint_post_out(struct cp_stage *stage)
 }
 
 static struct weir_mark
-mark_of(const struct weir_coordinator_out *out)
+mark_of(const struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out)
 {
     return (struct weir_mark){.id = out->id,
         .trigger_ns = out->triggered_ns,
         .kind = out->request.stop == WEIR_CHECKPOINT_SUSPEND          ? WEIR_MARK_STOP
                 : out->request.kind == WEIR_CHECKPOINT_KIND_SAVEPOINT ? WEIR_MARK_SAVEPOINT
+                : weir_job_checkpoint_moves(cp, out->id)              ? WEIR_MARK_MOVE
                                                                       : WEIR_MARK_PERIODIC};
 }
 
@@ -59,7 +60,7 @@ void
 weir_job_checkpoint_post_members(struct weir_job_checkpoint *cp,
     const struct weir_coordinator_out *out, enum weir_task_letter kind)
 {
-    const struct weir_mark mark = mark_of(out);
+    const struct weir_mark mark = mark_of(cp, out);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if ((out->member[s].part & WEIR_MEMBER_ACK) != 0) {
             post(cp, s, kind, &mark);
@@ -90,8 +91,8 @@ tell(struct weir_job_checkpoint *cp, uint32_t s, struct cp_flight *flight)
 
 /* The others are told as well, for outputs have ended and bring no barrier. One that gets it all
  * the same has begun then, and waits for what has not ended. */
-static void
-tell_rest(struct weir_job_checkpoint *cp, struct cp_flight *flight)
+void
+weir_job_checkpoint_post_rest(struct weir_job_checkpoint *cp, struct cp_flight *flight)
 {
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         if (!weir_job_checkpoint_begins(&cp->stage[s])) {
@@ -105,7 +106,7 @@ weir_job_checkpoint_post_waits(struct weir_job_checkpoint *cp)
 {
     for (uint32_t i = 0; i < CP_FLIGHT_CNT_MAX; i++) {
         if (cp->flight[i].id != 0) {
-            tell_rest(cp, &cp->flight[i]);
+            weir_job_checkpoint_post_rest(cp, &cp->flight[i]);
         }
     }
 }
@@ -141,7 +142,7 @@ weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *cp, struct cp_fligh
     const struct weir_coordinator_out *out)
 {
     bool some_wait = false;
-    flight->mark = mark_of(out);
+    flight->mark = mark_of(cp, out);
     for (uint32_t s = 0; s < cp->stage_cnt; s++) {
         uint8_t part = out->member[s].part;
         bool needs_ack = (part & WEIR_MEMBER_ACK) != 0;
@@ -154,6 +155,6 @@ weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *cp, struct cp_fligh
         }
     }
     if (some_wait) {
-        tell_rest(cp, flight);
+        weir_job_checkpoint_post_rest(cp, flight);
     }
 }

@@ -44,6 +44,7 @@
 #define CP_LETTER_SAVEPOINT 101 /* args[0]: its ticket */
 #define CP_LETTER_RELEASE 102 /* args[0]: its id */
 #define CP_LETTER_ENDED 103 /* args[0]: the task's state */
+#define CP_LETTER_MOVE 104 /* args: ticket, vertex, to, first, last */
 
 enum cp_slot_state {
     SLOT_FREE, /* or lent to the core */
@@ -146,6 +147,20 @@ struct cp_probe {
     char page[WEIR_PAGE_BYTES];
 };
 
+/* Key groups that are to move: job_checkpoint_move.c. */
+struct cp_move {
+    struct weir_job_move asked; /* ticket 0: there is nothing, or it was answered */
+    struct weir_handover *handover;
+    bool is_asked; /* the coordinator knows of it */
+    uint64_t id; /* of its checkpoint; 0: it has not begun */
+    bool is_stored;
+    bool is_aborted;
+    /* It is under way: its barrier goes on whatever becomes of its checkpoint, and no other may
+     * overtake it. */
+    bool holds;
+    bool has_moved;
+};
+
 enum cp_store_job { STORE_IDLE, STORE_COMMITS, STORE_TIDIES };
 
 struct weir_job_checkpoint {
@@ -182,11 +197,13 @@ struct weir_job_checkpoint {
     uint64_t begun_number; /* the last that a source has begun, of all */
     int64_t retry_ns; /* when a checkpoint that somebody waits for is asked for again */
     struct cp_probe probe;
+    bool is_held; /* the coordinator knows that none is to begin */
     bool stop_wanted;
     bool stop_asked;
     uint64_t savepoint_ticket; /* wanted, and not answered yet; 0: none */
     bool savepoint_asked; /* the coordinator knows of it */
     uint64_t kept_id; /* beside the timeline, and read by somebody; 0: none */
+    struct cp_move move;
     bool is_ended_badly; /* a task has */
     uint64_t release_id; /* a kept one that nobody reads any more; 0: none */
     int error;
@@ -206,11 +223,15 @@ struct weir_job_checkpoint {
 
 /* The ticket of a stop. */
 #define CP_TICKET_STOP 1
+/* And of a move. */
+#define CP_TICKET_MOVE 2
 
 /* weir_job_checkpoint_note_running - tell the coordinator of tasks that run by now. */
 void weir_job_checkpoint_note_running(struct weir_job_checkpoint *checkpoint);
 /* weir_job_checkpoint_drain - do what the coordinator says; after each message to it. */
 void weir_job_checkpoint_drain(struct weir_job_checkpoint *checkpoint);
+/* weir_job_checkpoint_hold - tell the coordinator whether one may begin, if that has changed. */
+void weir_job_checkpoint_hold(struct weir_job_checkpoint *checkpoint);
 struct cp_flight *weir_job_checkpoint_flight(struct weir_job_checkpoint *checkpoint, uint64_t id);
 
 /* ---- job_checkpoint_post.c: letters to tasks ---- */
@@ -223,6 +244,10 @@ void weir_job_checkpoint_post_members(struct weir_job_checkpoint *checkpoint,
 void weir_job_checkpoint_post_trigger(struct weir_job_checkpoint *checkpoint,
     struct cp_flight *flight, const struct weir_coordinator_out *out);
 void weir_job_checkpoint_post_waits(struct weir_job_checkpoint *checkpoint);
+/* weir_job_checkpoint_post_rest - to those that have not been told to begin a checkpoint, and would
+ * be by barriers. */
+void
+weir_job_checkpoint_post_rest(struct weir_job_checkpoint *checkpoint, struct cp_flight *flight);
 /* weir_job_checkpoint_post_begun - to a task whose source has begun the checkpoint of a flight;
  * NULL: one that does not take place. weir_job_checkpoint_post_end - to one whose source has ended,
  * what it has missed. */
@@ -276,6 +301,31 @@ bool weir_job_checkpoint_begins(const struct cp_stage *stage);
 void weir_job_checkpoint_begun(struct cp_stage *stage, uint64_t number);
 /* weir_job_checkpoint_begin_look - tell the coordinator whether sources do. */
 void weir_job_checkpoint_begin_look(struct weir_job_checkpoint *checkpoint);
+
+/* ---- job_checkpoint_move.c: key groups that move ---- */
+
+/* weir_job_checkpoint_move_take - a request has come. weir_job_checkpoint_move_refuse - the
+ * coordinator has ended: one that waits is answered. weir_job_checkpoint_wants_move - the
+ * coordinator is to be asked, with what weir_job_checkpoint_move_ask says.
+ * weir_job_checkpoint_move_begin - a checkpoint is about to be triggered: if it is a move's, that
+ * is set. weir_job_checkpoint_moves - whether key groups move with the barrier of checkpoint `id`.
+ * weir_job_checkpoint_move_answered - the coordinator's answer. weir_job_checkpoint_move_poll -
+ * whether it is over. weir_job_checkpoint_move_left - the task of a stage has ended; its core.
+ * weir_job_checkpoint_move_fn - as in dataplane/task.h; a task's core. */
+void
+weir_job_checkpoint_move_take(struct weir_job_checkpoint *cp, const struct weir_letter *letter);
+void weir_job_checkpoint_move_refuse(struct weir_job_checkpoint *cp);
+bool weir_job_checkpoint_wants_move(const struct weir_job_checkpoint *cp);
+void weir_job_checkpoint_move_ask(
+    struct weir_job_checkpoint *cp, struct weir_checkpoint_request *ret_request);
+void weir_job_checkpoint_move_begin(
+    struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out);
+bool weir_job_checkpoint_moves(const struct weir_job_checkpoint *cp, uint64_t id);
+void weir_job_checkpoint_move_answered(
+    struct weir_job_checkpoint *cp, const struct weir_coordinator_out *out);
+void weir_job_checkpoint_move_poll(struct weir_job_checkpoint *cp);
+void weir_job_checkpoint_move_left(const struct cp_stage *stage);
+int weir_job_checkpoint_move_fn(void *arg, struct weir_task *task, const struct weir_mark *mark);
 
 /* ---- job_checkpoint_save.c ---- */
 

@@ -145,8 +145,7 @@ static void
 hold(struct weir_job_checkpoint *cp, bool is_held)
 {
     cp->probe.is_held = is_held;
-    weir_coordinator_hold(cp->coordinator, is_held, cp->now_ns);
-    weir_job_checkpoint_drain(cp);
+    weir_job_checkpoint_hold(cp);
 }
 
 void

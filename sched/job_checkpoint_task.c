@@ -193,6 +193,7 @@ weir_job_checkpoint_ended(struct weir_job_checkpoint *cp, uint32_t idx, enum wei
     struct cp_stage *stage = &cp->stage[idx];
     const struct weir_letter letter = {.kind = CP_LETTER_ENDED, .from = idx, .args = {state}};
     keep_last(stage);
+    weir_job_checkpoint_move_left(stage);
     say(stage, &letter);
 }
 
@@ -258,6 +259,7 @@ weir_job_checkpoint_slots_new(struct cp_stage *stage)
         .after_end = cp->options.coordinator.is_after_finish,
         .waits_final = true,
         .begin_fn = begin_fn,
+        .move_fn = weir_job_checkpoint_move_fn,
         .report_fn = report_fn,
         .restore = &cp->job->restore};
     stage->slot = weir_env_alloc(env, cp->slot_cnt * sizeof *stage->slot);

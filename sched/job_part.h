@@ -24,6 +24,7 @@ struct job_stage {
     struct weir_region *state;
     struct weir_arena arena;
     bool has_arena;
+    struct weir_handover *handover; /* of its operator whose key groups can move, or NULL */
     const uint32_t *operators;
     uint32_t operator_cnt;
 };
@@ -75,6 +76,7 @@ struct weir_job {
     struct weir_job_options options;
     uint32_t max_parallelism;
     uint16_t **keygroup_owner; /* by parallelism */
+    struct weir_handover **handover; /* by operator of the graph; NULL: its key groups stay */
     struct weir_region_table regions;
     struct weir_region *region; /* rings and buffers */
     uint16_t region_id;

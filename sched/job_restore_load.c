@@ -334,7 +334,9 @@ is_same_job(const struct weir_job_restore *restore)
         bool has = false;
         for (uint32_t i = 0; i < restore->old_cnt && !has; i++) {
             has = restore->old[i].files[0]->id.subtask == job->plan->stages[s].subtask &&
-                  is_same_task(restore, &job->stage[s], i);
+                  is_same_task(restore, &job->stage[s], i) &&
+                  (!job->stage[s].has_arena ||
+                      weir_job_groups_are(&restore->old[i], &job->stage[s].arena));
         }
         if (!has) {
             return false;
@@ -418,10 +420,7 @@ static bool
 wants(const struct target *target, const struct job_old_task *old,
     const struct weir_parts_reader *parts)
 {
-    const struct weir_keygroup_range *own = &target->stage->arena.spec.groups;
-    const struct weir_task_file_head *head = &old->head;
-    return head->capture_version != 0 && head->group_first < own->first + own->cnt &&
-           own->first < head->group_first + head->group_cnt && shares_state(target, parts);
+    return weir_job_groups_meet(old, &target->stage->arena) && shares_state(target, parts);
 }
 
 /* One old arena of the same key groups, all of whose operators are here: pages keep their
@@ -443,6 +442,7 @@ is_in_place(const struct weir_job_restore *restore, const struct target *target)
             }
         }
         return head->group_first == own->first && head->group_cnt == own->cnt &&
+               weir_job_groups_are(&restore->old[i], &target->stage->arena) &&
                head->page_cnt <= target->stage->arena.page_cnt;
     }
     return false;
@@ -508,13 +508,12 @@ open_target(struct weir_job_restore *restore, struct target *target)
 static int
 check_groups(const struct weir_job_restore *restore, const struct target *target)
 {
-    const struct weir_keygroup_range *own = &target->stage->arena.spec.groups;
+    const struct weir_arena *arena = &target->stage->arena;
     bool is_due = target->source_cnt > 0 && !restore->lacks_subtasks;
-    for (uint32_t g = own->first; g < own->first + own->cnt && is_due; g++) {
-        bool has = false;
+    for (uint32_t g = 0; g < arena->spec.max_parallelism && is_due; g++) {
+        bool has = !weir_arena_owns(arena, g);
         for (uint32_t i = 0; i < restore->old_cnt && !has; i++) {
-            const struct weir_task_file_head *head = &restore->old[i].head;
-            has = target->wants[i] && g - head->group_first < head->group_cnt;
+            has = target->wants[i] && weir_job_groups_has(&restore->old[i], g);
         }
         if (!has) {
             return weir_err_push(WEIR_ECHECKPOINT,
@@ -648,6 +647,10 @@ load_arenas(struct weir_job_restore *restore)
     if (load.targets == NULL) {
         return weir_err_push(WEIR_ENOMEM, "a restore");
     }
+    err = weir_job_groups_read(restore);
+    if (err == 0) {
+        weir_job_groups_deal(restore);
+    }
     for (uint32_t s = 0; s < job->plan->stage_cnt && err == 0; s++) {
         if (job->stage[s].has_arena) {
             struct target *target = &load.targets[load.target_cnt++];
@@ -743,6 +746,7 @@ weir_job_restore_free(struct weir_job_restore *restore)
     for (uint32_t i = 0; i < restore->old_cnt; i++) {
         free(restore->old[i].parts);
         free(restore->old[i].flight);
+        free(restore->old[i].owned);
     }
     weir_job_restore_shut(restore);
     free(restore->files);

@@ -18,6 +18,7 @@ struct job_old_task {
     char *parts; /* 8-aligned */
     uint64_t parts_got;
     bool is_whole;
+    uint64_t *owned; /* its key groups as a set; NULL: it has no state pages */
     char *flight; /* 8-aligned; rows under way, NULL: none were read */
     uint64_t flight_got;
     uint64_t flight_all;
@@ -75,6 +76,19 @@ bool weir_job_flight_follows(const struct job_old_task *old);
 int weir_job_flight_take(struct job_old_task *old, const char *at, uint64_t bytes);
 void weir_job_flight_drop(struct job_old_task *old);
 int weir_job_flight_check(struct weir_job_restore *restore);
+
+/* ---- job_restore_groups.c: whose key groups are whose ---- */
+
+/* weir_job_groups_read - those of all old tasks; their parts are there. weir_job_groups_deal -
+ * those of operators that can move them: as the checkpoint has it, where it has as many subtasks.
+ * weir_job_groups_has - whether it was the old task's. weir_job_groups_meet - whether one is now
+ * the arena's. weir_job_groups_are - whether they are the same ones. */
+int weir_job_groups_read(struct weir_job_restore *restore);
+void weir_job_groups_deal(struct weir_job_restore *restore);
+bool weir_job_groups_has(const struct job_old_task *old, uint32_t group);
+bool weir_job_groups_meet(const struct job_old_task *old, const struct weir_arena *arena);
+bool weir_job_groups_are(const struct job_old_task *old, const struct weir_arena *arena);
+
 void weir_job_restore_tell(struct weir_job_restore *restore, bool is_end);
 /* weir_job_restore_savepoint - load, where the manifest is a savepoint's. */
 int weir_job_restore_savepoint(struct weir_job_restore *restore);

@@ -13,6 +13,7 @@
 #include "io/io.h"
 #include "sched/graph_chain.h"
 #include "sched/graph_node.h"
+#include "sched/job_move.h"
 #include "sched/job_checkpoint.h"
 #include "sched/job_part.h"
 #include "sched/job_restore.h"
@@ -302,7 +303,7 @@ add_partition(struct build *b, uint32_t edge)
     partition->conf.partitioner = link->partitioner;
     partition->conf.key = link->key;
     partition->conf.custom_fn = link->custom_fn;
-    partition->conf.keygroup_owner = job->keygroup_owner[job->env->node[link->to].parallelism];
+    weir_job_moves_partition(job, edge, &partition->conf);
     partition->conf.max_parallelism = job->max_parallelism;
     partition->conf.channels = channels;
     partition->conf.channel_cnt = cnt;
@@ -398,7 +399,7 @@ add_regained(struct build *b)
             .partitioner = link->partitioner,
             .schema = env->node[link->from].out_schema[link->output],
             .key = link->key,
-            .keygroup_owner = job->keygroup_owner[env->node[link->to].parallelism]};
+            .keygroup_owner = weir_job_moves_owner(job, link->to)};
     }
     b->edges = edges;
 }
@@ -470,13 +471,17 @@ add_arena(struct build *b)
         return rc;
     }
     uint64_t arena_bytes = job->checkpoint != NULL ? weir_job_checkpoint_arena_bytes(bytes) : bytes;
-    const struct weir_arena_spec spec = {
+    struct weir_arena_spec spec = {
         .name = b->planned->name,
         .max_parallelism = job->max_parallelism,
         .groups = weir_keygroup_range_of(b->planned->subtask, parallelism, job->max_parallelism),
     };
+    weir_job_moves_room(job, b->idx, &spec.groups);
     b->stage->has_arena = true;
     rc = weir_arena_init(&b->stage->arena, &spec, mem, arena_bytes);
+    if (rc == 0) {
+        weir_job_moves_join(job, b->idx);
+    }
     if (rc == 0 && job->checkpoint != NULL) {
         rc = weir_job_checkpoint_arena(
             job->checkpoint, b->idx, (char *)mem + arena_bytes, bytes - arena_bytes);
@@ -620,6 +625,7 @@ open_keygroups(struct weir_job *job)
             job->keygroup_owner[p] = owner;
         }
     }
+    weir_job_moves_make(job);
     return 0;
 }
 

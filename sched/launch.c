@@ -442,6 +442,7 @@ weir_launch_job(struct weir_launch *launch, struct weir_job **ret_job)
         .flush_after_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_FLUSH_AFTER)),
         .debloat_target_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_BUFFERS_DEBLOAT)),
         .max_parallelism = (uint32_t)or_zero(weir_conf_i64(conf, WEIR_CONF_MAX_PARALLELISM)),
+        .moves = weir_conf_i64(conf, WEIR_CONF_STATE_MOVES) == 1,
         .io_kind = (uint32_t)engines[weir_conf_i64(conf, WEIR_CONF_IO_ENGINE)],
         .cancel_interval_ns = weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_INTERVAL),
         .cancel_timeout_ns = or_zero(weir_conf_i64(conf, WEIR_CONF_TASK_CANCEL_TIMEOUT)),

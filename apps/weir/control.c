@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apps/weir/control_move.h"
 #include "apps/weir/control_save.h"
 #include "apps/weir/control_tap.h"
 #include "apps/weir/scrape.h"
@@ -34,6 +35,7 @@ struct weir_control {
     uint64_t asker; /* of the request that is served */
     bool is_later; /* its answer comes later */
     struct weir_saving saving;
+    struct weir_moving moving;
     char savepoint[WEIR_CONTROL_PATH_BYTES]; /* where to, after a stop; "": nowhere */
 };
 
@@ -181,6 +183,18 @@ answer_savepoint(struct weir_control *control, const json_t *request)
 }
 
 static json_t *
+answer_move(struct weir_control *control, const json_t *request)
+{
+    if (control->asked != WEIR_TASK_REQUEST_NONE) {
+        return weir_control_refuse(WEIR_EREFUSED, "the job is being ended: %s",
+            weir_control_state_name(control->conf.job, control->asked));
+    }
+    json_t *refusal = weir_moving_begin(&control->moving, request, control->asker);
+    control->is_later = refusal == NULL;
+    return refusal;
+}
+
+static json_t *
 answer_cancel(struct weir_control *control, const json_t *request)
 {
     (void)request;
@@ -191,7 +205,7 @@ answer_cancel(struct weir_control *control, const json_t *request)
 
 static const struct row {
     const char *verb;
-    const char *option[2]; /* beside version and verb; NULL: none */
+    const char *option[3]; /* beside version and verb; NULL: none */
     json_t *(*answer)(struct weir_control *control, const json_t *request);
 } rows[] = {
     {"status", {NULL, NULL}, answer_status},
@@ -199,6 +213,7 @@ static const struct row {
     {"tap", {"vertex", "rate"}, answer_tap},
     {"stop", {"drain", "savepoint"}, answer_stop},
     {"cancel", {NULL, NULL}, answer_cancel},
+    {"move", {"vertex", "key_groups", "to"}, answer_move},
     {"savepoint", {"savepoint", NULL}, answer_savepoint},
 };
 
@@ -248,7 +263,7 @@ serve_document(struct weir_control *control, json_t *request)
     const struct row *row = row_of(verb);
     if (row == NULL) {
         return weir_control_refuse(WEIR_EUSAGE,
-            "there is no verb %.40s; there is status, metrics, tap, stop, cancel, savepoint",
+            "there is no verb %.40s; there is status, metrics, tap, stop, cancel, move, savepoint",
             verb != NULL ? verb : "given");
     }
     const char *option = stranger(request, row);
@@ -309,6 +324,7 @@ weir_control_end(struct weir_control *control, enum weir_task_request request)
     }
     if (request == WEIR_TASK_REQUEST_CANCEL) {
         weir_saving_give_up(&control->saving);
+        weir_moving_give_up(&control->moving);
     }
     weir_job_request(control->conf.job, request);
 }
@@ -317,12 +333,13 @@ void
 weir_control_job_ended(struct weir_control *control)
 {
     weir_saving_give_up(&control->saving);
+    weir_moving_give_up(&control->moving);
 }
 
 bool
 weir_control_is_saving(const struct weir_control *control)
 {
-    return control->saving.state != WEIR_SAVING_NONE;
+    return control->saving.state != WEIR_SAVING_NONE || control->moving.is_on;
 }
 
 int
@@ -375,6 +392,7 @@ weir_control_open(const struct weir_control_conf *conf, struct weir_control **re
         .job = weir_launch_name(conf->launch), .answer_fn = make_answer, .arg = control};
     control->conf = *conf;
     control->saving.conf = &control->conf;
+    control->moving.conf = &control->conf;
     control->taps.job = conf->job;
     control->taps.plan = weir_launch_plan_of(conf->launch);
     weir_clock_init_os(&control->clock);
@@ -434,6 +452,10 @@ weir_control_serve(struct weir_control *control, int64_t now_ns)
     if (answer != NULL) {
         weir_endpoint_answer(control->endpoint, control->saving.asker, text_of(answer));
     }
+    answer = weir_moving_serve(&control->moving);
+    if (answer != NULL) {
+        weir_endpoint_answer(control->endpoint, control->moving.asker, text_of(answer));
+    }
 }
 
 /* The sooner of two times to wait; negative: none. */
@@ -449,5 +471,6 @@ weir_control_wait_ns(const struct weir_control *control, int64_t now_ns)
     int64_t wait_ns = weir_max_i64(weir_metrics_due_ns(control->metrics) - now_ns, 0);
     wait_ns = sooner(wait_ns, weir_endpoint_wait_ns(control->endpoint, now_ns));
     wait_ns = sooner(wait_ns, weir_scrape_wait_ns(control->scrape));
+    wait_ns = sooner(wait_ns, weir_moving_wait_ns(&control->moving));
     return sooner(wait_ns, weir_saving_wait_ns(&control->saving));
 }

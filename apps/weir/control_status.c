@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "apps/weir/control.h"
+#include "apps/weir/control_move.h"
 #include "apps/weir/report.h"
 #include "apps/weir/watch.h"
 #include "dataplane/types.h"
@@ -49,6 +50,10 @@ vertices_json(const struct weir_control_conf *conf, int64_t *ret_least)
         weir_job_operator(conf->job, i, &sum);
         (void)json_object_set_new(json_array_get(list, i), "watermark_ms",
             kind == WEIR_PLAN_SOURCE ? json_null() : watermark_json(sum.watermark));
+        json_t *owners = weir_moving_owners(conf->job, i);
+        if (owners != NULL) {
+            (void)json_object_set_new(json_array_get(list, i), "key_groups", owners);
+        }
         if (weir_plan_is_way_out(&plan->graph->operators[i])) {
             *ret_least = weir_min_i64(*ret_least, sum.watermark);
         }

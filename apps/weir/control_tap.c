@@ -162,17 +162,26 @@ refuse_vertex(const struct weir_plan *plan, const char *name)
 }
 
 json_t *
+weir_control_vertex(const struct weir_plan *plan, const char *name, uint32_t *ret_vertex)
+{
+    uint32_t vertex = 0;
+    while (vertex < plan->graph->operator_cnt && name != NULL &&
+           strcmp(plan->graph->operators[vertex].name, name) != 0) {
+        vertex++;
+    }
+    *ret_vertex = vertex;
+    return name == NULL || vertex == plan->graph->operator_cnt ? refuse_vertex(plan, name) : NULL;
+}
+
+json_t *
 weir_control_taps_answer(struct weir_control_taps *taps, const json_t *request, int64_t now_ns)
 {
     const char *name = json_string_value(json_object_get(request, "vertex"));
     const json_t *rate = json_object_get(request, "rate");
     uint32_t vertex = 0;
-    while (vertex < taps->plan->graph->operator_cnt && name != NULL &&
-           strcmp(taps->plan->graph->operators[vertex].name, name) != 0) {
-        vertex++;
-    }
-    if (name == NULL || vertex == taps->plan->graph->operator_cnt) {
-        return refuse_vertex(taps->plan, name);
+    json_t *refusal = weir_control_vertex(taps->plan, name, &vertex);
+    if (refusal != NULL) {
+        return refusal;
     }
     if (!json_is_integer(rate) || json_integer_value(rate) < 1 ||
         json_integer_value(rate) > WEIR_CONTROL_TAP_RATE_MAX) {

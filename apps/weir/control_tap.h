@@ -35,6 +35,9 @@ struct weir_control_taps {
     struct weir_control_tap tap[WEIR_CONTROL_TAP_CNT_MAX];
 };
 
+/* weir_control_vertex - the operator of that name. Returns: NULL, or the refusal, which names those
+ * that there are. */
+json_t *weir_control_vertex(const struct weir_plan *plan, const char *name, uint32_t *ret_vertex);
 /* weir_control_taps_answer - the answer to a request; NULL: no memory. */
 json_t *
 weir_control_taps_answer(struct weir_control_taps *taps, const json_t *request, int64_t now_ns);

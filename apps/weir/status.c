@@ -112,6 +112,31 @@ print_vertices(const json_t *answer)
     }
 }
 
+/* Which subtask has which, where they can move. */
+static void
+print_key_groups(const json_t *answer)
+{
+    size_t i;
+    size_t k;
+    json_t *vertex;
+    json_t *part;
+    json_array_foreach(json_object_get(answer, "vertices"), i, vertex)
+    {
+        const json_t *parts = json_object_get(vertex, "key_groups");
+        if (parts != NULL) {
+            (void)printf("\nkey groups of %s:", text_of(vertex, "name"));
+        }
+        json_array_foreach(parts, k, part)
+        {
+            (void)printf("%s %lld-%lld on subtask %lld", k > 0 ? "," : "",
+                (long long)json_integer_value(json_array_get(part, 0)),
+                (long long)json_integer_value(json_array_get(part, 1)),
+                (long long)json_integer_value(json_array_get(part, 2)));
+        }
+        (void)printf("%s", parts != NULL ? "\n" : "");
+    }
+}
+
 static void
 print_stages(const json_t *answer)
 {
@@ -154,6 +179,7 @@ print_status(const json_t *answer)
     print_head(answer);
     print_checkpoints(answer);
     print_vertices(answer);
+    print_key_groups(answer);
     print_stages(answer);
     print_cores(answer);
 }

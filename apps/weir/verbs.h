@@ -16,6 +16,7 @@ extern const struct weir_verb weir_verb_explain;
 extern const struct weir_verb weir_verb_metrics;
 extern const struct weir_verb weir_verb_plan;
 extern const struct weir_verb weir_verb_run;
+extern const struct weir_verb weir_verb_move;
 extern const struct weir_verb weir_verb_savepoint;
 extern const struct weir_verb weir_verb_savepoint_show;
 extern const struct weir_verb weir_verb_sim;

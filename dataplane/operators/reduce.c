@@ -244,4 +244,5 @@ const struct weir_operator_type weir_reduce_type = {
     .close = reduce_close,
     .states = states,
     .state_cnt = WEIR_ARRAY_CNT(states),
+    .moves = true,
 };

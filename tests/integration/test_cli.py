@@ -164,7 +164,7 @@ class Cli(unittest.TestCase):
         for words in helps:
             text = self.weir(*words, "-h").stdout.removeprefix("Examples:\n").split("\n\n")[0]
             for line in text.splitlines():
-                if "tcp://" in line:  # wants somebody who talks
+                if "tcp://" in line or words == ["move"]:  # wants somebody who talks; test_move.py runs them
                     continue
                 asks = words in (["status"], ["top"], ["metrics"], ["tap"], ["stop"], ["savepoint"], ["cancel"])
                 if asks and (not asked or asked.poll() is not None):

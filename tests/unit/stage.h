@@ -56,6 +56,8 @@ struct stage {
     bool source_ends;
     bool refuses; /* begin_fn */
     uint32_t begin_wait_cnt; /* calls of begin_fn that answer WEIR_WAIT */
+    uint32_t move_wait_cnt; /* of move_fn */
+    int move_error; /* what it says then, if not 0 */
     enum weir_task_hold hold; /* what hold_fn says */
     uint32_t hold_cnt; /* how often it was asked */
     size_t parts_cap;
@@ -258,6 +260,22 @@ on_begin(void *arg, struct weir_task *task, const struct weir_mark *mark, void *
 }
 
 static inline int
+on_move(void *arg, struct weir_task *task, const struct weir_mark *mark)
+{
+    struct stage *s = arg;
+    (void)task;
+    if (s->move_wait_cnt > 0) {
+        s->move_wait_cnt--;
+        return WEIR_WAIT;
+    }
+    if (s->move_error != 0) {
+        return weir_err_push(s->move_error, "no room for what moves");
+    }
+    say(s, "move", "", mark->id);
+    return WEIR_DONE;
+}
+
+static inline int
 on_flight(void *arg, struct weir_task *task, void **ret_buf, size_t *ret_bytes)
 {
     struct stage *s = arg;
@@ -403,6 +421,7 @@ stage_open(const struct stage_conf *conf)
     s->checkpoints.after_end = true;
     s->checkpoints.waits_final = conf->waits_final;
     s->checkpoints.begin_fn = on_begin;
+    s->checkpoints.move_fn = on_move;
     s->checkpoints.report_fn = on_report;
     s->checkpoints.hold_fn = on_hold;
     s->checkpoints.restore = conf->restore;
@@ -457,10 +476,16 @@ settle(struct stage *s)
 }
 
 static inline void
+post_kind(struct stage *s, enum weir_task_letter letter, uint64_t id, enum weir_mark_kind kind)
+{
+    const struct weir_mark mark = {.id = id, .trigger_ns = 3, .kind = kind};
+    assert_int_equal(weir_task_post(s->task, letter, &mark), 1);
+}
+
+static inline void
 post(struct stage *s, enum weir_task_letter letter, uint64_t id)
 {
-    const struct weir_mark mark = {.id = id, .trigger_ns = 3, .kind = WEIR_MARK_SAVEPOINT};
-    assert_int_equal(weir_task_post(s->task, letter, &mark), 1);
+    post_kind(s, letter, id, WEIR_MARK_SAVEPOINT);
 }
 
 #include "tests/unit/stage_look.h"

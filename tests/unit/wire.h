@@ -104,10 +104,16 @@ wire_event(struct wire *w, uint32_t p, uint32_t kind, int64_t value)
 }
 
 static inline void
+wire_mark_kind(struct wire *w, uint32_t p, uint32_t kind, uint64_t id, enum weir_mark_kind of)
+{
+    const struct weir_mark mark = {.id = id, .trigger_ns = 7, .kind = of};
+    assert_int_equal(weir_channel_mark(&w->out[p], kind, &mark), 1);
+}
+
+static inline void
 wire_mark(struct wire *w, uint32_t p, uint32_t kind, uint64_t id)
 {
-    const struct weir_mark mark = {.id = id, .trigger_ns = 7, .kind = WEIR_MARK_SAVEPOINT};
-    assert_int_equal(weir_channel_mark(&w->out[p], kind, &mark), 1);
+    wire_mark_kind(w, p, kind, id, WEIR_MARK_SAVEPOINT);
 }
 
 static inline int64_t

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* moved.c: a count per key, told after each row, of numbers that are dealt out by key: which of a
+ * key's rows it was is seen in the output. For key groups that move meanwhile. */
+#include <stdio.h>
+
+#include "dataplane/parts.h"
+#include "sched/weir.h"
+
+#define READING(F) F(i64, key)
+WEIR_SCHEMA(reading, READING)
+#define NAMED(F) F(str, key)
+WEIR_SCHEMA(named, NAMED)
+#define COUNTED(F) F(str, key) F(i64, cnt)
+WEIR_SCHEMA(counted, COUNTED)
+
+/* Every third key is too long to lie within a row of the state. */
+#define LONG_KEY_DIV 3
+#define LONG_TAIL "-which-is-too-long-to-lie-inline"
+#define KEY_BYTES 64
+
+const struct weir_opt weir_job_params[] = {
+    {"rows", WEIR_OPT_INT, WEIR_OPT_ANY, "rows", 1, INT64_MAX, "1000000", "", "of all subtasks"},
+    {"keys", WEIR_OPT_INT, WEIR_OPT_ANY, "keys", 1, INT64_MAX, "100000", "", "of these rows"},
+    {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "rows/s", 1, INT64_MAX, "200000", "", "of all subtasks"},
+    WEIR_OUTPUT_PARAM("-"),
+    {.name = NULL},
+};
+
+struct conf {
+    int64_t rows;
+    int64_t keys;
+    int64_t rate;
+};
+
+struct numbers {
+    int64_t next; /* of this subtask's: it says every subtask_cnt-th number */
+    int64_t from; /* where it began, and when */
+    int64_t begin_ns;
+};
+
+static int
+numbers_open(struct weir_operator *op)
+{
+    ((struct numbers *)op->self)->begin_ns = INT64_MIN;
+    return 0;
+}
+
+/* As many as are due by now. */
+static int
+numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    const struct conf *conf = op->conf;
+    struct numbers *self = op->self;
+    if (self->begin_ns == INT64_MIN) {
+        self->begin_ns = now_ns;
+        self->from = self->next;
+    }
+    double due = (double)(now_ns - self->begin_ns) / (double)WEIR_SEC_NS * (double)conf->rate;
+    int64_t end = self->from + (int64_t)due / op->env->subtask_cnt;
+    for (; self->next < end && weir_out_room(out, 1, 0); self->next++) {
+        int64_t number = self->next * op->env->subtask_cnt + op->env->subtask_idx;
+        if (number >= conf->rows) {
+            return WEIR_DONE;
+        }
+        uint64_t mixed = (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15);
+        reading_emit(out)->key = (int64_t)((mixed >> 32) % (uint64_t)conf->keys);
+    }
+    return self->next < end ? WEIR_AGAIN : WEIR_WAIT;
+}
+
+static int
+numbers_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
+{
+    (void)id;
+    weir_parts_begin(parts, "next", 1);
+    weir_parts_put_u64(parts, (uint64_t)((const struct numbers *)op->self)->next);
+    weir_parts_end(parts);
+    return 0;
+}
+
+static int
+numbers_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
+{
+    struct numbers *self = op->self;
+    struct weir_part part;
+    if (parts_cnt != op->env->subtask_cnt) {
+        return weir_err_push(WEIR_EREFUSED, "there were %u subtasks", parts_cnt);
+    }
+    int rc = weir_parts_find(&parts[op->env->subtask_idx], "next", 1, &part);
+    return rc != 0 ? rc : weir_part_get(&part, &self->next, sizeof self->next);
+}
+
+static bool
+numbers_replays(const void *conf)
+{
+    (void)conf;
+    return true;
+}
+
+static const struct weir_operator_type numbers_type = {.name = "numbers",
+    .output_cnt = 1,
+    .self_bytes = sizeof(struct numbers),
+    .open = numbers_open,
+    .poll = numbers_poll,
+    .snapshot = numbers_snapshot,
+    .restore = numbers_restore,
+    .replays = numbers_replays};
+
+struct nothing {
+    char none;
+};
+WEIR_FLATMAP(name, reading, named, struct nothing)
+{
+    char text[KEY_BYTES];
+    (void)heap;
+    (void)pos;
+    int bytes = snprintf(text, sizeof text, "%lld%s", (long long)in->key,
+        in->key % LONG_KEY_DIV == 0 ? LONG_TAIL : "");
+    if (!weir_out_room(out, 1, (uint32_t)bytes)) {
+        return WEIR_AGAIN;
+    }
+    weir_str_set_bytes(out, &named_emit(out)->key, text, (uint32_t)bytes);
+    return WEIR_DONE;
+}
+
+int
+weir_job_main(struct weir_env *env)
+{
+    const struct conf conf = {.rows = weir_param_number(env, "rows"),
+        .keys = weir_param_number(env, "keys"),
+        .rate = weir_param_number(env, "rate")};
+    const struct weir_reduce_conf count = {.aggregate = weir_aggregate_count()};
+    struct weir_stream *s =
+        weir_source(env, "numbers", reading_schema(), &numbers_type, &conf, sizeof conf);
+    s = weir_key_by(weir_flatmap(s, "name", &name_op), WEIR_KEY(named, key));
+    s = weir_reduce(s, "count", &count, counted_schema());
+    weir_sink_table(s, "out", weir_param(env, "output"));
+    return weir_env_check(env);
+}
