@@ -272,6 +272,24 @@ def jet_suite(slide):
     return Suite("jet-%d" % slide, command, tuple(points))
 
 
+MOVE = ("python3 {root}/bench/move.py {build}/apps/weir/weir {build}/tests/jobs/moved.so --cores {cores} "
+        "--disk {disk}")
+MOVE_BASES = {"base": "as many checkpoints", "none": "no checkpoints"}
+
+
+def move_points():
+    """Rows are late while key groups move: how many times as late as without."""
+    for share in ("p999", "p9999", "max"):
+        for base, peer_name in MOVE_BASES.items():
+            figure = Figure(
+                "move-%s-%s" % (base, share),
+                "16 of 128 key groups move each 200 ms, 100 k keys, 1 M rows/s: " + SHARES.get(share, share), MOVE, MOVE,
+                peer_name, 10.0 if (share, base) == ("p999", "base") else None, cores=2, full=share != "p999",
+                unit="times",
+            )
+            yield figure, lambda lines, b=base, s=share: paired.late_by_moves(lines, b, s)
+
+
 PACE = "{build}/bench/graph/bench_pace "
 SHARES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "p9999": "p99.99"}
 
@@ -457,6 +475,7 @@ SUITES = [
     Suite("async", ASYNC, tuple(async_points())),
     Suite("pressure", PRESSURE, tuple(pressure_points())),
     *(jet_suite(slide) for slide in (10, 20, 500)),
+    Suite("move", MOVE, tuple(move_points())),
     latency_suite("latency-1m", "1 M events", 1_000_000, 100, "p9999"),
     latency_suite("latency-100k", "100 k events", 100_000, 60, "p999"),
     latency_suite("latency-100k-adaptive", "100 k events", 100_000, 60, "p999", "adaptive"),

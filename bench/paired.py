@@ -257,6 +257,31 @@ def checkpoint_ms(lines, ours, peer):
     }
 
 
+def late_by_moves(lines, base, share):
+    """How many times as late rows are as in the base, run by run: in milliseconds beside it."""
+    ours, peer = ([r["job_ns"][share] / 1e6 for r in named(lines, way)["runs"]] for way in ("moves", base))
+    asked = [ms for r in named(lines, "moves")["runs"] for ms in r["answer_ms"]]
+    if not asked:
+        raise Refused("moves: no key groups moved")
+    middle, low, high = bootstrap([a / b for a, b in zip(ours, peer)])
+    return {
+        "value": round(middle, 3),
+        "low": round(low, 3),
+        "high": round(high, 3),
+        "ours_text": amount_ms(ours),
+        "peer_text": amount_ms(peer),
+        "pairs": len(ours),
+        "ours_ms": [round(v, 3) for v in ours],
+        "peer_ms": [round(v, 3) for v in peer],
+        "moves": len(asked),
+        "move_ms": dict(zip(("median", "least", "greatest"), spread(asked))),
+    }
+
+
+def amount_ms(values):
+    return "%.2f ms" % statistics.median(values)
+
+
 def cpu_use(lines, ours, peer):
     """Percent of a core, and what the peer takes."""
     a, b = named(lines, ours), named(lines, peer)

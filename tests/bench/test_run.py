@@ -142,6 +142,21 @@ class Runner(unittest.TestCase):
         row = paired.late_by_checkpoints(lines, "p99")
         self.assertEqual((row["value"], row["ours_value"], row["peer_value"]), (0.5, 7.5, 7.0))
 
+    def test_T195_rows_that_moves_hold_up_stand_beside_those_of_each_base(self):
+        lines = [{"name": name, "runs": [{"job_ns": {"p999": ns}, "answer_ms": [5.0, 9.0, 40.0]} for ns in times]}
+                 for name, times in (("none", [1e6, 2e6, 1e6]), ("base", [2e6, 4e6, 5e6]), ("moves", [8e6, 8e6, 10e6]))]
+        row = paired.late_by_moves(lines, "base", "p999")
+        self.assertEqual((row["value"], row["low"], row["high"], row["pairs"]), (2.0, 2.0, 4.0, 3))
+        self.assertEqual((row["ours_text"], row["peer_text"]), ("8.00 ms", "4.00 ms"))
+        self.assertEqual((row["moves"], row["move_ms"]), (9, {"median": 9.0, "least": 5.0, "greatest": 40.0}))
+        self.assertEqual(paired.late_by_moves(lines, "none", "p999")["value"], 8.0)
+        for run in lines[2]["runs"]:
+            run["answer_ms"] = []
+        with self.assertRaisesRegex(paired.Refused, "moved"):
+            paired.late_by_moves(lines, "base", "p999")
+        points = {figure.name: figure for figure, _ in next(s for s in figures.SUITES if s.name == "move").points}
+        self.assertEqual(points["move-base-p999"].goal, 10.0)
+
     def test_checkpoints_of_one_kind_stand_beside_those_of_another(self):
         lines = [{"name": "unaligned-1", "ms": [3.0, 1.0, 2.0], "rows": [5, 7, 6]},
                  {"name": "aligned-1", "ms": [40.0, 20.0], "rows": [0, 0]}, {"name": "aligned-2", "ms": [], "rows": []}]

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* moved.c: a count per key, told after each row, of numbers that are dealt out by key: which of a
- * key's rows it was is seen in the output. For key groups that move meanwhile. */
+ * key's rows it was is seen in the output. For key groups that move meanwhile.
+ *
+ * Numbers come on a fixed schedule, also where the job is late. Their latency counts from there,
+ * but for those of the first `warm` seconds (bench/move.py). */
 #include <stdio.h>
 
 #include "dataplane/parts.h"
@@ -22,6 +25,7 @@ const struct weir_opt weir_job_params[] = {
     {"rows", WEIR_OPT_INT, WEIR_OPT_ANY, "rows", 1, INT64_MAX, "1000000", "", "of all subtasks"},
     {"keys", WEIR_OPT_INT, WEIR_OPT_ANY, "keys", 1, INT64_MAX, "100000", "", "of these rows"},
     {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "rows/s", 1, INT64_MAX, "200000", "", "of all subtasks"},
+    {"warm", WEIR_OPT_INT, WEIR_OPT_ANY, "s", 0, 3600, "0", "", "of which no latency counts"},
     WEIR_OUTPUT_PARAM("-"),
     {.name = NULL},
 };
@@ -30,6 +34,7 @@ struct conf {
     int64_t rows;
     int64_t keys;
     int64_t rate;
+    int64_t warm_ns;
 };
 
 struct numbers {
@@ -45,6 +50,17 @@ numbers_open(struct weir_operator *op)
     return 0;
 }
 
+/* When the next number is due, by the schedule of all subtasks; 0: it does not count. */
+static int64_t
+next_due_ns(const struct weir_operator *op)
+{
+    const struct conf *conf = op->conf;
+    const struct numbers *self = op->self;
+    double number = (double)((self->next + 1 - self->from) * op->env->subtask_cnt);
+    int64_t since_ns = (int64_t)(number / (double)conf->rate * (double)WEIR_SEC_NS);
+    return since_ns < conf->warm_ns ? 0 : self->begin_ns + since_ns;
+}
+
 /* As many as are due by now. */
 static int
 numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
@@ -57,6 +73,7 @@ numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     }
     double due = (double)(now_ns - self->begin_ns) / (double)WEIR_SEC_NS * (double)conf->rate;
     int64_t end = self->from + (int64_t)due / op->env->subtask_cnt;
+    out->view.intended_ns = next_due_ns(op);
     for (; self->next < end && weir_out_room(out, 1, 0); self->next++) {
         int64_t number = self->next * op->env->subtask_cnt + op->env->subtask_idx;
         if (number >= conf->rows) {
@@ -128,7 +145,8 @@ weir_job_main(struct weir_env *env)
 {
     const struct conf conf = {.rows = weir_param_number(env, "rows"),
         .keys = weir_param_number(env, "keys"),
-        .rate = weir_param_number(env, "rate")};
+        .rate = weir_param_number(env, "rate"),
+        .warm_ns = weir_param_number(env, "warm") * WEIR_SEC_NS};
     const struct weir_reduce_conf count = {.aggregate = weir_aggregate_count()};
     struct weir_stream *s =
         weir_source(env, "numbers", reading_schema(), &numbers_type, &conf, sizeof conf);
