@@ -197,6 +197,14 @@ is_round_over(const struct weir_operator *op, bool *ret_is_busy)
     return true;
 }
 
+/* The feedback had ended in what was restored. No round gets through the body behind that: all of
+ * it stands behind all times. */
+static bool
+had_ended(const struct weir_operator *op)
+{
+    return op->watermark == WEIR_WATERMARK_MAX;
+}
+
 static int64_t
 frontier_due_ns(const struct weir_operator *op)
 {
@@ -205,7 +213,8 @@ frontier_due_ns(const struct weir_operator *op)
     bool is_busy;
     bool may_send = slot->input_ended && !slot->is_empty && !weir_feedback_has(slot) &&
                     slot->joined == BOTH_ENDS;
-    return may_send && (!self->has_begun || is_round_over(op, &is_busy)) ? INT64_MIN : INT64_MAX;
+    bool is_due = had_ended(op) || !self->has_begun || is_round_over(op, &is_busy);
+    return may_send && is_due ? INT64_MIN : INT64_MAX;
 }
 
 /* The next round, or the end. */
@@ -216,8 +225,9 @@ frontier_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     struct weir_feedback_slot *slot = slot_of(op);
     bool is_busy = true;
     (void)now_ns;
-    if (self->has_begun && is_round_over(op, &is_busy) &&
-        (!is_busy || WEIR_MUTANT(LOOP_ENDS_BUSY))) {
+    bool is_over =
+        self->has_begun && is_round_over(op, &is_busy) && (!is_busy || WEIR_MUTANT(LOOP_ENDS_BUSY));
+    if (is_over || had_ended(op)) {
         slot->is_empty = true;
         return WEIR_DONE;
     }

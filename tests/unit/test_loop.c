@@ -594,6 +594,21 @@ t_T196_A126_rounds_go_on_above_those_of_a_checkpoint(void **state)
     rig_close(&rig);
 }
 
+/* No round would come through a body that stands behind all times. */
+static void
+t_A126_a_loop_that_had_ended_ends_again_behind_a_restore(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_open(&rig, 1, 0, WEIR_MIB);
+    rig.ends[0].head.watermark = WEIR_WATERMARK_MAX;
+    assert_int_equal(fire(&rig, 0), 0);
+    end_input(&rig, 0);
+    assert_int_equal(fire(&rig, 0), -1);
+    assert_int_equal(poll_source(&rig, 0, 0), WEIR_DONE);
+    rig_close(&rig);
+}
+
 /* ---- the end by waiting ---- */
 
 static void
@@ -621,6 +636,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_A126_what_goes_back_comes_in_order_through_little_memory),
+        cmocka_unit_test(t_A126_a_loop_that_had_ended_ends_again_behind_a_restore),
         cmocka_unit_test(t_A126_rows_that_wait_survive_the_end_of_the_memory),
         cmocka_unit_test(t_A126_a_full_queue_is_an_error_and_nobody_waits),
         cmocka_unit_test(t_A126_a_full_queue_gives_the_checkpoint_up_first),
