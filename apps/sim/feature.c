@@ -57,5 +57,8 @@ sim_features_meet(uint32_t a, uint32_t b)
 {
     /* A source that waits for others shares its stage with what says how far it is. */
     bool is_apart = a == SIM_FEATURE_CUT && b == SIM_FEATURE_ALIGNED;
+    /* While a source begins the checkpoints, savepoints of a job that goes on are refused. */
+    is_apart |=
+        (a == SIM_FEATURE_SAVED_GOING || a == SIM_FEATURE_SAVED_START) && b == SIM_FEATURE_BEGINS;
     return is_drawn(a) && is_drawn(b) && !is_apart;
 }
