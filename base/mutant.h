@@ -144,7 +144,12 @@
     X(UNION_CUT, SIM, "a subtask sees only its own part of a union list")                         \
     X(LIST_UNCUT, SIM, "each subtask sees all of a list that is to be dealt out")                 \
     X(KEY_GROUP_OFF_BY_ONE, SIM, "another range of key groups lacks its last one")                \
-    X(RESCALED_AS_SAME, SIM, "another parallelism is taken for the old one")
+    X(RESCALED_AS_SAME, SIM, "another parallelism is taken for the old one")                      \
+    /* key groups that move */                                                                    \
+    X(MOVE_UNROUTED, SIM, "rows behind a move go to the old owners")                              \
+    X(MOVE_UNWAITED, SIM, "state moves before the giver has all rows before its barriers")        \
+    X(MOVE_LOSES_ENTRY, SIM, "an entry of a key group does not move with it")                     \
+    X(MOVE_STATE_BACK, SIM, "a restart deals rows out as key groups had moved, and their state not")
 
 #if defined(WEIR_WITH_MUTANTS)
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 /* ---- memory ---- */
 
@@ -158,7 +159,9 @@ weir_handover_route(struct weir_handover *handover, uint32_t producer, uint64_t 
     if (!is_its(handover, id)) {
         return;
     }
-    apply(handover, handover->route[producer]);
+    if (!WEIR_MUTANT(MOVE_UNROUTED)) {
+        apply(handover, handover->route[producer]);
+    }
     /* [R43] pairs with [A43] in weir_handover_is_routed. */
     weir_store_rel(&handover->producer[producer].done_id, id);
 }
@@ -226,6 +229,7 @@ group_take(struct weir_table *to, const struct weir_table *from, uint32_t group)
     uint32_t cnt;
     int err = 0;
     while (err == 0 && (cnt = weir_table_scan_ordered(from, &cursor, key, val)) > 0) {
+        cnt -= WEIR_MUTANT(MOVE_LOSES_ENTRY) ? 1 : 0;
         for (uint32_t i = 0; i < cnt && err == 0; i++) {
             err = entry_take(to, from, &text, &key[(size_t)i * from->word_cnt], val[i]);
         }
@@ -330,7 +334,7 @@ step_taker(struct weir_handover *handover, uint64_t id)
     for (uint32_t i = 0; i < handover->subtask_cnt; i++) {
         /* [A44] pairs with [R44] in step_giver: its tables are as they were at its barriers. */
         if (i != handover->to && weir_load_acq(&handover->subtask[i].seen_id) != id &&
-            !is_gone(handover, i)) {
+            !is_gone(handover, i) && !WEIR_MUTANT(MOVE_UNWAITED)) {
             return WEIR_WAIT;
         }
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutant.h"
 #include "dataplane/handover.h"
 #include "dataplane/state.h"
 #include "sched/graph_node.h"
@@ -109,7 +110,7 @@ weir_job_groups_deal(struct weir_job_restore *restore)
     }
     for (uint32_t s = 0; s < job->plan->stage_cnt; s++) {
         const struct job_stage *stage = &job->stage[s];
-        if (stage->handover != NULL) {
+        if (stage->handover != NULL && !WEIR_MUTANT(MOVE_STATE_BACK)) {
             weir_handover_own(stage->handover, job->plan->stages[s].subtask, stage->arena.owned);
         }
     }

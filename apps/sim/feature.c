@@ -20,7 +20,7 @@ sim_feature_name(uint32_t feature)
         "many_keys", "list", "skew", "early_end", "file", "parts", "side_output", "short_io",
         "failed_sync_power", "savepoint_stop", "savepoint", "savepoint_start", "unaligned",
         "alignment_timeout", "regained", "pieces", "slices", "markers", "bursts", "aligned",
-        "begins", "loop", "loop_wait", "log", "upsert", "canceled", "canceled_step"};
+        "begins", "loop", "loop_wait", "log", "upsert", "moved", "canceled", "canceled_step"};
     WEIR_STATIC_ASSERT(
         WEIR_ARRAY_CNT(others) == SIM_FEATURE_STEP - SIM_FEATURE_CUT, "a name for each");
     if (feature < SIM_FEATURE_PARTITIONER) {
@@ -60,5 +60,9 @@ sim_features_meet(uint32_t a, uint32_t b)
     /* While a source begins the checkpoints, savepoints of a job that goes on are refused. */
     is_apart |=
         (a == SIM_FEATURE_SAVED_GOING || a == SIM_FEATURE_SAVED_START) && b == SIM_FEATURE_BEGINS;
+    /* Key groups of a job with a loop stay, and those of one whose sources begin checkpoints, until
+     * these have ended. */
+    is_apart |= b == SIM_FEATURE_MOVED &&
+                (a == SIM_FEATURE_LOOP || a == SIM_FEATURE_LOOP_WAIT || a == SIM_FEATURE_BEGINS);
     return is_drawn(a) && is_drawn(b) && !is_apart;
 }

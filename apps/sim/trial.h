@@ -76,6 +76,7 @@ enum sim_feature {
     SIM_FEATURE_LOOP_WAIT, /* by time */
     SIM_FEATURE_LOG, /* a sink of changes */
     SIM_FEATURE_UPSERT, /* one without those that take back */
+    SIM_FEATURE_MOVED, /* key groups, while it runs */
     SIM_FEATURE_CANCELED, /* while it runs */
     SIM_FEATURE_CANCELED_STEP, /* between two steps of a start */
     SIM_FEATURE_STEP, /* each step of a start has failed once */

@@ -133,6 +133,7 @@ trial_look(struct trial *trial)
     }
     trial->look_cnt++;
     trial_save_look(trial, &view);
+    trial_move_look(trial, &view);
     if (!check_barriers(trial) || !check_completed(trial, &view) ||
         (trial->look_cnt % WATERMARK_LOOK_CNT == 0 && !check_watermarks(trial))) {
         return false;

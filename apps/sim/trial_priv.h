@@ -57,6 +57,14 @@ struct trial_saves {
     bool is_begun; /* it was started so once before */
 };
 
+/* Key groups that move, of this start. */
+struct trial_moves {
+    struct weir_rng rng;
+    int64_t next_ns;
+    uint64_t ticket; /* of the newest request */
+    bool is_asked; /* which was not answered yet */
+};
+
 /* What is done to a start at one of its steps (sched/job.h), or when it runs. */
 struct trial_steps {
     uint32_t fails_at; /* WEIR_JOB_STEP_CNT: none */
@@ -93,6 +101,7 @@ struct trial {
     struct weir_sim_trouble then; /* of the newest failed sync */
     char sink[SIM_PATH_BYTES_MAX]; /* where it was, of a theme of sinks */
     struct trial_saves saves;
+    struct trial_moves moves;
     bool is_saving; /* the process of this moment makes a savepoint */
     /* Of checkpoints: a start from a savepoint wants a new one. */
     uint32_t dir_cnt;
@@ -159,6 +168,10 @@ struct weir_job_restore_options trial_save_restore(struct trial *trial);
 /* trial_save_end - after a start that has ended with step: what was asked for is made into a
  * savepoint. Returns step, or 1 where the job is to be started again, or negative. */
 int trial_save_end(struct trial *trial, int step);
+/* trial_move_plan - when key groups are to move in the start that begins; false: never.
+ * trial_move_look - ask for it, and see what has become of it. */
+bool trial_move_plan(struct trial *trial);
+void trial_move_look(struct trial *trial, const struct weir_job_checkpoint_view *view);
 /* trial_ask - for something of a kind to go wrong. */
 void trial_ask(struct trial *trial, enum sim_fault_kind kind);
 

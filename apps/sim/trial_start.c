@@ -203,6 +203,7 @@ trial_process_open(struct trial *trial, const struct weir_job_restore_options *r
         .batch_rows = process->sizes.batch_rows,
         .marker_interval_ns = draw_markers(trial),
         .max_parallelism = trial->draw.max_parallelism,
+        .moves = trial_move_plan(trial),
         .state_bytes = STATE_BYTES,
         .step_fn = trial_step,
         .step_arg = trial,
