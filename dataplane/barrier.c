@@ -394,10 +394,11 @@ weir_barrier_end(
 
 /* ---- looking ---- */
 
-bool
-weir_barrier_is_moving(const struct weir_barrier *barrier)
+uint64_t
+weir_barrier_moving_id(const struct weir_barrier *barrier)
 {
-    return barrier->pending_cnt > 0 && barrier->pending[0].mark.kind == WEIR_MARK_MOVE;
+    bool is_moving = barrier->pending_cnt > 0 && barrier->pending[0].mark.kind == WEIR_MARK_MOVE;
+    return is_moving ? barrier->pending[0].mark.id : 0;
 }
 
 uint32_t

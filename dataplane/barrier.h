@@ -163,9 +163,9 @@ weir_barrier_abort(struct weir_barrier *barrier, uint64_t id);
 
 /* weir_barrier_pending_cnt - checkpoints that wait for channels. */
 WEIR_API uint32_t weir_barrier_pending_cnt(const struct weir_barrier *barrier);
-/* weir_barrier_is_moving - whether the oldest of them is one of those behind which key groups move:
- * it is not to be given up. */
-WEIR_API bool weir_barrier_is_moving(const struct weir_barrier *barrier);
+/* weir_barrier_moving_id - the oldest of them, where it is one of those behind which key groups
+ * move: it is not to be given up. 0: it is none. */
+WEIR_API uint64_t weir_barrier_moving_id(const struct weir_barrier *barrier);
 /* weir_barrier_is_blocked - whether what came so far blocks the channel. */
 WEIR_API bool weir_barrier_is_blocked(const struct weir_barrier *barrier, uint32_t channel);
 WEIR_API uint32_t weir_barrier_open_cnt(const struct weir_barrier *barrier);

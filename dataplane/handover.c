@@ -122,16 +122,19 @@ weir_handover_is_routed(const struct weir_handover *handover, uint32_t producer,
 bool
 weir_handover_end(struct weir_handover *handover, uint64_t id)
 {
-    if (!weir_handover_is_done(handover, handover->to, id)) {
-        return false;
-    }
-    for (uint32_t group = 0; group < handover->max_parallelism; group++) {
-        if (weir_keygroup_has(handover->groups, group) &&
-            weir_arena_owns(handover->arena[handover->to], group)) {
+    bool is_partial = false;
+    bool is_all = weir_handover_is_done(handover, handover->to, id);
+    for (uint32_t group = 0; group < handover->max_parallelism && is_all; group++) {
+        if (!weir_keygroup_has(handover->groups, group)) {
+            continue;
+        }
+        if (weir_arena_owns(handover->arena[handover->to], group)) {
             handover->owner[group] = (uint16_t)handover->to;
+        } else {
+            is_partial = true;
         }
     }
-    return true;
+    return is_all && !is_partial;
 }
 
 /* ---- producers ---- */
@@ -279,7 +282,10 @@ take_group(struct weir_handover *handover, const struct weir_arena *giver, uint3
     for (uint32_t i = 0; i < giver->table_fresh; i++) {
         const struct weir_table *from = weir_table_at(giver, i);
         struct weir_table *to = from != NULL ? twin_of(arena, from) : NULL;
-        WEIR_CHECK(from == NULL || to != NULL, "a state has no table to move to");
+        if (from != NULL && to == NULL) {
+            return weir_err_push(WEIR_EBUG, "state %u has no table to move to in %s",
+                from->spec.state_id, arena->spec.name);
+        }
         int err = from != NULL ? group_take(to, from, group) : 0;
         if (err < 0) {
             return weir_err_push(err, "key group %u comes from %s", group, giver->spec.name);

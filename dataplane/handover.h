@@ -103,7 +103,7 @@ weir_handover_is_done(const struct weir_handover *handover, uint32_t subtask, ui
 WEIR_API bool
 weir_handover_is_routed(const struct weir_handover *handover, uint32_t producer, uint64_t id);
 /* weir_handover_end - the move `id` is over, for all are done with it, or have ended: who has what
- * now. Returns: false: nothing has moved. */
+ * now. Returns: false: not all have moved, for a subtask that had some has ended, or the taker. */
 WEIR_API bool weir_handover_end(struct weir_handover *handover, uint64_t id);
 
 /* ---- those that take part ---- */

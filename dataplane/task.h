@@ -204,8 +204,7 @@ struct weir_task_checkpoints {
         size_t *ret_bytes);
     /* A barrier of WEIR_MARK_MOVE has come on all channels and left, begin_fn comes next: key
      * groups change their owners. WEIR_DONE; WEIR_WAIT: as of begin_fn; an error fails the task.
-     * NULL:
-     * nothing moves. */
+     * NULL: nothing moves. */
     int (*move_fn)(void *arg, struct weir_task *task, const struct weir_mark *mark);
     /* Behind begin_fn, where rows are under way: lend an 8-aligned buffer for them, until CAPTURED,
      * DECLINED or an abort. 0, or an error: it is declined. UNALIGNED only. */

@@ -224,8 +224,9 @@ weir_task_cut_event(struct weir_task *task, uint32_t g, int64_t now_ns)
     uint32_t channel = gate->first + item->channel;
     switch (item->kind) {
     case WEIR_SLOT_BARRIER:
-        if (item->is_ahead) {
-            return apply(task, weir_barrier_announce(barrier, channel, &item->mark, &when));
+        if (item->is_ahead) { /* behind one with which key groups move it comes in its turn */
+            return weir_barrier_moving_id(barrier) == 0 &&
+                   apply(task, weir_barrier_announce(barrier, channel, &item->mark, &when));
         }
         return apply(task, weir_barrier_come(barrier, channel, &item->mark, &when));
     case WEIR_SLOT_CANCEL:
@@ -691,7 +692,10 @@ step(struct weir_task *task, int64_t now_ns)
         }
         rc = cut->step == TASK_CUT_BEGIN ? weir_task_move(task) : rc;
         rc = cut->step == TASK_CUT_BEGIN && rc == WEIR_DONE ? take_snapshot(task) : rc;
-        cut->step = rc == WEIR_DONE ? TASK_CUT_PICK : cut->step;
+        if (rc == WEIR_DONE) {
+            cut->step = TASK_CUT_PICK;
+            rc = weir_task_move_was_given_up(cut) ? abort_checkpoint(task, cut->mark.id) : rc;
+        }
         break;
     }
     return rc;

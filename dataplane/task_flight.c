@@ -48,6 +48,9 @@ void
 weir_task_flight_look(struct weir_task *task, int64_t now_ns)
 {
     struct weir_task_cut *cut = &task->cut;
+    if (weir_barrier_moving_id(cut->barrier) != 0) {
+        return; /* nothing overtakes a barrier with which key groups move */
+    }
     for (uint32_t g = 0; g < task->gate_cnt; g++) {
         for (uint32_t c = 0; c < task->gates[g].gate.channel_cnt; c++) {
             look_at(task, g, c, now_ns);

@@ -9,14 +9,25 @@ bool
 weir_task_move_delays(const struct weir_task *task, const struct weir_mark *mark)
 {
     bool is_ready = weir_task_state(task) == WEIR_TASK_RUNNING && !weir_task_regains(task);
-    return (mark->kind == WEIR_MARK_MOVE && !is_ready) || weir_barrier_is_moving(task->cut.barrier);
+    uint64_t moving_id = weir_barrier_moving_id(task->cut.barrier);
+    return (mark->kind == WEIR_MARK_MOVE && !is_ready) ||
+           (moving_id != 0 && moving_id != mark->id); /* it may be what the move waits for */
 }
 
 bool
-weir_task_move_goes_on(const struct weir_task_cut *cut, const struct weir_mark *mark)
+weir_task_move_goes_on(struct weir_task_cut *cut, const struct weir_mark *mark)
 {
-    return mark->kind == WEIR_MARK_MOVE &&
-           (mark->id >= cut->id_min || (cut->step != TASK_CUT_NONE && cut->mark.id == mark->id));
+    bool goes_on =
+        mark->kind == WEIR_MARK_MOVE &&
+        (mark->id >= cut->id_min || (cut->step != TASK_CUT_NONE && cut->mark.id == mark->id));
+    cut->given_up_id = goes_on ? mark->id : cut->given_up_id;
+    return goes_on;
+}
+
+bool
+weir_task_move_was_given_up(const struct weir_task_cut *cut)
+{
+    return cut->mark.kind == WEIR_MARK_MOVE && cut->mark.id == cut->given_up_id;
 }
 
 int

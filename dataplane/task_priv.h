@@ -95,6 +95,7 @@ struct weir_task_cut {
     uint64_t begin_number; /* the last that it has begun */
     bool is_begun; /* sources stand still until the coordinator has answered */
     uint64_t moved_id; /* the last with which key groups have moved */
+    uint64_t given_up_id; /* such a one that was given up before it came: said behind it */
 };
 
 /* What is published: `own` parts by the polling core, read by nobody else; `shown` by others. */
@@ -235,19 +236,21 @@ void weir_task_cut_announce(
 void weir_task_cut_pass(struct weir_task *task, uint32_t channel, int64_t now_ns);
 void weir_task_cut_time(struct weir_task *task, int64_t now_ns);
 void weir_task_cut_refuse(struct weir_task *task, uint64_t id);
+void weir_task_cut_give_up(struct weir_task *task, enum weir_decline why, int error);
 
 /* ---- task_move.c ---- */
 
 /* weir_task_move_delays - a trigger is to wait: one with which key groups move cannot be declined,
  * for others may move them; nor may a later one put an end to it.
- * weir_task_move_goes_on - it was given up, and key groups move all the same.
+ * weir_task_move_goes_on - it was given up, and key groups move all the same; what it holds is done
+ * with behind it, when weir_task_move_was_given_up.
  * weir_task_move - behind its barrier: WEIR_DONE, TASK_HELD: once more, or an error.
  * weir_task_move_write - the key groups that the task has. */
 bool weir_task_move_delays(const struct weir_task *task, const struct weir_mark *mark);
-bool weir_task_move_goes_on(const struct weir_task_cut *cut, const struct weir_mark *mark);
+bool weir_task_move_goes_on(struct weir_task_cut *cut, const struct weir_mark *mark);
+bool weir_task_move_was_given_up(const struct weir_task_cut *cut);
 WEIR_MUST_USE int weir_task_move(struct weir_task *task);
 void weir_task_move_write(const struct weir_task *task, struct weir_parts_writer *parts);
-void weir_task_cut_give_up(struct weir_task *task, enum weir_decline why, int error);
 
 /* ---- task_flight.c: rows under way ---- */
 

@@ -37,14 +37,6 @@ weir_job_checkpoint_move_take(struct weir_job_checkpoint *cp, const struct weir_
     }
 }
 
-void
-weir_job_checkpoint_move_refuse(struct weir_job_checkpoint *cp)
-{
-    if (cp->move.asked.ticket != 0) {
-        tell(cp, "the job comes to its end");
-    }
-}
-
 bool
 weir_job_checkpoint_wants_move(const struct weir_job_checkpoint *cp)
 {
@@ -153,6 +145,15 @@ weir_job_checkpoint_move_poll(struct weir_job_checkpoint *cp)
     }
 }
 
+void
+weir_job_checkpoint_move_refuse(struct weir_job_checkpoint *cp)
+{
+    weir_job_checkpoint_move_poll(cp);
+    if (cp->move.asked.ticket != 0) {
+        tell(cp, cp->move.has_moved ? NULL : "the job comes to its end");
+    }
+}
+
 int
 weir_job_checkpoint_move_fn(void *arg, struct weir_task *task, const struct weir_mark *mark)
 {
@@ -197,7 +198,10 @@ weir_job_owners(const struct weir_job *job, uint32_t idx, uint16_t *ret_owner)
         return false;
     }
     (void)pthread_mutex_lock(&cp->look_mutex);
-    memcpy(ret_owner, handover->owner, job->max_parallelism * sizeof *ret_owner);
+    bool has_begun = cp->view.epoch != 0; /* before, a restore may be dealing them out */
+    if (has_begun) {
+        memcpy(ret_owner, handover->owner, job->max_parallelism * sizeof *ret_owner);
+    }
     (void)pthread_mutex_unlock(&cp->look_mutex);
-    return true;
+    return has_begun;
 }

@@ -61,8 +61,11 @@ over(struct weir_moving *moving, const struct weir_job_move_view *view)
     const struct weir_job_move *move = &moving->move;
     moving->is_on = false;
     if (view == NULL || view->why != NULL) {
-        return weir_control_refuse(WEIR_EREFUSED, "no key groups have moved: %s",
-            view != NULL ? view->why : "the job has ended");
+        return view == NULL
+                   ? weir_control_refuse(WEIR_EREFUSED,
+                         "the job has ended: it is not known whether key groups have moved")
+                   : weir_control_refuse(
+                         WEIR_EREFUSED, "not all key groups have moved: %s", view->why);
     }
     (void)fprintf(stderr, "weir: key groups %u-%u of %s went to subtask %u\n", move->first,
         move->last, weir_launch_plan_of(moving->conf->launch)->graph->operators[move->vertex].name,

@@ -296,10 +296,15 @@ t_T195_a_directory_that_grows_meanwhile(void **state)
         }
     }
     assert_int_equal(growing_cnt, 12);
-    for (uint32_t i = 0; i < cnt; i++) {
-        check_one(w, ids[i]);
+    for (uint32_t to = 0; to < SUBTASK_CNT; to++) { /* each has been one that grew */
+        move++;
+        set(w, move, 0, 3, to);
+        move_all(w, move);
+        for (uint32_t i = 0; i < cnt; i++) {
+            check_one(w, ids[i]);
+        }
+        check_cnt(w, cnt);
     }
-    check_cnt(w, cnt);
     world_close(w);
     free(w);
 }
@@ -350,7 +355,7 @@ t_T195_who_has_ended_is_not_waited_for(void **state)
     assert_int_equal(step(&w, 1, 1), WEIR_WAIT);
     assert_int_equal(step(&w, 2, 1), WEIR_DONE);
     assert_int_equal(step(&w, 1, 1), WEIR_DONE);
-    assert_true(weir_handover_end(w.handover, 1));
+    assert_false(weir_handover_end(w.handover, 1)); /* not all of them */
     assert_int_equal(w.handover->owner[0], 0);
     assert_int_equal(w.handover->owner[7], 2);
     check(&w, 1000);
@@ -413,6 +418,24 @@ t_T195_state_that_does_not_fit_is_an_error(void **state)
 }
 
 static void
+t_T195_state_without_a_place_to_go_is_an_error(void **state)
+{
+    const struct weir_table_spec spec = {.state_id = 3, .key_kind = WEIR_KEY_8, .val_bytes = 8};
+    struct weir_table *late;
+    struct world w;
+    (void)state;
+    world_open(&w, ARENA_BYTES);
+    fill(&w, 0, 1000);
+    assert_int_equal(weir_table_take(&w.arena[1], &spec, 0, &late), 0);
+    set(&w, 1, 0, GROUP_CNT - 1, 0);
+    assert_int_equal(step(&w, 1, 1), WEIR_WAIT);
+    assert_int_equal(step(&w, 2, 1), WEIR_WAIT);
+    assert_int_equal(step(&w, 0, 1), WEIR_EBUG);
+    weir_err_clear();
+    world_close(&w);
+}
+
+static void
 t_T195_a_snapshot_says_whose_they_are(void **state)
 {
     _Alignas(8) char buf[PARTS_BYTES];
@@ -460,6 +483,7 @@ main(void)
         cmocka_unit_test(t_T195_who_has_ended_is_not_waited_for),
         cmocka_unit_test(t_T195_a_producer_deals_out_anew_behind_its_barrier),
         cmocka_unit_test(t_T195_state_that_does_not_fit_is_an_error),
+        cmocka_unit_test(t_T195_state_without_a_place_to_go_is_an_error),
         cmocka_unit_test(t_T195_a_snapshot_says_whose_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

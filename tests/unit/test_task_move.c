@@ -63,9 +63,11 @@ t_T195_an_abort_does_not_stop_it(void **state)
     assert_int_equal(weir_task_poll(s->task, 64, 0), WEIR_POLL_HELD);
     post_kind(s, WEIR_TASK_ABORT, 1, WEIR_MARK_MOVE); /* and while others are waited for */
     settle(s);
-    assert_log(s, MOVED("1"));
+    assert_log(s, /* operators are told behind it */
+        "barrier a 1\nbarrier b 1\nsent barrier 0 1\nsent barrier 1 1\nmove 1\nbegin 1\n"
+        "snapshot b 1\nsnapshot a 1\nSNAPSHOT 1\naborted b 1\naborted a 1\n");
     assert_out(s, "B1 5");
-    post_kind(s, WEIR_TASK_ABORT, 1, WEIR_MARK_MOVE); /* behind it, operators are told */
+    post_kind(s, WEIR_TASK_ABORT, 1, WEIR_MARK_MOVE);
     settle(s);
     assert_log(s, "aborted b 1\naborted a 1\n");
     stage_close(s);
@@ -97,6 +99,52 @@ t_T195_a_later_trigger_waits_for_it(void **state)
     }
     settle(s);
     assert_non_null(strstr(s->log, "SNAPSHOT 2\n"));
+    stage_close(s);
+}
+
+/* Of a task with sources beside gates that trigger is what its barriers wait for. */
+static void
+t_T195_the_letter_for_the_sources_comes_behind_barriers(void **state)
+{
+    const struct stage_conf conf = {.has_source = true, .is_mixed = true};
+    (void)state;
+    struct stage *s = stage_open(&conf);
+    settle(s);
+    bar(s, 2, 1);
+    bar(s, 3, 1);
+    settle(s);
+    assert_log(s, "");
+    post_kind(s, WEIR_TASK_TRIGGER, 1, WEIR_MARK_MOVE);
+    settle(s);
+    assert_log(s, MOVED("1"));
+    stage_close(s);
+}
+
+/* A later barrier that does not wait for rows stands behind it in a channel that has not come so
+ * far: what lies behind the first one in others is held back all the same. */
+static void
+t_T195_nothing_overtakes_it(void **state)
+{
+    const struct stage_conf conf = {.is_unaligned = true};
+    (void)state;
+    struct stage *s = stage_open(&conf);
+    settle(s);
+    bar(s, 0, 1);
+    settle(s);
+    wire_put(&s->wire, 0, 77);
+    wire_put(&s->wire, 1, 5);
+    bar(s, 1, 1);
+    wire_put(&s->wire, 1, 6);
+    wire_mark_kind(&s->wire, 1, WEIR_SLOT_BARRIER, 2, WEIR_MARK_PERIODIC);
+    wire_mark_kind(&s->wire, 2, WEIR_SLOT_BARRIER, 1, WEIR_MARK_MOVE);
+    settle(s);
+    assert_out(s, "5");
+    assert_log(s, "");
+    bar(s, 3, 1);
+    settle(s);
+    assert_non_null(strstr(s->log, "move 1\nbegin 1\n"));
+    assert_null(strstr(s->log, "subsumed"));
+    assert_non_null(strstr(s->log, "begin 2\n")); /* it had its turn */
     stage_close(s);
 }
 
@@ -160,6 +208,8 @@ main(void)
         cmocka_unit_test(t_T195_state_moves_behind_the_barrier),
         cmocka_unit_test(t_T195_an_abort_does_not_stop_it),
         cmocka_unit_test(t_T195_a_later_trigger_waits_for_it),
+        cmocka_unit_test(t_T195_the_letter_for_the_sources_comes_behind_barriers),
+        cmocka_unit_test(t_T195_nothing_overtakes_it),
         cmocka_unit_test(t_T195_a_task_that_begins_does_not_decline_it),
         cmocka_unit_test(t_T195_a_busy_task_does_not_decline_it),
         cmocka_unit_test(t_T195_what_cannot_move_fails_the_task),
