@@ -18,7 +18,7 @@ JOB = pathlib.Path(sys.argv[2]).resolve() / "moved.so"
 GROUP_CNT = 128
 SEED = int(time.time()) // 86400
 ROWS = 300000
-RATE = 200000
+RATE = 60000
 # A job that is to be there until it is killed, and its last start, which is to come to its end.
 SLOW = 4000
 FAST = 10 ** 7
@@ -158,11 +158,13 @@ class Move(rig.Rig):
 
     def test_T195_savepoint_of_moved_groups(self):
         saved = self.folder / "saved"
-        process = self.started(self.sets(2))
+        process = self.started(self.sets(2), rate=SLOW)
         self.assertIsNotNone(self.moved(process, 2))
         result = self.ask("savepoint", process.name, saved, "--json")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.ended(process)
+        process.kill()
+        process.wait()
+        self.ended(self.again(process, self.sets(2), FAST))
         self.assert_counts()
         (self.folder / "out.csv").unlink()
         path = json.loads(result.stdout)["path"]
