@@ -184,7 +184,7 @@ weir_job_move_check(const struct weir_job *job, const struct weir_job_move *move
     }
     if (checkpoints->is_tracked || !checkpoints->coordinator.is_after_finish) {
         return refuse(job, move,
-            "with checkpoints.mode at_least_once, or checkpoints.after_finish false, barriers do "
+            "with checkpoints.mode=at-least-once, or checkpoints.after_finish=false, barriers do "
             "not hold rows back");
     }
     if (move->first > move->last || move->last >= job->max_parallelism) {

@@ -222,6 +222,32 @@ class Move(rig.Rig):
         for job in (stays, process, alone):
             self.assertEqual(self.ask("cancel", job.name, "--wait").returncode, 0)
 
+    def test_T195_jobs_whose_barriers_cannot_carry_a_move(self):
+        kept = "checkpoints.dir"
+        for more, why in (({kept: None, "checkpoints.interval": None}, "the job takes no checkpoints, whose barriers"),
+                          ({"checkpoints.mode": "at-least-once", "checkpoints.sink": "at-least-once"},
+                           "with checkpoints.mode=at-least-once, or"),
+                          ({"checkpoints.after_finish": "false", "checkpoints.sink": "at-least-once"},
+                           "or checkpoints.after_finish=false")):
+            with self.subTest(why=why):
+                sets = {**self.sets(2), kept: self.folder / self.fresh_name(), **more}
+                process = self.started({name: value for name, value in sets.items() if value is not None},
+                                       output=f"{self.fresh_name()}.csv", rows=10 ** 9, rate=1000)
+                result = self.ask("move", process.name, "count", "0-15", 1)
+                self.assertIn(why, result.stderr)
+                self.assertEqual(result.returncode, 1)
+                self.assertEqual(self.ask("cancel", process.name, "--wait").returncode, 0)
+
+    def test_T195_operators_that_keep_more_than_tables_are_refused(self):
+        sets = {name: value for name, value in self.sets(2).items() if not name.startswith("placement.")}
+        process = self.start_job("nexmark", {"query": "q5", "events": "gen:100000000000,seed=1", "output": "q5.csv"},
+                                 sets, stdin=subprocess.DEVNULL)
+        status = self.status_when(process, lambda found: found["state"] == "running")
+        said = [self.ask("move", process.name, vertex["name"], "0-15", 1) for vertex in status["vertices"]]
+        self.assertEqual({result.returncode for result in said}, {1})
+        self.assertTrue(any("keeps more than what lies in tables" in result.stderr for result in said), said)
+        self.assertEqual(self.ask("cancel", process.name, "--wait").returncode, 0)
+
 
 if __name__ == "__main__":
     rig.main(2)
