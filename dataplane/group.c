@@ -251,7 +251,8 @@ find_met(const struct change *change)
     for (uint32_t w = 0; w < group->where_cnt; w++) {
         const struct weir_group_where *where = &group->where[w];
         int64_t value = change->number[where->number];
-        uint64_t is_met = where->is_all | ((value >= where->from) & (value < where->to));
+        bool is_below = (value < where->to) | (where->to == INT64_MAX);
+        uint64_t is_met = where->is_all | ((value >= where->from) & is_below);
         met |= is_met << w;
     }
     return met;

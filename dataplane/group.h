@@ -48,7 +48,8 @@ struct weir_group_column {
     enum weir_group_kind kind;
     const char *as; /* a field of the output, of 8 bytes and no f64 */
     const char *of; /* the field of the input that it is about; COUNT: NULL */
-    /* COUNT and DISTINCT: only rows with from <= where < to. NULL: all rows. */
+    /* COUNT and DISTINCT: only rows with from <= where < to; to INT64_MAX: from on. NULL: all
+     * rows. */
     const char *where;
     int64_t from;
     int64_t to;

@@ -255,6 +255,28 @@ t_nothing_is_told_where_no_column_changes(void **state)
     harness_free(h);
 }
 
+/* The greatest number is in the range that has no end, and in no other. */
+static void
+t_a_range_up_to_the_greatest_number_has_it(void **state)
+{
+    (void)state;
+    static const struct weir_group_conf ranges = {
+        .column = {{WEIR_GROUP_COUNT, "value", NULL, "value", HIGH, INT64_MAX},
+            {WEIR_GROUP_DISTINCT, "at", "value", "value", LOW, INT64_MAX - 1}},
+        .column_cnt = 2};
+    const struct item rows[] = {
+        {.key = 1, .value = INT64_MAX}, {.key = 1, .value = HIGH}, {.key = 1, .value = INT64_MIN}};
+    struct set_up set_up;
+    assert_int_equal(try_group(&set_up, &ranges, false, pair_schema()), 0);
+    struct harness *h = harness_new(&set_up.harness);
+    harness_push(h, 0, rows, 3);
+    struct pair last;
+    memcpy(&last, harness_row(h, 0, h->out[0].row_cnt - 1), sizeof last);
+    assert_int_equal(last.value, 2);
+    assert_int_equal(last.at, 1);
+    harness_free(h);
+}
+
 /* Many keys of one value, so that states move and others come to lie where they lay: what was seen
  * of the one is not taken for the other's. */
 static void
@@ -374,6 +396,7 @@ main(void)
         cmocka_unit_test(t_retractions_that_come_early_are_made_up_for),
         cmocka_unit_test(t_first_row_inserts_further_ones_update_and_the_last_deletes),
         cmocka_unit_test(t_nothing_is_told_where_no_column_changes),
+        cmocka_unit_test(t_a_range_up_to_the_greatest_number_has_it),
         cmocka_unit_test(t_values_are_those_of_their_keys_where_states_move),
         cmocka_unit_test(t_groups_go_on_after_a_restart),
         cmocka_unit_test(t_groups_go_on_with_other_subtasks),
