@@ -78,33 +78,38 @@ text_stop(const struct weir_json *json, const char *p, bool *io_high)
     return p;
 }
 
-/* The first byte that is not part of well-formed UTF-8 (no overlong forms, no surrogates), or end.
- * The second byte's range depends on the first: Unicode 15, table 3-7. */
+/* The bytes of the well-formed UTF-8 character at p (no overlong forms, no surrogates), or 0. The
+ * second byte's range depends on the first: Unicode 15, table 3-7. */
+static uint32_t
+utf8_bytes(const uint8_t *p, const uint8_t *end)
+{
+    uint8_t c = *p;
+    if (c < 0x80) {
+        return 1;
+    }
+    uint32_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (c < 0xc2 || c > 0xf4 || (size_t)(end - p) <= more || p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (uint32_t i = 2; i <= more; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return more + 1;
+}
+
+/* The first byte that is not part of well-formed UTF-8, or end. */
 static const char *
 utf8_stop(const char *text, const char *end)
 {
     const uint8_t *p = (const uint8_t *)text;
     const uint8_t *stop = (const uint8_t *)end;
-    while (p < stop) {
-        uint8_t c = *p;
-        if (c < 0x80) {
-            p++;
-            continue;
-        }
-        uint32_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (c < 0xc2 || c > 0xf4 || (size_t)(stop - p) <= more || p[1] < low || p[1] > high) {
-            break;
-        }
-        bool right = true;
-        for (uint32_t i = 2; i <= more; i++) {
-            right &= (p[i] & 0xc0) == 0x80;
-        }
-        if (!right) {
-            break;
-        }
-        p += more + 1;
+    uint32_t bytes = 1;
+    while (p < stop && (bytes = utf8_bytes(p, stop)) > 0) {
+        p += bytes;
     }
     return (const char *)p;
 }
@@ -255,8 +260,11 @@ weir_json_escape(const char *text, size_t bytes, char *to)
     static const char hex[16] = {
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
     char *start = to;
-    for (size_t i = 0; i < bytes; i++) {
-        uint8_t c = (uint8_t)text[i];
+    const uint8_t *p = (const uint8_t *)text;
+    const uint8_t *end = p + bytes;
+    while (p < end) {
+        uint8_t c = *p;
+        uint32_t cnt = 1;
         if (c == '"' || c == '\\') {
             *to++ = '\\';
             *to++ = (char)c;
@@ -265,9 +273,17 @@ weir_json_escape(const char *text, size_t bytes, char *to)
             to[4] = hex[c >> 4];
             to[5] = hex[c & 15];
             to += 6;
-        } else {
+        } else if (c < 0x80) {
             *to++ = (char)c;
+        } else if ((cnt = utf8_bytes(p, end)) > 0) {
+            memcpy(to, p, cnt);
+            to += cnt;
+        } else {
+            memcpy(to, "\\ufffd", 6);
+            to += 6;
+            cnt = 1;
         }
+        p += cnt;
     }
     return (size_t)(to - start);
 }

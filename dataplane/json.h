@@ -141,7 +141,8 @@ WEIR_MUST_USE WEIR_API int weir_json_end(struct weir_json *json);
  */
 WEIR_API size_t weir_json_unescape(const struct weir_json_text *text, char *to);
 
-/* weir_json_escape - a text as the inside of a JSON string: `"`, `\` and control bytes escaped.
+/* weir_json_escape - a text as the inside of a JSON string: `"`, `\` and control bytes escaped, and
+ * U+FFFD for each byte that is not UTF-8's.
  *
  * Shape:   to has room for 6 bytes for each of text.
  * Returns: the bytes written.

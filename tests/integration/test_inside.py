@@ -333,6 +333,15 @@ class Inside(rig.Rig):
             self.assertIn("rate is 1 to 1000", answer)
         self.end(process)
 
+    def test_tap_of_records_that_are_not_text_is_json(self):
+        process = self.start({"query": "q20"})
+        self.status_when(process, lambda s: s["records_in"] > 0)
+        lines = self.weir("tap", process.name, "events", "--count", "500", "--rate", "1000").stdout.splitlines()
+        payloads = [json.loads(line)["record"]["payload"] for line in lines]
+        self.assertEqual({payload[:4] for payload in payloads}, {"\1\0\0\0", "\2\0\0\0"})
+        self.assertIn("\ufffd", "".join(payloads))  # of lengths and prices
+        self.end(process)
+
     def test_a_source_that_counts_for_its_window_is_seen_too(self):
         params = {"query": "q5", "events": "gen:400000,seed=1,event_rate=2000", "rate": "400000"}
         plain = self.run_job("nexmark", dict(params, output="plain.csv"))

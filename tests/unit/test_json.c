@@ -275,6 +275,31 @@ t_random_bytes_are_survived_and_slack_changes_nothing(void **state)
     }
 }
 
+/* Bytes that no text may have come from jobs, and from records that are no texts at all. */
+static void
+t_what_is_not_utf8_is_written_as_one_mark_a_byte(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *want;
+    } cases[] = {
+        {"\xff", "\\ufffd"},
+        {"a\x80z", "a\\ufffdz"},
+        {"\xc0\xaf", "\\ufffd\\ufffd"}, /* overlong */
+        {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"}, /* a surrogate */
+        {"\xe6\x97", "\\ufffd\\ufffd"}, /* the third byte is missing */
+        {"\xf4\x90\x80\x80\"", "\\ufffd\\ufffd\\ufffd\\ufffd\\\""},
+        {"\xe6\x97\xa5\xf0\x9f\x92\xa7\xc3\xa7\x7f", "\xe6\x97\xa5\xf0\x9f\x92\xa7\xc3\xa7\x7f"},
+    };
+    for (size_t i = 0; i < WEIR_ARRAY_CNT(cases); i++) {
+        char out[64];
+        size_t bytes = weir_json_escape(cases[i].text, strlen(cases[i].text), out);
+        assert_int_equal(bytes, strlen(cases[i].want));
+        assert_memory_equal(out, cases[i].want, bytes);
+    }
+}
+
 int
 main(void)
 {
@@ -287,6 +312,7 @@ main(void)
         cmocka_unit_test(t_decimals_are_exact),
         cmocka_unit_test(t_doubles_are_those_of_the_library),
         cmocka_unit_test(t_escapes_stand_for_their_bytes),
+        cmocka_unit_test(t_what_is_not_utf8_is_written_as_one_mark_a_byte),
         cmocka_unit_test(t_members_come_in_order_and_stop_at_the_end),
         cmocka_unit_test(t_random_bytes_are_survived_and_slack_changes_nothing),
     };
