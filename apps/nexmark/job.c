@@ -9,9 +9,10 @@ const struct weir_opt weir_job_params[] = {
     {"query", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "q0", NEXMARK_QUERY_NAMES,
         "the query to answer"},
     NEXMARK_EVENTS_PARAM,
-    {"side_input", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:10000", "",
+    {"side", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "gen:10000", "",
         "q13: a CSV file of key,value without a header, or gen:N: keys 0 to N-1, each its own "
         "value"},
+    {"side_input", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4096, "", "", "the older name of side"},
     WEIR_OUTPUT_PARAM("discard"),
     {"changes", WEIR_OPT_CHOICE, WEIR_OPT_ANY, "", 0, 0, "fold", "fold log upsert",
         "of an answer that is updated: the table that is left at the end, or each change as a row "

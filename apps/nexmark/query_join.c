@@ -71,13 +71,14 @@ static const struct weir_operator_type side_type = {
 static void
 side_table(struct weir_env *env, struct weir_lookup_conf *conf)
 {
-    const char *path = weir_param(env, "side_input");
+    const char *name = weir_param(env, "side_input")[0] != '\0' ? "side_input" : "side";
+    const char *path = weir_param(env, name);
     char *end;
     if (strncmp(path, "gen:", 4) == 0) {
         struct side_conf *side = weir_env_alloc(env, sizeof *side);
         side->cnt = strtoll(path + 4, &end, 10);
         if (end == path + 4 || *end != '\0' || side->cnt < 0) {
-            weir_env_fail(env, WEIR_ECONFIG, "parameter side_input: gen:N, not %s", path);
+            weir_env_fail(env, WEIR_ECONFIG, "parameter %s: gen:N, not %s", name, path);
         }
         conf->source = &side_type;
         conf->source_conf = side;

@@ -153,18 +153,22 @@ class Oracle(rig.Rig):
     def test_side_table_of_q13_from_a_file(self):
         events, answers = LOGS["dense"]
         output = self.folder / "out.csv"
-        params = {"query": "q13", "events": events, "output": output, "side_input": NEXMARK / "side_input.csv"}
-        self.run_job("nexmark", params)
-        self.assertEqual(self.rows_differ(expected_of(answers, "q13"), output), "")
-        params["side_input"] = self.write("few.csv", "1000,one\n1000,two\n1001,\"th,ree\"\n")
+        params = {"query": "q13", "events": events, "output": output}
+        half = self.write("half.csv", "".join((NEXMARK / "side_input.csv").read_text().splitlines(keepends=True)[::2]))
+        for name in ("side", "side_input"):
+            self.run_job("nexmark", {**params, name: NEXMARK / "side_input.csv"})
+            self.assertEqual(self.rows_differ(expected_of(answers, "q13"), output), "")
+            rows = output.read_text().count("\n")
+            self.run_job("nexmark", {**params, name: half})
+            self.assertLess(output.read_text().count("\n"), rows)
+        params["side"] = self.write("few.csv", "1000,one\n1000,two\n1001,\"th,ree\"\n")
         self.run_job("nexmark", params)
         found = collections.Counter(line.split(",", 4)[4] for line in output.read_text().splitlines()[1:])
         self.assertEqual(found["one"], found["two"])
         self.assertEqual(set(found), {"one", "two", '"th,ree"'})
-        for side_input, code in ((self.folder / "absent.csv", 66), (self.write("bad.csv", "1,2\nx,3\n"), 65),
-                                 ("gen:x", 78)):
-            result = self.run_job("nexmark", {**params, "side_input": side_input}, code=code)
-            self.assertIn("side_input" if code == 78 else str(side_input), result.text)
+        for side, code in ((self.folder / "absent.csv", 66), (self.write("bad.csv", "1,2\nx,3\n"), 65), ("gen:x", 78)):
+            result = self.run_job("nexmark", {**params, "side": side}, code=code)
+            self.assertIn("parameter side:" if code == 78 else str(side), result.text)
 
     def test_smallest_batches_buffers_and_rings_give_the_same(self):
         events, answers = LOGS["out-of-order"]
