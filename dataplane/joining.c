@@ -345,6 +345,9 @@ check(const struct weir_join_conf *conf)
     if (one_of > 1) {
         return weir_err_push(WEIR_EGRAPH, "a join is semi, anti or outer, not two of them");
     }
+    if (conf->same != NULL) {
+        return weir_err_push(WEIR_EGRAPH, "rows of tables do not count as one: weir_window_join");
+    }
     if (conf->ttl_ms < 0 || (conf->ttl_ms > 0 && one_of > 0)) {
         return weir_err_push(WEIR_EGRAPH,
             "rows that live for %lld ms: only pairs may, no semi, anti or outer join",

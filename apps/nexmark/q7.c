@@ -32,7 +32,9 @@ struct stored {
     uint32_t edge; /* it lies at the window's end */
     uint32_t extra_bytes;
 };
-#define STORED_BYTES_MAX 65536
+/* Of equal bids in one window, some 40,000. Each that comes copies those before it: more of them
+ * would take minutes. */
+#define STORED_BYTES_MAX (4 * WEIR_MIB)
 
 /* A window's entry in the table. */
 struct pick {
@@ -69,7 +71,7 @@ struct self {
     int64_t near_start;
     int64_t near_end;
     int64_t near_price;
-    char rows[STORED_BYTES_MAX];
+    struct weir_state_room rows; /* the one that is emitted, or added to */
 };
 
 /* Key and tail of a window's entry. The picks of a subtask are its own, whatever key group their
@@ -113,6 +115,15 @@ q7_open(struct weir_operator *op)
 }
 
 static int
+q7_close(struct weir_operator *op, bool clean)
+{
+    struct self *self = op->self;
+    (void)clean;
+    free(self->rows.mem);
+    return 0;
+}
+
+static int
 find_or_make(struct self *self, int64_t end, struct pick **ret_pick)
 {
     const struct place place = place_of(self, end);
@@ -130,6 +141,14 @@ find_or_make(struct self *self, int64_t end, struct pick **ret_pick)
     return rc;
 }
 
+static int
+rows_room(struct self *self, uint64_t bytes)
+{
+    return weir_state_room_for(&self->rows, bytes) != NULL
+               ? 0
+               : weir_err_push(WEIR_ENOMEM, "q7: rows of a window");
+}
+
 /* Put a row behind those of a blob; `fresh` drops what is there. */
 static int
 append(struct self *self, struct weir_arena *arena, uint32_t group, bool fresh,
@@ -137,18 +156,23 @@ append(struct self *self, struct weir_arena *arena, uint32_t group, bool fresh,
 {
     uint64_t had = fresh || *ref == 0 ? 0 : weir_blob_bytes(arena, *ref);
     uint64_t all = had + sizeof *row + row->extra_bytes;
-    if (all > sizeof self->rows) {
-        return weir_err_push(
-            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+    if (all > STORED_BYTES_MAX) {
+        return weir_err_push(WEIR_EBUDGET, "q7: more than %llu bytes of equal bids in one window",
+            (unsigned long long)STORED_BYTES_MAX);
     }
+    int rc = rows_room(self, all);
+    if (rc != 0) {
+        return rc;
+    }
+    char *rows = self->rows.mem;
     if (had > 0) {
-        weir_blob_read(arena, *ref, self->rows);
+        weir_blob_read(arena, *ref, rows);
     }
-    memcpy(self->rows + had, row, sizeof *row);
-    memcpy(self->rows + had + sizeof *row, extra, row->extra_bytes);
+    memcpy(rows + had, row, sizeof *row);
+    memcpy(rows + had + sizeof *row, extra, row->extra_bytes);
     uint32_t old = *ref;
-    const struct weir_slice text = {self->rows, (uint32_t)all};
-    int rc = weir_blob_put(arena, group, text, ref);
+    const struct weir_slice text = {rows, (uint32_t)all};
+    rc = weir_blob_put(arena, group, text, ref);
     if (rc == 0 && old != 0) {
         weir_blob_give(arena, old);
     }
@@ -283,15 +307,15 @@ begin_window(struct weir_operator *op, int64_t end)
     WEIR_CHECK(pick != NULL, "a window's entry is gone");
     uint64_t inside = pick->inside_ref != 0 ? weir_blob_bytes(arena, pick->inside_ref) : 0;
     uint64_t edge = pick->edge_ref != 0 ? weir_blob_bytes(arena, pick->edge_ref) : 0;
-    if (inside + edge > sizeof self->rows) {
-        return weir_err_push(
-            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+    int rc = rows_room(self, inside + edge);
+    if (rc != 0) {
+        return rc;
     }
     if (inside > 0) {
-        weir_blob_read(arena, pick->inside_ref, self->rows);
+        weir_blob_read(arena, pick->inside_ref, self->rows.mem);
     }
     if (edge > 0) {
-        weir_blob_read(arena, pick->edge_ref, self->rows + inside);
+        weir_blob_read(arena, pick->edge_ref, self->rows.mem + inside);
     }
     self->emit_has = pick->has_max != 0;
     self->emit_price = self->emit_has ? pick->max_price : INT64_MIN;
@@ -332,8 +356,8 @@ emit_window(struct self *self, struct weir_out *out, bool last)
 {
     while (self->emit_at < self->emit_bytes) {
         struct stored row;
-        memcpy(&row, self->rows + self->emit_at, sizeof row);
-        const char *extra = self->rows + self->emit_at + sizeof row;
+        memcpy(&row, self->rows.mem + self->emit_at, sizeof row);
+        const char *extra = self->rows.mem + self->emit_at + sizeof row;
         bool wanted = last ? row.price == self->emit_price && self->emit_has
                            : row.edge == 0 || row.price >= self->emit_price;
         if (wanted && !weir_out_room(out, 1, row.extra_bytes)) {
@@ -552,11 +576,10 @@ pick_add(const struct weir_operator *op, const struct weir_state_add *add,
     uint32_t old = *ref;
     uint64_t had = old != 0 ? weir_blob_bytes(arena, old) : 0;
     uint64_t all = had + sizeof stored + extra.bytes;
-    char *rows = all <= STORED_BYTES_MAX ? weir_state_room_for(add->room, all) : NULL;
+    char *rows = weir_state_room_for(add->room, all);
     (void)op;
     if (rows == NULL) {
-        return weir_err_push(
-            WEIR_EBUDGET, "q7: more than %d bytes of equal bids in one window", STORED_BYTES_MAX);
+        return weir_err_push(WEIR_ENOMEM, "q7: rows of a window");
     }
     if (old != 0) {
         weir_blob_read(arena, old, rows);
@@ -580,6 +603,7 @@ static const struct weir_operator_type pick_type = {
     .open = q7_open,
     .process = pick_process,
     .watermark = pick_watermark,
+    .close = q7_close,
     .snapshot = q7_snapshot,
     .restore = q7_restore,
     .states = states,
@@ -631,6 +655,7 @@ static const struct weir_operator_type choose_type = {
     .open = q7_open,
     .process = choose_process,
     .watermark = choose_watermark,
+    .close = q7_close,
     .snapshot = q7_snapshot,
     .restore = q7_restore,
     .states = states,

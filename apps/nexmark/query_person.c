@@ -189,11 +189,21 @@ WEIR_JOIN(opens, newcomer, opener, new_seller)
     return true;
 }
 
+/* A person who comes twice in a window under one name is one row. */
+static bool
+same_newcomer(const struct weir_join_pair *a, const struct weir_join_pair *b)
+{
+    const struct newcomer *row[2] = {a->left, b->left};
+    struct weir_slice name[2] = {
+        weir_str_slice(&row[0]->name, a->left_heap), weir_str_slice(&row[1]->name, b->left_heap)};
+    return name[0].bytes == name[1].bytes && memcmp(name[0].ptr, name[1].ptr, name[0].bytes) == 0;
+}
+
 struct weir_stream *
 nexmark_q8(struct weir_stream *events)
 {
     const struct weir_join_conf conf = {
-        .join = &opens_join, .span = WEIR_TUMBLE(10 * WEIR_S), .semi = true};
+        .join = &opens_join, .span = WEIR_TUMBLE(10 * WEIR_S), .semi = true, .same = same_newcomer};
     const struct weir_operator_conf arrivals = {.name = "arrivals",
         .type = &arrivals_type,
         .out_schema = {newcomer_schema(), opener_schema()}};

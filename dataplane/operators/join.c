@@ -69,6 +69,11 @@ weir_join_check(const struct weir_join_conf *conf, bool is_window)
     if (conf->semi && conf->outer != WEIR_JOIN_INNER) {
         return weir_err_push(WEIR_EGRAPH, "a join is semi or outer, not both");
     }
+    if (conf->same != NULL &&
+        (!is_window || !conf->semi || conf->span.size_ms != conf->span.slide_ms)) {
+        return weir_err_push(
+            WEIR_EGRAPH, "left rows count as one in the semi join of tumbling windows only");
+    }
     if (conf->anti) {
         return weir_err_push(WEIR_EGRAPH, "an anti join is one of tables: weir_table_join");
     }

@@ -16,7 +16,8 @@
  *     weir_window_join_type   rows of the same key and the same window, when the watermark passes
  *                             the window's last millisecond. at->window_start and _end are set; the
  *                             result's event time is window_end - 1. With `semi`, each left row
- *                             comes once if there is any right row at all, and `right` is NULL.
+ *                             comes once if there is any right row at all, and `right` is NULL; of
+ *                             those that are the `same` only the first.
  *     weir_outer_join_type    the same, and rows without a partner, too: `outer` says of which
  *                             side. What is missing is NULL.
  *     weir_interval_join_type rows of the same key whose event times are near each other:
@@ -84,6 +85,9 @@ struct weir_join_conf {
     struct weir_key right_key;
     struct weir_window_span span; /* of the window join */
     bool semi; /* of the window join and the join of tables */
+    /* Of the semi join of tumbling windows: whether two left rows of a key count as one. NULL: none
+     * do. Looks at `left` and `left_heap` alone. */
+    bool (*same)(const struct weir_join_pair *a, const struct weir_join_pair *b);
     enum weir_join_outer outer; /* of the same: not with semi */
     int64_t lower_ms; /* of the interval join: either may be negative */
     int64_t upper_ms;

@@ -123,6 +123,29 @@ fire_row(struct self *self, struct weir_row_item *item, const struct join_entry 
     return 1;
 }
 
+/* Whether a left row of the window before the one at hand is the same. A key has few of them: they
+ * are looked through for each. */
+static bool
+fire_is_repeat(struct self *self, const struct join_entry *left, const struct weir_row_item *item,
+    uint32_t *steps)
+{
+    struct join_base *base = &self->windows.base;
+    const struct weir_join_pair at_hand = {.left = item->row, .left_heap = item->heap};
+    uint32_t ref = weir_row_list_first(base->arena, &left->side[JOIN_LEFT]);
+    while (base->conf->same != NULL && ref != self->fire.left_ref) {
+        struct weir_row_item other; /* semi: the right scratch holds nothing */
+        weir_row_item_at(
+            base->arena, base->schema[JOIN_LEFT], ref, base->scratch[JOIN_RIGHT], &other);
+        const struct weir_join_pair before = {.left = other.row, .left_heap = other.heap};
+        if (other.tag <= self->fire.left_passed && base->conf->same(&before, &at_hand)) {
+            return true;
+        }
+        ref = other.next;
+        *steps += 1;
+    }
+    return false;
+}
+
 /* Put the pairs of one entry out: each left row with each right one of the match. As fire_row. */
 static int
 fire_entry(struct self *self, const struct join_entry *left, const struct join_entry *right,
@@ -144,8 +167,9 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_LEFT], fire->left_ref,
             base->scratch[JOIN_LEFT], &item[JOIN_LEFT]);
-        int done =
-            item[JOIN_LEFT].tag > fire->left_passed ? 1 : fire_row(self, item, right, out, steps);
+        bool is_out = item[JOIN_LEFT].tag > fire->left_passed ||
+                      fire_is_repeat(self, left, &item[JOIN_LEFT], steps);
+        int done = is_out ? 1 : fire_row(self, item, right, out, steps);
         if (done <= 0) {
             return done;
         }

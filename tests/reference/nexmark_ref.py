@@ -222,17 +222,28 @@ class Bids(Query):
         raise NotImplementedError
 
 
-def cut(total, count):
-    """Their quotient without its fraction, as SQL divides integers."""
-    return abs(total) // count * (1 if total >= 0 else -1)
+def add_up(numbers):
+    """Their sum in 64 bits, which wrap, as SQL's bigint does."""
+    return (sum(numbers) + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def average(numbers):
+    """Their average without its fraction, as SQL divides integers."""
+    total = add_up(numbers)
+    return abs(total) // len(numbers) * (1 if total >= 0 else -1)
 
 
 def day_of(time):
-    return (EPOCH + time * MS).strftime("%Y-%m-%d")
+    return (EPOCH + time * MS).isoformat()[:10]
 
 
 def minute_of(time):
-    return (EPOCH + time * MS).strftime("%H:%M")
+    return (EPOCH + time * MS).isoformat()[11:16]
+
+
+def better(row, other):
+    """Whether a bid is higher than another one, or earlier."""
+    return (-row[3]["price"], row[4]) < (-other[3]["price"], other[4])
 
 
 class Won(Query):
@@ -241,22 +252,25 @@ class Won(Query):
 
     def __init__(self):
         super().__init__()
-        self.auctions = {}
+        self.auctions = []
         self.bids = collections.defaultdict(list)
 
     def event(self, kind, fields, time, watermark):
         if kind == "auction":
-            self.auctions[fields["id"]] = (fields, time, millis(fields["expires"]))
+            self.auctions.append((fields, time, millis(fields["expires"])))
         elif kind == "bid":
             self.bids[fields["auction"]].append((fields, time))
 
-    def winners(self):
-        """(auction, its time, when it expires, bid, its time)"""
-        for number, (auction, opened, expires) in self.auctions.items():
-            inside = [(bid, time) for bid, time in self.bids.get(number, ()) if opened <= time <= expires]
-            if inside:
-                bid, time = min(inside, key=lambda b: (-b[0]["price"], b[1]))
-                yield auction, opened, expires, bid, time
+    def winners(self, *key):
+        """(auction, its time, when it expires, bid, its time): one for each id, or each value of these fields."""
+        best = {}
+        for auction, opened, expires in self.auctions:
+            name = tuple(auction[field] for field in key or ("id",))
+            for bid, time in self.bids.get(auction["id"], ()):
+                row = (auction, opened, expires, bid, time)
+                if opened <= time <= expires and (name not in best or better(row, best[name])):
+                    best[name] = row
+        return best.values()
 
 
 class Q4(Won):
@@ -264,9 +278,9 @@ class Q4(Won):
 
     def rows(self):
         prices = collections.defaultdict(list)
-        for auction, _, _, bid, _ in self.winners():
+        for auction, _, _, bid, _ in self.winners("id", "category"):
             prices[auction["category"]].append(bid["price"])
-        return [(category, cut(sum(won), len(won))) for category, won in prices.items()]
+        return [(category, average(won)) for category, won in prices.items()]
 
 
 class Q6(Won):
@@ -275,11 +289,10 @@ class Q6(Won):
 
     def rows(self):
         sold = collections.defaultdict(list)
-        for auction, _, _, bid, time in sorted(self.winners(), key=lambda won: won[4]):
+        for auction, _, _, bid, time in sorted(self.winners(), key=lambda won: (won[4], won[0]["id"])):
             prices = sold[auction["seller"]]
             prices.append(bid["price"])
-            last = prices[-self.EARLIER - 1:]
-            yield auction["seller"], cut(sum(last), len(last))
+            yield auction["seller"], average(prices[-self.EARLIER - 1:])
 
 
 class Q9(Won):
@@ -430,7 +443,7 @@ class Q17(Bids):
         for key, prices in self.prices.items():
             ranks = collections.Counter(map(price_class, prices))
             yield (*key, len(prices), ranks[0], ranks[1], ranks[2], min(prices), max(prices),
-                   cut(sum(prices), len(prices)), sum(prices))
+                   average(prices), add_up(prices))
 
 
 class Q18(Bids):
@@ -479,8 +492,8 @@ class Q20(Won):
                "initialBid", "reserve", "auction_dateTime", "expires", "seller", "category", "auction_extra")
 
     def rows(self):
-        for number, (a, opened, expires) in self.auctions.items():
-            for bid, time in self.bids.get(number, ()) if a["category"] == 10 else ():
+        for a, opened, expires in self.auctions:
+            for bid, time in self.bids.get(a["id"], ()) if a["category"] == 10 else ():
                 yield (*full_bid(bid, time), a["itemName"], a["description"], a["initialBid"], a["reserve"], opened,
                        expires, a["seller"], a["category"], a["extra"])
 

@@ -304,6 +304,46 @@ t_semi_emits_each_left_row_once(void **state)
     harness_free(h);
 }
 
+static bool
+same_id(const struct weir_join_pair *a, const struct weir_join_pair *b)
+{
+    return ((const struct order *)a->left)->id == ((const struct order *)b->left)->id;
+}
+
+/* Of a key's left rows in a window: whether in a row or not. Those of other keys, and of other
+ * windows, are others. */
+static void
+t_semi_emits_left_rows_that_are_the_same_once(void **state)
+{
+    (void)state;
+    static const int64_t ids[] = {1, 1, 2, 1, 2, 3};
+    enum { DIFFERENT = 3 };
+    struct weir_join_conf conf = conf_of(1000, 1000, true);
+    conf.same = same_id;
+    struct harness *h = open_join(&weir_window_join_type, &conf, 0);
+    for (uint32_t i = 0; i < WEIR_ARRAY_CNT(ids); i++) {
+        push_order(h, ids[i], 7, 1 + i);
+    }
+    push_order(h, 1, 8, 5);
+    push_order(h, 1, 7, 1001);
+    push_payment(h, 7, 1, 500);
+    push_payment(h, 8, 1, 500);
+    push_payment(h, 7, 1, 1500);
+    harness_watermark(h, 0, 999);
+    harness_watermark(h, 1, 999);
+    assert_int_equal(h->out[0].row_cnt, DIFFERENT + 1);
+    int64_t sum = 0;
+    for (uint32_t i = 0; i <= DIFFERENT; i++) {
+        sum += ((const struct paid *)harness_row(h, 0, i))->id;
+    }
+    assert_int_equal(sum, 1 + 2 + 3 + 1);
+    harness_watermark(h, 0, INT64_MAX);
+    harness_watermark(h, 1, INT64_MAX);
+    assert_int_equal(h->out[0].row_cnt, DIFFERENT + 2);
+    expect_pair(h, DIFFERENT + 1, 1, -1, 1999);
+    harness_free(h);
+}
+
 /* ---- against a model ---- */
 
 enum { ROWS = 500, KEYS = 6 };
@@ -565,6 +605,14 @@ t_what_does_not_go_together_is_refused(void **state)
     (void)state;
     struct weir_join_conf conf = conf_of(1000, 1000, false);
     assert_int_equal(weir_join_check(&conf, true), 0);
+    conf.same = same_id;
+    assert_int_equal(weir_join_check(&conf, true), WEIR_EGRAPH);
+    conf.semi = true;
+    assert_int_equal(weir_join_check(&conf, false), WEIR_EGRAPH);
+    conf.span.slide_ms = 1;
+    assert_int_equal(weir_join_check(&conf, true), WEIR_EGRAPH);
+    conf.same = NULL;
+    conf.semi = false;
     conf.span.size_ms = 0;
     assert_int_equal(weir_join_check(&conf, true), WEIR_EGRAPH);
     assert_int_equal(weir_join_check(&conf, false), 0);
@@ -585,6 +633,7 @@ main(void)
         cmocka_unit_test(t_long_texts_that_no_result_takes_need_no_end),
         cmocka_unit_test(t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside),
         cmocka_unit_test(t_semi_emits_each_left_row_once),
+        cmocka_unit_test(t_semi_emits_left_rows_that_are_the_same_once),
         cmocka_unit_test(t_kept_rows_come_back_as_they_were),
         cmocka_unit_test(t_a_batch_goes_to_the_windows_that_its_rows_lie_in),
         cmocka_unit_test(t_random_windows_agree_with_pairs_looked_for_one_by_one),

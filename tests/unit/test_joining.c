@@ -641,6 +641,12 @@ t_joins_go_on_with_other_subtasks(void **state)
 
 /* ---- what is refused ---- */
 
+static bool
+same_all(const struct weir_join_pair *a, const struct weir_join_pair *b)
+{
+    return a->left == b->left;
+}
+
 static void
 t_joins_that_cannot_be_are_refused(void **state)
 {
@@ -650,9 +656,10 @@ t_joins_that_cannot_be_are_refused(void **state)
         {.join = &meet_join, .semi = true, .outer = WEIR_JOIN_OUTER_LEFT},
         {.join = &meet_join, .ttl_ms = 5, .outer = WEIR_JOIN_OUTER_RIGHT},
         {.join = &meet_join, .ttl_ms = -5},
+        {.join = &meet_join, .semi = true, .same = same_all},
     };
-    static const char *const why[] = {
-        "not two of them", "not two of them", "only pairs may", "live for -5 ms"};
+    static const char *const why[] = {"not two of them", "not two of them", "only pairs may",
+        "live for -5 ms", "do not count as one"};
     for (uint32_t i = 0; i < WEIR_ARRAY_CNT(confs); i++) {
         struct weir_joining joining;
         char text[512];
