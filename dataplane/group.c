@@ -3,232 +3,35 @@
  * any schema: keys, state, checkpoints and state on disk are that operator's.
  *
  *     state:   rows i64 | shape u64 | a number for each column: count, sum, least, greatest
- *     values:  set id u64 | value  ->  counts i64[slot_cnt]        a map, kind.h
- *              of inserts                bits u64: counts that are not zero
+ *     numbers: value  ->  counts i64[slot_cnt]                     a map for each set, numbers.h
+ *     values:  set id u64 | text  ->  counts i64[slot_cnt]         a map, kind.h
+ *              of inserts, both:      bits u64: counts that are not zero
  *
- * An entry of values goes when all its counts are zero; a key's state when rows and columns are.
- * The shape tells columns of another version of the job.
+ * An entry of numbers or values goes when all its counts are zero; a key's state when rows and
+ * columns are. The shape tells columns of another version of the job.
  */
 #include "dataplane/group.h"
 
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mutant.h"
-
-#define SET_NONE UINT32_MAX
-#define SEEN_LG2 12
-/* The numbers of the state: rows and shape, then those of the columns. */
-enum { ROWS, SHAPE, COLUMNS };
-#define STATE_CNT (COLUMNS + WEIR_GROUP_COLUMN_CNT_MAX)
-WEIR_STATIC_ASSERT(STATE_CNT * sizeof(int64_t) <= WEIR_PROCESS_STATE_BYTES_MAX, "one value");
-
-static const struct weir_kind kinds[] = {WEIR_KIND_MAP("values", 0, 0, WEIR_NO_TTL)};
-
-/* ---- fields ---- */
-
-static bool
-is_number(const struct weir_field *field)
-{
-    return field->type != WEIR_TYPE_STR && field->type != WEIR_TYPE_F64;
-}
-
-static int
-find_field(const struct weir_schema *schema, const char *name, struct weir_field *ret_field)
-{
-    int idx = name != NULL ? weir_schema_field(schema, name) : -1;
-    if (idx < 0) {
-        return weir_err_push(WEIR_EGRAPH, "there is no field %s in %s",
-            name != NULL ? name : "(none)", schema->name);
-    }
-    *ret_field = schema->fields[idx];
-    if (ret_field->nullable) {
-        return weir_err_push(WEIR_EGRAPH, "the field %s of %s may be null: aggregates take none",
-            name, schema->name);
-    }
-    return 0;
-}
-
-static int
-find_number(const struct weir_schema *schema, const char *name, struct weir_field *ret_field)
-{
-    int err = find_field(schema, name, ret_field);
-    if (err == 0 && !is_number(ret_field)) {
-        return weir_err_push(WEIR_EGRAPH, "the field %s of %s is %s: it must be a number, but f64",
-            name, schema->name, weir_type_name(ret_field->type));
-    }
-    return err;
-}
-
-/* Columns and conditions about the same field share its number. */
-static uint32_t
-join_number(struct weir_group *group, const struct weir_field *field)
-{
-    uint32_t n = 0;
-    while (n < group->number_cnt && group->number[n].off != field->off) {
-        n++;
-    }
-    group->number[n] = *field;
-    group->number_cnt = n == group->number_cnt ? n + 1 : group->number_cnt;
-    return n;
-}
-
-static bool
-same_where(const struct weir_group_where *a, const struct weir_group_where *b)
-{
-    return a->is_all ? b->is_all
-                     : !b->is_all && strcmp(a->field.name, b->field.name) == 0 &&
-                           a->from == b->from && a->to == b->to;
-}
-
-static uint32_t
-join_where(struct weir_group *group, const struct weir_group_where *where)
-{
-    uint32_t w = 0;
-    while (w < group->where_cnt && !same_where(&group->where[w], where)) {
-        w++;
-    }
-    group->where[w] = *where;
-    group->where_cnt = w == group->where_cnt ? w + 1 : group->where_cnt;
-    return w;
-}
-
-/* Columns about the same values share their set, and those of the same rows their count in it. */
-static void
-join_set(struct weir_group *group, struct weir_group_slot *column)
-{
-    uint32_t s = 0;
-    while (s < group->set_cnt && strcmp(group->set[s].field.name, column->of.name) != 0) {
-        s++;
-    }
-    struct weir_group_set *set = &group->set[s];
-    if (s == group->set_cnt) {
-        group->set_cnt++;
-        set->field = column->of;
-        set->number = column->number;
-        set->is_straight = true;
-        set->id = weir_hash_bytes(column->of.name, strlen(column->of.name));
-    }
-    uint32_t slot = 0;
-    while (slot < set->slot_cnt && set->where[slot] != column->where) {
-        slot++;
-    }
-    set->where[slot] = column->where;
-    set->is_straight &= column->where == set->where[0] + slot;
-    set->slot_cnt = slot == set->slot_cnt ? slot + 1 : set->slot_cnt;
-    set->column[set->column_cnt++] = group->column_cnt;
-    column->set = s;
-    column->slot = slot;
-}
-
-static int
-add_column(struct weir_group *group, const struct weir_group_column *conf,
-    const struct weir_group_schemas *schemas)
-{
-    struct weir_group_slot column = {.kind = conf->kind, .set = SET_NONE};
-    struct weir_group_where where = {.is_all = conf->where == NULL};
-    struct weir_field out;
-    int err = find_number(schemas->out, conf->as, &out);
-    if (err == 0 && (out.bytes != 8 || out.type == WEIR_TYPE_TIME)) {
-        err = weir_err_push(WEIR_EGRAPH, "the field %s of %s is %s: a column takes 8 bytes",
-            out.name, schemas->out->name, weir_type_name(out.type));
-    }
-    if (err == 0 && conf->kind != WEIR_GROUP_COUNT) {
-        err = conf->kind == WEIR_GROUP_DISTINCT ? find_field(schemas->in, conf->of, &column.of)
-                                                : find_number(schemas->in, conf->of, &column.of);
-    }
-    if (err == 0 && conf->where != NULL && conf->kind > WEIR_GROUP_DISTINCT) {
-        err = weir_err_push(
-            WEIR_EGRAPH, "the column %s: only counts may be of some of the rows", conf->as);
-    }
-    if (err == 0 && conf->where != NULL) {
-        err = find_number(schemas->in, conf->where, &where.field);
-        where.from = conf->from;
-        where.to = conf->to;
-    }
-    if (err < 0) {
-        return err;
-    }
-    if (!where.is_all) {
-        where.number = join_number(group, &where.field);
-    }
-    if (conf->kind != WEIR_GROUP_COUNT && column.of.type != WEIR_TYPE_STR) {
-        column.number = join_number(group, &column.of);
-    }
-    if (conf->kind == WEIR_GROUP_AVG) {
-        group->avg[group->avg_cnt++] = group->column_cnt;
-    }
-    column.where = join_where(group, &where);
-    column.out_off = out.off;
-    bool is_extreme = conf->kind == WEIR_GROUP_MIN || conf->kind == WEIR_GROUP_MAX;
-    if (conf->kind == WEIR_GROUP_DISTINCT || (is_extreme && schemas->takes_changes)) {
-        join_set(group, &column);
-    } else {
-        group->sum[group->sum_cnt++] = group->column_cnt;
-    }
-    group->column[group->column_cnt++] = column;
-    return 0;
-}
-
-/* Every field of the output is the key's or a column's. */
-static int
-find_keys(struct weir_group *group, const struct weir_group_conf *conf,
-    const struct weir_group_schemas *schemas)
-{
-    for (uint32_t f = 0; f < schemas->out->field_cnt; f++) {
-        const struct weir_field *out = &schemas->out->fields[f];
-        const struct weir_field *in = NULL;
-        bool is_column = false;
-        for (uint32_t c = 0; c < conf->column_cnt; c++) {
-            is_column |= strcmp(conf->column[c].as, out->name) == 0;
-        }
-        for (uint32_t k = 0; k < schemas->key.field_cnt && !is_column; k++) {
-            const struct weir_field *part = &schemas->key.part[k];
-            in = strcmp(part->name, out->name) == 0 ? part : in;
-        }
-        if (is_column) {
-            continue;
-        }
-        if (in == NULL || in->bytes != out->bytes ||
-            (in->type == WEIR_TYPE_STR) != (out->type == WEIR_TYPE_STR)) {
-            return weir_err_push(WEIR_EGRAPH,
-                "the field %s of %s is neither a column nor the key's", out->name,
-                schemas->out->name);
-        }
-        group->key_from[group->key_cnt] = *in;
-        group->key_to[group->key_cnt++] = *out;
-    }
-    return 0;
-}
+#include "dataplane/group_priv.h"
+#include "dataplane/keyed.h"
+#include "dataplane/numbers.h"
 
 /* ---- one row ---- */
-
-/* Of inserts: values of which some counts are known not to be zero. Most rows bring one that came
- * a little before, and change none of its counts: for them this is asked, and no state. A group is
- * told by the place of its state, for as long as places stay. */
-struct seen_value {
-    const int64_t *state; /* NULL: nothing */
-    int64_t value;
-    uint32_t set;
-    uint32_t slots; /* counts that are not zero, as bits */
-};
-WEIR_STATIC_ASSERT(WEIR_GROUP_COLUMN_CNT_MAX <= 32, "a bit for each");
-
-struct seen {
-    uint32_t move_cnt; /* of the states, when all this was true */
-    struct seen_value at[1 << SEEN_LG2];
-};
 
 struct change {
     struct weir_process *p;
     const struct weir_group *group;
-    struct seen *seen; /* NULL: of changes, without sets, or without memory */
+    const struct weir_numbers_kind *numbers;
     const struct weir_view *view;
     uint32_t row;
     int64_t number[WEIR_GROUP_NUMBER_CNT_MAX]; /* of the row */
     int64_t sign;
     uint64_t met; /* conditions that the row meets, as bits */
     int64_t *state;
+    struct weir_numbers *maps; /* of the key */
     const int64_t *old; /* as it was */
 };
 
@@ -293,74 +96,77 @@ change_sums(const struct change *change)
     }
 }
 
-/* The key of a value's entry. */
+/* The key of a text's entry. */
 static int
-value_key(const struct change *change, const struct weir_group_set *set, char *room,
+text_key(const struct change *change, const struct weir_group_set *set, char *room,
     struct weir_slice *ret_key)
 {
+    struct weir_str str;
     memcpy(room, &set->id, sizeof set->id);
-    if (set->field.type == WEIR_TYPE_STR) {
-        struct weir_str str;
-        memcpy(&str, weir_view_at(change->view, &set->field, change->row), sizeof str);
-        struct weir_slice text = weir_str_slice(&str, change->view->heap);
-        uint32_t left = WEIR_KIND_BYTES_MAX - (uint32_t)sizeof set->id -
-                        set->slot_cnt * (uint32_t)sizeof(int64_t);
-        if (text.bytes > left) {
-            return weir_err_push(WEIR_EDATA, "a text of %u bytes in %s: at most %u are told apart",
-                text.bytes, set->field.name, left);
-        }
-        memcpy(room + sizeof set->id, text.ptr, text.bytes);
-        *ret_key = weir_bytes(room, (uint32_t)sizeof set->id + text.bytes);
-        return 0;
+    memcpy(&str, weir_view_at(change->view, &set->field, change->row), sizeof str);
+    struct weir_slice text = weir_str_slice(&str, change->view->heap);
+    uint32_t left =
+        WEIR_KIND_BYTES_MAX - (uint32_t)sizeof set->id - set->slot_cnt * (uint32_t)sizeof(int64_t);
+    if (text.bytes > left) {
+        return weir_err_push(WEIR_EDATA, "a text of %u bytes in %s: at most %u are told apart",
+            text.bytes, set->field.name, left);
     }
-    int64_t value = change->number[set->number];
-    memcpy(room + sizeof set->id, &value, sizeof value);
-    *ret_key = weir_bytes(room, sizeof set->id + sizeof value);
+    memcpy(room + sizeof set->id, text.ptr, text.bytes);
+    *ret_key = weir_bytes(room, (uint32_t)sizeof set->id + text.bytes);
+    return 0;
+}
+
+/* The least or greatest of values, so far. */
+struct extreme {
+    const struct weir_group_slot *column;
+    int64_t value;
+    bool is_there;
+};
+
+static int
+meet_value(void *arg, uint64_t number, const uint64_t *cnts)
+{
+    struct extreme *extreme = arg;
+    int64_t value = (int64_t)number;
+    if ((int64_t)cnts[extreme->column->slot] > 0) {
+        bool is_better = extreme->column->kind == WEIR_GROUP_MIN ? value < extreme->value
+                                                                 : value > extreme->value;
+        extreme->value = !extreme->is_there || is_better ? value : extreme->value;
+        extreme->is_there = true;
+    }
     return 0;
 }
 
 /* The least or greatest of the values that are there, looked for among all. */
-static void
+static int
 find_extreme(const struct change *change, const struct weir_group_slot *column, int64_t *acc)
 {
-    const struct weir_group_set *set = &change->group->set[column->set];
-    struct weir_kind_cursor cursor;
-    struct weir_slice key;
-    const void *entry;
-    bool is_first = true;
-    *acc = 0;
-    weir_kind_begin(weir_process_state(change->p, 0), &cursor);
-    while ((entry = weir_kind_next(&cursor, &key, NULL)) != NULL) {
-        int64_t cnt;
-        int64_t value;
-        memcpy(&cnt, (const char *)entry + column->slot * sizeof cnt, sizeof cnt);
-        if (memcmp(key.ptr, &set->id, sizeof set->id) != 0 || cnt <= 0) {
-            continue;
-        }
-        memcpy(&value, key.ptr + sizeof set->id, sizeof value);
-        bool is_better = column->kind == WEIR_GROUP_MIN ? value < *acc : value > *acc;
-        *acc = is_first || is_better ? value : *acc;
-        is_first = false;
-    }
+    struct extreme extreme = {.column = column};
+    const struct weir_numbers *map = &change->maps[change->group->set[column->set].map];
+    int err = weir_numbers_each(change->numbers, map, meet_value, &extreme);
+    *acc = extreme.value;
+    return err;
 }
 
 /* A value's count was `was` and is `is` now. */
-static void
+static int
 change_column(const struct change *change, const struct weir_group_slot *column, int64_t *acc,
     int64_t was, int64_t is)
 {
     if (column->kind == WEIR_GROUP_DISTINCT) {
         *acc += (is > 0) - (was > 0 && !WEIR_MUTANT(GROUP_DISTINCT_KEPT));
-        return;
+        return 0;
     }
     int64_t value = change->number[column->number];
     bool is_gone = was > 0 && is <= 0 && value == *acc && !WEIR_MUTANT(GROUP_EXTREME_KEPT);
     if (is_gone || change->old[ROWS] <= 0) {
-        find_extreme(change, column, acc);
-    } else if (is > 0) {
+        return find_extreme(change, column, acc);
+    }
+    if (is > 0) {
         bool is_better = column->kind == WEIR_GROUP_MIN ? value < *acc : value > *acc;
         *acc = is_better ? value : *acc;
     }
+    return 0;
 }
 
 /* The counts of an entry that the row is about, as bits. */
@@ -377,97 +183,159 @@ find_slots(const struct change *change, const struct weir_group_set *set)
     return slots;
 }
 
-static struct seen_value *
-seen_at(const struct change *change, const struct weir_group_set *set, int64_t value)
-{
-    uint64_t hash = ((uint64_t)value ^ (uintptr_t)change->state) * UINT64_C(0x9e3779b97f4a7c15);
-    uint32_t s = (uint32_t)(set - change->group->set);
-    struct seen_value *at = &change->seen->at[((hash >> 32) + s) & ((1 << SEEN_LG2) - 1)];
-    if (at->state != change->state || at->value != value || at->set != s) {
-        *at = (struct seen_value){change->state, value, s, 0};
-    }
-    return at;
-}
-
 /* Of inserts an entry is one number, a bit for each count that is not zero: nothing is ever taken
- * back, so that a value is there is enough. Returns the entry as it is now. */
-static int
-insert_slots(const struct change *change, const struct weir_group_set *set, uint64_t slots,
-    uint64_t *ret_entry)
+ * back, so that a value is there is enough. */
+static void
+count_fresh(const struct change *change, const struct weir_group_set *set, uint64_t fresh)
 {
-    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
-    struct weir_slice key;
-    int err = value_key(change, set, room, &key);
-    if (err < 0) {
-        return err;
-    }
-    struct weir_keyed_state *values = weir_process_state(change->p, 0);
-    const uint64_t *entry = weir_map_get(values, key, NULL);
-    uint64_t was = entry != NULL ? *entry : 0;
-    uint64_t fresh = slots & ~was;
-    *ret_entry = was | slots;
-    if (fresh == 0) {
-        return 0;
-    }
     for (uint32_t i = 0; i < set->column_cnt; i++) {
         uint32_t c = set->column[i];
         change->state[COLUMNS + c] += (int64_t)(fresh >> change->group->column[c].slot & 1);
     }
-    return entry != NULL ? weir_map_put(values, key, WEIR_BYTES(ret_entry))
-                         : weir_map_add(values, key, WEIR_BYTES(ret_entry));
 }
 
 static int
-insert_value(const struct change *change, const struct weir_group_set *set)
+insert_number(const struct change *change, const struct weir_group_set *set, uint64_t slots)
 {
-    uint64_t slots = find_slots(change, set);
-    uint64_t entry;
-    if (change->seen == NULL || set->field.type == WEIR_TYPE_STR) {
-        return insert_slots(change, set, slots, &entry);
+    uint64_t number = (uint64_t)change->number[set->number];
+    uint64_t *entry;
+    int err = weir_numbers_open(change->numbers, &change->maps[set->map], number, &entry);
+    if (err < 0) {
+        return err;
     }
-    struct seen_value *seen = seen_at(change, set, change->number[set->number]);
-    if ((slots & ~(uint64_t)seen->slots) == 0) {
+    uint64_t fresh = slots & ~*entry;
+    if (fresh != 0) {
+        weir_numbers_touch(change->numbers, entry);
+        *entry |= slots;
+        count_fresh(change, set, fresh);
+    }
+    return 0;
+}
+
+static int
+insert_text(const struct change *change, const struct weir_group_set *set, uint64_t slots)
+{
+    char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
+    struct weir_slice key;
+    int err = text_key(change, set, room, &key);
+    if (err < 0) {
+        return err;
+    }
+    struct weir_keyed_state *values = weir_process_state(change->p, change->group->texts_idx);
+    const uint64_t *entry = weir_map_get(values, key, NULL);
+    uint64_t was = entry != NULL ? *entry : 0;
+    uint64_t is = was | slots;
+    if (is == was) {
         return 0;
     }
-    int err = insert_slots(change, set, slots, &entry);
-    seen->slots = err == 0 ? (uint32_t)entry : 0;
+    count_fresh(change, set, is & ~was);
+    return entry != NULL ? weir_map_put(values, key, WEIR_BYTES(&is))
+                         : weir_map_add(values, key, WEIR_BYTES(&is));
+}
+
+static bool
+is_zero(const int64_t *state, uint32_t cnt)
+{
+    int64_t any = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        any |= state[i];
+    }
+    return any == 0;
+}
+
+/* The counts of the row's value: as they were, and as they are from now on. */
+struct counts {
+    int64_t was[WEIR_GROUP_COLUMN_CNT_MAX];
+    int64_t is[WEIR_GROUP_COLUMN_CNT_MAX];
+};
+
+static void
+count_value(const struct change *change, const struct weir_group_set *set, uint64_t slots,
+    const void *entry, struct counts *ret_counts)
+{
+    memset(ret_counts, 0, sizeof *ret_counts);
+    if (entry != NULL) {
+        memcpy(ret_counts->was, entry, set->slot_cnt * sizeof ret_counts->was[0]);
+    }
+    for (uint32_t slot = 0; slot < set->slot_cnt; slot++) {
+        ret_counts->is[slot] =
+            ret_counts->was[slot] + ((slots >> slot & 1) != 0 ? change->sign : 0);
+    }
+}
+
+static int
+change_number(const struct change *change, const struct weir_group_set *set, uint64_t slots,
+    struct counts *ret_counts)
+{
+    struct weir_numbers *map = &change->maps[set->map];
+    uint64_t number = (uint64_t)change->number[set->number];
+    const uint64_t *entry = weir_numbers_find(change->numbers, map, number);
+    count_value(change, set, slots, entry, ret_counts);
+    if (is_zero(ret_counts->is, set->slot_cnt)) {
+        weir_numbers_remove(change->numbers, map, number);
+        return 0;
+    }
+    uint64_t *cnts;
+    int err = weir_numbers_open(change->numbers, map, number, &cnts);
+    if (err == 0) {
+        weir_numbers_touch(change->numbers, cnts);
+        memcpy(cnts, ret_counts->is, set->slot_cnt * sizeof *cnts);
+    }
     return err;
 }
 
 static int
-change_value(const struct change *change, const struct weir_group_set *set)
+change_text(const struct change *change, const struct weir_group_set *set, uint64_t slots,
+    struct counts *ret_counts)
 {
-    static const int64_t zero[WEIR_GROUP_COLUMN_CNT_MAX];
     char room[WEIR_KIND_BYTES_MAX] WEIR_ALIGNED(8);
     struct weir_slice key;
-    int err = value_key(change, set, room, &key);
+    int err = text_key(change, set, room, &key);
     if (err < 0) {
         return err;
     }
-    struct weir_keyed_state *values = weir_process_state(change->p, 0);
-    int64_t was[WEIR_GROUP_COLUMN_CNT_MAX] = {0};
-    int64_t is[WEIR_GROUP_COLUMN_CNT_MAX];
-    const void *entry = weir_map_get(values, key, NULL);
-    uint32_t bytes = set->slot_cnt * (uint32_t)sizeof(int64_t);
-    uint64_t slots = find_slots(change, set);
-    if (entry != NULL) {
-        memcpy(was, entry, bytes);
-    }
-    for (uint32_t slot = 0; slot < set->slot_cnt; slot++) {
-        is[slot] = was[slot] + ((slots >> slot & 1) != 0 ? change->sign : 0);
-    }
-    if (memcmp(is, zero, bytes) == 0) {
+    struct weir_keyed_state *values = weir_process_state(change->p, change->group->texts_idx);
+    count_value(change, set, slots, weir_map_get(values, key, NULL), ret_counts);
+    if (is_zero(ret_counts->is, set->slot_cnt)) {
         (void)weir_map_remove(values, key);
-    } else if (memcmp(is, was, bytes) != 0) {
-        err = weir_map_put(values, key, weir_bytes(is, bytes));
+        return 0;
     }
+    return weir_map_put(values, key,
+        weir_bytes(ret_counts->is, set->slot_cnt * (uint32_t)sizeof ret_counts->is[0]));
+}
+
+static int
+change_set(const struct change *change, const struct weir_group_set *set, uint64_t slots)
+{
+    struct counts counts;
+    int err = set->is_text ? change_text(change, set, slots, &counts)
+                           : change_number(change, set, slots, &counts);
     for (uint32_t i = 0; i < set->column_cnt && err == 0; i++) {
         uint32_t c = set->column[i];
         const struct weir_group_slot *column = &change->group->column[c];
         if ((slots >> column->slot & 1) != 0) {
-            change_column(
-                change, column, &change->state[COLUMNS + c], was[column->slot], is[column->slot]);
+            err = change_column(change, column, &change->state[COLUMNS + c],
+                counts.was[column->slot], counts.is[column->slot]);
         }
+    }
+    return err;
+}
+
+/* The row's value in each set; one that no count is about is in none. */
+static int
+change_sets(const struct change *change)
+{
+    const struct weir_group *group = change->group;
+    int err = 0;
+    for (uint32_t s = 0; s < group->set_cnt && err == 0; s++) {
+        const struct weir_group_set *set = &group->set[s];
+        uint64_t slots = find_slots(change, set);
+        if (slots == 0) {
+            continue;
+        }
+        err = group->takes_changes ? change_set(change, set, slots)
+              : set->is_text       ? insert_text(change, set, slots)
+                                   : insert_number(change, set, slots);
     }
     return err;
 }
@@ -478,7 +346,7 @@ static uint32_t
 key_text_bytes(const struct change *change)
 {
     uint32_t bytes = 0;
-    for (uint32_t k = 0; k < change->group->key_cnt; k++) {
+    for (uint32_t k = 0; change->group->has_texts && k < change->group->key_cnt; k++) {
         const struct weir_field *from = &change->group->key_from[k];
         if (from->type == WEIR_TYPE_STR) {
             uint32_t len;
@@ -520,7 +388,9 @@ emit(const struct change *change, const int64_t *state, uint32_t kind)
     struct weir_out *out = change->p->out;
     out->row_kind = kind;
     char *row = weir_out_row(out);
-    memset(row, 0, out->view.schema->row_bytes);
+    if (group->has_gaps) {
+        memset(row, 0, out->view.schema->row_bytes);
+    }
     for (uint32_t k = 0; k < group->key_cnt; k++) {
         const struct weir_field *from = &group->key_from[k];
         const char *at = weir_view_at(change->view, from, change->row);
@@ -530,6 +400,8 @@ emit(const struct change *change, const int64_t *state, uint32_t kind)
             memcpy(&str, at, sizeof str);
             struct weir_slice text = weir_str_slice(&str, change->view->heap);
             weir_str_set_bytes(out, (struct weir_str *)(void *)to, text.ptr, text.bytes);
+        } else if (from->bytes == 8) { /* nearly all: no call to copy it */
+            memcpy(to, at, 8);
         } else {
             memcpy(to, at, from->bytes);
         }
@@ -582,16 +454,6 @@ tell(const struct change *change)
     }
 }
 
-static bool
-is_zero(const int64_t *state, uint32_t cnt)
-{
-    int64_t any = 0;
-    for (uint32_t i = 0; i < cnt; i++) {
-        any |= state[i];
-    }
-    return any == 0;
-}
-
 static int
 group_row(struct change *change)
 {
@@ -611,12 +473,9 @@ group_row(struct change *change)
     load_numbers(change);
     change->met = find_met(change);
     change_sums(change);
-    for (uint32_t s = 0; s < group->set_cnt; s++) {
-        const struct weir_group_set *set = &group->set[s];
-        int err = group->takes_changes ? change_value(change, set) : insert_value(change, set);
-        if (err < 0) {
-            return err;
-        }
+    int err = change_sets(change);
+    if (err < 0) {
+        return err;
     }
     tell(change);
     if (change->state[ROWS] == 0 && is_zero(change->state + COLUMNS, group->column_cnt)) {
@@ -625,32 +484,43 @@ group_row(struct change *change)
     return WEIR_DONE;
 }
 
-/* What has been seen, as far as it is still true. */
-static struct seen *
-seen_of(struct weir_process *p, const struct weir_group *group)
+/* Ask for the lines where values are looked for: of many keys, or many values, few are near. */
+static void
+fetch_numbers(const struct change *change, uint32_t from, uint32_t cnt, void *const *maps)
 {
-    if (group->takes_changes || group->set_cnt == 0) {
-        return NULL;
+    const struct weir_group *group = change->group;
+    for (uint32_t s = 0; s < group->set_cnt; s++) {
+        const struct weir_group_set *set = &group->set[s];
+        for (uint32_t i = 0; i < cnt && !set->is_text; i++) {
+            uint32_t row = weir_view_row(change->view, from + i);
+            const char *at = weir_view_at(change->view, &set->field, row);
+            const struct weir_numbers *map = (const struct weir_numbers *)maps[i] + set->map;
+            weir_numbers_fetch(change->numbers, map, weir_key_number(at, set->field.bytes));
+        }
     }
-    struct seen *seen = weir_process_scratch(p, sizeof *seen);
-    uint32_t move_cnt = weir_process_move_cnt(p);
-    if (seen != NULL && seen->move_cnt != move_cnt) {
-        memset(seen, 0, sizeof *seen);
-        seen->move_cnt = move_cnt;
-    }
-    return seen;
 }
 
-static int
-group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
+int
+weir_group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
     void *const *state)
 {
     const struct weir_group *group = (const struct weir_group *)(const void *)p->function;
-    struct change change = {.p = p, .group = group, .seen = seen_of(p, group), .view = view};
+    struct change change = {.p = p, .group = group, .view = view};
+    void *maps[WEIR_KEYED_ROW_CNT_MAX];
+    if (group->map_cnt > 0) {
+        int got = weir_process_maps(p, group->numbers_idx, cnt, maps);
+        if (got < 0) {
+            return got;
+        }
+        cnt = (uint32_t)got;
+        change.numbers = weir_process_numbers(p, group->numbers_idx);
+        fetch_numbers(&change, from, cnt, maps);
+    }
     for (uint32_t i = 0; i < cnt; i++) {
         change.row = weir_view_row(view, from + i);
         change.sign = weir_row_kind_retracts(weir_view_kind(view, change.row)) ? -1 : 1;
         change.state = state[i];
+        change.maps = group->map_cnt > 0 ? maps[i] : NULL;
         p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
         int step = group_row(&change);
         if (step != WEIR_DONE) {
@@ -659,59 +529,4 @@ group_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, 
         p->row++;
     }
     return (int)cnt;
-}
-
-/* What the numbers of the state, and of the values' entries, mean. */
-static uint64_t
-shape_of(const struct weir_group *group)
-{
-    uint64_t shape = group->takes_changes ? 3 : 5;
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
-        const struct weir_group_slot *column = &group->column[c];
-        const struct weir_group_where *where = &group->where[column->where];
-        const char *of = column->kind != WEIR_GROUP_COUNT ? column->of.name : "";
-        const char *by = where->is_all ? "" : where->field.name;
-        const uint64_t word[] = {shape, column->kind, column->slot, where->is_all,
-            weir_hash_bytes(of, strlen(of)), weir_hash_bytes(by, strlen(by)), (uint64_t)where->from,
-            (uint64_t)where->to};
-        shape = weir_hash_bytes(word, sizeof word);
-    }
-    return shape | 1; /* never 0 */
-}
-
-/* Whether the numbers of the output stand as those of the state do. */
-static bool
-is_plain(const struct weir_group *group)
-{
-    bool plain = group->column_cnt > 0;
-    for (uint32_t c = 0; c < group->column_cnt; c++) {
-        plain &=
-            group->column[c].out_off == group->column[0].out_off + c * (uint32_t)sizeof(int64_t);
-    }
-    return plain;
-}
-
-int
-weir_group_init(struct weir_group *group, const struct weir_group_conf *conf,
-    const struct weir_group_schemas *schemas)
-{
-    memset(group, 0, sizeof *group);
-    if (conf->column_cnt > WEIR_GROUP_COLUMN_CNT_MAX) {
-        return weir_err_push(WEIR_EGRAPH, "%u columns: a group has at most %d", conf->column_cnt,
-            WEIR_GROUP_COLUMN_CNT_MAX);
-    }
-    group->takes_changes = schemas->takes_changes;
-    int err = 0;
-    for (uint32_t c = 0; c < conf->column_cnt && err == 0; c++) {
-        err = add_column(group, &conf->column[c], schemas);
-    }
-    err = err < 0 ? err : find_keys(group, conf, schemas);
-    group->shape = shape_of(group);
-    group->is_plain = is_plain(group);
-    group->function = (struct weir_process_function){.name = "group",
-        .state_bytes = (COLUMNS + conf->column_cnt) * (uint32_t)sizeof(int64_t),
-        .rows = group_rows,
-        .kinds = kinds,
-        .kind_cnt = group->set_cnt > 0 ? WEIR_ARRAY_CNT(kinds) : 0};
-    return err;
 }

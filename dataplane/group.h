@@ -17,7 +17,7 @@
  *          that they have in the input, and the columns; hidden event times are those of the rows
  *          that caused the change.
  * State:   per key the sums, and for distinct counts each value: of inserts that it is there, of
- *          changes, and for their least and greatest values, how often (kind.h).
+ *          changes, and for their least and greatest values, how often (numbers.h; texts: kind.h).
  * Limits:  WEIR_GROUP_COLUMN_CNT_MAX columns; numbers but f64, a distinct count of texts too. Sums
  *          wrap at 64 bits. A retraction of the least or greatest value looks at all others of its
  *          key.
@@ -85,8 +85,10 @@ struct weir_group_slot {
 /* The values of one field, each with a count for every condition under which it is counted. */
 struct weir_group_set {
     struct weir_field field;
-    uint32_t number; /* of the row, if the field is no text */
-    uint64_t id; /* leads the keys of its entries */
+    bool is_text;
+    uint32_t number; /* of the row, if it is no text */
+    uint32_t map; /* of the numbers of a key, likewise */
+    uint64_t id; /* of texts: leads the keys of their entries */
     uint32_t slot_cnt;
     uint32_t where[WEIR_GROUP_COLUMN_CNT_MAX]; /* of each slot */
     bool is_straight; /* each is the next one of the group */
@@ -101,11 +103,17 @@ struct weir_group {
     uint32_t where_cnt;
     uint32_t column_cnt;
     uint32_t set_cnt;
+    uint32_t map_cnt; /* sets of numbers */
+    struct weir_kind kinds[2];
+    uint32_t numbers_idx; /* of their declared state */
+    uint32_t texts_idx;
     uint32_t sum_cnt;
     uint32_t sum[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns that keep no set */
     uint32_t avg_cnt;
     uint32_t avg[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns whose result is not what the state has */
     bool is_plain; /* columns stand in the output as in the state */
+    bool has_gaps; /* bytes of an output row are of no field */
+    bool has_texts; /* in the key */
     uint32_t number_cnt;
     struct weir_field number[WEIR_GROUP_NUMBER_CNT_MAX]; /* of a row, that are looked at */
     struct weir_group_where where[WEIR_GROUP_COLUMN_CNT_MAX];

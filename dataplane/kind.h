@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kind.h: the kinds of keyed state that a function may declare: value, list, map, reducing,
- * aggregating; each with or without a time to live.
+ * aggregating; each with or without a time to live. And maps of numbers, for ever (numbers.h).
  *
  *     static const struct weir_kind shopper_kinds[] = {
  *         WEIR_KIND_VALUE("last", struct visit, WEIR_TTL(10 * WEIR_MIN)),
@@ -41,7 +41,7 @@
 
 WEIR_C_BEGIN
 
-#define WEIR_KIND_CNT_MAX 16
+#define WEIR_KIND_CNT_MAX 32
 #define WEIR_KIND_BYTES_MAX 3968
 
 enum weir_kind_type {
@@ -50,6 +50,7 @@ enum weir_kind_type {
     WEIR_KIND_TYPE_MAP,
     WEIR_KIND_TYPE_REDUCING,
     WEIR_KIND_TYPE_AGGREGATING,
+    WEIR_KIND_TYPE_NUMBERS,
     WEIR_KIND_TYPE_CNT
 };
 
@@ -78,7 +79,7 @@ struct weir_ttl {
 /* One declared state. Made by the macros below. */
 struct weir_kind {
     uint32_t type; /* enum weir_kind_type */
-    uint32_t key_bytes; /* of a map's keys; 0: any length */
+    uint32_t key_bytes; /* of a map's keys; 0: any length. Of numbers: how many maps */
     uint32_t val_bytes; /* of the value, element, map's value, or sum; 0: any length */
     bool has_ns; /* states of one key are told apart by a namespace, weir_state_ns() */
     struct weir_ttl ttl;
@@ -93,11 +94,14 @@ WEIR_API int weir_kind_move_items(const struct weir_operator *op, const struct w
     const struct weir_state_mover *mover, void *val);
 WEIR_API int weir_kind_move_index(const struct weir_operator *op, const struct weir_table *table,
     const struct weir_state_mover *mover, void *val);
+WEIR_API int weir_kind_move_numbers(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val);
 
 /* What values are made of, likewise. */
 extern WEIR_API const struct weir_state_values weir_kind_inline_values;
 extern WEIR_API const struct weir_state_values weir_kind_item_values;
 extern WEIR_API const struct weir_state_values weir_kind_index_values;
+extern WEIR_API const struct weir_state_values weir_kind_numbers_values;
 
 /* Values of more than WEIR_KIND_INLINE_BYTES_MAX bytes lie as a list of one. */
 #define WEIR_KIND_INLINE_BYTES_MAX 248
@@ -130,6 +134,13 @@ extern WEIR_API const struct weir_state_values weir_kind_index_values;
     {                                                                                       \
         WEIR_KIND_TYPE_LIST, 0, bytes, false, __VA_ARGS__,                                  \
             {{name, weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL \
+    }
+/* So many maps (numbers.h), each from 64-bit numbers to values of whole words, of which none is all
+ * zero. For ever: without a time to live. */
+#define WEIR_KIND_NUMBERS(name, map_cnt, val_len)                                                \
+    {                                                                                            \
+        WEIR_KIND_TYPE_NUMBERS, map_cnt, val_len, false, WEIR_NO_TTL,                            \
+            {{name, weir_kind_move_numbers, &weir_kind_numbers_values}, WEIR_KIND_NO_DESC}, NULL \
     }
 #define WEIR_KIND_MAP(name, key_len, val_len, ...)                               \
     {                                                                            \

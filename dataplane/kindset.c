@@ -9,9 +9,24 @@
 #define TIME_PART "ttl"
 
 static const char *const type_names[WEIR_KIND_TYPE_CNT] = {
-    "value", "list", "map", "reducing", "aggregating"};
+    "value", "list", "map", "reducing", "aggregating", "numbers"};
 
 /* ---- opening ---- */
+
+static int
+numbers_check(const struct weir_kind *kind)
+{
+    const uint32_t word = sizeof(uint64_t);
+    if (kind->key_bytes == 0 || kind->key_bytes * word > WEIR_TABLE_VAL_BYTES_MAX ||
+        kind->val_bytes == 0 || kind->val_bytes % word != 0 ||
+        kind->val_bytes > WEIR_NUMBERS_WORD_CNT_MAX * word || kind->ttl.ms != 0 || kind->has_ns) {
+        return weir_err_push(WEIR_EGRAPH,
+            "state %s: numbers have 1 to %u maps of 1 to %d words, no time to live and no "
+            "namespaces",
+            kind->desc[0].name, WEIR_TABLE_VAL_BYTES_MAX / word, WEIR_NUMBERS_WORD_CNT_MAX);
+    }
+    return 0;
+}
 
 static int
 kind_check(const struct weir_kind *kind)
@@ -32,7 +47,7 @@ kind_check(const struct weir_kind *kind)
             "state %s: a sum needs a size, a map an index, and a time to live is not negative",
             name);
     }
-    return 0;
+    return kind->type == WEIR_KIND_TYPE_NUMBERS ? numbers_check(kind) : 0;
 }
 
 int
@@ -78,14 +93,20 @@ static int
 state_open(struct weir_keyed_state *s, const struct weir_operator *op, const struct weir_kind *kind)
 {
     bool has_ttl = kind->ttl.ms > 0;
+    bool is_numbers = kind->type == WEIR_KIND_TYPE_NUMBERS;
     bool is_items = kind->type == WEIR_KIND_TYPE_LIST || kind->type == WEIR_KIND_TYPE_MAP;
     s->kind = kind;
-    s->is_inline =
-        !is_items && kind->val_bytes > 0 && kind->val_bytes <= WEIR_KIND_INLINE_BYTES_MAX;
+    s->is_inline = !is_items && !is_numbers && kind->val_bytes > 0 &&
+                   kind->val_bytes <= WEIR_KIND_INLINE_BYTES_MAX;
     s->val_off = has_ttl ? sizeof(int64_t) : 0;
     struct weir_table_spec spec = {0, s->set->keyed->kind,
         s->is_inline ? s->val_off + kind->val_bytes : (uint32_t)sizeof(struct kind_head),
         kind->has_ns ? 1 : 0};
+    if (is_numbers) {
+        spec.val_bytes = kind->key_bytes * (uint32_t)sizeof(struct weir_numbers);
+        weir_numbers_kind_init(
+            &s->numbers, s->set->arena, kind->val_bytes / (uint32_t)sizeof(uint64_t));
+    }
     uint32_t id = weir_state_id(op->uid, kind->desc[0].name);
     uint32_t idx = 0;
     struct weir_table *was = weir_state_next(op->env->arena, id, &idx);
@@ -169,16 +190,42 @@ weir_state_ns(struct weir_keyed_state *s, uint64_t ns)
     s->ns = ns;
 }
 
+/* Before its entry goes. */
+static void
+numbers_clear(const struct weir_keyed_state *s, struct weir_numbers *maps)
+{
+    weir_table_touch(s->table, maps);
+    for (uint32_t m = 0; m < s->kind->key_bytes; m++) {
+        weir_numbers_clear(&s->numbers, &maps[m]);
+    }
+}
+
+void
+weir_kindset_tidy(struct weir_kindset *set)
+{
+    static const struct weir_numbers none[WEIR_TABLE_VAL_BYTES_MAX / sizeof(struct weir_numbers)];
+    for (uint32_t i = 0; i < set->cnt; i++) {
+        const struct weir_keyed_state *s = &set->state[i];
+        const void *maps = s->kind->type == WEIR_KIND_TYPE_NUMBERS ? kind_entry(s) : NULL;
+        if (maps != NULL && memcmp(maps, none, s->table->spec.val_bytes) == 0) {
+            kind_entry_delete(s);
+        }
+    }
+}
+
 void
 weir_state_clear(struct weir_keyed_state *s)
 {
     void *entry = kind_entry(s);
-    if (entry != NULL) {
-        if (!s->is_inline) {
-            weir_kind_items_drop(s, entry);
-        }
-        kind_entry_delete(s);
+    if (entry == NULL) {
+        return;
     }
+    if (s->kind->type == WEIR_KIND_TYPE_NUMBERS) {
+        numbers_clear(s, entry);
+    } else if (!s->is_inline) {
+        weir_kind_items_drop(s, entry);
+    }
+    kind_entry_delete(s);
 }
 
 const void *
@@ -192,7 +239,8 @@ weir_kind_copy(struct weir_keyed_state *s, const void *val, uint32_t bytes)
 static void
 check_is_value(const struct weir_keyed_state *s)
 {
-    WEIR_CHECK(s->kind->type != WEIR_KIND_TYPE_LIST && s->kind->type != WEIR_KIND_TYPE_MAP,
+    WEIR_CHECK(s->kind->type != WEIR_KIND_TYPE_LIST && s->kind->type != WEIR_KIND_TYPE_MAP &&
+                   s->kind->type != WEIR_KIND_TYPE_NUMBERS,
         "state %s is a %s", s->kind->desc[0].name, type_names[s->kind->type]);
 }
 

@@ -6,6 +6,7 @@
  *     value, sum     table: key [ns] -> [time] value
  *     list           table: key [ns] -> first, last, cnt u32: items, doubly linked, oldest first
  *     map            the same, and an index: key [ns] hash-of-map-key -> item
+ *     numbers        table: key -> a link (numbers.h) for each map
  *     item           next u32 | prev u32 | same u32 | key_bytes u32 | val_bytes u32 | 0 u32
  *                    time i64 | key, zeros up to a multiple of 8 | value
  *
@@ -27,6 +28,7 @@
 
 #include "dataplane/keyed.h"
 #include "dataplane/kind.h"
+#include "dataplane/numbers.h"
 #include "dataplane/state.h"
 
 WEIR_C_BEGIN
@@ -36,6 +38,7 @@ struct weir_keyed_state {
     const struct weir_kind *kind;
     struct weir_table *table;
     struct weir_table *index; /* of a map, else NULL */
+    struct weir_numbers_kind numbers; /* of a state that is maps of numbers */
     uint64_t ns;
     uint32_t val_off; /* of an inline value in its entry */
     bool is_inline;
@@ -78,6 +81,23 @@ weir_kindset_key(struct weir_kindset *set, const struct weir_table_rows *rows, u
     set->heap = rows->heap;
     memcpy(set->key, rows->key + (size_t)i * rows->key_stride, rows->key_stride);
 }
+
+/* weir_kindset_maps - the maps of numbers of rows, in ret_maps ([cnt]): struct weir_numbers[],
+ * touched; made where there were none. They stay where they are until the next such call, or until
+ * weir_kindset_tidy().
+ *
+ * Returns: > 0 rows, as weir_table_resolve(); or its error.
+ */
+static inline int
+weir_kindset_maps(
+    struct weir_kindset *set, uint32_t idx, struct weir_table_rows rows, void **ret_maps)
+{
+    rows.ret_val = ret_maps;
+    rows.ret_made = NULL;
+    return weir_table_resolve(set->state[idx].table, &rows, 0);
+}
+/* weir_kindset_tidy - the maps of the current key are forgotten where nothing is in them. */
+WEIR_API void weir_kindset_tidy(struct weir_kindset *set);
 
 /* weir_kindset_clean - look at clean_cnt entries of each state with a time to live, and free what
  * has expired. Between bodies; the current key is lost. Errors: WEIR_ENOMEM. */

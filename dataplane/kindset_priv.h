@@ -133,6 +133,18 @@ WEIR_MUST_USE int weir_kind_row_make(struct weir_state_room *room, struct weir_s
 WEIR_MUST_USE int weir_kind_row_take(const struct weir_state_desc *desc,
     const struct weir_state_row *saved, struct weir_slice *ret_key, struct weir_slice *ret_val);
 
+/* Maps of numbers. All of a key, gathered in room by map and number; entry i of them as key (map
+ * u64, number u64) and words, false behind the last. Whether such a key and value can be of it; and
+ * put back, into the maps of an entry. */
+WEIR_MUST_USE int weir_kind_numbers_gather(const struct weir_kind *kind, struct weir_arena *arena,
+    const void *val, struct weir_state_room *room);
+bool weir_kind_numbers_at(const struct weir_kind *kind, const struct weir_state_room *room,
+    uint64_t i, struct weir_slice *ret_key, struct weir_slice *ret_val);
+WEIR_MUST_USE int
+weir_kind_numbers_check(const struct weir_kind *kind, struct weir_slice key, struct weir_slice val);
+WEIR_MUST_USE int weir_kind_numbers_put(const struct weir_numbers_kind *numbers,
+    struct weir_numbers *maps, struct weir_slice key, struct weir_slice val);
+
 /* The index of a map: where its entry for a key leads; 0: nowhere. */
 uint32_t weir_kind_map_find(struct weir_keyed_state *s, struct weir_slice key);
 WEIR_MUST_USE int weir_kind_map_index(struct weir_keyed_state *s, uint32_t ref);

@@ -39,18 +39,49 @@ put_state(struct weir_spill *spill, uint32_t id, const void *data, uint64_t byte
 }
 
 static int
-put_items(struct weir_spill *spill, struct weir_keyed_state *s, const struct kind_head *head)
+put_item(struct weir_spill *spill, int64_t time, struct weir_slice key, struct weir_slice val)
+{
+    const struct weir_spill_item_head head = {time, key.bytes, val.bytes};
+    int err = put(spill, &head, sizeof head);
+    err = err < 0 ? err : put(spill, key.ptr, key.bytes);
+    return err < 0 ? err : put(spill, val.ptr, val.bytes);
+}
+
+static int
+put_chain(struct weir_spill *spill, struct weir_keyed_state *s, const struct kind_head *head)
+{
+    int err = 0;
+    for (uint32_t ref = head->first; ref != 0 && err == 0; ref = kind_item_at(s, ref)->next) {
+        struct kind_item *item = kind_item_at(s, ref);
+        err = put_item(spill, item->time, weir_bytes(item->bytes, item->key_bytes),
+            weir_bytes(kind_item_val(item), item->val_bytes));
+    }
+    return err;
+}
+
+static int
+put_numbers(struct weir_spill *spill, const struct weir_keyed_state *s, const void *entry)
+{
+    struct weir_state_room room = {NULL, 0};
+    struct weir_slice key;
+    struct weir_slice val;
+    int err = weir_kind_numbers_gather(s->kind, s->set->arena, entry, &room);
+    for (uint64_t i = 0; err == 0 && weir_kind_numbers_at(s->kind, &room, i, &key, &val); i++) {
+        err = put_item(spill, 0, key, val);
+    }
+    free(room.mem);
+    return err;
+}
+
+static int
+put_items(struct weir_spill *spill, struct weir_keyed_state *s, const void *entry)
 {
     uint64_t at = spill->buf_bytes;
     struct weir_spill_state_head state = {s->table->spec.state_id, 0};
     int err = put(spill, &state, sizeof state);
-    for (uint32_t ref = head->first; ref != 0 && err == 0; ref = kind_item_at(s, ref)->next) {
-        struct kind_item *item = kind_item_at(s, ref);
-        const struct weir_spill_item_head item_head = {
-            item->time, item->key_bytes, item->val_bytes};
-        err = put(spill, &item_head, sizeof item_head);
-        err = err < 0 ? err : put(spill, item->bytes, item->key_bytes);
-        err = err < 0 ? err : put(spill, kind_item_val(item), item->val_bytes);
+    if (err == 0) {
+        err = s->kind->type == WEIR_KIND_TYPE_NUMBERS ? put_numbers(spill, s, entry)
+                                                      : put_chain(spill, s, entry);
     }
     if (err == 0 && spill->buf_bytes - at > UINT32_MAX) {
         err = weir_err_push(WEIR_EDATA, "state %s: the list or map of one key has %llu bytes",
@@ -220,6 +251,10 @@ take_item(struct weir_keyed_state *s, struct weir_slice key, struct weir_slice v
     bool made;
     uint32_t ref;
     int err = kind_entry_make(s, s->table, &head, &made);
+    if (err == 0 && s->kind->type == WEIR_KIND_TYPE_NUMBERS) {
+        err = weir_kind_numbers_check(s->kind, key, val);
+        return err < 0 ? err : weir_kind_numbers_put(&s->numbers, head, key, val);
+    }
     err = err < 0 ? err : weir_kind_item_add(s, head, key, val, &ref);
     if (err == 0) {
         kind_item_at(s, ref)->time = time;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Declared states in savepoints: values by their fields or as bytes, lists and maps as rows of key
  * and value. An index of map keys is made again as the rows come. */
+#include <stdlib.h>
+
 #include "dataplane/kindset.h"
 #include "dataplane/kindset_priv.h"
 
@@ -106,9 +108,12 @@ weir_kind_row_take(const struct weir_state_desc *desc, const struct weir_state_r
     *ret_key = weir_str_slice(&row->key, saved->heap);
     *ret_val = weir_str_slice(&row->value, saved->heap);
     int err = weir_kind_bytes_check(&s, *ret_val, kind->val_bytes, "a saved value");
-    return err < 0 || kind->type != WEIR_KIND_TYPE_MAP
-               ? err
-               : weir_kind_bytes_check(&s, *ret_key, kind->key_bytes, "a saved key");
+    if (err == 0 && kind->type == WEIR_KIND_TYPE_MAP) {
+        err = weir_kind_bytes_check(&s, *ret_key, kind->key_bytes, "a saved key");
+    } else if (err == 0 && kind->type == WEIR_KIND_TYPE_NUMBERS) {
+        err = weir_kind_numbers_check(kind, *ret_key, *ret_val);
+    }
+    return err;
 }
 
 static int
@@ -169,6 +174,179 @@ item_add(const struct weir_operator *op, const struct weir_state_add *add,
 
 const struct weir_state_values weir_kind_item_values = {
     .describe = item_describe, .next = item_next, .add = item_add};
+
+/* ---- numbers ---- */
+
+static int
+numbers_describe(const struct weir_operator *op, const struct weir_state_desc *desc,
+    struct weir_state_fields *fields)
+{
+    struct weir_state_field *items = &fields->field[fields->field_cnt++];
+    (void)op;
+    items->field = (struct weir_field){.name = FIELD_ITEMS, .type = WEIR_STATE_LIST};
+    items->items = kind_row_schema();
+    fields->val_bytes = kind_of(desc)->key_bytes * (uint32_t)sizeof(struct weir_numbers);
+    return 0;
+}
+
+/* All of a key: the row that is told, their number, entries of map, number and words. */
+struct gathered {
+    struct kind_row row;
+    uint64_t cnt;
+    uint64_t word[];
+};
+
+struct gathering {
+    const struct weir_numbers_kind *kind;
+    struct weir_state_room *room;
+    uint64_t map;
+    uint64_t cnt;
+};
+
+static uint64_t
+gathered_bytes(const struct gathering *to, uint64_t cnt)
+{
+    return sizeof(struct gathered) + cnt * (2 + to->kind->word_cnt) * sizeof(uint64_t);
+}
+
+static int
+gather(void *arg, uint64_t number, const uint64_t *words)
+{
+    struct gathering *to = arg;
+    char *mem = weir_state_room_for(to->room, gathered_bytes(to, to->cnt + 1));
+    if (mem == NULL) {
+        return weir_err_push(WEIR_ENOMEM, "the numbers of a key");
+    }
+    const uint64_t head[2] = {to->map, number};
+    mem += gathered_bytes(to, to->cnt);
+    memcpy(mem, head, sizeof head);
+    memcpy(mem + sizeof head, words, to->kind->word_cnt * sizeof *words);
+    to->cnt++;
+    return 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    uint32_t w = x[0] == y[0];
+    return (x[w] > y[w]) - (x[w] < y[w]);
+}
+
+int
+weir_kind_numbers_gather(const struct weir_kind *kind, struct weir_arena *arena, const void *val,
+    struct weir_state_room *room)
+{
+    struct weir_numbers_kind numbers;
+    struct gathering to = {&numbers, room, 0, 0};
+    const struct weir_numbers *maps = val;
+    weir_numbers_kind_init(&numbers, arena, kind->val_bytes / (uint32_t)sizeof(uint64_t));
+    char *mem = weir_state_room_for(room, gathered_bytes(&to, 0));
+    int err = mem == NULL ? weir_err_push(WEIR_ENOMEM, "the numbers of a key") : 0;
+    for (; to.map < kind->key_bytes && err == 0; to.map++) {
+        err = weir_numbers_each(&numbers, &maps[to.map], gather, &to);
+    }
+    if (err == 0) {
+        struct gathered *all = (struct gathered *)(void *)room->mem;
+        all->cnt = to.cnt;
+        qsort(all->word, to.cnt, (2 + numbers.word_cnt) * sizeof *all->word, compare);
+    }
+    return err;
+}
+
+bool
+weir_kind_numbers_at(const struct weir_kind *kind, const struct weir_state_room *room, uint64_t i,
+    struct weir_slice *ret_key, struct weir_slice *ret_val)
+{
+    const struct gathered *all = (const struct gathered *)(const void *)room->mem;
+    if (i == all->cnt) {
+        return false;
+    }
+    const uint64_t *at = all->word + i * (2 + kind->val_bytes / sizeof *at);
+    *ret_key = weir_bytes(at, 2 * sizeof *at);
+    *ret_val = weir_bytes(at + 2, kind->val_bytes);
+    return true;
+}
+
+int
+weir_kind_numbers_check(const struct weir_kind *kind, struct weir_slice key, struct weir_slice val)
+{
+    static const char zero[WEIR_NUMBERS_WORD_CNT_MAX * sizeof(uint64_t)];
+    uint64_t word[2] = {UINT64_MAX, 0};
+    if (key.bytes == sizeof word) {
+        memcpy(word, key.ptr, sizeof word);
+    }
+    if (word[0] >= kind->key_bytes || val.bytes != kind->val_bytes ||
+        memcmp(val.ptr, zero, val.bytes) == 0) {
+        return weir_err_push(WEIR_EDATA, "state %s: a saved number is none of its %u maps",
+            kind->desc[0].name, kind->key_bytes);
+    }
+    return 0;
+}
+
+int
+weir_kind_numbers_put(const struct weir_numbers_kind *numbers, struct weir_numbers *maps,
+    struct weir_slice key, struct weir_slice val)
+{
+    uint64_t word[2];
+    uint64_t *words;
+    memcpy(word, key.ptr, sizeof word);
+    int err = weir_numbers_open(numbers, &maps[word[0]], word[1], &words);
+    if (err == 0) {
+        weir_numbers_touch(numbers, words);
+        memcpy(words, val.ptr, val.bytes);
+    }
+    return err;
+}
+
+static int
+numbers_next(
+    const struct weir_operator *op, struct weir_state_walk *walk, struct weir_state_row *ret_row)
+{
+    const struct weir_kind *kind = kind_of(walk->desc);
+    struct weir_slice key;
+    struct weir_slice val;
+    (void)op;
+    int err = walk->at == 0
+                  ? weir_kind_numbers_gather(kind, walk->table->arena, walk->val, walk->room)
+                  : 0;
+    if (err < 0 || !weir_kind_numbers_at(kind, walk->room, walk->at, &key, &val)) {
+        return err;
+    }
+    walk->at++;
+    return weir_kind_row_make(walk->room, key, val, ret_row);
+}
+
+static int
+numbers_add(const struct weir_operator *op, const struct weir_state_add *add,
+    const struct weir_state_row *saved)
+{
+    const struct weir_kind *kind = kind_of(add->desc);
+    struct weir_numbers_kind numbers;
+    struct weir_slice key;
+    struct weir_slice val;
+    (void)op;
+    weir_numbers_kind_init(
+        &numbers, add->table->arena, kind->val_bytes / (uint32_t)sizeof(uint64_t));
+    int err = weir_kind_row_take(add->desc, saved, &key, &val);
+    return err < 0 ? err : weir_kind_numbers_put(&numbers, add->val, key, val);
+}
+
+const struct weir_state_values weir_kind_numbers_values = {
+    .describe = numbers_describe, .next = numbers_next, .add = numbers_add};
+
+int
+weir_kind_move_numbers(const struct weir_operator *op, const struct weir_table *table,
+    const struct weir_state_mover *mover, void *val)
+{
+    struct weir_numbers *maps = val;
+    (void)op;
+    for (uint32_t m = 0; m < table->spec.val_bytes / sizeof *maps; m++) {
+        weir_numbers_move(table->arena, mover, &maps[m]);
+    }
+    return 0;
+}
 
 /* ---- the index of a map ---- */
 

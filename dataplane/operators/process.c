@@ -28,7 +28,6 @@
  */
 #include "dataplane/operators/process.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -67,7 +66,6 @@ struct self {
     struct weir_spill spill;
     bool spills; /* state that does not fit goes to disk */
     bool waits; /* a timer's key is not here yet */
-    void *scratch; /* of the function; NULL until it asks */
     int64_t now_ms;
     /* while timers fire */
     struct weir_timers *firing; /* these or those */
@@ -306,20 +304,21 @@ weir_process_state(struct weir_process *p, uint32_t idx)
     return &self->kinds.state[idx];
 }
 
-void *
-weir_process_scratch(struct weir_process *p, size_t bytes)
+int
+weir_process_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void **ret_maps)
 {
     struct self *self = self_of(p);
-    if (self->scratch == NULL) {
-        self->scratch = calloc(1, bytes);
-    }
-    return self->scratch;
+    struct weir_table_rows rows = self->rows.rows;
+    rows.hash += p->row;
+    rows.key = current_key(self);
+    rows.cnt = cnt;
+    return weir_kindset_maps(&self->kinds, idx, rows, ret_maps);
 }
 
-uint32_t
-weir_process_move_cnt(const struct weir_process *p)
+const struct weir_numbers_kind *
+weir_process_numbers(const struct weir_process *p, uint32_t idx)
 {
-    return ((const struct self *)(const void *)p)->table->moved_cnt;
+    return &((const struct self *)(const void *)p)->kinds.state[idx].numbers;
 }
 
 int64_t
@@ -422,6 +421,8 @@ drop_cleared(struct self *self)
         const char *val = weir_table_find(self->table, hash, key, self->rows.rows.heap);
         if (val != NULL && is_zero(val, self->table->spec.val_bytes)) {
             (void)weir_table_delete(self->table, hash, key, self->rows.rows.heap);
+            weir_kindset_key(&self->kinds, &self->rows.rows, self->process.row);
+            weir_kindset_tidy(&self->kinds);
         }
     }
     self->cleared_cnt = 0;
@@ -711,7 +712,6 @@ process_close(struct weir_operator *op, bool clean)
     weir_kindset_close(&self->kinds);
     weir_broadcast_fini(&self->broadcast);
     weir_spill_close(&self->spill);
-    free(self->scratch);
     return 0;
 }
 

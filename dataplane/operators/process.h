@@ -179,12 +179,17 @@ WEIR_API int64_t weir_process_now_ms(const struct weir_process *p);
 WEIR_API void weir_process_clear(struct weir_process *p, void *state);
 /* weir_process_state - declared state idx, at the current key; good until the body ends. */
 WEIR_API struct weir_keyed_state *weir_process_state(struct weir_process *p, uint32_t idx);
-/* weir_process_scratch - memory of the operator's own, all zero at first and the same in each call,
- * which no checkpoint has: for what a body only need not do twice. NULL: there is none. */
-WEIR_API void *weir_process_scratch(struct weir_process *p, size_t bytes);
-/* weir_process_move_cnt - as long as it is the same, a state that is not cleared lies where it
- * lay, and its address stands for its key. */
-WEIR_API uint32_t weir_process_move_cnt(const struct weir_process *p);
+/* weir_process_maps - declared state idx, maps of numbers (numbers.h), at cnt keys from the current
+ * one on: struct weir_numbers[] each, touched, good until the call for rows ends.
+ *
+ * Returns: > 0 keys, cnt or fewer; or the error of the first.
+ */
+WEIR_API WEIR_MUST_USE int
+weir_process_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void **ret_maps);
+/* weir_process_numbers - what those maps have in common. */
+struct weir_numbers_kind;
+WEIR_API const struct weir_numbers_kind *
+weir_process_numbers(const struct weir_process *p, uint32_t idx);
 /* weir_process_key - number part of the current key, for keys of one or two numbers. */
 WEIR_API int64_t weir_process_key(const struct weir_process *p, uint32_t part);
 /* weir_process_key_text - the current key, where it is one string; borrowed until the body ends. */

@@ -304,6 +304,31 @@ t_values_are_those_of_their_keys_where_states_move(void **state)
     harness_free(h);
 }
 
+/* Where state has no room for one more value of many the job ends with that. */
+static void
+t_values_that_have_no_room_are_an_error(void **state)
+{
+    (void)state;
+    static const struct weir_group_conf values = {
+        .column = {{WEIR_GROUP_DISTINCT, "got", "value", NULL, 0, 0}}, .column_cnt = 1};
+    for (uint32_t changes = 0; changes < 2; changes++) {
+        struct set_up set_up;
+        struct item row = {.key = 1};
+        int err = 0;
+        assert_int_equal(try_group(&set_up, &values, changes == 1, one_row_schema()), 0);
+        set_up.harness.arena_bytes = WEIR_MIB;
+        struct harness *h = harness_new(&set_up.harness);
+        while (err == 0) {
+            row.value++;
+            err = harness_try_push(h, 0, &row, 1);
+        }
+        assert_int_equal(err, WEIR_EBUDGET);
+        assert_true(row.value > 1000);
+        weir_err_clear();
+        harness_free(h);
+    }
+}
+
 static void
 restarts(bool rescales)
 {
@@ -398,6 +423,7 @@ main(void)
         cmocka_unit_test(t_nothing_is_told_where_no_column_changes),
         cmocka_unit_test(t_a_range_up_to_the_greatest_number_has_it),
         cmocka_unit_test(t_values_are_those_of_their_keys_where_states_move),
+        cmocka_unit_test(t_values_that_have_no_room_are_an_error),
         cmocka_unit_test(t_groups_go_on_after_a_restart),
         cmocka_unit_test(t_groups_go_on_with_other_subtasks),
         cmocka_unit_test(t_columns_that_cannot_be_are_refused),

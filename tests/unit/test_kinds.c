@@ -409,7 +409,14 @@ t_declarations_are_checked(void **unused)
         {{WEIR_KIND_TYPE_REDUCING, 0, 0, false, WEIR_NO_TTL,
             {{"no size", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
         {{WEIR_KIND_TYPE_CNT, 0, 8, false, WEIR_NO_TTL, {{"kind", NULL, NULL}, WEIR_KIND_NO_DESC},
-            NULL}}};
+            NULL}},
+        {WEIR_KIND_NUMBERS("no map", 0, 8)}, {WEIR_KIND_NUMBERS("33 maps", 33, 8)},
+        {WEIR_KIND_NUMBERS("no word", 1, 0)}, {WEIR_KIND_NUMBERS("no words", 1, 12)},
+        {WEIR_KIND_NUMBERS("31 words", 1, 31 * 8)},
+        {{WEIR_KIND_TYPE_NUMBERS, 1, 8, false, WEIR_TTL(1),
+            {{"timed", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+        {{WEIR_KIND_TYPE_NUMBERS, 1, 8, true, WEIR_NO_TTL,
+            {{"spaced", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}}};
     for (uint32_t i = 0; i < WEIR_ARRAY_CNT(bad); i++) {
         assert_int_equal(weir_kindset_check(bad[i], 1), WEIR_EGRAPH);
     }

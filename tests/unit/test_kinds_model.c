@@ -24,7 +24,11 @@ enum {
     FIRST_LIST = 6,
     FIRST_MAP = 10,
     FIRST_SUM = 14,
+    FIRST_NUMBERS = 16,
 };
+#define MAP_CNT 2
+/* Of a map: too many for one leaf. */
+#define NUMBER_CNT 400
 
 #define SHOWN(on_read, keeps)           \
     {                                   \
@@ -50,6 +54,7 @@ static struct weir_kind kinds[] = {
     WEIR_KIND_REDUCING("reducing", struct sum, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
         {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
+    WEIR_KIND_NUMBERS("numbers", MAP_CNT, 16),
 };
 
 WEIR_REDUCING(total, struct sum)
@@ -78,6 +83,7 @@ struct world {
     uint32_t state;
     uint32_t key;
     uint64_t ns;
+    struct rig_task *task;
     struct weir_keyed_state *at;
     char bytes[2 * WEIR_KIND_BYTES_MAX];
 };
@@ -424,6 +430,83 @@ step_map(struct world *w)
     }
 }
 
+/* ---- numbers ---- */
+
+static void
+step_number(struct world *w, struct weir_numbers *maps, bool removes)
+{
+    struct ref_cell *c = cell_of(w);
+    const struct weir_numbers_kind *kind = &w->at->numbers;
+    uint64_t name[2] = {weir_rng_below(&w->rng, MAP_CNT), weir_rng_below(&w->rng, NUMBER_CNT)};
+    uint64_t val[2] = {weir_rng_below(&w->rng, 2), 1 + w->step};
+    uint32_t at = ref_find(c, weir_bytes(name, sizeof name));
+    struct weir_numbers *map = &maps[name[0]];
+    uint64_t *words;
+    const uint64_t *found = weir_numbers_find(kind, map, name[1]);
+    assert_int_equal(found == NULL, at == UINT32_MAX);
+    if (found != NULL) {
+        assert_memory_equal(found, c->item[at].val, sizeof val);
+        ref_drop(c, at);
+    }
+    if (removes) {
+        if (found != NULL) {
+            weir_numbers_remove(kind, map, name[1]);
+        }
+        return;
+    }
+    assert_int_equal(weir_numbers_open(kind, map, name[1], &words), 0);
+    assert_int_equal(words[1] == 0, found == NULL);
+    weir_numbers_touch(kind, words);
+    memcpy(words, val, sizeof val);
+    ref_add(c, 0, weir_bytes(name, sizeof name), weir_bytes(val, sizeof val));
+}
+
+static void
+step_numbers(struct world *w)
+{
+    uint64_t what = weir_rng_below(&w->rng, 12);
+    if (what == 0) {
+        weir_state_clear(w->at);
+        ref_clear(cell_of(w));
+        return;
+    }
+    for (uint64_t left = weir_rng_below(&w->rng, 100); left > 0; left--) {
+        step_number(w, rig_maps(w->task, w->state), what < 5);
+    }
+    weir_kindset_tidy(w->at->set);
+}
+
+struct number_walk {
+    struct world *w;
+    uint64_t map;
+    uint32_t cnt;
+};
+
+static int
+meet_number(void *arg, uint64_t number, const uint64_t *words)
+{
+    struct number_walk *walk = arg;
+    const struct ref_cell *c = cell_of(walk->w);
+    const uint64_t name[2] = {walk->map, number};
+    uint32_t at = ref_find(c, weir_bytes(name, sizeof name));
+    assert_true(at != UINT32_MAX);
+    assert_memory_equal(words, c->item[at].val, c->item[at].val_bytes);
+    walk->cnt++;
+    return 0;
+}
+
+static void
+walk_numbers(struct world *w)
+{
+    struct number_walk walk = {w, 0, 0};
+    const struct weir_numbers *maps = rig_maps(w->task, w->state);
+    for (; walk.map < MAP_CNT; walk.map++) {
+        assert_int_equal(
+            weir_numbers_each(&w->at->numbers, &maps[walk.map], meet_number, &walk), 0);
+    }
+    assert_int_equal(walk.cnt, cell_of(w)->cnt);
+}
+
 /* ---- steps ---- */
 
 static void
@@ -439,11 +522,14 @@ step(struct world *w)
     w->ref.now = w->rig.now;
     struct rig_key key = rig_key(&w->rig, w->key);
     struct rig_task *task = rig_set_key(&w->rig, &key);
+    w->task = task;
     w->at = &task->set->state[w->state];
     if (kinds[w->state].has_ns) {
         weir_state_ns(w->at, w->ns);
     }
-    if (w->state >= FIRST_SUM) {
+    if (w->state >= FIRST_NUMBERS) {
+        step_numbers(w);
+    } else if (w->state >= FIRST_SUM) {
         step_sum(w);
     } else if (w->state >= FIRST_MAP) {
         step_map(w);
@@ -504,11 +590,14 @@ check_all(struct world *w)
         struct rig_task *task = rig_set_key(&w->rig, &key);
         for (w->state = 0; w->state < WEIR_ARRAY_CNT(kinds); w->state++) {
             for (w->ns = 0; w->ns < (kinds[w->state].has_ns ? NS_CNT : 1); w->ns++) {
+                w->task = task;
                 w->at = &task->set->state[w->state];
                 if (kinds[w->state].has_ns) {
                     weir_state_ns(w->at, w->ns);
                 }
-                if (w->state >= FIRST_LIST && w->state < FIRST_SUM) {
+                if (w->state >= FIRST_NUMBERS) {
+                    walk_numbers(w);
+                } else if (w->state >= FIRST_LIST && w->state < FIRST_SUM) {
                     walk(w);
                 } else {
                     look_at_value(w);

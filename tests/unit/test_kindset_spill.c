@@ -92,17 +92,22 @@ t_broken_records_are_refused(void **unused)
 {
     (void)unused;
     static const struct weir_kind some[] = {WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL),
-        WEIR_KIND_LIST("list", 0, WEIR_NO_TTL), WEIR_KIND_MAP("map", 8, 0, WEIR_NO_TTL)};
+        WEIR_KIND_LIST("list", 0, WEIR_NO_TTL), WEIR_KIND_MAP("map", 8, 0, WEIR_NO_TTL),
+        WEIR_KIND_NUMBERS("numbers", 2, 8)};
     const struct weir_spill_conf store = {.dir = kv_place, .is_inline = true};
     struct stand s;
     int64_t word = 3;
+    uint64_t *words;
     memset(&s, 0, sizeof s);
-    s.rig = (struct rig){.store = &store, .kinds = some, .kind_cnt = 3, .now = 1000};
+    s.rig = (struct rig){.store = &store, .kinds = some, .kind_cnt = 4, .now = 1000};
     rig_open(&s.rig, 1);
     stand_key(&s, 1);
     assert_int_equal(weir_value_set(at(&s, 0), WEIR_BYTES(&word)), 0);
     assert_int_equal(weir_list_add(at(&s, 1), weir_bytes("some text", 9)), 0);
     assert_int_equal(weir_map_put(at(&s, 2), WEIR_BYTES(&word), weir_bytes("more", 4)), 0);
+    struct weir_numbers *maps = rig_maps(s.task, 3);
+    assert_int_equal(weir_numbers_open(&at(&s, 3)->numbers, &maps[1], 77, &words), 0);
+    *words = 1;
     struct weir_spill *spill = &s.task->spill;
     assert_int_equal(weir_spill_record_make(spill), 0);
     uint32_t all = (uint32_t)spill->buf_bytes;
