@@ -176,20 +176,6 @@ rig_set_key(struct rig *rig, const struct rig_key *key)
     return task;
 }
 
-/* The maps of numbers of the current key. */
-static WEIR_UNUSED struct weir_numbers *
-rig_maps(struct rig_task *task, uint32_t state)
-{
-    const struct weir_table_rows row = {.hash = &task->set->hash,
-        .key = (const char *)task->set->key,
-        .heap = task->set->heap,
-        .key_stride = task->keyed.stride,
-        .cnt = 1};
-    void *maps = NULL;
-    assert_int_equal(weir_kindset_maps(task->set, state, row, &maps), 1);
-    return maps;
-}
-
 /* ---- subtasks ---- */
 
 static WEIR_UNUSED struct rig_task *

@@ -3,6 +3,7 @@
  * taken meanwhile, and restores with as many subtasks or others: every answer is that of plain
  * arrays (kinds_ref.h). All in memory; and with a store on disk, a quarter of the keys in
  * memory. */
+#include "tests/unit/kinds_maps.h"
 #include "tests/unit/kinds_rig.h"
 
 #define KEY_CNT 40

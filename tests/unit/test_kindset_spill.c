@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State on disk, one expectation at a time; with all kinds and restores: test_kinds_model.c. */
 #include "dataplane/kindset_spill_priv.h"
+#include "tests/unit/kinds_maps.h"
 #include "tests/unit/kinds_rig.h"
 
 static const struct weir_kind one_kind[] = {WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL)};
