@@ -84,6 +84,9 @@ struct weir_operator_env {
     /* Nobody further down looks at event times: watermarks only tell how far the job is, and may
      * stay behind what the rows allow. */
     bool time_unused;
+    /* To those further down who look, it matters only whether a watermark makes a row late: not
+     * which rows it comes between. */
+    bool only_lateness;
     bool takes_changes; /* an input is one of changes */
     struct weir_mailbox *mailbox; /* of the task, where the operator takes letters; else NULL */
     uint32_t position; /* in the chain, from its head: the priority of its letters */

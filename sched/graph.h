@@ -92,6 +92,7 @@ struct weir_operator_conf {
     size_t conf_bytes;
     const struct weir_schema *out_schema[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* NULL: as input 0 */
     bool uses_time; /* it reads the event time of rows */
+    bool only_lateness; /* of watermarks it matters to it only whether they make a row late */
     bool keeps_state; /* it wants state pages */
     uint32_t parallelism; /* 0: the job's */
 };

@@ -428,6 +428,7 @@ add_operator(struct weir_stream *const *inputs, uint32_t input_cnt,
     }
     uint32_t idx = env->node_cnt - 1;
     node->uses_time = conf->uses_time;
+    node->only_lateness = conf->only_lateness;
     node->keeps_state = conf->keeps_state;
     if (conf->parallelism != 0) {
         node->parallelism = conf->parallelism;
@@ -644,6 +645,7 @@ carry_times(struct weir_env *env)
         struct weir_graph_node *node = &env->node[i];
         node->time_unused = node->type->sets_watermarks || node->type->keeps_watermarks ||
                             (!node->uses_time && node->type->watermark == NULL);
+        node->only_lateness |= node->time_unused;
         wanted[i] = node->uses_time;
         for (uint32_t l = 0; l < env->link_cnt; l++) {
             const struct weir_graph_link *link = &env->link[l];
@@ -651,6 +653,7 @@ carry_times(struct weir_env *env)
                 continue;
             }
             node->time_unused &= env->node[link->to].time_unused;
+            node->only_lateness &= env->node[link->to].only_lateness;
             if (wanted[link->to]) {
                 node->has_time[link->output] =
                     node->timed[link->output] && node->out_schema[link->output]->time_idx < 0;

@@ -20,6 +20,7 @@ weir_graph_chain_node(const struct weir_graph_node *from, struct weir_chain_node
     node->env.vertex_name = from->name;
     node->env.subtask_cnt = from->parallelism;
     node->env.time_unused = from->time_unused;
+    node->env.only_lateness = from->only_lateness;
     node->env.takes_changes = from->takes_changes;
 }
 

@@ -14,6 +14,7 @@ struct weir_graph_node {
     uint32_t parallelism;
     bool uses_time;
     bool time_unused; /* neither by it nor further down */
+    bool only_lateness; /* by it; and further down, once times are carried */
     bool keeps_state;
     bool timed[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* rows of the output have an event time */
     bool has_time[WEIR_OPERATOR_OUTPUT_CNT_MAX]; /* carried hidden, because it is used later */

@@ -30,6 +30,7 @@ weir_window(struct weir_stream *in, const char *name, const struct weir_window_c
         .conf_bytes = sizeof window,
         .out_schema = {out_schema},
         .uses_time = true,
+        .only_lateness = true,
         .keeps_state = true,
     };
     in = keyed_or_whole(in, &window.key, &made.parallelism);

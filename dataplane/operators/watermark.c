@@ -11,7 +11,8 @@
  * every record would settle that and cost everything. It is enough to tell the exact watermark
  * before each record that lies at or right behind it: any other record is on time under this
  * watermark and under every older one, and can touch no session that it closes. So a batch is split
- * only in front of such a record, and that is rare.
+ * only in front of such a record, and that is rare. Where nobody further down has sessions or
+ * timers, records right behind it do not count: with a lag of 0 that may be every record.
  *
  * An interval in processing time (watermark.interval) holds other watermarks back, and changes no
  * answer for that reason.
@@ -36,6 +37,7 @@ weir_watermarker_init(struct weir_watermarker *self, const struct weir_operator_
     self->max_ms = WEIR_TIME_MIN;
     self->told_ms = WEIR_TIME_MIN;
     self->time_unused = env->time_unused;
+    self->touch_ms = env->only_lateness ? 0 : WEIR_WATERMARK_TOUCH_MS;
     self->interval_ns = env->watermark_interval_ns;
     self->now_ns = 0;
     self->told_ns = 0;
@@ -100,11 +102,25 @@ on_time_rows(struct weir_watermarker *self, const struct weir_watermark_conf *co
 {
     for (uint32_t i = from; i < in->cnt; i++) {
         int64_t t = weir_view_time(in, weir_view_row(in, i));
-        if (weir_watermark_splits(t, exact_ms(self->max_ms, conf), self->told_ms)) {
+        if (weir_watermark_splits(t, exact_ms(self->max_ms, conf), self->told_ms, self->touch_ms)) {
             return i - from;
         }
         self->max_ms = weir_max_i64(self->max_ms, t);
     }
+    return in->cnt - from;
+}
+
+/* The same, and the bounds of the rows. They alone tell as a rule that all are on time. */
+static uint32_t
+on_time_rows_of_all(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
+    const struct weir_view *in, uint32_t from)
+{
+    span(self, in, from, &self->batch_min_ms, &self->batch_max_ms);
+    int64_t max_after = weir_max_i64(self->max_ms, self->batch_max_ms);
+    if (self->batch_min_ms <= weir_add_sat(exact_ms(max_after, conf), self->touch_ms)) {
+        return on_time_rows(self, conf, in, from);
+    }
+    self->max_ms = max_after;
     return in->cnt - from;
 }
 
@@ -135,18 +151,9 @@ uint32_t
 weir_watermarker_take(struct weir_watermarker *self, const struct weir_watermark_conf *conf,
     const struct weir_view *in, uint32_t from, struct weir_out *out)
 {
-    int64_t min;
-    int64_t max;
-    span(self, in, from, &min, &max);
-    self->batch_min_ms = min;
-    self->batch_max_ms = max;
-    int64_t max_after = weir_max_i64(self->max_ms, max);
-    uint32_t rows = in->cnt - from;
-    if (min > weir_add_sat(exact_ms(max_after, conf), 1)) {
-        self->max_ms = max_after;
-    } else {
-        rows = on_time_rows(self, conf, in, from);
-    }
+    /* The rest of a batch that was split goes row by row, or each split would look at all of it. */
+    uint32_t rows = from == 0 || self->time_unused ? on_time_rows_of_all(self, conf, in, from)
+                                                   : on_time_rows(self, conf, in, from);
     tell(self, conf, from + rows < in->cnt, out);
     return rows;
 }

@@ -61,6 +61,7 @@ struct weir_watermarker {
     int64_t batch_min_ms; /* of the rows looked at last */
     int64_t batch_max_ms;
     bool time_unused; /* watermarks are for people alone: the last row's time will do */
+    int64_t touch_ms; /* how far behind a watermark that is not told a row may still meet it */
     int64_t interval_ns; /* of processing time between two of them, 0: one after every batch */
     int64_t now_ns; /* set by who has an interval */
     int64_t told_ns; /* when the last one was put out */
@@ -105,13 +106,16 @@ extern WEIR_API const struct weir_operator_type weir_watermark_type;
 WEIR_API WEIR_MUST_USE int
 weir_watermark_check(const struct weir_watermark_conf *conf, const struct weir_schema *in_schema);
 
-/* weir_watermark_splits - whether a row of time t may be late by a watermark that was not told; so
- * that t does not have to be looked at again. One that is right behind a watermark counts: it may
- * still touch a session that this closes. */
+/* What closes at a watermark may still be touched by a row that is this far behind it: a
+ * session. */
+#define WEIR_WATERMARK_TOUCH_MS 1
+
+/* weir_watermark_splits - whether a row of time t may be late by a watermark that was not told, or
+ * is at most touch_ms behind it; so that it has to be told first. */
 static inline bool
-weir_watermark_splits(int64_t t, int64_t exact_ms, int64_t told_ms)
+weir_watermark_splits(int64_t t, int64_t exact_ms, int64_t told_ms, int64_t touch_ms)
 {
-    return t <= weir_add_sat(exact_ms, 1) && exact_ms > told_ms;
+    return t <= weir_add_sat(exact_ms, touch_ms) && exact_ms > told_ms;
 }
 
 /* WEIR_WATERMARK - see the top of this file. */
@@ -131,7 +135,7 @@ weir_watermark_splits(int64_t t, int64_t exact_ms, int64_t told_ms)
             const struct in_type *in = &copy;                                                \
             uint32_t row = weir_view_row(view, i);                                           \
             int64_t time = weir_view_time(view, row);                                        \
-            if (weir_watermark_splits(time, exact, told_ms)) {                               \
+            if (weir_watermark_splits(time, exact, told_ms, WEIR_WATERMARK_TOUCH_MS)) {      \
                 break;                                                                       \
             }                                                                                \
             if (view->stride != 0) {                                                         \

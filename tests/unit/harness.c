@@ -238,6 +238,7 @@ build_chain(struct harness *h, struct sink_conf *sink_confs)
     nodes[0].env.alignment = h->conf.alignment;
     nodes[0].env.alignment_member = h->conf.alignment_member;
     nodes[0].env.watermark_interval_ns = h->conf.watermark_interval_ns;
+    nodes[0].env.only_lateness = h->conf.only_lateness;
     nodes[0].env.seed = h->conf.seed;
     nodes[0].env.takes_changes = h->conf.takes_changes;
     for (uint32_t i = 0; i < type->output_cnt; i++) {

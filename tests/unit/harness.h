@@ -76,6 +76,7 @@ struct harness_conf {
     struct weir_alignment *alignment; /* as in struct weir_operator_env */
     uint32_t alignment_member;
     int64_t watermark_interval_ns; /* as in struct weir_operator_env */
+    bool only_lateness; /* the same */
     const struct weir_spill_conf *spill; /* state that goes to disk; NULL: all in memory */
     void (*before_open)(struct harness *h, void *arg); /* the chain is made; NULL: none */
     void *before_open_arg;

@@ -470,6 +470,32 @@ t_time_is_unused_where_nobody_below_asks(void **state)
     expect_time_unused(true, (const bool[]){false, false, false, false, true});
 }
 
+/* Panes (true) look at watermarks for lateness alone, timers (false) for more; bids -> watermark ->
+ * panes (-> timer). */
+static void
+t_only_lateness_matters_where_nobody_below_asks_for_more(void **state)
+{
+    (void)state;
+    for (uint32_t timers = 0; timers < 2; timers++) {
+        struct weir_env *env = env_open();
+        struct weir_stream *s = weir_watermarks(bids(env, "bids"), "watermark", 5);
+        const struct weir_operator_conf panes = {
+            .name = "panes", .type = &timer_type, .uses_time = true, .only_lateness = true};
+        s = weir_operator(&s, 1, &panes);
+        if (timers > 0) {
+            const struct weir_operator_conf timer = {.name = "timer", .type = &timer_type};
+            s = weir_operator(&s, 1, &timer);
+        }
+        sink(s, "out");
+        assert_int_equal(weir_env_check(env), 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_int_equal(env->node[i].only_lateness, timers == 0);
+            assert_false(env->node[i].time_unused);
+        }
+        weir_env_delete(env);
+    }
+}
+
 /* ---- the first error ---- */
 
 static void
@@ -572,6 +598,7 @@ main(void)
         cmocka_unit_test(t_unknown_or_wrong_parameter_is_refused_with_a_suggestion),
         cmocka_unit_test(t_parameter_that_the_job_did_not_declare_or_lacks_fails_it),
         cmocka_unit_test(t_time_is_unused_where_nobody_below_asks),
+        cmocka_unit_test(t_only_lateness_matters_where_nobody_below_asks_for_more),
         cmocka_unit_test(t_first_error_is_kept_and_later_calls_do_nothing),
         cmocka_unit_test(t_error_of_the_job_itself_keeps_what_lies_below_it),
         cmocka_unit_test(t_chains_and_groups_are_as_the_job_says),
