@@ -33,7 +33,7 @@ place(struct weir_arena *arena, char *mem, uint64_t page_cnt)
     uint64_t group_cnt = arena->spec.groups.cnt;
     uint64_t dir_words = weir_pow2_up(group_cnt);
     /* The smallest directories of all tables and as many words for rows kept beside them, but at
-     * most an eighth of the pages: a subtask that owns very many key groups gets fewer tables. */
+     * most an eighth of the pages: room for very many key groups is room for fewer tables. */
     uint64_t table_words = weir_min_u64(2 * arena->spec.table_cnt_max * dir_words,
         page_cnt * (WEIR_PAGE_BYTES / sizeof(uint32_t)) / 8);
     uint64_t word_cnt = page_cnt * INDEX_WORDS_PER_PAGE + table_words + dir_words * 2 + 16;
@@ -73,8 +73,8 @@ weir_arena_init(
     if ((uintptr_t)mem % WEIR_PAGE_BYTES != 0 || spec->groups.cnt == 0 ||
         spec->max_parallelism > WEIR_KEYGROUP_CNT_MAX ||
         (uint64_t)spec->groups.first + spec->groups.cnt > spec->max_parallelism) {
-        return weir_err_push(WEIR_EINVAL, "state memory '%s': key groups [%u, +%u) of %u",
-            spec->name, spec->groups.first, spec->groups.cnt, spec->max_parallelism);
+        return weir_err_push(WEIR_EINVAL, "state memory '%s': %u key groups from %u on, of %u",
+            spec->name, spec->groups.cnt, spec->groups.first, spec->max_parallelism);
     }
     memset(arena, 0, sizeof *arena);
     arena->spec = *spec;

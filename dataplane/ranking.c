@@ -204,12 +204,15 @@ find_place(const struct ranking_change *change, const struct weir_row_entry *ent
 }
 
 static int
-rank_row(struct ranking_change *change, struct kept *kept)
+rank_row(struct ranking_change *change, void *state)
 {
+    struct kept *kept = state;
     const struct weir_ranking *rank = change->rank;
     struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq};
     struct ranking_first first;
     char packed[WEIR_ROW_PACK_BYTES_MAX] WEIR_ALIGNED(8);
+    change->goes = weir_row_kind_retracts(weir_view_kind(change->view, change->row));
+    change->told = &kept->told;
     int err = weir_ranking_shape_check(rank, kept->shape);
     err = err < 0 ? err : weir_row_pack(change->view, change->row, packed, &entry.bytes);
     if (err < 0) {
@@ -236,21 +239,7 @@ static int
 rank_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
     void *const *state)
 {
-    struct ranking_change change = {
-        .p = p, .rank = (const struct weir_ranking *)(const void *)p->function, .view = view};
-    for (uint32_t i = 0; i < cnt; i++) {
-        struct kept *kept = state[i];
-        change.row = weir_view_row(view, from + i);
-        change.goes = weir_row_kind_retracts(weir_view_kind(view, change.row));
-        change.told = &kept->told;
-        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
-        int step = rank_row(&change, kept);
-        if (step != WEIR_DONE) {
-            return step < 0 ? step : (int)i;
-        }
-        p->row++;
-    }
-    return (int)cnt;
+    return ranking_rows(p, view, from, cnt, state, rank_row);
 }
 
 static int

@@ -118,14 +118,16 @@ keep_row(const struct ranking_change *change, struct kept *kept, const struct ra
 }
 
 static int
-rank_row(struct ranking_change *change, struct kept *kept)
+rank_row(struct ranking_change *change, void *state)
 {
+    struct kept *kept = state;
     const struct weir_ranking *rank = change->rank;
     struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq, .cnt = 1};
     char room[WEIR_ROW_SORTED_BYTES_MAX] WEIR_ALIGNED(8);
     struct ranking_first first;
     struct place place;
     int err = weir_ranking_shape_check(rank, kept->shape);
+    change->told = &kept->told;
     if (err < 0) {
         return err;
     }
@@ -158,20 +160,7 @@ static int
 rank_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
     void *const *state)
 {
-    struct ranking_change change = {
-        .p = p, .rank = (const struct weir_ranking *)(const void *)p->function, .view = view};
-    for (uint32_t i = 0; i < cnt; i++) {
-        struct kept *kept = state[i];
-        change.row = weir_view_row(view, from + i);
-        change.told = &kept->told;
-        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
-        int step = rank_row(&change, kept);
-        if (step != WEIR_DONE) {
-            return step < 0 ? step : (int)i;
-        }
-        p->row++;
-    }
-    return (int)cnt;
+    return ranking_rows(p, view, from, cnt, state, rank_row);
 }
 
 void

@@ -29,6 +29,28 @@ int weir_ranking_tell(const struct ranking_change *change, const struct ranking_
  * WEIR_ESTATE. */
 WEIR_MUST_USE int weir_ranking_shape_check(const struct weir_ranking *rank, uint64_t shape);
 
+typedef int(ranking_row_fn)(struct ranking_change *change, void *kept);
+
+/* ranking_rows - the loop over rows of either; row_fn, which it is inlined with, answers WEIR_DONE,
+ * WEIR_AGAIN or an error. */
+static inline __attribute__((always_inline)) int
+ranking_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, uint32_t cnt,
+    void *const *state, ranking_row_fn *row_fn)
+{
+    struct ranking_change change = {
+        .p = p, .rank = (const struct weir_ranking *)(const void *)p->function, .view = view};
+    for (uint32_t i = 0; i < cnt; i++) {
+        change.row = weir_view_row(view, from + i);
+        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
+        int step = row_fn(&change, state[i]);
+        if (step != WEIR_DONE) {
+            return step < 0 ? step : (int)i;
+        }
+        p->row++;
+    }
+    return (int)cnt;
+}
+
 /* weir_ranking_take_inserts - the function of a ranking whose rows are inserts all. */
 void weir_ranking_take_inserts(struct weir_process_function *function);
 

@@ -3,8 +3,8 @@
  * were read. A number goes through an exchange by key, to a table. */
 #include <time.h>
 
-#include "dataplane/parts.h"
 #include "sched/weir.h"
+#include "tests/jobs/numbers.h"
 
 #define READING(F) F(i64, value)
 WEIR_SCHEMA(reading, READING)
@@ -40,7 +40,7 @@ numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     (void)nanosleep(&slice, NULL);
     self->begins = 0;
     for (uint32_t i = 0; i < SLICE_CNT && weir_out_room(out, 1, 0); i++) {
-        int64_t value = self->next * op->env->subtask_cnt + op->env->subtask_idx;
+        int64_t value = numbers_at(op, self->next);
         if (value >= conf->rows) {
             return WEIR_DONE;
         }
@@ -63,9 +63,7 @@ static int
 numbers_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
     (void)id;
-    weir_parts_begin(parts, "next", 1);
-    weir_parts_put_u64(parts, (uint64_t)((const struct numbers *)op->self)->next);
-    weir_parts_end(parts);
+    numbers_write(parts, ((const struct numbers *)op->self)->next);
     return 0;
 }
 
@@ -74,23 +72,11 @@ static int
 numbers_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
     struct numbers *self = op->self;
-    struct weir_part part;
-    if (parts_cnt != op->env->subtask_cnt) {
-        return weir_err_push(WEIR_EREFUSED, "there were %u subtasks", parts_cnt);
-    }
-    int rc = weir_parts_find(&parts[op->env->subtask_idx], "next", 1, &part);
-    rc = rc != 0 ? rc : weir_part_get(&part, &self->next, sizeof self->next);
+    int rc = numbers_read(op, parts, parts_cnt, &self->next);
     if (rc == 0 && self->next % ((const struct conf *)op->conf)->every != 0) {
         return weir_err_push(WEIR_EBUG, "a checkpoint that the source has not begun");
     }
     return rc;
-}
-
-static bool
-numbers_replays(const void *conf)
-{
-    (void)conf;
-    return true;
 }
 
 static const struct weir_operator_type numbers_type = {.name = "numbers",
@@ -99,7 +85,7 @@ static const struct weir_operator_type numbers_type = {.name = "numbers",
     .poll = numbers_poll,
     .snapshot = numbers_snapshot,
     .restore = numbers_restore,
-    .replays = numbers_replays,
+    .replays = numbers_replay,
     .begins = numbers_begins};
 
 WEIR_FILTER(good, reading)

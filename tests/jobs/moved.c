@@ -6,8 +6,8 @@
  * but for those of the first `warm` seconds (bench/move.py). */
 #include <stdio.h>
 
-#include "dataplane/parts.h"
 #include "sched/weir.h"
+#include "tests/jobs/numbers.h"
 
 #define READING(F) F(i64, key)
 WEIR_SCHEMA(reading, READING)
@@ -75,7 +75,7 @@ numbers_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
     int64_t end = self->from + (int64_t)due / op->env->subtask_cnt;
     out->view.intended_ns = next_due_ns(op);
     for (; self->next < end && weir_out_room(out, 1, 0); self->next++) {
-        int64_t number = self->next * op->env->subtask_cnt + op->env->subtask_idx;
+        int64_t number = numbers_at(op, self->next);
         if (number >= conf->rows) {
             return WEIR_DONE;
         }
@@ -89,29 +89,14 @@ static int
 numbers_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
     (void)id;
-    weir_parts_begin(parts, "next", 1);
-    weir_parts_put_u64(parts, (uint64_t)((const struct numbers *)op->self)->next);
-    weir_parts_end(parts);
+    numbers_write(parts, ((const struct numbers *)op->self)->next);
     return 0;
 }
 
 static int
 numbers_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
-    struct numbers *self = op->self;
-    struct weir_part part;
-    if (parts_cnt != op->env->subtask_cnt) {
-        return weir_err_push(WEIR_EREFUSED, "there were %u subtasks", parts_cnt);
-    }
-    int rc = weir_parts_find(&parts[op->env->subtask_idx], "next", 1, &part);
-    return rc != 0 ? rc : weir_part_get(&part, &self->next, sizeof self->next);
-}
-
-static bool
-numbers_replays(const void *conf)
-{
-    (void)conf;
-    return true;
+    return numbers_read(op, parts, parts_cnt, &((struct numbers *)op->self)->next);
 }
 
 static const struct weir_operator_type numbers_type = {.name = "numbers",
@@ -121,7 +106,7 @@ static const struct weir_operator_type numbers_type = {.name = "numbers",
     .poll = numbers_poll,
     .snapshot = numbers_snapshot,
     .restore = numbers_restore,
-    .replays = numbers_replays};
+    .replays = numbers_replay};
 
 struct nothing {
     char none;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Key groups that move between the tables of an operator's subtasks, step by step in every order:
  * each key is with one of them, with its value, and who must not go on does not. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/handover.h"
+#include "tests/unit/key_names.h"
 #include "tests/unit/test.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
@@ -15,14 +15,6 @@
 #define PRODUCER_CNT 2
 #define KEY_CNT 6000
 #define PARTS_BYTES 4096
-
-/* Texts, every third of them too long for its slot, and a word behind them. */
-struct name {
-    struct weir_key_text key;
-    uint64_t tail;
-    uint64_t hash;
-    char text[48];
-};
 
 struct world {
     struct weir_handover *handover;
@@ -34,17 +26,6 @@ struct world {
     struct weir_table *names[SUBTASK_CNT];
     struct weir_table *pairs[SUBTASK_CNT]; /* of 16-byte keys */
 };
-
-static void
-name_of(uint64_t id, struct name *name)
-{
-    int n = snprintf(name->text, sizeof name->text, "%llu%.*s", (unsigned long long)id,
-        id % 3 == 0 ? 30 : 0, "-and-what-makes-it-a-long-text-");
-    struct weir_slice text = {name->text, (uint32_t)n};
-    name->hash = weir_hash_bytes(text.ptr, text.bytes);
-    name->key = weir_key_text_of(name->text, text, name->hash);
-    name->tail = id % 7;
-}
 
 static void
 pair_of(uint64_t id, uint64_t pair[2], uint64_t *ret_hash)

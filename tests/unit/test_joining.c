@@ -85,6 +85,21 @@ make_mode(struct set_up *set_up, enum mode mode)
     make(set_up, &conf);
 }
 
+/* Opened as it was made. */
+static struct harness *
+open_mode(struct set_up *set_up, enum mode mode)
+{
+    make_mode(set_up, mode);
+    return harness_new(&set_up->harness);
+}
+
+static struct harness *
+open_join(struct set_up *set_up, const struct weir_join_conf *conf)
+{
+    make(set_up, conf);
+    return harness_new(&set_up->harness);
+}
+
 /* ---- tables: texts, each as often as it is there ---- */
 
 struct texts {
@@ -355,6 +370,18 @@ push_one(struct harness *h, uint32_t side, const struct item *row, uint8_t kind)
     harness_push_view(h, side, &view);
 }
 
+/* Left rows of one key whose values, `same` rows each, are multiples of 4; a millisecond goes by
+ * with every `per_ms` of them, none where that is 0. */
+static void
+insert_many(struct harness *h, uint32_t cnt, uint32_t same, uint32_t per_ms)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        const struct item row = {.key = 1, .value = 4 * (i / same)};
+        push_one(h, 0, &row, WEIR_ROW_INSERT);
+        h->now_ns += per_ms > 0 && i % per_ms == 0 ? WEIR_MS : 0;
+    }
+}
+
 /* Kinds, keys and values of what was told since. */
 static void
 expect_told(struct harness *h, const char *want)
@@ -390,8 +417,7 @@ t_rows_told_alone_are_taken_back_when_a_partner_comes(void **state)
     const struct item first = {.key = 1, .value = 8};
     const struct item second = {.key = 1, .value = 12};
     struct set_up set_up;
-    make_mode(&set_up, FULL);
-    struct harness *h = harness_new(&set_up.harness);
+    struct harness *h = open_mode(&set_up, FULL);
     push_one(h, 0, &row, WEIR_ROW_INSERT);
     push_one(h, 0, &row, WEIR_ROW_UPDATE_AFTER);
     expect_told(h, "+I 4 -1, +I 4 -1");
@@ -418,8 +444,7 @@ t_pairs_of_inner_joins_have_the_kind_of_what_they_come_of(void **state)
     const struct item row = {.key = 1, .value = 4};
     const struct item other = {.key = 1, .value = 8};
     struct set_up set_up;
-    make_mode(&set_up, INNER);
-    struct harness *h = harness_new(&set_up.harness);
+    struct harness *h = open_mode(&set_up, INNER);
     push_one(h, 0, &row, WEIR_ROW_INSERT);
     push_one(h, 1, &other, WEIR_ROW_UPDATE_AFTER);
     push_one(h, 0, &row, WEIR_ROW_UPDATE_BEFORE);
@@ -443,8 +468,7 @@ t_semi_and_anti_joins_tell_left_rows_with_and_without_partners(void **state)
     const struct item row = {.key = 1, .value = 4};
     for (uint32_t i = 0; i < 2; i++) {
         struct set_up set_up;
-        make_mode(&set_up, i == 0 ? SEMI : ANTI);
-        struct harness *h = harness_new(&set_up.harness);
+        struct harness *h = open_mode(&set_up, i == 0 ? SEMI : ANTI);
         push_one(h, 0, &row, WEIR_ROW_INSERT);
         expect_told(h, i == 0 ? "" : "+I 4 -1");
         push_one(h, 1, &row, WEIR_ROW_INSERT);
@@ -471,10 +495,7 @@ t_rows_of_many_partners_are_told_in_pieces(void **state)
     set_up.harness.is_slow = true;
     set_up.harness.batch_rows = 50;
     struct harness *h = harness_new(&set_up.harness);
-    for (uint32_t i = 0; i < CNT; i++) {
-        const struct item row = {.key = 1, .value = 4 * (i / 3)};
-        push_one(h, 0, &row, WEIR_ROW_INSERT);
-    }
+    insert_many(h, CNT, 3, 0);
     assert_int_equal(h->out[0].row_cnt, CNT);
     harness_clear(h);
     for (uint32_t turn = 0; turn < 2; turn++) {
@@ -507,8 +528,7 @@ t_the_time_of_a_pair_is_one_that_it_is_taken_back_with(void **state)
     const struct item other = {.key = 1, .value = 8};
     const int64_t hidden = 99;
     struct set_up set_up;
-    make(&set_up, &conf);
-    struct harness *h = harness_new(&set_up.harness);
+    struct harness *h = open_join(&set_up, &conf);
     harness_push(h, 0, &row, 1);
     struct weir_view view = harness_view_of(item_schema(), &other, 1);
     view.time = (const char *)&hidden;
@@ -529,8 +549,7 @@ t_rows_are_forgotten_after_their_time_to_live(void **state)
     const struct item row = {.key = 1, .value = 4};
     const struct item other = {.key = 1, .value = 8};
     struct set_up set_up;
-    make(&set_up, &conf);
-    struct harness *h = harness_new(&set_up.harness);
+    struct harness *h = open_join(&set_up, &conf);
     push_one(h, 0, &row, WEIR_ROW_INSERT);
     harness_time(h, 50 * WEIR_MS);
     push_one(h, 1, &other, WEIR_ROW_INSERT);
@@ -568,11 +587,7 @@ t_rows_may_go_while_they_are_met(void **state)
     set_up.harness.buf_bytes = 1024;
     set_up.harness.is_slow = true;
     struct harness *h = harness_new(&set_up.harness);
-    for (uint32_t i = 0; i < CNT; i++) {
-        const struct item row = {.key = 1, .value = 4 * i};
-        push_one(h, 0, &row, WEIR_ROW_INSERT);
-        h->now_ns += i % 20 == 0 ? WEIR_MS : 0;
-    }
+    insert_many(h, CNT, 1, 20);
     h->after_step = later;
     push_one(h, 1, &partner, WEIR_ROW_INSERT);
     int64_t last = -1;
@@ -585,10 +600,7 @@ t_rows_may_go_while_they_are_met(void **state)
     assert_in_range(h->out[0].row_cnt, 9, CNT - 9); /* some, and not all */
     h->after_step = NULL;
     harness_time(h, h->now_ns + TTL_MS * WEIR_MS);
-    for (uint32_t i = 0; i < CNT; i++) {
-        const struct item row = {.key = 1, .value = 4 * i};
-        push_one(h, 0, &row, WEIR_ROW_INSERT);
-    }
+    insert_many(h, CNT, 1, 0);
     harness_clear(h);
     push_one(h, 1, &partner, WEIR_ROW_INSERT);
     assert_int_equal(h->out[0].row_cnt, CNT);
@@ -697,8 +709,7 @@ t_state_of_another_join_is_refused(void **state)
     for (uint32_t side = 0; side < 2; side++) {
         struct set_up set_up;
         struct restart_left left;
-        make_mode(&set_up, LEFT);
-        struct harness *h = harness_new(&set_up.harness);
+        struct harness *h = open_mode(&set_up, LEFT);
         harness_push(h, 0, &row, 1);
         restart_leave(h, &left);
         harness_free(h);

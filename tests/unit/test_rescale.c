@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keyed state of p subtasks, restored by q: every key is with the owner of its key group, once,
  * with its value, through one change of the parallelism after the other. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "dataplane/restore.h"
 #include "dataplane/state.h"
 #include "tests/unit/capture_mem.h"
+#include "tests/unit/key_names.h"
 #include "tests/unit/test.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
@@ -18,13 +18,6 @@
 #define SUBTASK_CNT_MAX 5
 #define STATE 9
 
-/* Texts, every third of them too long for its slot. */
-struct name {
-    struct weir_key_text key;
-    uint64_t hash;
-    char text[48];
-};
-
 struct subtask {
     struct weir_arena arena;
     struct weir_capture capture;
@@ -33,16 +26,6 @@ struct subtask {
     char *file;
     uint64_t file_bytes;
 };
-
-static void
-name_of(uint64_t id, struct name *name)
-{
-    int n = snprintf(name->text, sizeof name->text, "%llu%.*s", (unsigned long long)id,
-        id % 3 == 0 ? 30 : 0, "-and-what-makes-it-a-long-text-");
-    struct weir_slice text = {name->text, (uint32_t)n};
-    name->hash = weir_hash_bytes(text.ptr, text.bytes);
-    name->key = weir_key_text_of(name->text, text, name->hash);
-}
 
 static uint64_t
 value_of(uint64_t id)
