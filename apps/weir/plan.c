@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan.c: `weir plan`: what would run where, why, and with how much memory. */
 #include <errno.h>
-#include <errno.h>
 #include <stdio.h>
 
 #include "apps/weir/configure.h"

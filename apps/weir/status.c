@@ -3,72 +3,44 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "apps/weir/answer.h"
 #include "apps/weir/ask.h"
 #include "apps/weir/verbs.h"
 #include "base/clock.h"
-#include "dataplane/types.h"
 #include "sched/core.h"
 
 #define NAME_COLUMN 24
 
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "?";
-}
-
-static int64_t
-number_of(const json_t *object, const char *key)
-{
-    return (int64_t)json_integer_value(json_object_get(object, key));
-}
-
-/* Event time as UTC; a job may count in other milliseconds, so they stand beside it. */
-static const char *
-watermark_text(const json_t *object, char buf[WEIR_CLOCK_TEXT_BYTES])
-{
-    const json_t *value = json_object_get(object, "watermark_ms");
-    int64_t ms = (int64_t)json_integer_value(value);
-    if (json_is_null(value)) {
-        return "-";
-    }
-    if (ms == WEIR_WATERMARK_MAX) {
-        return "end";
-    }
-    (void)snprintf(buf, WEIR_CLOCK_TEXT_BYTES, "%" PRId64, ms);
-    return buf;
-}
-
 static void
 print_head(const json_t *answer)
 {
-    char watermark[WEIR_CLOCK_TEXT_BYTES];
-    (void)printf("job %s, process %" PRId64 ": %s for %.1f s, since %s\n", text_of(answer, "job"),
-        number_of(answer, "pid"), text_of(answer, "state"),
-        json_real_value(json_object_get(answer, "uptime_s")), text_of(answer, "started"));
+    char watermark[WEIR_ANSWER_TEXT_BYTES];
+    (void)printf("job %s, process %" PRId64 ": %s for %.1f s, since %s\n",
+        weir_answer_text(answer, "job"), weir_answer_int(answer, "pid"),
+        weir_answer_text(answer, "state"), json_real_value(json_object_get(answer, "uptime_s")),
+        weir_answer_text(answer, "started"));
     if (!json_is_null(json_object_get(answer, "supervisor_pid"))) {
         (void)printf("  supervised by process %" PRId64 ", %" PRId64 " restarts so far\n",
-            number_of(answer, "supervisor_pid"), number_of(answer, "restarts"));
+            weir_answer_int(answer, "supervisor_pid"), weir_answer_int(answer, "restarts"));
     }
     (void)printf("  records: %" PRId64 " in, %" PRId64 " out, %" PRId64 " late, %" PRId64
                  " malformed; %.0f records/s\n",
-        number_of(answer, "records_in"), number_of(answer, "records_out"),
-        number_of(answer, "records_late"), number_of(answer, "records_bad"),
+        weir_answer_int(answer, "records_in"), weir_answer_int(answer, "records_out"),
+        weir_answer_int(answer, "records_late"), weir_answer_int(answer, "records_bad"),
         json_real_value(json_object_get(answer, "rate_per_s")));
-    (void)printf("  watermark: %s ms\n", watermark_text(answer, watermark));
+    (void)printf("  watermark: %s ms\n", weir_answer_watermark(answer, watermark));
     if (json_is_null(json_object_get(answer, "restored_checkpoint"))) {
         (void)printf("  restored from: nothing\n");
     } else {
-        (void)printf(
-            "  restored from: checkpoint %" PRId64 "\n", number_of(answer, "restored_checkpoint"));
+        (void)printf("  restored from: checkpoint %" PRId64 "\n",
+            weir_answer_int(answer, "restored_checkpoint"));
     }
 }
 
 static double
 ms_of(const json_t *object, const char *key)
 {
-    return (double)number_of(object, key) / (double)WEIR_MS;
+    return (double)weir_answer_int(object, key) / (double)WEIR_MS;
 }
 
 static void
@@ -81,17 +53,18 @@ print_checkpoints(const json_t *answer)
         return;
     }
     (void)printf("  checkpoints: %" PRId64 " complete, %" PRId64 " failed, epoch %" PRId64 "\n",
-        number_of(all, "completed"), number_of(all, "failed"), number_of(all, "epoch"));
+        weir_answer_int(all, "completed"), weir_answer_int(all, "failed"),
+        weir_answer_int(all, "epoch"));
     if (json_is_object(last)) {
         (void)printf("    last: %" PRId64 " at %s, %" PRId64 " bytes of %" PRId64
                      " written in %.3f ms, stall %.3f ms, alignment %.3f ms\n",
-            number_of(last, "id"), text_of(last, "triggered"), number_of(last, "written_bytes"),
-            number_of(last, "bytes"), ms_of(last, "duration_ns"), ms_of(last, "stall_ns"),
-            ms_of(last, "alignment_ns"));
+            weir_answer_int(last, "id"), weir_answer_text(last, "triggered"),
+            weir_answer_int(last, "written_bytes"), weir_answer_int(last, "bytes"),
+            ms_of(last, "duration_ns"), ms_of(last, "stall_ns"), ms_of(last, "alignment_ns"));
     }
     if (json_is_object(failed)) {
-        (void)printf("    last that failed: %" PRId64 ", %s\n", number_of(failed, "id"),
-            text_of(failed, "why"));
+        (void)printf("    last that failed: %" PRId64 ", %s\n", weir_answer_int(failed, "id"),
+            weir_answer_text(failed, "why"));
     }
 }
 
@@ -104,11 +77,11 @@ print_vertices(const json_t *answer)
         "malformed", "watermark/ms");
     json_array_foreach(json_object_get(answer, "vertices"), i, vertex)
     {
-        char watermark[WEIR_CLOCK_TEXT_BYTES];
+        char watermark[WEIR_ANSWER_TEXT_BYTES];
         (void)printf("%-*s %14" PRId64 " %14" PRId64 " %10" PRId64 " %10" PRId64 " %16s\n",
-            NAME_COLUMN, text_of(vertex, "name"), number_of(vertex, "records_in"),
-            number_of(vertex, "records_out"), number_of(vertex, "records_late"),
-            number_of(vertex, "records_bad"), watermark_text(vertex, watermark));
+            NAME_COLUMN, weir_answer_text(vertex, "name"), weir_answer_int(vertex, "records_in"),
+            weir_answer_int(vertex, "records_out"), weir_answer_int(vertex, "records_late"),
+            weir_answer_int(vertex, "records_bad"), weir_answer_watermark(vertex, watermark));
     }
 }
 
@@ -124,7 +97,7 @@ print_key_groups(const json_t *answer)
     {
         const json_t *parts = json_object_get(vertex, "key_groups");
         if (parts != NULL) {
-            (void)printf("\nkey groups of %s:", text_of(vertex, "name"));
+            (void)printf("\nkey groups of %s:", weir_answer_text(vertex, "name"));
         }
         json_array_foreach(parts, k, part)
         {
@@ -147,8 +120,8 @@ print_stages(const json_t *answer)
     (void)printf("\n%-*s %4s  %-12s %s\n", NAME_COLUMN, "stage", "cpu", "state", "operators");
     json_array_foreach(json_object_get(answer, "stages"), i, stage)
     {
-        (void)printf("%-*s %4" PRId64 "  %-12s", NAME_COLUMN, text_of(stage, "name"),
-            number_of(stage, "cpu"), text_of(stage, "state"));
+        (void)printf("%-*s %4" PRId64 "  %-12s", NAME_COLUMN, weir_answer_text(stage, "name"),
+            weir_answer_int(stage, "cpu"), weir_answer_text(stage, "state"));
         json_array_foreach(json_object_get(stage, "operators"), k, name)
         {
             (void)printf("%s%s", k > 0 ? ", " : " ", json_string_value(name));
@@ -164,7 +137,7 @@ print_cores(const json_t *answer)
     json_t *core;
     json_array_foreach(json_object_get(answer, "cores"), i, core)
     {
-        (void)printf("%scpu %" PRId64 ":", i == 0 ? "\n" : "", number_of(core, "cpu"));
+        (void)printf("%scpu %" PRId64 ":", i == 0 ? "\n" : "", weir_answer_int(core, "cpu"));
         for (uint32_t p = 0; p < WEIR_CORE_PART_CNT; p++) {
             const char *part = weir_core_part_name((enum weir_core_part)p);
             (void)printf(" %s %.0f %%", part, 100 * json_real_value(json_object_get(core, part)));

@@ -6,11 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apps/weir/answer.h"
 #include "apps/weir/ask.h"
 #include "apps/weir/verbs.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "dataplane/types.h"
 #include "sched/core.h"
 
 #define NAME_COLUMN 28
@@ -21,19 +21,6 @@ static const struct weir_opt every_opt = {"every", WEIR_OPT_DURATION, WEIR_OPT_A
     100 * WEIR_MS, INT64_C(3600) * WEIR_SEC_NS, "1s", "", "time between two looks"};
 static const struct weir_opt count_opt = {"count", WEIR_OPT_INT, WEIR_OPT_ANY, "looks", 1,
     INT64_C(1) << 31, "unlimited", "unlimited", "looks, then it ends"};
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "?";
-}
-
-static int64_t
-number_of(const json_t *object, const char *key)
-{
-    return (int64_t)json_integer_value(json_object_get(object, key));
-}
 
 static double
 real_of(const json_t *object, const char *key)
@@ -63,22 +50,24 @@ print_head(const json_t *doc)
     const json_t *all = json_object_get(doc, "checkpoints");
     const json_t *last = json_object_get(all, "last");
     (void)printf("job %s, process %" PRId64 ": %s for %.1f s, %" PRId64 " restarts\n",
-        text_of(doc, "job"), number_of(doc, "pid"), text_of(doc, "state"), real_of(doc, "uptime_s"),
-        number_of(doc, "restarts"));
-    (void)printf("records: %" PRId64 " in, %" PRId64 " out, %s/s", number_of(doc, "records_in"),
-        number_of(doc, "records_out"), short_of(real_of(doc, "rate_per_s"), rate));
+        weir_answer_text(doc, "job"), weir_answer_int(doc, "pid"), weir_answer_text(doc, "state"),
+        real_of(doc, "uptime_s"), weir_answer_int(doc, "restarts"));
+    (void)printf("records: %" PRId64 " in, %" PRId64 " out, %s/s",
+        weir_answer_int(doc, "records_in"), weir_answer_int(doc, "records_out"),
+        short_of(real_of(doc, "rate_per_s"), rate));
     if (json_is_integer(lag)) {
         (void)printf(", event time lies %.1f s back", (double)json_integer_value(lag) / 1e3);
     }
     (void)printf("\n");
     if (json_is_object(all)) {
         (void)printf("checkpoints: %" PRId64 " under way, %" PRId64 " complete, %" PRId64 " failed",
-            number_of(all, "in_progress"), number_of(all, "completed"), number_of(all, "failed"));
+            weir_answer_int(all, "in_progress"), weir_answer_int(all, "completed"),
+            weir_answer_int(all, "failed"));
         if (json_is_object(last)) {
             (void)printf("; last: %" PRId64 " in %.1f ms, stall %.3f ms, %s bytes",
-                number_of(last, "id"), (double)number_of(last, "duration_ns") / 1e6,
-                (double)number_of(last, "stall_ns") / 1e6,
-                short_of((double)number_of(last, "written_bytes"), rate));
+                weir_answer_int(last, "id"), (double)weir_answer_int(last, "duration_ns") / 1e6,
+                (double)weir_answer_int(last, "stall_ns") / 1e6,
+                short_of((double)weir_answer_int(last, "written_bytes"), rate));
         }
         (void)printf("\n");
     }
@@ -105,7 +94,7 @@ print_cores(const json_t *doc)
             (void)printf("\n%-*s %4s %-9s %9s %9s %9s %9s %9s\n", NAME_COLUMN, "core", "", "",
                 "busy", "backpr.", "idle", "snapshot", "stolen");
         }
-        (void)snprintf(name, sizeof name, "cpu %" PRId64, number_of(core, "cpu"));
+        (void)snprintf(name, sizeof name, "cpu %" PRId64, weir_answer_int(core, "cpu"));
         (void)printf("%-*s %4s %-9s", NAME_COLUMN, name, "", "");
         print_parts(json_object_get(core, "now"), WEIR_CORE_PART_CNT);
         (void)printf("\n");
@@ -124,21 +113,18 @@ print_tasks(const json_t *doc)
     {
         char in[CELL_BYTES];
         char out[CELL_BYTES];
-        char watermark[CELL_BYTES] = "-";
-        int64_t ms = number_of(task, "watermark_ms");
-        (void)printf("%-*.*s %4" PRId64 " %-9s", NAME_COLUMN, NAME_COLUMN, text_of(task, "name"),
-            number_of(task, "cpu"), text_of(task, "state"));
+        char watermark[WEIR_ANSWER_TEXT_BYTES];
+        (void)printf("%-*.*s %4" PRId64 " %-9s", NAME_COLUMN, NAME_COLUMN,
+            weir_answer_text(task, "name"), weir_answer_int(task, "cpu"),
+            weir_answer_text(task, "state"));
         print_parts(task, WEIR_CORE_STOLEN);
         (void)printf(" %9s %9s", short_of(real_of(task, "records_in_per_s"), in),
             short_of(real_of(task, "records_out_per_s"), out));
-        (void)snprintf(in, sizeof in, "%" PRId64 "/%" PRId64, number_of(task, "input_queue"),
-            number_of(task, "input_slots"));
-        (void)snprintf(out, sizeof out, "%" PRId64 "/%" PRId64, number_of(task, "output_queue"),
-            number_of(task, "output_slots"));
-        if (!json_is_null(json_object_get(task, "watermark_ms"))) {
-            (void)snprintf(watermark, sizeof watermark, "%" PRId64, ms);
-        }
-        (void)printf(" %9s %9s %15s\n", in, out, ms == WEIR_WATERMARK_MAX ? "end" : watermark);
+        (void)snprintf(in, sizeof in, "%" PRId64 "/%" PRId64, weir_answer_int(task, "input_queue"),
+            weir_answer_int(task, "input_slots"));
+        (void)snprintf(out, sizeof out, "%" PRId64 "/%" PRId64,
+            weir_answer_int(task, "output_queue"), weir_answer_int(task, "output_slots"));
+        (void)printf(" %9s %9s %15s\n", in, out, weir_answer_watermark(task, watermark));
     }
 }
 
