@@ -254,7 +254,7 @@ not_a(const struct weir_opt *opt, const char *text, char *why)
 {
     char near[96];
     suggest_word(opt->words, text, near, sizeof near);
-    (void)snprintf(why, WEIR_OPT_WHY_BYTES, "is '%.64s', and must be %s%s%.64s%s", text,
+    (void)snprintf(why, WEIR_OPT_WHY_BYTES, "is '%.64s', and must be %s%s%.128s%s", text,
         type_rows[opt->type].what,
         opt->words[0] == '\0'          ? ""
         : opt->type == WEIR_OPT_CHOICE ? "one of: "

@@ -66,7 +66,7 @@ struct weir_opt_value {
 /* The number of a word that stands in place of a value: auto, none. */
 #define WEIR_OPT_WORD INT64_MIN
 /* Longest reason that a parser gives: it quotes at most 64 bytes of what it was given. */
-#define WEIR_OPT_WHY_BYTES 256
+#define WEIR_OPT_WHY_BYTES 352
 /* Longest text of a number: 20 digits, a fraction and a unit. */
 #define WEIR_OPT_TEXT_BYTES 48
 

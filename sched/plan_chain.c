@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/opt.h"
 #include "sched/plan_priv.h"
 
 bool
@@ -159,15 +160,23 @@ find_operator(const struct weir_plan_graph *graph, const char *name)
 static int
 say_unknown(const struct weir_plan_graph *graph, const char *key, const char *name)
 {
-    char names[400] = "";
+    char listed[400] = "";
+    const char *names[WEIR_PLAN_OPERATOR_CNT_MAX];
     size_t used = 0;
-    for (uint32_t i = 0; i < graph->operator_cnt && used + 1 < sizeof names; i++) {
-        int n = snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "",
-            graph->operators[i].name);
+    for (uint32_t i = 0; i < graph->operator_cnt; i++) {
+        names[i] = graph->operators[i].name;
+        int n = used + 1 < sizeof listed ? snprintf(listed + used, sizeof listed - used, "%s%s",
+                                               used > 0 ? ", " : "", names[i])
+                                         : 0;
         used += n > 0 ? (size_t)n : 0;
     }
-    return weir_err_push(WEIR_EPLAN,
-        "placement.vertices.%s: no operator is called %s; there are %s", key, name, names);
+    const char *near = weir_opt_nearest(name, names, graph->operator_cnt);
+    if (near != NULL) {
+        return weir_err_push(WEIR_ECONFIG,
+            "placement.vertices.%s: no operator is called %s; did you mean %s?", key, name, near);
+    }
+    return weir_err_push(WEIR_ECONFIG,
+        "placement.vertices.%s: no operator is called %s; there are %s", key, name, listed);
 }
 
 /* The cuts that the options ask for, over the marks that the graph itself makes. */

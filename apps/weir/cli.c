@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/opt.h"
+#include "sched/conf.h"
 
 /* getopt_long returns FLAG_BASE + index for a flag of the table: clear of every letter. */
 #define FLAG_BASE 1000
@@ -95,22 +96,46 @@ print_help(void)
         (void)printf("  %-18s %s\n", weir_verbs[i]->name, weir_verbs[i]->text);
     }
     (void)printf(
-        "\nExit codes: 0 done, 1 the job failed, 2 usage, 65 bad input, 66 no input, 69 a service "
-        "is away,\n70 internal error, 71 a host resource is missing, 74 writing failed, 77 no "
-        "permission,\n78 configuration, 130 interrupted twice. `weir explain WEIR-nnnn` says more "
-        "about an error.\n");
+        "\nExit codes: 0 done, 1 the job failed, 2 usage, 65 bad input or a damaged file, 66 no "
+        "input,\n69 a service or a job is away, 70 internal error, 71 a host resource is missing, "
+        "74 reading or\nwriting failed, 75 another run has taken over, 77 no permission, 78 "
+        "configuration,\n130 interrupted twice. `weir explain WEIR-nnnn` says more about an "
+        "error.\n");
+}
+
+/* In the form of any error, but that the fix names the help to look at. */
+static int
+usage(const char *command, const char *fmt, va_list list)
+{
+    const struct weir_err_row *row = weir_err_row(WEIR_EUSAGE);
+    (void)fprintf(stderr, "error WEIR-%04d: %s\n  %s: ", row->code, row->text, command);
+    (void)vfprintf(stderr, fmt, list);
+    (void)fprintf(stderr, "\n  fix: see %s -h (weir explain WEIR-%04d)\n", command, row->code);
+    return row->exit_code;
 }
 
 int
 weir_cli_usage(const struct weir_args *args, const char *fmt, ...)
 {
+    char command[64];
     va_list list;
-    (void)fprintf(stderr, "weir %s: ", args->verb->name);
+    (void)snprintf(command, sizeof command, "weir %s", args->verb->name);
     va_start(list, fmt);
-    (void)vfprintf(stderr, fmt, list);
+    int exit_code = usage(command, fmt, list);
     va_end(list);
-    (void)fprintf(stderr, "\n  see: weir %s -h\n", args->verb->name);
-    return WEIR_EXIT_USAGE;
+    return exit_code;
+}
+
+static int refuse_word(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int
+refuse_word(const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    int exit_code = usage("weir", fmt, list);
+    va_end(list);
+    return exit_code;
 }
 
 void
@@ -199,6 +224,21 @@ flag_of_option(const struct weir_verb *verb, int option)
     return NULL;
 }
 
+/* The key of the configuration that was meant where a verb takes keys; NULL: none. */
+static const char *
+key_near(const struct weir_verb *verb, const char *name)
+{
+    const char *names[WEIR_CONF_CNT];
+    bool takes_keys = false;
+    for (size_t i = 0; i < verb->flag_cnt; i++) {
+        takes_keys = takes_keys || strcmp(verb->flags[i].name, "set") == 0;
+    }
+    for (size_t i = 0; i < WEIR_CONF_CNT; i++) {
+        names[i] = weir_conf_row(i)->opt.name;
+    }
+    return takes_keys ? weir_opt_nearest(name, names, WEIR_CONF_CNT) : NULL;
+}
+
 static int
 refuse_flag(const struct weir_args *args, const char *word)
 {
@@ -214,6 +254,10 @@ refuse_flag(const struct weir_args *args, const char *word)
     const char *near = weir_opt_nearest(name, names, args->verb->flag_cnt);
     if (near != NULL) {
         return weir_cli_usage(args, "unknown flag --%s; did you mean --%s?", name, near);
+    }
+    near = key_near(args->verb, name);
+    if (near != NULL) {
+        return weir_cli_usage(args, "unknown flag --%s; did you mean --set %s=...?", name, near);
     }
     return weir_cli_usage(args, "unknown flag --%s", name);
 }
@@ -265,9 +309,11 @@ parse(struct weir_args *args, int argc, char **argv, bool *ret_help)
     return err;
 }
 
+/* Of a verb of one word and one of two that begins with it, the longer one. */
 static const struct weir_verb *
 verb_find(int argc, char **argv, int *ret_word_cnt)
 {
+    const struct weir_verb *found = NULL;
     for (size_t i = 0; i < weir_verbs_cnt; i++) {
         const char *name = weir_verbs[i]->name;
         size_t first = strcspn(name, " ");
@@ -275,12 +321,12 @@ verb_find(int argc, char **argv, int *ret_word_cnt)
         if (strlen(argv[1]) != first || strncmp(argv[1], name, first) != 0) {
             continue;
         }
-        if (!two || (argc > 2 && strcmp(argv[2], name + first + 1) == 0)) {
+        if (two ? argc > 2 && strcmp(argv[2], name + first + 1) == 0 : found == NULL) {
             *ret_word_cnt = two ? 2 : 1;
-            return weir_verbs[i];
+            found = weir_verbs[i];
         }
     }
-    return NULL;
+    return found;
 }
 
 static int
@@ -296,12 +342,8 @@ refuse_verb(int argc, char **argv)
     }
     const char *near = weir_opt_nearest(both, names, weir_verbs_cnt);
     near = near != NULL ? near : weir_opt_nearest(first, names, weir_verbs_cnt);
-    (void)fprintf(stderr, "weir: unknown verb '%s'", first);
-    if (near != NULL) {
-        (void)fprintf(stderr, "; did you mean '%s'?", near);
-    }
-    (void)fprintf(stderr, "\n  see: weir -h\n");
-    return WEIR_EXIT_USAGE;
+    return refuse_word("unknown verb '%s'%s%s%s", first, near != NULL ? "; did you mean '" : "",
+        near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
 /* The help of a first word that only begins verbs: `weir config -h`. */
@@ -343,8 +385,7 @@ weir_cli_main(int argc, char **argv)
     hold_standard_fds();
     char *version[] = {argv[0], (char[]){"version"}, NULL};
     if (argc < 2) {
-        (void)fprintf(stderr, "weir: a verb is missing\n  see: weir -h\n");
-        return WEIR_EXIT_USAGE;
+        return refuse_word("a verb is missing");
     }
     if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_help();
@@ -377,7 +418,8 @@ weir_cli_main(int argc, char **argv)
      * 0. */
     bool is_lost = fflush(stdout) != 0 || ferror(stdout) != 0;
     if (is_lost && err == 0) {
-        (void)fprintf(stderr, "weir: writing to stdout failed\n");
+        err = weir_err_push(WEIR_EIO, "what was printed to stdout is not all written");
+        weir_err_print(stderr, err);
         err = WEIR_EXIT_IO;
     }
     return err;

@@ -77,7 +77,7 @@ void weir_cli_examples(const char *examples);
 /* weir_cli_print_json - print a document to stdout, and drop it. */
 void weir_cli_print_json(json_t *doc);
 
-/* weir_cli_usage - "weir VERB: <message>", where to read more; returns WEIR_EXIT_USAGE. */
+/* weir_cli_usage - print WEIR-1101 with "weir VERB: <message>"; returns its exit code. */
 int weir_cli_usage(const struct weir_args *args, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

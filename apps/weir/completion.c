@@ -14,8 +14,8 @@ print_first_words(void)
     for (size_t i = 0; i < weir_verbs_cnt; i++) {
         const char *name = weir_verbs[i]->name;
         size_t chars = strcspn(name, " ");
-        bool again = i > 0 && strncmp(weir_verbs[i - 1]->name, name, chars) == 0 &&
-                     weir_verbs[i - 1]->name[chars] == ' ';
+        const char *last = i > 0 ? weir_verbs[i - 1]->name : "";
+        bool again = strncmp(last, name, chars) == 0 && (last[chars] == ' ' || last[chars] == '\0');
         if (!again) {
             (void)printf("%s%.*s", i > 0 ? " " : "", (int)chars, name);
         }
@@ -25,7 +25,7 @@ print_first_words(void)
 static void
 print_flags(const struct weir_verb *verb)
 {
-    (void)printf("        \"%s\"*) words=\"", verb->name);
+    (void)printf("        \"%s \"*) words=\"", verb->name);
     for (size_t i = 0; i < verb->flag_cnt; i++) {
         (void)printf("--%s ", verb->flags[i].name);
     }
@@ -67,7 +67,7 @@ print_script(void)
         "\"\n    elif [ \"$COMP_CWORD\" -eq 2 ]; then\n        case \"${COMP_WORDS[1]}\" in\n");
     print_second_words();
     (void)printf("        esac\n    fi\n    case \"$word\" in -*)\n        case \"$line\" in\n");
-    for (size_t i = 0; i < weir_verbs_cnt; i++) {
+    for (size_t i = weir_verbs_cnt; i-- > 0;) { /* `savepoint show` before `savepoint` */
         print_flags(weir_verbs[i]);
     }
     (void)printf("        esac ;;\n    esac\n"

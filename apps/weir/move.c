@@ -44,12 +44,12 @@ run_move(const struct weir_args *args)
     unsigned to = 0;
     int end = 0;
     if (!take_groups(args->arg[2], &first, &last)) {
-        return weir_err_push(WEIR_EUSAGE,
-            "GROUPS is a key group or the first and the last of several, as 0-15, not %s",
+        return weir_cli_usage(args,
+            "GROUPS is a key group or the first and the last of several, as 0-15, not '%s'",
             args->arg[2]);
     }
     if (sscanf(args->arg[3], "%9u%n", &to, &end) != 1 || args->arg[3][end] != '\0') {
-        return weir_err_push(WEIR_EUSAGE, "SUBTASK is a number from 0 on, not %s", args->arg[3]);
+        return weir_cli_usage(args, "SUBTASK is a number from 0 on, not '%s'", args->arg[3]);
     }
     return weir_ask_long(args,
         json_pack("{s:s, s:s, s:[I,I], s:I}", "verb", "move", "vertex", args->arg[1], "key_groups",

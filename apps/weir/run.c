@@ -269,8 +269,8 @@ const struct weir_verb weir_verb_run = {
     .notes = WEIR_CONFIGURE_NOTES "TERM and INT stop the sources and finish what is in flight; a "
                                   "second one cancels. USR1 prints\n"
                                   "a page about cores, tasks and operators. While it runs, `weir "
-                                  "status|top|tap|stop|cancel\n"
-                                  "NAME` reach it.\n",
+                                  "status|top|tap|metrics|\n"
+                                  "stop|cancel|savepoint|move NAME` reach it.\n",
     .flags = run_flags,
     .flag_cnt = WEIR_ARRAY_CNT(run_flags),
     .arg_cnt_min = 1,

@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "apps/sim/crew.h"
@@ -122,22 +121,23 @@ print_tally(const struct tally *tally, uint64_t seed)
         "\ntrace %016" PRIx64 ", %" PRIu64 " seeds run twice\n", tally->trace, tally->twice_cnt);
 }
 
-/* The number of a flag; *ret_number stays where it is not given. Returns false for no number. */
-static bool
+/* The number of a flag; *ret_number stays where it is not given. 0, or an exit code: it is told. */
+static int
 number_of(const struct weir_args *args, const char *flag, uint64_t most, uint64_t *ret_number)
 {
     const char *text = weir_cli_value(args, flag);
     char *end;
     if (text == NULL) {
-        return true;
+        return 0;
     }
     errno = 0;
     uint64_t number = strtoull(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number > most) {
-        return false;
+        return weir_cli_usage(
+            args, "--%s is '%.40s', and must be a whole number, 0 to %" PRIu64, flag, text, most);
     }
     *ret_number = number;
-    return true;
+    return 0;
 }
 
 /* CPUs that this process may use. */
@@ -155,12 +155,13 @@ read_flags(const struct weir_args *args, struct sim_crew_conf *conf)
     uint64_t minutes = 0;
     uint64_t jobs = cpu_cnt();
     uint64_t replay = 0;
-    if (!number_of(args, "seed", UINT64_MAX, &conf->seed) ||
-        !number_of(args, "runs", RUN_CNT_MAX, &conf->run_cnt) ||
-        !number_of(args, "minutes", MINUTES_MAX, &minutes) ||
-        !number_of(args, "jobs", SIM_HAND_CNT_MAX, &jobs) ||
-        !number_of(args, "replay", UINT64_MAX, &replay)) {
-        return weir_cli_usage(args, "seeds, runs, minutes and jobs are whole numbers");
+    int err = number_of(args, "seed", UINT64_MAX, &conf->seed);
+    err = err != 0 ? err : number_of(args, "runs", RUN_CNT_MAX, &conf->run_cnt);
+    err = err != 0 ? err : number_of(args, "minutes", MINUTES_MAX, &minutes);
+    err = err != 0 ? err : number_of(args, "jobs", SIM_HAND_CNT_MAX, &jobs);
+    err = err != 0 ? err : number_of(args, "replay", UINT64_MAX, &replay);
+    if (err != 0) {
+        return err;
     }
 #if defined(WEIR_WITH_MUTANTS)
     const char *mutant = weir_cli_value(args, "mutant");
@@ -200,8 +201,7 @@ sim_run(const struct weir_args *args)
     (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
     int errnum = sim_crew_run(&conf);
     if (errnum != 0) {
-        (void)fprintf(stderr, "weir sim: no processes beside this one: %s\n", strerror(errnum));
-        return WEIR_EXIT_FAILED;
+        return weir_err_errno(errnum, "no process beside this one");
     }
     print_tally(&tally, conf.seed);
     uint32_t missing = print_pairs(&tally);

@@ -13,8 +13,8 @@ const struct weir_verb *const weir_verbs[] = {
     &weir_verb_tap,
     &weir_verb_metrics,
     &weir_verb_stop,
-    &weir_verb_savepoint_show, /* before the one-word verb, which it begins with */
     &weir_verb_savepoint,
+    &weir_verb_savepoint_show,
     &weir_verb_move,
     &weir_verb_cancel,
     &weir_verb_checkpoint_list,

@@ -61,14 +61,37 @@ class Cli(unittest.TestCase):
         self.assertIn("did you mean 'explain'?", self.weir("explian", code=2).stderr)
         self.assertIn("did you mean 'config show'?", self.weir("config", "shwo", code=2).stderr)
         self.assertIn("a verb is missing", self.weir(code=2).stderr)
+        self.assertRegex(self.weir("explian", code=2).stderr,
+                         r"^error WEIR-1101: .*\n  weir: unknown verb .*\n  fix: see weir -h \(weir explain WEIR-1101\)\n$")
 
     def test_unknown_flag_is_refused_with_a_suggestion(self):
         self.assertIn("did you mean --report?", self.weir("run", "x", "--reprot", code=2).stderr)
+        self.assertIn("did you mean --set parallelism=...?", self.weir("run", "x", "--paralelism=2", code=2).stderr)
+        self.assertNotIn("did you mean", self.weir("top", "x", "--parallelism=2", code=2).stderr)
         self.assertIn("unknown flag -z", self.weir("run", "-z", code=2).stderr)
         self.assertIn("wants a value", self.weir("run", "x", "--report", code=2).stderr)
         self.assertIn("one argument too many", self.weir("plan", "a", "b", code=2).stderr)
         self.assertIn("it wants JOB", self.weir("run", code=2).stderr)
+        self.assertRegex(self.weir("savepoint", "show", code=2).stderr,
+                         r"^error WEIR-1101: .*\n  weir savepoint show: it wants DIR \[ID\]\n  fix: see weir savepoint show -h ")
         self.assertIn("no synthetic topology", self.weir("topo", "--synthetic", "cabbage", code=2).stderr)
+
+    def completed(self, *words):
+        """What the shell offers for the last of the words."""
+        script = ('source <("$WEIR" completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _weir; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        result = subprocess.run(["bash", "-c", script, "bash", "weir", *words], env=dict(self.env, WEIR=str(WEIR)),
+                                text=True, capture_output=True, check=True, timeout=TIMEOUT_S)
+        return result.stdout.split()
+
+    def test_completion_offers_verbs_and_the_flags_of_each(self):
+        self.assertEqual(self.completed("sav"), ["savepoint"])
+        self.assertEqual(self.completed("savepoint", ""), ["show"])
+        self.assertEqual(self.completed("config", "de"), ["defaults"])
+        self.assertEqual(self.completed("top", "--o"), ["--once"])
+        self.assertEqual(self.completed("topo", "--s"), ["--synthetic"])
+        self.assertEqual(self.completed("stop", "nexmark", "--sa"), ["--savepoint"])
+        self.assertEqual(self.completed("tap", "nexmark", "out", "--"), ["--rate", "--count", "--for", "--help"])
 
     def test_help_of_every_verb_begins_with_examples(self):
         listing = self.weir("-h").stdout.split("Verbs:\n")[1].split("\n\n")[0]
@@ -134,6 +157,7 @@ class Cli(unittest.TestCase):
     def test_unknown_job_and_parameter_are_refused_with_a_suggestion(self):
         self.assertIn("did you mean nexmark?", self.weir("run", "nexmrak", code=66).stderr)
         self.assertIn("did you mean query?", self.weir("run", "nexmark", "-p", "qeury=q1", code=78).stderr)
+        self.assertIn("q21 q22 (did you mean q9?)", self.weir("run", "nexmark", "-p", "query=q99", code=78).stderr)
         self.weir("run", "./no.so", code=66)
 
     def test_help_of_a_job_begins_with_examples_and_lists_its_parameters(self):

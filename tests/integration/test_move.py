@@ -209,7 +209,7 @@ class Move(rig.Rig):
                 (process.name, ("count", "9-3", 1), 1, "key groups 9-3 are not among"),
                 (process.name, ("count", "0-15", 2), 1, "count has subtasks 0 to 1, not 2"),
                 (process.name, ("count", "0-x", 1), 2, "GROUPS is a key group or the first and the last of several"),
-                (process.name, ("count", "0-15", "one"), 2, "SUBTASK is a number from 0 on, not one"),
+                (process.name, ("count", "0-15", "one"), 2, "SUBTASK is a number from 0 on, not 'one'"),
                 (stays.name, ("count", "0-15", 1), 1, "start the job with state.moves=true")):
             with self.subTest(words=words):
                 result = self.ask("move", name, *words)

@@ -42,7 +42,7 @@ class Sim(unittest.TestCase):
     def test_usage(self):
         result = sim("--runs", "many")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("whole numbers", result.stderr)
+        self.assertIn("--runs is 'many', and must be a whole number, 0 to ", result.stderr)
 
 
 if __name__ == "__main__":

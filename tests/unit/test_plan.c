@@ -305,21 +305,24 @@ t_vertex_options_that_fit_nothing_are_refused(void **state)
     static const char *const after_write[] = {"write"};
     const struct weir_plan_vertex_options wrong[] = {
         {.name = "windw"},
-        {.name = "window", .numa = "7"},
+        {.name = "sort"},
         {.name = "window", .cut_after = after_nobody, .cut_after_cnt = 1},
+        {.name = "window", .numa = "7"},
         {.name = "window", .cut_after = after_write, .cut_after_cnt = 1},
     };
-    const char *const words[] = {
-        "no operator is called windw; there are read, parse, window, write",
-        "numa: \"7\" is neither local nor a node", "no operator is called pares",
-        "write is the last of its vertex"};
+    const char *const words[] = {"no operator is called windw; did you mean window?",
+        "no operator is called sort; there are read, parse, window, write",
+        "no operator is called pares; did you mean parse?",
+        "numa: \"7\" is neither local nor a node", "write is the last of its vertex"};
+    enum { UNKNOWN_CNT = 3 };
     struct fixture fixture;
     struct weir_plan_host host;
     fixture_host(&host, "vm-2vcpu");
     fixture_window_job(&fixture, 1);
     for (size_t i = 0; i < WEIR_ARRAY_CNT(wrong); i++) {
         const struct weir_plan_options options = {.vertices = &wrong[i], .vertex_cnt = 1};
-        expect_error(&fixture, &host, &options, WEIR_EPLAN, words[i]);
+        expect_error(
+            &fixture, &host, &options, i < UNKNOWN_CNT ? WEIR_ECONFIG : WEIR_EPLAN, words[i]);
     }
     const struct weir_plan_vertex_options both[] = {
         {.name = "read", .cores = "0"}, {.name = "window", .cores = "1"}};
