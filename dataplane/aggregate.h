@@ -8,10 +8,10 @@
  * One of your own is an accumulator struct, a few inline functions named after it, and one line:
  *
  *     struct spread { int64_t least, most; };
- *     static inline void spread_init(struct spread *acc) {...}
- *     static inline void spread_add(struct spread *acc, const struct bid *in, const char *heap)
- *     {...} static inline void spread_merge(struct spread *acc, const struct spread *from) {...}
- *     static inline void spread_result(const struct spread *acc, struct spread_row *out) {...}
+ *     static inline void spread_init(struct spread *acc) {}
+ *     static inline void spread_add(struct spread *acc, const struct bid *in, const char *heap) {}
+ *     static inline void spread_merge(struct spread *acc, const struct spread *from) {}
+ *     static inline void spread_result(const struct spread *acc, struct spread_row *out) {}
  *     WEIR_AGGREGATE(spread, bid, struct spread, spread_row)          -> spread_agg
  *
  * Where there is an inverse, WEIR_AGGREGATE_INVERTIBLE also takes spread_subtract(acc, from), which

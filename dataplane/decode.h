@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decode.h: how lines of text become rows. A decoder is lent lines and an output, many at a time.
  *
- *     "7,ann\n8,bob\n"  --source-->  lines {"7,ann"}, {"8,bob"}  --csv-->  rows (7, "ann"), (8,
- *                       "bob")
+ *     "7,ann\n8,bob\n"  --source-->  {"7,ann"} {"8,bob"}  --csv-->  (7, "ann") (8, "bob")
  *
  * The lines lie in one stretch of memory that is the heap of the batch: strings of the rows refer
  * to it, and nothing is copied. Once all of a line is known to be good, a decoder may rewrite the

@@ -169,7 +169,7 @@ WEIR_API struct weir_stream *weir_parallelism(struct weir_stream *stream, uint32
 WEIR_API struct weir_stream *weir_start_new_chain(struct weir_stream *stream);
 WEIR_API struct weir_stream *weir_disable_chaining(struct weir_stream *stream);
 /* weir_slot_sharing_group - operators of different groups are not fused, and stand on cores of
- * their own where there is one for each group at least (docs/cli.md, weir plan). The name is
+ * their own where there is one for each group at least (docs/configuration.md). The name is
  * copied.
  *
  * Shape:   an operator without a group has that of its inputs where all have the same one, and

@@ -3,9 +3,9 @@
  * joins, process functions.
  *
  *     s = weir_key_by(bids, WEIR_KEY(bid, auction));
- *     s = weir_window(s, "count", &(struct weir_window_conf){.span = WEIR_SLIDE(10 * WEIR_S, 2 *
- *     WEIR_S),
- *         .aggregate = weir_aggregate_count()}, auction_count_schema());
+ *     struct weir_window_conf conf = {.span = WEIR_SLIDE(10 * WEIR_S, 2 * WEIR_S),
+ *         .aggregate = weir_aggregate_count()};
+ *     s = weir_window(s, "count", &conf, auction_count_schema());
  *
  * As in graph.h: streams come back, the first error stays in the environment, confs are copied. The
  * key of a conf is the stream's: what stands there is not looked at.

@@ -4,10 +4,12 @@
  * A job is a shared object with one function, and a table where it takes parameters:
  *
  *     const struct weir_opt weir_job_params[] = {
- *         {"limit", WEIR_OPT_INT, WEIR_OPT_ANY, "", 0, 1000, "10", "", "greatest value that
- *         passes"}, {.name = NULL},
+ *         {"limit", WEIR_OPT_INT, WEIR_OPT_ANY, "", 0, 1000, "10", "", "greatest that passes"},
+ *         {.name = NULL},
  *     };
  *     int weir_job_main(struct weir_env *env) { ... return weir_env_check(env); }
+ *
+ * docs/jobs.md leads through one; the headers below say what each call does.
  */
 #ifndef WEIR_SCHED_WEIR_H
 #define WEIR_SCHED_WEIR_H

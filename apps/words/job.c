@@ -2,8 +2,7 @@
 /* Word count over text: in all, or per window of event time.
  *
  *     weir run wordcount -p input=FILE -p output=counts.csv
- *     weir run wordcount -p input=tcp://127.0.0.1:9999 -p window=10s -p slide=2s -p time=field -p
- *     output=-
+ *     weir run wordcount -p input=tcp://127.0.0.1:9999 -p window=10s -p slide=2s -p time=field
  *
  * Words are what stands between white space. Line n of the input is at n ms, or at the milliseconds
  * with which it begins (time=field), which are no word then.

@@ -27,9 +27,9 @@
  *     WEIR_PROCESS_KINDS(shop, click, struct visit, sale, shopper_kinds)
  *     WEIR_PROCESS_TIMED_KINDS(shop, click, struct visit, sale, shopper_kinds)
  *
- A body sees p, state and,
- * of a row, in and heap; of a timer, time and ns. It answers WEIR_DONE; WEIR_AGAIN when the output
- * has no room, before it has changed anything: the same row or timer comes again; or an error.
+ * A body sees p, state and, of a row, in and heap; of a timer, time and ns. It answers WEIR_DONE;
+ * WEIR_AGAIN when the output has no room, before it has changed anything: the same row or timer
+ * comes again; or an error.
  *
  * A timer fires when the watermark has reached its time, in order of time; one set for a time that
  * has passed fires with the next watermark. What a body emits has event time p->time: the row's, or

@@ -48,8 +48,7 @@ struct weir_watermark_conf {
     const struct weir_watermark_function *function; /* in the place of a lag; NULL: none */
     /* The sources of a group wait for each other: the one before this operator, in its stage, is
      * not polled while its watermark is more than drift_ms ahead of the least of the group. Kept;
-     * NULL:
-     * none. */
+     * NULL: none. */
     const char *group;
     int64_t drift_ms;
 };

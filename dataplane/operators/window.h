@@ -39,9 +39,8 @@ struct weir_window_conf {
     struct weir_window_span span;
     struct weir_aggregate aggregate;
     const char *key_as[WEIR_KEY_FIELD_CNT_MAX]; /* names in the output, NULL: as in the input */
-    /* 0: every key. Else a window emits only its top_cnt highest results and all that equal the
-     *    last
-     * of them: of this subtask, so that a top behind it (top.h) has little left to do. */
+    /* 0: every key. Else a window emits only its top_cnt highest results, and all that equal the
+     * last of them: of this subtask, so that a top behind it (top.h) has little left to do. */
     uint32_t top_cnt;
     const char *top_by; /* the output field that ranks; NULL: a built-in aggregate's result */
 };
