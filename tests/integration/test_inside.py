@@ -381,7 +381,8 @@ class Inside(rig.Rig):
         text = (rig.ROOT / "docs/inside.md").read_text()
         blocks = dict(re.findall(r"```sh by-hand\n([^`]+?)\n```\n\n```text\n(.*?)```", text, re.S))
         top, tap, page = (blocks[f"weir {verb} bids {rest}".strip()] for verb, rest in
-                          (("top", "--once"), ("tap", "count --count 5"), ("metrics", "| grep to_brief")))
+                          (("top", "--once"), ("tap", "count --count 5"),
+                           ("metrics", r"| grep 'weir_task_.*to_brief\[0\]'")))
         self.assertRegex(top, TOP_HEAD.format(name="bids"))
         self.assertEqual(len(re.findall(r"(?m)^\S+ +\d+ running +([\d.]+ % +){4}\S.* \d+/\d+ +\d+/\d+ +(\d+|-)$", top)),
                          len(re.findall(r"(?m)^\S+ +\d+ running ", top)))
