@@ -21,44 +21,84 @@
 
 /* ---- one row ---- */
 
+/* Rows whose numbers are loaded together, field by field. */
+#define BLOCK_CNT 64
+
+struct block {
+    uint32_t row[BLOCK_CNT]; /* physical */
+    uint64_t met[BLOCK_CNT]; /* conditions that each row meets, as bits */
+    int64_t number[WEIR_GROUP_NUMBER_CNT_MAX][BLOCK_CNT];
+};
+
 struct change {
     struct weir_process *p;
     const struct weir_group *group;
     const struct weir_numbers_kind *numbers;
     const struct weir_view *view;
+    const struct block *block;
+    uint32_t at; /* in the block */
     uint32_t row;
-    int64_t number[WEIR_GROUP_NUMBER_CNT_MAX]; /* of the row */
     int64_t sign;
-    uint64_t met; /* conditions that the row meets, as bits */
+    uint64_t met;
     int64_t *state;
     struct weir_numbers *maps; /* of the key */
     const int64_t *old; /* as it was */
 };
 
-static void
-load_numbers(struct change *change)
+static inline int64_t
+number_of(const struct change *change, uint32_t n)
 {
-    const struct weir_group *group = change->group;
-    for (uint32_t n = 0; n < group->number_cnt; n++) {
-        const struct weir_field *field = &group->number[n];
-        const char *at = weir_view_at(change->view, field, change->row);
-        change->number[n] = (int64_t)weir_key_number(at, field->bytes);
+    return change->block->number[n][change->at];
+}
+
+static void
+load_number(const struct weir_view *view, const struct weir_field *field, const uint32_t *row,
+    uint32_t cnt, int64_t *ret_number)
+{
+    struct weir_lane lane = weir_view_lane(view, field->off, field->bytes);
+    for (uint32_t i = 0; i < cnt && field->bytes == 8; i++) {
+        memcpy(&ret_number[i], lane.ptr + (size_t)lane.stride * row[i], 8);
+    }
+    for (uint32_t i = 0; i < cnt && field->bytes != 8; i++) {
+        const char *at = lane.ptr + (size_t)lane.stride * row[i];
+        ret_number[i] = (int64_t)weir_key_number(at, field->bytes);
     }
 }
 
-static uint64_t
-find_met(const struct change *change)
+static void
+find_met(const struct weir_group *group, uint32_t cnt, struct block *block)
 {
-    const struct weir_group *group = change->group;
-    uint64_t met = 0;
+    uint64_t all = 0; /* conditions that every row meets */
+    for (uint32_t w = 0; w < group->where_cnt; w++) {
+        all |= (uint64_t)group->where[w].is_all << w;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        block->met[i] = all;
+    }
     for (uint32_t w = 0; w < group->where_cnt; w++) {
         const struct weir_group_where *where = &group->where[w];
-        int64_t value = change->number[where->number];
-        bool is_below = (value < where->to) | (where->to == INT64_MAX);
-        uint64_t is_met = where->is_all | ((value >= where->from) & is_below);
-        met |= is_met << w;
+        const int64_t *number = block->number[where->number];
+        int64_t from = where->from;
+        int64_t to = where->to;
+        bool is_open = to == INT64_MAX;
+        for (uint32_t i = 0; i < cnt && !where->is_all; i++) {
+            uint64_t is_met = (number[i] >= from) & ((number[i] < to) | is_open);
+            block->met[i] |= is_met << w;
+        }
     }
-    return met;
+}
+
+static void
+load_block(const struct weir_group *group, const struct weir_view *view, uint32_t from,
+    uint32_t cnt, struct block *ret_block)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        ret_block->row[i] = weir_view_row(view, from + i);
+    }
+    for (uint32_t n = 0; n < group->number_cnt; n++) {
+        load_number(view, &group->number[n], ret_block->row, cnt, ret_block->number[n]);
+    }
+    find_met(group, cnt, ret_block);
 }
 
 static int64_t
@@ -73,15 +113,15 @@ change_sums(const struct change *change)
 {
     const struct weir_group *group = change->group;
     bool is_first = change->state[ROWS] == 1;
+    for (uint32_t i = 0; i < group->count_cnt; i++) {
+        int64_t is_met = (int64_t)(change->met >> group->count[i].where & 1);
+        change->state[COLUMNS + group->count[i].column] += change->sign & -is_met;
+    }
     for (uint32_t i = 0; i < group->sum_cnt; i++) {
         uint32_t c = group->sum[i];
         const struct weir_group_slot *column = &group->column[c];
         int64_t *acc = &change->state[COLUMNS + c];
-        if (column->kind == WEIR_GROUP_COUNT) {
-            *acc += (change->met >> column->where & 1) != 0 ? change->sign : 0;
-            continue;
-        }
-        int64_t value = change->number[column->number];
+        int64_t value = number_of(change, column->number);
         switch (column->kind) {
         case WEIR_GROUP_MIN:
             *acc = is_first ? value : weir_min_i64(*acc, value);
@@ -157,7 +197,7 @@ change_column(const struct change *change, const struct weir_group_slot *column,
         *acc += (is > 0) - (was > 0 && !WEIR_MUTANT(GROUP_DISTINCT_KEPT));
         return 0;
     }
-    int64_t value = change->number[column->number];
+    int64_t value = number_of(change, column->number);
     bool is_gone = was > 0 && is <= 0 && value == *acc && !WEIR_MUTANT(GROUP_EXTREME_KEPT);
     if (is_gone || change->old[ROWS] <= 0) {
         return find_extreme(change, column, acc);
@@ -197,7 +237,7 @@ count_fresh(const struct change *change, const struct weir_group_set *set, uint6
 static int
 insert_number(const struct change *change, const struct weir_group_set *set, uint64_t slots)
 {
-    uint64_t number = (uint64_t)change->number[set->number];
+    uint64_t number = (uint64_t)number_of(change, set->number);
     uint64_t *entry;
     int err = weir_numbers_open(change->numbers, &change->maps[set->map], number, &entry);
     if (err < 0) {
@@ -268,7 +308,7 @@ change_number(const struct change *change, const struct weir_group_set *set, uin
     struct counts *ret_counts)
 {
     struct weir_numbers *map = &change->maps[set->map];
-    uint64_t number = (uint64_t)change->number[set->number];
+    uint64_t number = (uint64_t)number_of(change, set->number);
     const uint64_t *entry = weir_numbers_find(change->numbers, map, number);
     count_value(change, set, slots, entry, ret_counts);
     if (is_zero(ret_counts->is, set->slot_cnt)) {
@@ -367,12 +407,9 @@ result(const struct weir_group *group, const int64_t *state, uint32_t c)
 static void
 put_columns(const struct weir_group *group, const int64_t *state, char *row)
 {
-    if (group->is_plain) {
-        memcpy(
-            row + group->column[0].out_off, &state[COLUMNS], group->column_cnt * sizeof state[0]);
-    }
-    for (uint32_t c = 0; c < group->column_cnt && !group->is_plain; c++) {
-        memcpy(row + group->column[c].out_off, &state[COLUMNS + c], sizeof state[0]);
+    for (uint32_t i = 0; i < group->piece_cnt; i++) {
+        const struct weir_group_piece *piece = &group->piece[i];
+        memcpy(row + piece->to, &state[COLUMNS + piece->column], piece->bytes);
     }
     for (uint32_t i = 0; i < group->avg_cnt; i++) {
         uint32_t c = group->avg[i];
@@ -470,8 +507,6 @@ group_row(struct change *change)
     change->old = old;
     change->state[SHAPE] = (int64_t)group->shape;
     change->state[ROWS] += change->sign;
-    load_numbers(change);
-    change->met = find_met(change);
     change_sums(change);
     int err = change_sets(change);
     if (err < 0) {
@@ -486,18 +521,56 @@ group_row(struct change *change)
 
 /* Ask for the lines where values are looked for: of many keys, or many values, few are near. */
 static void
-fetch_numbers(const struct change *change, uint32_t from, uint32_t cnt, void *const *maps)
+fetch_numbers(const struct change *change, uint32_t cnt, void *const *maps)
 {
     const struct weir_group *group = change->group;
     for (uint32_t s = 0; s < group->set_cnt; s++) {
         const struct weir_group_set *set = &group->set[s];
+        const int64_t *number = change->block->number[set->number];
         for (uint32_t i = 0; i < cnt && !set->is_text; i++) {
-            uint32_t row = weir_view_row(change->view, from + i);
-            const char *at = weir_view_at(change->view, &set->field, row);
             const struct weir_numbers *map = (const struct weir_numbers *)maps[i] + set->map;
-            weir_numbers_fetch(change->numbers, map, weir_key_number(at, set->field.bytes));
+            weir_numbers_fetch(change->numbers, map, (uint64_t)number[i]);
         }
     }
+}
+
+/* The rows of a block. Returns those done, or an error. */
+static int
+group_block(struct change *change, uint32_t cnt, void *const *state, void *const *maps)
+{
+    const struct weir_view *view = change->view;
+    struct weir_process *p = change->p;
+    for (uint32_t i = 0; i < cnt; i++) {
+        change->at = i;
+        change->row = change->block->row[i];
+        change->met = change->block->met[i];
+        change->sign = weir_row_kind_retracts(weir_view_kind(view, change->row)) ? -1 : 1;
+        change->state = state[i];
+        change->maps = change->group->map_cnt > 0 ? maps[i] : NULL;
+        p->out->row_time = view->time != NULL ? weir_view_time(view, change->row) : WEIR_TIME_MIN;
+        int step = group_row(change);
+        if (step != WEIR_DONE) {
+            return step < 0 ? step : (int)i;
+        }
+        p->row++;
+    }
+    return (int)cnt;
+}
+
+/* The maps of the rows' keys, for as many rows as returned. All of a batch is often of one key, the
+ * day: that is looked up once. */
+static int
+find_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void *const *state, void **ret_maps)
+{
+    bool is_one = true;
+    for (uint32_t i = 1; i < cnt; i++) {
+        is_one &= state[i] == state[0];
+    }
+    int got = weir_process_maps(p, idx, is_one ? 1 : cnt, ret_maps);
+    for (uint32_t i = 1; is_one && got > 0 && i < cnt; i++) {
+        ret_maps[i] = ret_maps[0];
+    }
+    return is_one && got > 0 ? (int)cnt : got;
 }
 
 int
@@ -505,28 +578,31 @@ weir_group_rows(struct weir_process *p, const struct weir_view *view, uint32_t f
     void *const *state)
 {
     const struct weir_group *group = (const struct weir_group *)(const void *)p->function;
-    struct change change = {.p = p, .group = group, .view = view};
+    struct block block;
+    struct change change = {.p = p, .group = group, .view = view, .block = &block};
     void *maps[WEIR_KEYED_ROW_CNT_MAX];
     if (group->map_cnt > 0) {
-        int got = weir_process_maps(p, group->numbers_idx, cnt, maps);
+        int got = find_maps(p, group->numbers_idx, cnt, state, maps);
         if (got < 0) {
             return got;
         }
         cnt = (uint32_t)got;
         change.numbers = weir_process_numbers(p, group->numbers_idx);
-        fetch_numbers(&change, from, cnt, maps);
     }
-    for (uint32_t i = 0; i < cnt; i++) {
-        change.row = weir_view_row(view, from + i);
-        change.sign = weir_row_kind_retracts(weir_view_kind(view, change.row)) ? -1 : 1;
-        change.state = state[i];
-        change.maps = group->map_cnt > 0 ? maps[i] : NULL;
-        p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
-        int step = group_row(&change);
-        if (step != WEIR_DONE) {
-            return step < 0 ? step : (int)i;
+    for (uint32_t at = 0; at < cnt;) {
+        uint32_t want = weir_min_u32(BLOCK_CNT, cnt - at);
+        load_block(group, view, from + at, want, &block);
+        if (group->map_cnt > 0) {
+            fetch_numbers(&change, want, maps + at);
         }
-        p->row++;
+        int done = group_block(&change, want, state + at, maps + at);
+        if (done < 0) {
+            return done;
+        }
+        at += (uint32_t)done;
+        if ((uint32_t)done < want) {
+            return (int)at;
+        }
     }
     return (int)cnt;
 }

@@ -107,11 +107,21 @@ struct weir_group {
     struct weir_kind kinds[2];
     uint32_t numbers_idx; /* of their declared state */
     uint32_t texts_idx;
+    uint32_t count_cnt;
+    struct weir_group_count {
+        uint32_t column;
+        uint32_t where;
+    } count[WEIR_GROUP_COLUMN_CNT_MAX];
     uint32_t sum_cnt;
-    uint32_t sum[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns that keep no set */
+    uint32_t sum[WEIR_GROUP_COLUMN_CNT_MAX]; /* others that keep no set */
     uint32_t avg_cnt;
     uint32_t avg[WEIR_GROUP_COLUMN_CNT_MAX]; /* columns whose result is not what the state has */
-    bool is_plain; /* columns stand in the output as in the state */
+    uint32_t piece_cnt; /* columns that stand side by side, in the output as in the state */
+    struct weir_group_piece {
+        uint32_t column; /* the first */
+        uint32_t to; /* in an output row */
+        uint32_t bytes;
+    } piece[WEIR_GROUP_COLUMN_CNT_MAX];
     bool has_gaps; /* bytes of an output row are of no field */
     bool has_texts; /* in the key */
     uint32_t number_cnt;

@@ -148,6 +148,9 @@ add_column(struct weir_group *group, const struct weir_group_column *conf,
     bool is_extreme = conf->kind == WEIR_GROUP_MIN || conf->kind == WEIR_GROUP_MAX;
     if (conf->kind == WEIR_GROUP_DISTINCT || (is_extreme && schemas->takes_changes)) {
         join_set(group, &column);
+    } else if (conf->kind == WEIR_GROUP_COUNT) {
+        group->count[group->count_cnt++] =
+            (struct weir_group_count){group->column_cnt, column.where};
     } else {
         group->sum[group->sum_cnt++] = group->column_cnt;
     }
@@ -205,16 +208,20 @@ shape_of(const struct weir_group *group)
     return shape | 1; /* never 0 */
 }
 
-/* Whether the numbers of the output stand as those of the state do. */
-static bool
-is_plain(const struct weir_group *group)
+/* Columns whose numbers stand in the output as they do in the state are one piece. */
+static void
+find_pieces(struct weir_group *group)
 {
-    bool plain = group->column_cnt > 0;
+    const uint32_t word = sizeof(int64_t);
+    struct weir_group_piece *piece = group->piece;
     for (uint32_t c = 0; c < group->column_cnt; c++) {
-        plain &=
-            group->column[c].out_off == group->column[0].out_off + c * (uint32_t)sizeof(int64_t);
+        uint32_t to = group->column[c].out_off;
+        if (c == 0 || piece->to + piece->bytes != to) {
+            piece = &group->piece[group->piece_cnt++];
+            *piece = (struct weir_group_piece){c, to, 0};
+        }
+        piece->bytes += word;
     }
-    return plain;
 }
 
 static bool
@@ -266,7 +273,7 @@ weir_group_init(struct weir_group *group, const struct weir_group_conf *conf,
     }
     err = err < 0 ? err : find_keys(group, conf, schemas);
     group->shape = shape_of(group);
-    group->is_plain = is_plain(group);
+    find_pieces(group);
     group->has_gaps = has_gaps(schemas->out);
     group->function = (struct weir_process_function){.name = "group",
         .state_bytes = (COLUMNS + conf->column_cnt) * (uint32_t)sizeof(int64_t),

@@ -69,18 +69,19 @@ home_of(uint64_t hash, uint32_t place_cnt)
 static inline __attribute__((always_inline)) uint64_t *
 look_in(uint64_t *leaf, uint32_t place_cnt, uint32_t word_cnt, uint64_t number, uint64_t hash)
 {
-    uint32_t place = home_of(hash, place_cnt);
+    size_t stride = 1 + word_cnt;
+    uint64_t *at = leaf + home_of(hash, place_cnt) * stride;
+    const uint64_t *end = leaf + place_cnt * stride;
     for (uint32_t i = 0; i < place_cnt; i++) {
-        uint64_t *at = leaf + (size_t)place * (1 + word_cnt);
         if (at[0] == number || is_free(at + 1, word_cnt)) {
             return at;
         }
-        place = place + 1 == place_cnt ? 0 : place + 1;
+        at = at + stride == end ? leaf : at + stride;
     }
     return NULL;
 }
 
-static uint64_t *
+static inline uint64_t *
 look(const struct weir_numbers_kind *kind, const struct weir_numbers *leaf, uint64_t number,
     uint64_t hash)
 {
