@@ -6,6 +6,7 @@
 #include "apps/weir/ask.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
+#include "sched/store_look.h"
 
 static void
 print_stop(const json_t *answer)
@@ -23,6 +24,60 @@ print_stop(const json_t *answer)
     }
 }
 
+/* ---- whether it was saved ---- */
+
+/* What lies below a directory; NULL: nothing that can be read. */
+static struct weir_look *
+look_below(const char *dir)
+{
+    struct weir_look *look = NULL;
+    if (weir_look_open(NULL, dir, &look) != 0) {
+        weir_err_clear();
+        return NULL;
+    }
+    return look;
+}
+
+static bool
+has(const struct weir_look *look, const struct weir_look_checkpoint *wanted)
+{
+    bool found = false;
+    for (uint32_t i = 0; look != NULL && i < weir_look_cnt(look); i++) {
+        const struct weir_look_checkpoint *one = weir_look_at(look, i);
+        found = found || (strcmp(one->job, wanted->job) == 0 &&
+                             one->checkpoint == wanted->checkpoint && one->epoch == wanted->epoch);
+    }
+    return found;
+}
+
+/* JOB is the name, or the path of its socket. */
+static bool
+is_called(const char *job, const char *arg)
+{
+    const char *slash = strrchr(arg, '/');
+    const char *end = slash != NULL ? strstr(slash, ".sock") : NULL;
+    size_t bytes = end != NULL ? (size_t)(end - slash - 1) : strlen(arg);
+    return strlen(job) == bytes && strncmp(job, slash != NULL ? slash + 1 : arg, bytes) == 0;
+}
+
+/* The job has ended, and nobody else tells how saving it went: what is there tells it. */
+static int
+check_saved(const struct weir_args *args, const char *dir, const struct weir_look *before)
+{
+    struct weir_look *after = look_below(dir);
+    bool found = false;
+    for (uint32_t i = 0; after != NULL && i < weir_look_cnt(after); i++) {
+        const struct weir_look_checkpoint *one = weir_look_at(after, i);
+        found = found || (is_called(one->job, args->arg[0]) && !has(before, one));
+    }
+    weir_look_close(after);
+    return found ? 0
+                 : weir_err_push(WEIR_EIO,
+                       "job %s has ended, and no savepoint of it has come below %s: its standard "
+                       "error says why",
+                       args->arg[0], dir);
+}
+
 static int
 run_stop(const struct weir_args *args)
 {
@@ -34,7 +89,12 @@ run_stop(const struct weir_args *args)
         json_decref(request);
         return err;
     }
-    return weir_ask(args, request, print_stop);
+    bool is_watched = savepoint != NULL && weir_cli_has(args, "wait");
+    struct weir_look *before = is_watched ? look_below(savepoint) : NULL;
+    err = weir_ask(args, request, print_stop);
+    err = err == 0 && is_watched ? check_saved(args, savepoint, before) : err;
+    weir_look_close(before);
+    return err;
 }
 
 static const struct weir_flag stop_flags[] = {

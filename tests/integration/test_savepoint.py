@@ -140,6 +140,16 @@ class Savepoint(Saving):
         self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
         self.assert_exact("q5")
 
+    def test_a_stop_that_waits_for_a_savepoint_that_cannot_be_written_says_so(self):
+        process = self.started("q5", {"parallelism": 2})
+        self.savepoint()  # an older one is not taken for it
+        data = self.saved / self.name / "data"
+        data.rename(self.folder / "elsewhere")
+        data.write_text("a file where a directory is due")
+        text = self.stop("--savepoint", "saved", "--wait", code=74)
+        self.assertIn(f"job {self.name} has ended, and no savepoint of it has come below saved", text)
+        self.assertNotEqual(process.wait(), 0)
+
     def test_a_stop_saves_a_job_below_a_supervisor(self):
         process = self.started("q5", {"parallelism": 2}, "--supervise")
         self.stop("--savepoint", "saved", "--wait")
