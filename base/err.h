@@ -66,8 +66,8 @@ enum weir_exit {
         "the cpuset is smaller than the plan, or a named core is not there",                       \
         "name other cores, lower the parallelism, or enlarge the cpuset")                          \
     X(EJOB, 1203, CONFIG, "the job file cannot be used",                                           \
-        "no entry symbol, or built for another version of the job interface",                      \
-        "build it again against this version's headers")                                           \
+        "no entry symbol, no pipeline: in a YAML file, or built for another job interface",        \
+        "name a job, or build it again against this version's headers")                            \
     X(EBUDGET, 1204, FAILED, "the memory budget is used up",                                       \
         "state, buffers or windows outgrew it",                                                    \
         "raise memory.budget, or see the split that the message prints")                           \

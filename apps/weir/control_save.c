@@ -17,8 +17,8 @@ weir_saving_job_check(const struct weir_job *job)
     struct weir_job_checkpoint_view view;
     weir_job_checkpoints(job, &view);
     if (!view.is_on) {
-        return weir_control_refuse(
-            WEIR_EREFUSED, "the job takes no checkpoints, so it cannot be saved");
+        return weir_control_refuse(WEIR_EREFUSED,
+            "the job takes no checkpoints, so it cannot be saved: set checkpoints.dir");
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "apps/weir/control.h"
 #include "base/err.h"
+#include "base/opt.h"
 #include "dataplane/tap.h"
 
 /* Askers come some times a second; one that does not for so long is gone. */
@@ -150,15 +151,21 @@ tap_of(struct weir_control_taps *taps, uint32_t vertex, int64_t now_ns)
 static json_t *
 refuse_vertex(const struct weir_plan *plan, const char *name)
 {
-    char names[NAMES_BYTES] = "";
+    char listed[NAMES_BYTES] = "";
+    const char *names[WEIR_PLAN_OPERATOR_CNT_MAX];
     size_t used = 0;
-    for (uint32_t i = 0; i < plan->graph->operator_cnt && used < sizeof names; i++) {
-        int n = snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "",
-            plan->graph->operators[i].name);
+    for (uint32_t i = 0; i < plan->graph->operator_cnt; i++) {
+        names[i] = plan->graph->operators[i].name;
+        int n = used < sizeof listed ? snprintf(listed + used, sizeof listed - used, "%s%s",
+                                           i > 0 ? ", " : "", names[i])
+                                     : 0;
         used += n > 0 ? (size_t)n : 0;
     }
-    return weir_control_refuse(
-        WEIR_EUSAGE, "there is no vertex %.40s; there is %s", name != NULL ? name : "given", names);
+    const char *near =
+        name != NULL ? weir_opt_nearest(name, names, plan->graph->operator_cnt) : NULL;
+    return weir_control_refuse(WEIR_EUSAGE, "there is no vertex %.40s; %s%s%s",
+        name != NULL ? name : "given", near != NULL ? "did you mean " : "there are ",
+        near != NULL ? near : listed, near != NULL ? "?" : "");
 }
 
 json_t *

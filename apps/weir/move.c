@@ -2,6 +2,7 @@
 /* move.c: `weir move`: give key groups of a running job to another subtask. */
 #include <stdio.h>
 
+#include "apps/weir/answer.h"
 #include "apps/weir/ask.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
@@ -10,11 +11,15 @@ static void
 print_move(const json_t *answer)
 {
     const json_t *groups = json_object_get(answer, "key_groups");
-    (void)printf("key groups %lld-%lld of %s are on subtask %lld\n",
-        (long long)json_integer_value(json_array_get(groups, 0)),
-        (long long)json_integer_value(json_array_get(groups, 1)),
-        json_string_value(json_object_get(answer, "vertex")),
-        (long long)json_integer_value(json_object_get(answer, "to")));
+    json_int_t first = json_integer_value(json_array_get(groups, 0));
+    json_int_t last = json_integer_value(json_array_get(groups, 1));
+    if (first == last) {
+        (void)printf("key group %lld", (long long)first);
+    } else {
+        (void)printf("key groups %lld-%lld", (long long)first, (long long)last);
+    }
+    (void)printf(" of %s %s on subtask %lld\n", weir_answer_text(answer, "vertex"),
+        first == last ? "is" : "are", (long long)weir_answer_int(answer, "to"));
     if (!json_is_true(json_object_get(answer, "is_stored"))) {
         (void)printf("its checkpoint failed: a restart goes back to the subtasks before, until the "
                      "next one is complete\n");

@@ -325,7 +325,9 @@ class Inside(rig.Rig):
         self.assertGreater(len(lines), 1)
         self.assertLess(len(lines), 200)
         refused = self.weir("tap", process.name, "nobody", code=2)
-        self.assertIn("there is no vertex nobody; there is events, to_brief, count", refused.stderr)
+        self.assertIn("there is no vertex nobody; there are events, to_brief, count", refused.stderr)
+        refused = self.weir("tap", process.name, "cuont", code=2)
+        self.assertIn("there is no vertex cuont; did you mean count?", refused.stderr)
         self.assertIn("--rate", self.weir("tap", process.name, "out", "--rate", "1001", code=2).stderr)
         path = str(run_dir() / f"{process.name}.sock")
         for rate in ("0", "1001", '"1"', "1.5"):

@@ -203,7 +203,7 @@ class Move(rig.Rig):
         stays = self.started(self.sets(2, state__moves="false"), rows=10 ** 9)
         process = self.started(self.sets(2, checkpoints__dir=self.folder / "more"), output="more.csv", rows=10 ** 9)
         for name, words, code, why in (
-                (process.name, ("none", "0-15", 1), 2, "there is no vertex none; there is numbers, name, count, out"),
+                (process.name, ("none", "0-15", 1), 2, "there is no vertex none; there are numbers, name, count, out"),
                 (process.name, ("name", "0-15", 1), 1, "key groups of name cannot move: it keeps no state by key"),
                 (process.name, ("count", "0-128", 1), 1, "key groups 0-128 are not among those of the job, 0-127"),
                 (process.name, ("count", "9-3", 1), 1, "key groups 9-3 are not among"),
