@@ -91,6 +91,7 @@ struct weir_operator_env {
     struct weir_mailbox *mailbox; /* of the task, where the operator takes letters; else NULL */
     uint32_t position; /* in the chain, from its head: the priority of its letters */
     const struct weir_cpuset *housekeeping; /* where threads of its own belong; NULL: anywhere */
+    struct weir_thread_list *threads; /* who looks after them; NULL: nobody */
 };
 
 /* What an operator does with rows that are no inserts (enum weir_row_kind). A stream in which there

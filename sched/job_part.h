@@ -11,6 +11,7 @@
 #include "io/buf.h"
 #include "io/io.h"
 #include "sched/job.h"
+#include "sched/thread_list.h"
 
 #define JOB_FALLBACK_CNT_MAX 32
 #define JOB_FALLBACK_BYTES 400
@@ -101,6 +102,7 @@ struct weir_job {
     int64_t start_ns; /* of weir_job_new */
     WEIR_ATOMIC(int64_t) step_ns[WEIR_JOB_STEP_CNT]; /* writer: who did the step */
     struct job_run *run; /* cores and what was seen of them; NULL under the seeded poller */
+    struct weir_thread_list threads; /* of its operators */
     struct weir_job_operator_sum *sum;
     struct weir_region_report report;
     const char *fallback[JOB_FALLBACK_CNT_MAX];
@@ -152,7 +154,7 @@ int weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state)
 WEIR_MUST_USE int weir_job_error(struct weir_job *job);
 /* weir_job_watch - look, if it is time; it may end the process. Returns when to look again;
  * INT64_MAX: nobody is waited for. Thread: the one that waits for the cores. */
-int64_t weir_job_watch(const struct weir_job *job, struct job_watch *watch, int64_t now_ns);
+int64_t weir_job_watch(struct weir_job *job, struct job_watch *watch, int64_t now_ns);
 /* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
  * made. */
 int weir_job_open_run(struct weir_job *job);

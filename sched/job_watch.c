@@ -52,7 +52,7 @@ ask_stuck(struct job_watch *watch)
 }
 
 static bool
-all_answered(const struct job_watch *watch)
+all_answered(const struct weir_job *job, const struct job_watch *watch)
 {
     for (uint32_t c = 0; c < watch->core_cnt; c++) {
         const struct job_watched *core = &watch->watched[c];
@@ -60,49 +60,84 @@ all_answered(const struct job_watch *watch)
             return false;
         }
     }
-    return true;
+    return weir_thread_list_answered(&job->threads);
 }
 
 static void
-wait_for_answers(const struct job_watch *watch)
+wait_for_answers(const struct weir_job *job, const struct job_watch *watch)
 {
     const struct timespec pause = {.tv_nsec = ANSWER_NS};
-    for (uint32_t i = 0; i < ANSWER_TRY_CNT && !all_answered(watch); i++) {
+    for (uint32_t i = 0; i < ANSWER_TRY_CNT && !all_answered(job, watch); i++) {
         (void)nanosleep(&pause, NULL);
     }
 }
 
-/* Name those that are stuck; the job is over where it has waited enough. */
-static void
-look(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+/* How long it has been waited for, and what comes of it. */
+struct verdict {
+    double waited_s;
+    enum weir_log_level level;
+    const char *what;
+};
+
+static bool
+name_cores(const struct job_watch *watch, const struct verdict *verdict)
 {
-    int64_t limit_ns = job->options.cancel_timeout_ns;
-    int64_t waited_ns = now_ns - watch->since_ns;
-    bool is_over = limit_ns != 0 && waited_ns >= limit_ns;
-    bool ends = false;
-    ask_stuck(watch);
-    wait_for_answers(watch);
+    bool any = false;
     for (uint32_t c = 0; c < watch->core_cnt; c++) {
         const struct weir_task *task = watch->watched[c].stuck_at;
         if (task == NULL) {
             continue;
         }
-        enum weir_log_level level = is_over ? WEIR_LOG_ERROR : WEIR_LOG_WARNING;
-        weir_log(level, WEIR_ETIMEOUT,
+        weir_log(verdict->level, WEIR_ETIMEOUT,
             "task %s: operator %s has not returned for %.1f s since it was canceled%s",
-            weir_task_name(task), weir_task_at(task), (double)waited_ns / (double)WEIR_SEC_NS,
-            is_over ? "; the process ends (task.cancel_timeout)" : "");
-        say_stack(watch->watched[c].stack, level);
-        ends = is_over;
+            weir_task_name(task), weir_task_at(task), verdict->waited_s, verdict->what);
+        say_stack(watch->watched[c].stack, verdict->level);
+        any = true;
     }
-    if (ends) {
+    return any;
+}
+
+static bool
+name_threads(const struct weir_thread_list *list, const struct verdict *verdict)
+{
+    bool any = false;
+    for (const struct weir_thread_entry *entry = list->first; entry != NULL; entry = entry->next) {
+        if (!entry->is_stuck) {
+            continue;
+        }
+        weir_log(verdict->level, WEIR_ETIMEOUT,
+            "operator %s[%u]: its thread %s has not ended for %.1f s since it was canceled%s",
+            entry->vertex, entry->subtask_idx, entry->name, verdict->waited_s, verdict->what);
+        say_stack(&entry->stack, verdict->level);
+        any = true;
+    }
+    return any;
+}
+
+/* Name those that are stuck; the job is over where it has waited enough. */
+static void
+look(struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+{
+    int64_t limit_ns = job->options.cancel_timeout_ns;
+    int64_t waited_ns = now_ns - watch->since_ns;
+    bool is_over = limit_ns != 0 && waited_ns >= limit_ns;
+    const struct verdict verdict = {.waited_s = (double)waited_ns / (double)WEIR_SEC_NS,
+        .level = is_over ? WEIR_LOG_ERROR : WEIR_LOG_WARNING,
+        .what = is_over ? "; the process ends (task.cancel_timeout)" : ""};
+    ask_stuck(watch);
+    weir_thread_list_ask(&job->threads);
+    wait_for_answers(job, watch);
+    bool any = name_threads(&job->threads, &verdict); /* what cores wait for */
+    any |= name_cores(watch, &verdict);
+    if (any && is_over) {
         weir_log_flush();
         _exit(weir_err_exit_code(WEIR_ETIMEOUT));
     }
+    weir_thread_list_unlock(&job->threads);
 }
 
 int64_t
-weir_job_watch(const struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+weir_job_watch(struct weir_job *job, struct job_watch *watch, int64_t now_ns)
 {
     int64_t interval_ns = job->options.cancel_interval_ns;
     /* relaxed: it carries nothing. */

@@ -141,6 +141,7 @@ fill_env(
     env->spill = b->spill;
     env->regions = &job->regions;
     env->housekeeping = &job->plan->housekeeping;
+    env->threads = &job->threads;
     env->utc_off_ns = utc_off_ns(job);
     env->watermark_interval_ns = job->options.watermark_interval_ns;
     env->seed = weir_rng_at(job->options.seed, b->idx);
@@ -679,6 +680,7 @@ open_storage(struct weir_job *job)
 {
     return job->options.checkpoints.dir != NULL ? weir_job_checkpoint_new(job, &job->checkpoint)
                                                 : 0;
+    weir_thread_list_init(&job->threads);
 }
 
 /* All steps up to CORES; what was done of them is left to weir_job_delete. */
@@ -738,6 +740,7 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     tell_fallbacks(job);
     *ret_job = job;
     return 0;
+    weir_thread_list_fini(&job->threads);
 }
 
 static void

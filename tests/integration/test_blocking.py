@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """test_blocking.py WEIR JOBS-DIR: a source on a thread of its own, which waits for another process: its end, its
-failure, a stop while it waits, and a kill."""
+failure, a stop while it waits, a cancel that it does not hear, and a kill."""
 import csv
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -69,6 +70,29 @@ class Blocking(rig.Rig):
             self.status_when(process, lambda _: True)
             process.send_signal(sign)
             self.end(process, code)
+
+    def cancel_deaf(self, deaf, sets):
+        """Canceled while its thread waits in read(2), and looks at nothing else."""
+        self.params["deaf"] = deaf
+        process = self.start({"log.format": "human", "task.cancel_interval": "50ms", **sets})
+        self.asked(process)
+        self.status_when(process, lambda status: status["state"] == "running")
+        subprocess.run([str(self.weir_path), "cancel", process.name], check=True, capture_output=True, env=self.env,
+                       timeout=rig.TIMEOUT_S)
+        text = self.end(process, code=1)
+        self.assertRegex(text, r"operator readings\[0\]: its thread readings has not ended for [0-9.]+ s since")
+        self.assertRegex(text, r"#[0-9]+ fifo_waits_deaf\+0x[0-9a-f]+ in .*fifo\.so")
+        return text
+
+    def test_T163_its_thread_is_interrupted_until_it_returns(self):
+        text = self.cancel_deaf(3, {})
+        self.assertEqual(text.count("fifo: interrupted"), 3)
+        self.assertIn("WEIR-1602", text)
+
+    def test_T163_A282_a_thread_that_never_returns_ends_its_process(self):
+        text = self.cancel_deaf(10 ** 9, {"task.cancel_timeout": "200ms"})
+        self.assertRegex(text, r"error .*its thread readings .*the process ends \(task\.cancel_timeout\) \(WEIR-1305\)")
+        self.assertNotIn("WEIR-1602", text)
 
     def test_T192_killed_it_goes_on_behind_its_last_row(self):
         sets = {"checkpoints.dir": "cp", "checkpoints.interval": "10ms"}

@@ -19,12 +19,15 @@ const struct weir_opt weir_job_params[] = {
     {"ask", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "ask", "",
         "the file that says from which number on"},
     {"output", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "-", "", "the table"},
+    {"deaf", WEIR_OPT_INT, WEIR_OPT_ANY, "", 0, INT64_MAX, "0", "",
+        "interruptions that it takes until it returns; 0: it hears when it is told to"},
     {.name = NULL},
 };
 
 struct conf {
     const char *fifo;
     const char *ask;
+    int64_t deaf;
 };
 
 /* Say from where on, by a file that appears as a whole. */
@@ -53,6 +56,22 @@ emit_line(struct weir_blocking *blocking, const char *line)
            (value % 10 != 9 || weir_blocking_position(blocking, &next, sizeof next));
 }
 
+/* A client library that knows of nothing but its socket. It has a name, so that a stack can tell
+ * it. */
+WEIR_API __attribute__((noinline)) ssize_t
+fifo_waits_deaf(int64_t cnt, int fd, char *to, size_t bytes);
+
+ssize_t
+fifo_waits_deaf(int64_t cnt, int fd, char *to, size_t bytes)
+{
+    ssize_t got = read(fd, to, bytes);
+    for (int64_t i = 0; i < cnt && got < 0 && errno == EINTR; i++) {
+        (void)fprintf(stderr, "fifo: interrupted\n");
+        got = i + 1 < cnt ? read(fd, to, bytes) : 0;
+    }
+    return got;
+}
+
 /* Bytes of the FIFO; 0: its end, or the job's. */
 static ssize_t
 wait_for_bytes(struct weir_blocking *blocking, int fd, char *to, size_t bytes)
@@ -76,7 +95,9 @@ run(struct weir_blocking *blocking, const void *arg)
     int rc = fd < 0 ? weir_err_push(WEIR_ENOINPUT, "%s: %s", conf->fifo, strerror(errno))
                     : ask(conf, next);
     for (bool goes_on = rc == 0; goes_on;) {
-        ssize_t got = wait_for_bytes(blocking, fd, bytes + cnt, sizeof bytes - cnt);
+        ssize_t got = conf->deaf > 0
+                          ? fifo_waits_deaf(conf->deaf, fd, bytes + cnt, sizeof bytes - cnt)
+                          : wait_for_bytes(blocking, fd, bytes + cnt, sizeof bytes - cnt);
         goes_on = got > 0;
         cnt += goes_on ? (size_t)got : 0;
         char *line = bytes;
@@ -105,6 +126,7 @@ weir_job_main(struct weir_env *env)
     struct conf *conf = weir_env_alloc(env, sizeof *conf);
     conf->fifo = weir_param(env, "input");
     conf->ask = weir_param(env, "ask");
+    conf->deaf = weir_param_number(env, "deaf");
     const struct weir_blocking_conf blocking = {.function = &function, .function_conf = conf};
     struct weir_stream *s = weir_source_blocking(env, "readings", &blocking);
     weir_sink_table(weir_parallelism(s, 1), "out", weir_param(env, "output"));
