@@ -133,23 +133,8 @@ shortage(const struct weir_buf_arena *arena, uint32_t required, uint32_t availab
 {
     return weir_err_push(WEIR_EBUDGET,
         "insufficient number of buffers: required %u, available %u of %u in total, of %u bytes "
-        "each; raise memory.budget",
+        "each; raise buffers.memory",
         required, available, arena->buf_cnt, weir_buf_bytes(arena));
-}
-
-int
-weir_buf_arena_take_all(struct weir_buf_arena *arena, uint32_t cnt, uint32_t *ret_idxs)
-{
-    for (uint32_t i = 0; i < cnt; i++) {
-        ret_idxs[i] = weir_buf_arena_take(arena, 1);
-        if (ret_idxs[i] == WEIR_BUF_NONE) {
-            for (uint32_t k = 0; k < i; k++) {
-                weir_buf_arena_give(arena, ret_idxs[k], 1);
-            }
-            return shortage(arena, cnt, i);
-        }
-    }
-    return 0;
 }
 
 static int
@@ -243,7 +228,7 @@ weir_buf_arena_warning(struct weir_buf_arena *arena, char *buf, size_t buf_bytes
     if (is_new) {
         (void)snprintf(buf, buf_bytes,
             "pools may ask for %u buffers of %u bytes and there are %u (%u %%): they will wait for "
-            "each other at full load; raise memory.budget",
+            "each other at full load; raise buffers.memory",
             arena->asked_cnt, weir_buf_bytes(arena), arena->buf_cnt,
             (uint32_t)((uint64_t)arena->asked_cnt * 100 / arena->buf_cnt));
     }

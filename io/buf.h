@@ -141,14 +141,6 @@ weir_buf_arena_usage(const struct weir_buf_arena *arena, struct weir_buf_usage *
  */
 WEIR_API bool weir_buf_arena_warning(struct weir_buf_arena *arena, char *buf, size_t buf_bytes);
 
-/* weir_buf_arena_take_all - cnt buffers at once for a fixed use (exclusive buffers of channels).
- *
- * Returns: 0 with all of them in ret_idxs, or WEIR_EBUDGET with none taken; the message says what
- *          was required, what is available, and the setting to raise.
- * Thread:  any. Owner: the caller, until weir_buf_arena_give for each.
- */
-WEIR_API int weir_buf_arena_take_all(
-    struct weir_buf_arena *arena, uint32_t cnt, uint32_t *ret_idxs) WEIR_MUST_USE;
 /* weir_buf_arena_take - cnt neighbouring buffers, the first one's index, or WEIR_BUF_NONE. Any
  * thread.
  *

@@ -68,7 +68,11 @@ enum weir_conf_syntax {
     X(BUFFERS_PER_CHANNEL, "buffers.per_channel", INT, ANY, PLAIN, "buffers", 1, 64, "2", "",      \
         "buffers that a channel has for itself")                                                   \
     X(BUFFERS_FLOATING, "buffers.floating", INT, ANY, PLAIN, "buffers", 0, 4096, "8", "",          \
-        "buffers that the channels of one gate share")                                             \
+        "buffers that the channels of one output share beside these")                              \
+    X(BUFFERS_MEMORY, "buffers.memory", SIZE, ANY, PLAIN, "", 65536, INT64_C(1) << 40, "none",     \
+        "none",                                                                                    \
+        "memory of all buffers of the run, which outputs share by what they may ask for; those "   \
+        "of a task that has ended go to the others; none: as much as all may ask for")             \
     X(BUFFERS_DEBLOAT, "buffers.debloat", DURATION, ANY, PLAIN, "", WEIR_MS,                       \
         INT64_C(3600000000000), "none", "none",                                                    \
         "time that consuming what lies in buffers is to take: those of a slow consumer are "       \

@@ -17,6 +17,7 @@ static const struct conf_alias aliases[] = {
     {"taskmanager.memory.process.size", "memory.budget", CONF_ALIAS_MEMORY, NULL},
     {"taskmanager.memory.flink.size", "memory.budget", CONF_ALIAS_MEMORY, NULL},
     {"taskmanager.memory.segment-size", "buffers.size", CONF_ALIAS_MEMORY, NULL},
+    {"taskmanager.memory.network.max", "buffers.memory", CONF_ALIAS_MEMORY, NULL},
     {"taskmanager.network.memory.buffers-per-channel", "buffers.per_channel", CONF_ALIAS_TEXT,
         NULL},
     {"taskmanager.network.memory.floating-buffers-per-gate", "buffers.floating", CONF_ALIAS_TEXT,

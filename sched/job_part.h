@@ -146,6 +146,16 @@ const struct weir_clock *weir_job_clock(const struct weir_job *job);
 void weir_job_pin_keeper(const struct weir_job *job);
 /* weir_job_request_tasks - to the tasks at once, as if no checkpoints were taken. */
 void weir_job_request_tasks(struct weir_job *job, enum weir_task_request request);
+/* weir_job_buffers_open - the arena of all partitions; none where all edges are fused.
+ * weir_job_buffers_pool - that of a partition, which is listed then, also behind an error.
+ * weir_job_buffers_tell - what the host is to be told of them, once all are there.
+ * weir_job_buffers_share - those of tasks that have ended go to the others. Thread: the one that
+ * waits for the cores. */
+WEIR_MUST_USE int weir_job_buffers_open(struct weir_job *job);
+WEIR_MUST_USE int
+weir_job_buffers_pool(struct weir_job *job, struct job_partition *partition, uint32_t channel_cnt);
+void weir_job_buffers_tell(struct weir_job *job);
+void weir_job_buffers_share(struct weir_job *job);
 /* weir_job_step - a step is done: note when. 0, or what step_fn says. */
 WEIR_MUST_USE int weir_job_step(struct weir_job *job, enum weir_job_step step, uint32_t stage);
 /* weir_job_told - what the task of a stage, arg, says of its state: a weir_task_state_fn. */

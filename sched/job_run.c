@@ -256,6 +256,7 @@ static void
 look_around(struct weir_job *job)
 {
     struct job_run *run = job->run;
+    weir_job_buffers_share(job);
     weir_departure_steal(&run->departures, run->cores, run->core_cnt);
     for (uint32_t c = 0; c < run->core_cnt; c++) {
         weir_departure_core(&run->departures, run->cores[c]);

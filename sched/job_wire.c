@@ -184,26 +184,6 @@ add_operators(struct build *b)
     return 0;
 }
 
-/* The partition's pool: each channel's own buffers, some to share, some to finish a slice. */
-static int
-open_pool(struct weir_job *job, struct job_partition *partition, uint32_t channel_cnt)
-{
-    const struct weir_plan *plan = job->plan;
-    const struct weir_buf_pool_config config = {
-        .required_cnt = channel_cnt * plan->exclusive_cnt,
-        .max_cnt = channel_cnt * plan->exclusive_cnt + plan->floating_cnt,
-        .channel_cnt = channel_cnt,
-        .exclusive_cnt = plan->exclusive_cnt,
-        .overdraft_cnt_max = plan->overdraft_cnt,
-    };
-    int rc = weir_buf_pool_init(&partition->pool, &job->buffers, &config);
-    if (rc == 0) {
-        job->partition[job->partition_cnt++] = partition;
-        rc = weir_buf_pool_reserve(&partition->pool, config.required_cnt);
-    }
-    return rc;
-}
-
 /* Tell a consumer's core that a channel has something. */
 static void
 ring_consumer(void *arg, uint32_t channel)
@@ -293,7 +273,7 @@ add_partition(struct build *b, uint32_t edge)
     struct job_partition *partition = job_alloc(job, sizeof *partition);
     struct weir_channel_out *channels = job_alloc(job, (cnt + 1) * sizeof *channels);
     struct weir_chain_node_conf *node = &b->nodes[b->node_cnt];
-    int rc = open_pool(job, partition, cnt);
+    int rc = weir_job_buffers_pool(job, partition, cnt);
     if (rc != 0) {
         return rc;
     }
@@ -559,30 +539,6 @@ open_rings(struct weir_job *job)
     return rc;
 }
 
-static int
-open_buffers(struct weir_job *job)
-{
-    const struct weir_plan *plan = job->plan;
-    uint64_t cnt = 0;
-    for (uint32_t e = 0; e < job->env->link_cnt; e++) {
-        cnt += plan->edges[e].kind == WEIR_PLAN_FUSED ? 0 : plan->edges[e].buffer_cnt;
-    }
-    if (cnt == 0) {
-        return 0;
-    }
-    const struct weir_buf_arena_config config = {
-        .region = job->region,
-        .owner = {.job = 1, .purpose = "buffers"},
-        .region_id = job->region_id,
-        .buf_bytes = plan->buffer_bytes,
-        .buf_cnt = (uint32_t)cnt,
-    };
-    job->partition = job_alloc(job, (plan->channel_cnt + 1) * sizeof *job->partition);
-    int rc = weir_buf_arena_init(&job->buffers, &config);
-    job->has_buffers = rc == 0;
-    return rc;
-}
-
 /* Where nobody has set it: as state was saved with, if these subtasks can have so many. */
 static uint32_t
 saved_max_parallelism(const struct weir_job *job, uint32_t parallelism)
@@ -680,7 +636,6 @@ open_storage(struct weir_job *job)
 {
     return job->options.checkpoints.dir != NULL ? weir_job_checkpoint_new(job, &job->checkpoint)
                                                 : 0;
-    weir_thread_list_init(&job->threads);
 }
 
 /* All steps up to CORES; what was done of them is left to weir_job_delete. */
@@ -694,7 +649,7 @@ build(struct weir_job *job)
         {WEIR_JOB_STEP_KEY_GROUPS, open_keygroups},
         {WEIR_JOB_STEP_MEMORY, open_memory},
         {WEIR_JOB_STEP_RINGS, open_rings},
-        {WEIR_JOB_STEP_BUFFERS, open_buffers},
+        {WEIR_JOB_STEP_BUFFERS, weir_job_buffers_open},
         {WEIR_JOB_STEP_IO, open_cores},
         {WEIR_JOB_STEP_STORAGE, open_storage},
     };
@@ -725,6 +680,7 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     job->env = env;
     job->plan = plan;
     job->options = *options;
+    weir_thread_list_init(&job->threads);
     job->stage = job_alloc(job, plan->stage_cnt * sizeof *job->stage);
     job->format = job_alloc(job, (env->link_cnt + 1) * sizeof *job->format);
     job->sum = job_alloc(job, env->node_cnt * sizeof *job->sum);
@@ -738,9 +694,9 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     }
     weir_region_seal(job->region);
     tell_fallbacks(job);
+    weir_job_buffers_tell(job);
     *ret_job = job;
     return 0;
-    weir_thread_list_fini(&job->threads);
 }
 
 static void
@@ -784,5 +740,6 @@ weir_job_delete(struct weir_job *job)
     }
     weir_region_close(job->region);
     weir_region_table_fini(&job->regions);
+    weir_thread_list_fini(&job->threads);
     free(job);
 }

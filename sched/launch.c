@@ -231,6 +231,13 @@ held_by_others(struct weir_launch *launch)
     return cnt;
 }
 
+/* A number, or 0 for the word in its place. */
+static int64_t
+or_zero(int64_t value)
+{
+    return value == WEIR_CONF_WORD ? 0 : value;
+}
+
 /* Whether others hold every core that this process may use; then `auto` has none left to take. */
 static bool
 all_held(const struct weir_launch *launch, uint32_t held_cnt)
@@ -291,6 +298,7 @@ make_plan(struct weir_launch *launch)
             budget->number == WEIR_CONF_WORD ? launch->cgroup.memory_limit : budget->origin,
     };
     int64_t cut = weir_conf_i64(conf, WEIR_CONF_PLACEMENT_CUT);
+    int64_t floating = weir_conf_i64(conf, WEIR_CONF_BUFFERS_FLOATING);
     err = add_vertices(launch, cut == 0);
     const struct weir_plan_options options = {
         .cut = cut == 2 ? WEIR_PLAN_CUT_ALL : WEIR_PLAN_CUT_NONE,
@@ -303,7 +311,8 @@ make_plan(struct weir_launch *launch)
         .buffer_bytes = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BUFFERS_SIZE),
         .ring_slot_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_RING_SLOTS),
         .exclusive_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BUFFERS_PER_CHANNEL),
-        .floating_cnt = (uint32_t)weir_conf_i64(conf, WEIR_CONF_BUFFERS_FLOATING),
+        .floating_cnt = floating > 0 ? (uint32_t)floating : WEIR_PLAN_FLOATING_NONE,
+        .buffer_bytes_max = (uint64_t)or_zero(weir_conf_i64(conf, WEIR_CONF_BUFFERS_MEMORY)),
         .is_unaligned = weir_conf_i64(conf, WEIR_CONF_CHECKPOINTS_UNALIGNED) != 0,
     };
     if (err != 0) {
@@ -378,13 +387,6 @@ weir_launch_plan(struct weir_launch *launch, enum weir_launch_use use)
 }
 
 /* ---- the job ---- */
-
-/* A number, or 0 for the word in its place. */
-static int64_t
-or_zero(int64_t value)
-{
-    return value == WEIR_CONF_WORD ? 0 : value;
-}
 
 /* In the order of the words of the rows. */
 static int

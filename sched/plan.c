@@ -245,7 +245,8 @@ weir_plan_make(const struct weir_plan_graph *graph, const struct weir_plan_host 
     plan->buffer_bytes = or_default(options->buffer_bytes, WEIR_PLAN_BUFFER_BYTES);
     plan->ring_slot_cnt = or_default(options->ring_slot_cnt, WEIR_PLAN_RING_SLOT_CNT);
     plan->exclusive_cnt = or_default(options->exclusive_cnt, 2);
-    plan->floating_cnt = or_default(options->floating_cnt, 8);
+    plan->floating_cnt =
+        options->floating_cnt == WEIR_PLAN_FLOATING_NONE ? 0 : or_default(options->floating_cnt, 8);
     plan->overdraft_cnt = or_default(options->overdraft_cnt, 5);
     plan->budget_limit =
         weir_plan_priv_text(plan, "%s", host->budget_limit != NULL ? host->budget_limit : "");

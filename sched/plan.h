@@ -134,12 +134,14 @@ struct weir_plan_options {
     uint32_t buffer_bytes; /* 0: WEIR_PLAN_BUFFER_BYTES */
     uint32_t ring_slot_cnt; /* 0: WEIR_PLAN_RING_SLOT_CNT; a power of two */
     uint32_t exclusive_cnt; /* buffers of each channel; 0: 2 */
-    uint32_t floating_cnt; /* shared by the channels of one partition; 0: 8 */
+    uint32_t floating_cnt; /* shared by the channels of one partition; 0: 8, or _NONE */
     uint32_t overdraft_cnt; /* per partition, to finish a slice; 0: 5 */
+    uint64_t buffer_bytes_max; /* of all buffers; 0: what all partitions may ask for */
     uint64_t core_bytes; /* per core: mailbox, io; 0: WEIR_PLAN_CORE_BYTES */
     bool is_unaligned; /* say of edges that barriers overtake no rows there */
 };
 
+#define WEIR_PLAN_FLOATING_NONE UINT32_MAX
 #define WEIR_PLAN_BUFFER_BYTES (UINT32_C(32) << 10)
 #define WEIR_PLAN_RING_SLOT_CNT 64
 #define WEIR_PLAN_CORE_BYTES (UINT64_C(1) << 20)
@@ -217,7 +219,9 @@ struct weir_plan_stage {
 struct weir_plan_edge {
     enum weir_plan_edge_kind kind;
     uint32_t channel_cnt;
-    uint32_t buffer_cnt; /* of all its partitions: exclusive, floating and overdraft */
+    /* Of all its partitions: exclusive, floating and overdraft; or its share of those that there
+     * are. */
+    uint32_t buffer_cnt;
     uint64_t bytes; /* rings and buffers */
     const char *aligned; /* why barriers overtake no rows there; NULL: they may */
     const char *reason;

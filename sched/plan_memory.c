@@ -44,26 +44,77 @@ split_text(const uint64_t *bytes, char *text)
 }
 
 /* Each run of channels with one edge and one producer is a partition. */
-static void
+static bool
+begins_partition(const struct plan_build *build, uint32_t c)
+{
+    return c == 0 || build->channels[c - 1].edge != build->channels[c].edge ||
+           build->channels[c - 1].from_stage != build->channels[c].from_stage;
+}
+
+/* What partitions may have beside their channels' own buffers. */
+struct spare {
+    uint64_t partition_cnt;
+    uint64_t buffer_cnt; /* of all */
+};
+
+/* All that they may ask for, or what is left of the memory for buffers. */
+static int
+find_spare(struct plan_build *build, struct spare *ret_spare)
+{
+    struct weir_plan *plan = build->plan;
+    uint64_t limit_bytes = build->options->buffer_bytes_max;
+    uint64_t own_cnt = (uint64_t)plan->channel_cnt * plan->exclusive_cnt;
+    uint64_t partition_cnt = 0;
+    for (uint32_t c = 0; c < plan->channel_cnt; c++) {
+        partition_cnt += begins_partition(build, c);
+    }
+    uint64_t wanted = partition_cnt * (plan->floating_cnt + plan->overdraft_cnt);
+    uint64_t there = limit_bytes != 0 ? limit_bytes / plan->buffer_bytes : own_cnt + wanted;
+    if (there < own_cnt) {
+        char text[PLAN_BYTES_TEXT];
+        return weir_err_push(WEIR_EBUDGET,
+            "insufficient number of buffers: %u channels need %llu at least (%u each, "
+            "buffers.per_channel), buffers.memory holds %llu of %s: raise it",
+            plan->channel_cnt, (unsigned long long)own_cnt, plan->exclusive_cnt,
+            (unsigned long long)there, weir_plan_priv_bytes(plan->buffer_bytes, text));
+    }
+    *ret_spare = (struct spare){partition_cnt, weir_min_u64(wanted, there - own_cnt)};
+    if (ret_spare->buffer_cnt < wanted) {
+        weir_plan_priv_decide(build, "buffers: %llu of the %llu that all channels may ask for",
+            (unsigned long long)(own_cnt + ret_spare->buffer_cnt),
+            (unsigned long long)(own_cnt + wanted));
+    }
+    return 0;
+}
+
+static int
 count_channels(struct plan_build *build)
 {
     struct weir_plan *plan = build->plan;
     const struct weir_ring_shape shape = {
         .slot_cnt = plan->ring_slot_cnt, .slot_bytes = WEIR_LINE_BYTES};
     uint64_t ring_bytes = weir_align_up(weir_ring_footprint(&shape), weir_ring_align());
+    struct spare spare = {0};
+    uint64_t seen = 0;
+    uint64_t given = 0;
+    int err = find_spare(build, &spare);
+    if (err != 0) {
+        return err;
+    }
     for (uint32_t c = 0; c < plan->channel_cnt; c++) {
         const struct weir_plan_channel *channel = &build->channels[c];
         struct weir_plan_edge *edge = &build->edges[channel->edge];
-        bool first = c == 0 || build->channels[c - 1].edge != channel->edge ||
-                     build->channels[c - 1].from_stage != channel->from_stage;
-        uint32_t buffer_cnt =
-            plan->exclusive_cnt + (first ? plan->floating_cnt + plan->overdraft_cnt : 0);
+        seen += begins_partition(build, c);
+        uint64_t upto = spare.buffer_cnt * seen / spare.partition_cnt;
+        uint32_t buffer_cnt = plan->exclusive_cnt + (uint32_t)(upto - given);
+        given = upto;
         uint64_t buffer_bytes = (uint64_t)buffer_cnt * plan->buffer_bytes;
         edge->buffer_cnt += buffer_cnt;
         edge->bytes += ring_bytes + buffer_bytes;
         build->stages[channel->to_stage].bytes[WEIR_PLAN_MEM_RING] += ring_bytes;
         build->stages[channel->from_stage].bytes[WEIR_PLAN_MEM_BUFFER] += buffer_bytes;
     }
+    return 0;
 }
 
 static void
@@ -250,9 +301,11 @@ int
 weir_plan_priv_memory(struct plan_build *build)
 {
     struct weir_plan_node *nodes = NULL;
-    count_channels(build);
-    count_stages(build);
-    int err = fill_nodes(build, &nodes);
+    int err = count_channels(build);
+    if (err == 0) {
+        count_stages(build);
+        err = fill_nodes(build, &nodes);
+    }
     if (err == 0) {
         err = check_budget(build, nodes);
     }

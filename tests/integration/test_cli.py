@@ -226,6 +226,29 @@ class Cli(unittest.TestCase):
         self.weir("plan", "nexmark", "--set", "memory.budget=16MiB", "--set", "parallelism=64",
                   "--set", "placement.cut=all", code=1)
 
+    def test_T202_T203_buffers_that_are_too_few_are_told(self):
+        """For what channels need: refused, with the number. For all that they may ask for: said, and the rows are right."""
+        query = ("nexmark", "-p", "query=q3", "-p", "events=gen:20000,seed=1", "--set", "parallelism=2",
+                 "--set", "placement.cut=all", "--set", "buffers.size=4KiB", "--name", self.name)
+        text = self.weir("run", *query, "--set", "buffers.memory=64KiB", code=1).stderr
+        self.assertIn("WEIR-1204", text)
+        need = re.search(r"insufficient number of buffers: \d+ channels need (\d+) at least \(2 each, "
+                         r"buffers\.per_channel\), buffers\.memory holds 16 of 4 KiB: raise it", text)
+        self.assertIsNotNone(need, text)
+        few = f"buffers.memory={4 * int(need[1])}KiB"
+        text = self.weir("run", *query, "-p", "output=few.csv", "--set", few).stderr
+        self.assertEqual(text.count("they will wait for each other at full load; raise buffers.memory"), 1, text)
+        self.assertRegex(self.weir("plan", *query[:-2], "--set", few).stdout,
+                         rf"- buffers: {need[1]} of the \d+ that all channels may ask for")
+        text = self.weir("run", *query, "-p", "output=all.csv").stderr
+        self.assertNotIn("raise buffers.memory", text)
+        few, every = (sorted((self.folder / name).read_text().splitlines()) for name in ("few.csv", "all.csv"))
+        self.assertEqual(few, every)
+
+    def test_no_buffers_to_share_are_none(self):
+        plan = self.weir("plan", "nexmark", "-p", "query=q0", "--set", "buffers.floating=0").stdout
+        self.assertIn("a partition: 0 more to share", plan)
+
     def test_run_counts_records_and_reports(self):
         self.weir("run", "nexmark", "-p", "query=q0", "-p", "events=gen:50000,seed=7", "--name", self.name,
                   "--report", "r.json")

@@ -125,7 +125,7 @@ t_a_shortage_names_what_is_needed_and_the_setting(void **state)
     assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), WEIR_EBUDGET);
     assert_string_equal(weir_err_at(0),
         "insufficient number of buffers: required 4, available 3 of 10 in total, of 4096 bytes "
-        "each; raise memory.budget");
+        "each; raise buffers.memory");
     weir_err_clear();
     config.required_cnt = 5;
     assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), WEIR_EINVAL);
@@ -222,7 +222,7 @@ t_T202_usage_is_told_and_asking_for_too_much_warned_of_once(void **state)
         assert_false(weir_buf_arena_warning(&bench->arena, text, sizeof text));
     }
     assert_non_null(strstr(text, "12 buffers"));
-    assert_non_null(strstr(text, "memory.budget"));
+    assert_non_null(strstr(text, "buffers.memory"));
     weir_buf_pool_fini(&pools[0]);
     weir_buf_pool_fini(&pools[3]);
     weir_buf_arena_usage(&bench->arena, &usage);
@@ -243,21 +243,25 @@ t_T203_a_request_that_cannot_be_met_takes_nothing(void **state)
 {
     (void)state;
     struct bench *bench = open_bench(10);
-    uint32_t some[8];
-    uint32_t more[5];
-    assert_int_equal(weir_buf_arena_take_all(&bench->arena, 8, some), 0);
-    assert_int_equal(weir_buf_arena_take_all(&bench->arena, 5, more), WEIR_EBUDGET);
+    const struct weir_buf_pool_config config = {.required_cnt = 5, .max_cnt = 5};
+    struct weir_buf_pool pool;
+    struct weir_buf_pool other;
+    struct weir_buf_usage usage;
+    make_pool(bench, &pool, 8, 8);
+    assert_int_equal(weir_buf_pool_reserve(&pool, 8), 0);
+    assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), WEIR_EBUDGET);
     assert_non_null(strstr(weir_err_at(0), "required 5, available 2 of 10"));
-    assert_non_null(strstr(weir_err_at(0), "memory.budget"));
+    assert_non_null(strstr(weir_err_at(0), "buffers.memory"));
     weir_err_clear();
     assert_int_equal(free_cnt(bench), 2);
-    for (int i = 0; i < 8; i++) {
-        weir_buf_arena_give(&bench->arena, some[i], 1);
-    }
-    assert_int_equal(weir_buf_arena_take_all(&bench->arena, 5, more), 0);
-    for (int i = 0; i < 5; i++) {
-        weir_buf_arena_give(&bench->arena, more[i], 1);
-    }
+    weir_buf_arena_usage(&bench->arena, &usage);
+    assert_int_equal(usage.required_cnt, 8);
+    assert_int_equal(usage.asked_cnt, 8);
+    weir_buf_pool_fini(&pool);
+    assert_int_equal(weir_buf_pool_init(&other, &bench->arena, &config), 0);
+    assert_int_equal(weir_buf_pool_reserve(&other, 5), 0);
+    weir_buf_pool_fini(&other);
+    assert_int_equal(free_cnt(bench), 10);
     close_bench(bench);
 }
 
@@ -301,8 +305,8 @@ t_T205_a_pool_may_be_closed_between_two_tries_to_reserve(void **state)
     (void)state;
     struct bench *bench = open_bench(3);
     struct weir_buf_pool pool;
-    uint32_t taken[3];
-    assert_int_equal(weir_buf_arena_take_all(&bench->arena, 2, taken), 0);
+    uint32_t taken = weir_buf_arena_take(&bench->arena, 2);
+    assert_int_not_equal(taken, WEIR_BUF_NONE);
     make_pool(bench, &pool, 3, 3);
     assert_int_equal(weir_buf_pool_reserve(&pool, 3), WEIR_EBUDGET);
     assert_int_equal(pool.held_cnt, 1);
@@ -310,8 +314,7 @@ t_T205_a_pool_may_be_closed_between_two_tries_to_reserve(void **state)
     assert_int_equal(free_cnt(bench), 1); /* what it had got goes back with the close */
     assert_int_equal(weir_buf_pool_reserve(&pool, 3), WEIR_ECANCELED);
     weir_err_clear();
-    weir_buf_arena_give(&bench->arena, taken[0], 1);
-    weir_buf_arena_give(&bench->arena, taken[1], 1);
+    weir_buf_arena_give(&bench->arena, taken, 2);
     weir_buf_pool_fini(&pool);
     close_bench(bench);
 }
