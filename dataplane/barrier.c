@@ -401,6 +401,12 @@ weir_barrier_moving_id(const struct weir_barrier *barrier)
     return is_moving ? barrier->pending[0].mark.id : 0;
 }
 
+int64_t
+weir_barrier_align_ns(const struct weir_barrier *barrier, int64_t now_ns)
+{
+    return barrier->pending_cnt > 0 ? weir_max_i64(0, now_ns - barrier->pending[0].start_ns) : -1;
+}
+
 uint32_t
 weir_barrier_pending_cnt(const struct weir_barrier *barrier)
 {

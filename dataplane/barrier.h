@@ -166,6 +166,9 @@ WEIR_API uint32_t weir_barrier_pending_cnt(const struct weir_barrier *barrier);
 /* weir_barrier_moving_id - the oldest of them, where it is one of those behind which key groups
  * move: it is not to be given up. 0: it is none. */
 WEIR_API uint64_t weir_barrier_moving_id(const struct weir_barrier *barrier);
+/* weir_barrier_align_ns - how long the oldest of them has waited by now_ns, from its first barrier,
+ * or word of it; -1: there is none. */
+WEIR_API int64_t weir_barrier_align_ns(const struct weir_barrier *barrier, int64_t now_ns);
 /* weir_barrier_is_blocked - whether what came so far blocks the channel. */
 WEIR_API bool weir_barrier_is_blocked(const struct weir_barrier *barrier, uint32_t channel);
 WEIR_API uint32_t weir_barrier_open_cnt(const struct weir_barrier *barrier);

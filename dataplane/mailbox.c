@@ -271,5 +271,17 @@ weir_mailbox_is_open(const struct weir_mailbox *mailbox)
 bool
 weir_mailbox_is_empty(const struct weir_mailbox *mailbox)
 {
-    return mailbox->held_cnt == 0 && weir_mbox_pending_cnt(mailbox->ring) == 0;
+    return weir_mailbox_cnt(mailbox) == 0;
+}
+
+uint64_t
+weir_mailbox_cnt(const struct weir_mailbox *mailbox)
+{
+    return (uint64_t)mailbox->held_cnt + weir_mbox_pending_cnt(mailbox->ring);
+}
+
+uint64_t
+weir_mailbox_taken_cnt(const struct weir_mailbox *mailbox)
+{
+    return mailbox->ring->head_seq - mailbox->held_cnt;
 }

@@ -108,6 +108,10 @@ WEIR_API uint32_t weir_mailbox_close(struct weir_mailbox *mailbox);
 WEIR_API bool weir_mailbox_is_open(const struct weir_mailbox *mailbox);
 /* weir_mailbox_is_empty - no letter is there; a later look may find one. */
 WEIR_API bool weir_mailbox_is_empty(const struct weir_mailbox *mailbox);
+/* weir_mailbox_cnt - letters that are there; a later look may find more. weir_mailbox_taken_cnt -
+ * those that have run, or were given back. */
+WEIR_API uint64_t weir_mailbox_cnt(const struct weir_mailbox *mailbox);
+WEIR_API uint64_t weir_mailbox_taken_cnt(const struct weir_mailbox *mailbox);
 
 WEIR_C_END
 

@@ -53,10 +53,10 @@ WEIR_COUNTER_TABLE(weir_operator_counters, WEIR_OPERATOR_COUNTERS)
         "Buffers in use, of those that the fullest of its pools may hold; above 1: overdraft")  \
     X(buf_bytes, "debloatedBufferSize", GAUGE, "bytes",                                         \
         "Of a buffer that it fills, as much as is used; the largest of its channels")           \
-    X(mails, "mailboxMails", COUNTER, "letters", "Letters taken from the task's mailbox")       \
-    X(mailbox, "mailboxQueueSize", GAUGE, "letters", "Letters that wait in it")                 \
+    X(mails, "mailboxMails", COUNTER, "letters", "Letters taken from the task's mailboxes")     \
+    X(mailbox, "mailboxQueueSize", GAUGE, "letters", "Letters that wait in them")               \
     X(align_ns, "checkpointAlignmentTime", GAUGE, "ns",                                         \
-        "From the first barrier to the last of the newest checkpoint")                          \
+        "From the first barrier to the last of the newest checkpoint, or to now")               \
     X(start_delay_ns, "checkpointStartDelayNanos", GAUGE, "ns",                                 \
         "From the trigger of the newest checkpoint to its first barrier here")
 WEIR_COUNTER_TABLE(weir_task_counters, WEIR_TASK_COUNTERS)

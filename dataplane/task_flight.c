@@ -298,5 +298,6 @@ weir_task_flight_whole(struct weir_task *task, const struct weir_barrier_gauges 
         .flight_bytes = bytes,
         .flight_rows = flight->row_cnt};
     weir_task_flight_drop(task);
+    task->cut.gauges = what.gauges;
     task->cut.conf.report_fn(task->cut.conf.arg, task, &what);
 }

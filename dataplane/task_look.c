@@ -132,6 +132,15 @@ look_at_nodes(struct weir_task *task, struct weir_task_counters *to)
     to->out_pool = weir_counter_real(usage);
 }
 
+/* Of the alignment that is under way, or else of the last one. */
+static int64_t
+align_ns(const struct weir_task *task)
+{
+    int64_t ns =
+        task->cut.is_on ? weir_barrier_align_ns(task->cut.barrier, task->poll_ns) : INT64_C(-1);
+    return ns >= 0 ? ns : task->cut.gauges.align_ns;
+}
+
 void
 weir_task_publish(struct weir_task *task)
 {
@@ -139,12 +148,16 @@ weir_task_publish(struct weir_task *task)
         return;
     }
     struct weir_task_counters now = {
-        .align_ns = (uint64_t)task->cut.gauges.align_ns,
+        .align_ns = (uint64_t)align_ns(task),
         .start_delay_ns = (uint64_t)task->cut.gauges.start_delay_ns,
     };
     if (task->cut.is_on) {
         now.mails = task->cut.mbox->head_seq;
         now.mailbox = weir_mbox_pending_cnt(task->cut.mbox);
+    }
+    if (task->mailbox != NULL) {
+        now.mails += weir_mailbox_taken_cnt(task->mailbox);
+        now.mailbox += weir_mailbox_cnt(task->mailbox);
     }
     look_at_gates(task, &now);
     look_at_nodes(task, &now);

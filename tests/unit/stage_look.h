@@ -76,6 +76,17 @@ assert_counts(struct stage *s, const char *uid, uint64_t row_cnt, uint64_t sum)
     assert_int_equal(two[1], sum);
 }
 
+/* The gauge of the alignment, as shown to other threads. */
+static inline void
+assert_align(struct stage *s, int64_t ns)
+{
+    struct weir_task_counters got;
+    const struct weir_counter_set set = weir_task_set(s->task);
+    weir_task_publish(s->task);
+    weir_counter_read(&set, &got.rows_in);
+    assert_int_equal((int64_t)got.align_ns, ns);
+}
+
 #define WHOLE(id)                                                                                  \
     "barrier a " id "\nbarrier b " id "\nsent barrier 0 " id "\nsent barrier 1 " id "\nbegin " id  \
     "\nsnapshot b " id "\nsnapshot a " id "\nSNAPSHOT " id "\nprecommit a " id "\nprecommit b " id \

@@ -6,7 +6,7 @@
 /* ---- barriers through a task ---- */
 
 static void
-t_T045_rows_behind_a_barrier_wait_for_the_others(void **state)
+t_T035_T045_rows_behind_a_barrier_wait_for_the_others(void **state)
 {
     (void)state;
     struct stage *s = stage_run(false);
@@ -17,6 +17,7 @@ t_T045_rows_behind_a_barrier_wait_for_the_others(void **state)
     wire_put(&s->wire, 2, 3);
     settle(s);
     assert_out(s, "1 3 2"); /* by turns; 10 is held back */
+    assert_align(s, 0);
     wire_mark(&s->wire, 1, WEIR_SLOT_BARRIER, 1);
     wire_put(&s->wire, 1, 20);
     wire_mark(&s->wire, 3, WEIR_SLOT_BARRIER, 1);
@@ -24,10 +25,16 @@ t_T045_rows_behind_a_barrier_wait_for_the_others(void **state)
     settle(s);
     assert_out(s, "4");
     assert_log(s, "");
+    s->now_ns = 60;
+    settle(s);
+    assert_align(s, 60); /* so far */
     s->now_ns = 100;
     wire_mark(&s->wire, 2, WEIR_SLOT_BARRIER, 1);
     wire_put(&s->wire, 2, 30);
     settle(s);
+    s->now_ns = 500;
+    settle(s);
+    assert_align(s, 100); /* of the last one */
     assert_out(s, "B1 10 30 20");
     assert_log(s, WHOLE("1"));
     assert_counts(s, "a", 4, 1 + 2 + 3 + 4);
@@ -411,7 +418,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(t_T045_rows_behind_a_barrier_wait_for_the_others),
+        cmocka_unit_test(t_T035_T045_rows_behind_a_barrier_wait_for_the_others),
         cmocka_unit_test(t_T046_a_newer_barrier_overtakes),
         cmocka_unit_test(t_T047_a_marker_declines_and_goes_on),
         cmocka_unit_test(t_T043_an_end_that_completes_is_told_behind_the_cut),

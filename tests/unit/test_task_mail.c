@@ -192,6 +192,37 @@ run_out(struct weir_task *task)
     }
 }
 
+/* Letters that have run, and that wait, as shown to other threads. */
+static void
+assert_mails(struct weir_task *task, uint64_t ran_cnt, uint64_t wait_cnt)
+{
+    struct weir_task_counters got;
+    const struct weir_counter_set set = weir_task_set(task);
+    weir_task_publish(task);
+    weir_counter_read(&set, &got.rows_in);
+    assert_int_equal(got.mails, ran_cnt);
+    assert_int_equal(got.mailbox, wait_cnt);
+}
+
+static void
+t_A290_letters_that_wait_are_shown(void **state)
+{
+    struct life life;
+    struct weir_task *task = task_run(&life);
+    (void)state;
+    post(&life, 'A');
+    post(&life, 'B');
+    assert_mails(task, 0, 2);
+    assert_int_equal(weir_mailbox_batch(life.mailbox), 2); /* taken in, and not run */
+    assert_mails(task, 0, 2);
+    assert_int_equal(weir_task_poll(task, 8, 0), WEIR_POLL_BUSY);
+    assert_string_equal(life.log, "AB");
+    assert_mails(task, 2, 0);
+    weir_task_request(task, WEIR_TASK_REQUEST_CANCEL);
+    run_out(task);
+    weir_task_delete(task);
+}
+
 static int
 fail_letter(void *arg, const uint64_t *words, bool is_run, int64_t now_ns)
 {
@@ -478,6 +509,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_A290_letters_that_wait_are_shown),
         cmocka_unit_test(t_T120_a_failing_letter_fails_the_task_with_that_error),
         cmocka_unit_test(t_T121_rows_and_a_letter_that_posts_itself_take_turns),
         cmocka_unit_test(t_T123_T124_letters_behind_a_poll_wait_and_behind_the_end_never_run),

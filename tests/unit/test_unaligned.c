@@ -126,6 +126,32 @@ t_T261_rows_before_the_missing_barriers_and_none_behind(void **state)
     stage_close(s);
 }
 
+/* It goes on until the last barrier is there, behind the trigger. */
+static void
+t_T060_the_gauge_of_one_that_does_not_wait(void **state)
+{
+    (void)state;
+    struct stage *s = unaligned(0);
+    s->now_ns = 10;
+    urge(s, 1, 1);
+    settle(s);
+    assert_log(s, BEGUN("1") COMMITS("1"));
+    s->now_ns = 40;
+    settle(s);
+    assert_align(s, 30);
+    for (uint32_t c = 0; c < IN_CNT; c++) {
+        if (c != 1) {
+            urge(s, c, 1);
+        }
+    }
+    settle(s);
+    assert_log(s, "CAPTURED 1\n");
+    s->now_ns = 90;
+    settle(s);
+    assert_align(s, 30);
+    stage_close(s);
+}
+
 /* Whatever of the look ahead and of the taking comes first. */
 static void
 t_T069_captured_before_it_is_worked_on(void **state)
@@ -734,6 +760,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_T060_the_gauge_of_one_that_does_not_wait),
         cmocka_unit_test(t_T261_rows_before_the_missing_barriers_and_none_behind),
         cmocka_unit_test(t_T069_captured_before_it_is_worked_on),
         cmocka_unit_test(t_T065_the_end_of_the_missing_channel_counts),
