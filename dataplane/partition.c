@@ -465,7 +465,6 @@ urge(struct weir_operator *op, uint32_t channel, const struct weir_mark *mark)
     return rc == 1 ? weir_channel_urge(out, mark) : rc;
 }
 
-/* The end of a channel stands for all barriers that would have followed it. */
 /* A latency marker goes to one channel. */
 static int
 send_marker(struct weir_operator *op, const struct weir_mark *mark)
@@ -483,6 +482,7 @@ send_marker(struct weir_operator *op, const struct weir_mark *mark)
     return rc == 1 ? WEIR_DONE : rc == 0 ? (int)WEIR_WAIT : rc;
 }
 
+/* The end of a channel stands for all barriers that would have followed it. */
 static int
 partition_send(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark)
 {

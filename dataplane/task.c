@@ -106,24 +106,23 @@ offer_piece(struct weir_task *task)
     weir_chain_offer(task->chain, tg->node, tg->channel, &task->piece);
 }
 
-/* A latency marker has gone as far as it could. Edges do not fail. */
-static enum took
+/* A latency marker has gone as far as it could, or has met an error. An enum took, or that. */
+static int
 note_marker(struct weir_task *task, int rc)
 {
-    WEIR_CHECK(rc >= 0, "task %s could not pass on a latency marker", task->name);
     task->marker_waits = rc == WEIR_WAIT;
-    return TOOK_INPUT;
+    return rc < 0 ? rc : (int)TOOK_INPUT;
 }
 
-/* Each source of the task sends one, then nothing until the interval is over. */
-static enum took
+/* Each source of the task sends one, then nothing until the interval is over. As note_marker. */
+static int
 send_marker(struct weir_task *task, int64_t now_ns)
 {
     uint32_t s = task->marker_next;
     task->marker_next = s + 1 == task->source_cnt ? 0 : s + 1;
     task->marker_due_ns = task->marker_next == 0 ? now_ns + task->marker_interval_ns : now_ns;
     return task->source_ended[s]
-               ? TOOK_INPUT
+               ? (int)TOOK_INPUT
                : note_marker(task, weir_chain_marker_begin(task->chain, task->sources[s], now_ns));
 }
 
@@ -133,8 +132,8 @@ sends_markers(const struct weir_task *task)
     return task->marker_interval_ns > 0 && task->source_open_cnt > 0 && !task->is_quiet;
 }
 
-/* Take one item off one gate. */
-static enum took
+/* Take one item off one gate. An enum took, or negative: an error. */
+static int
 take_from_gates(struct weir_task *task, int64_t now_ns)
 {
     for (uint32_t i = 0; i < task->gate_cnt; i++) {
@@ -166,7 +165,7 @@ take_from_gates(struct weir_task *task, int64_t now_ns)
         case WEIR_SLOT_END:
         case WEIR_SLOT_BARRIER:
         case WEIR_SLOT_CANCEL:
-            return take_event(task, g, now_ns);
+            return (int)take_event(task, g, now_ns);
         case WEIR_SLOT_LATENCY:
             return note_marker(
                 task, weir_chain_marker(task->chain, tg->node, &task->item.mark, now_ns));
@@ -228,7 +227,7 @@ static int
 take(struct weir_task *task, int64_t now_ns)
 {
     if (WEIR_UNLIKELY(weir_task_regains(task))) {
-        int early = WEIR_MUTANT(REGAINED_BEHIND) ? (int)take_from_gates(task, now_ns) : 0;
+        int early = WEIR_MUTANT(REGAINED_BEHIND) ? take_from_gates(task, now_ns) : 0;
         if (early != TOOK_NOTHING) {
             return early;
         }
@@ -237,12 +236,12 @@ take(struct weir_task *task, int64_t now_ns)
     }
     bool is_first = task->is_timed && !task->is_fired;
     if (WEIR_UNLIKELY(sends_markers(task)) && now_ns >= task->marker_due_ns) {
-        return (int)send_marker(task, now_ns);
+        return send_marker(task, now_ns);
     }
     int took = is_first ? take_due(task, now_ns) : (int)TOOK_NOTHING;
     if (took == TOOK_NOTHING) {
         task->is_fired = false;
-        took = (int)take_from_gates(task, now_ns);
+        took = take_from_gates(task, now_ns);
     }
     if (took == TOOK_NOTHING && task->source_poll_cnt > 0) {
         took = take_from_sources(task, now_ns);

@@ -34,6 +34,7 @@ struct rig {
     bool holds; /* the source */
     uint32_t out_cnt;
     int64_t marker_interval_ns;
+    const struct weir_operator_type *edge_type; /* in place of the partition's; NULL: that */
     int64_t now_ns;
     char got[512];
 };
@@ -132,7 +133,7 @@ rig_build(struct rig *rig, uint32_t gate_cnt, uint32_t channel_cnt, bool has_sou
     nodes[2].type = &one_type;
     edge_to(&nodes[1], (uint16_t)(2 - first), 0);
     edge_to(&nodes[2], (uint16_t)(3 - first), 0);
-    nodes[3].type = &weir_partition_type;
+    nodes[3].type = rig->edge_type != NULL ? rig->edge_type : &weir_partition_type;
     nodes[3].conf = &rig->partition;
     rig->partition.partitioner =
         rig->out_cnt == 1 ? WEIR_PARTITION_FORWARD : WEIR_PARTITION_BROADCAST;
@@ -496,6 +497,45 @@ t_T028_a_marker_waits_where_an_output_is_full(void **state)
     rig_close(&rig);
 }
 
+static int
+send_fails(struct weir_operator *op, uint32_t slot_kind, const struct weir_mark *mark)
+{
+    (void)op;
+    (void)mark;
+    assert_int_equal(slot_kind, WEIR_SLOT_LATENCY);
+    return weir_err_push(WEIR_ENOMEM, "for what it keeps");
+}
+
+/* Rows that an edge keeps go before it, and may meet an error: of a marker that came, and of one
+ * that a source begins. */
+static void
+t_T028_an_edge_that_cannot_pass_it_on_fails_the_task(void **state)
+{
+    (void)state;
+    for (uint32_t begins = 0; begins < 2; begins++) {
+        struct weir_operator_type failing = weir_partition_type;
+        struct rig rig;
+        failing.send = send_fails;
+        memset(&rig, 0, sizeof rig);
+        rig.out_cnt = 1;
+        rig.edge_type = &failing;
+        rig.marker_interval_ns = begins != 0 ? 100 : 0;
+        rig_build(&rig, 1, 1, begins != 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            (void)weir_task_poll(rig.task, 8, rig.now_ns);
+        }
+        if (begins == 0) {
+            assert_int_equal(weir_task_state(rig.task), WEIR_TASK_RUNNING);
+            marker(&rig, 0, 1);
+            (void)weir_task_poll(rig.task, 8, rig.now_ns);
+        }
+        assert_int_equal(weir_task_state(rig.task), WEIR_TASK_FAILED);
+        assert_int_equal(weir_task_error(rig.task), WEIR_ENOMEM);
+        assert_non_null(strstr(weir_task_cause(rig.task), "failed to pass on a marker"));
+        rig_close(&rig);
+    }
+}
+
 /* Values as shown to other threads. */
 static int64_t
 shown(const struct rig *rig, uint32_t node, bool is_out)
@@ -551,6 +591,7 @@ main(void)
         cmocka_unit_test(t_T028_a_marker_is_counted_and_passed_on_once),
         cmocka_unit_test(t_T028_sources_send_markers_at_their_interval),
         cmocka_unit_test(t_T028_a_marker_waits_where_an_output_is_full),
+        cmocka_unit_test(t_T028_an_edge_that_cannot_pass_it_on_fails_the_task),
         cmocka_unit_test(t_T024_gauges_of_watermarks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
