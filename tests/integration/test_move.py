@@ -187,6 +187,26 @@ class Move(rig.Rig):
             names[f"{key}-which-is-too-long-to-lie-inline" if key % 3 == 0 else str(key)] += 1
         return sum(cnt for name, cnt in names.items() if name not in told)
 
+    def test_T195_moves_that_come_early_and_at_once(self):
+        """Its tasks begin still: one of two waits for them, and the other is refused meanwhile."""
+        gate = self.folder / "gate"
+        gate.touch()
+        process = self.start_job(JOB, self.params(rows=ROWS // 5, gate=gate), self.sets(2), stdin=subprocess.DEVNULL)
+        self.status_when(process, lambda _: True)
+        line = [str(self.weir_path), "move", process.name, "count", "0-15", "1"]
+        asks = [subprocess.Popen(line, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for _ in range(2)]
+        while all(ask.poll() is None for ask in asks):
+            time.sleep(0.002)  # for another process
+        waits, refused = asks if asks[1].poll() is not None else reversed(asks)
+        self.assertIn("key groups are moving already", refused.communicate(timeout=rig.TIMEOUT_S)[1])
+        self.assertIsNone(waits.poll())
+        gate.unlink()
+        said, error = waits.communicate(timeout=rig.TIMEOUT_S)
+        self.assertEqual(said, "key groups 0-15 of count are on subtask 1\n", error)
+        self.ended(process)
+        self.assert_counts(ROWS // 5)
+
     def test_examples_of_the_help(self):
         process = self.started(self.sets(2), rows=10 ** 9)
         examples = self.ask("move", "-h").stdout.removeprefix("Examples:\n").split("\n\n")[0].splitlines()

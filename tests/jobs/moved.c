@@ -5,6 +5,8 @@
  * Numbers come on a fixed schedule, also where the job is late. Their latency counts from there,
  * but for those of the first `warm` seconds (bench/move.py). */
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "sched/weir.h"
 #include "tests/jobs/numbers.h"
@@ -26,6 +28,8 @@ const struct weir_opt weir_job_params[] = {
     {"keys", WEIR_OPT_INT, WEIR_OPT_ANY, "keys", 1, INT64_MAX, "100000", "", "of these rows"},
     {"rate", WEIR_OPT_INT, WEIR_OPT_ANY, "rows/s", 1, INT64_MAX, "200000", "", "of all subtasks"},
     {"warm", WEIR_OPT_INT, WEIR_OPT_ANY, "s", 0, 3600, "0", "", "of which no latency counts"},
+    {"gate", WEIR_OPT_STRING, WEIR_OPT_ANY, "", 1, 4095, "/nowhere", "",
+        "while this file is there, the tasks of numbers do not begin"},
     WEIR_OUTPUT_PARAM("-"),
     {.name = NULL},
 };
@@ -35,6 +39,7 @@ struct conf {
     int64_t keys;
     int64_t rate;
     int64_t warm_ns;
+    const char *gate;
 };
 
 struct numbers {
@@ -46,6 +51,11 @@ struct numbers {
 static int
 numbers_open(struct weir_operator *op)
 {
+    const struct conf *conf = op->conf;
+    const struct timespec wait = {.tv_nsec = WEIR_MS};
+    while (access(conf->gate, F_OK) == 0) {
+        (void)nanosleep(&wait, NULL); /* for another process */
+    }
     ((struct numbers *)op->self)->begin_ns = INT64_MIN;
     return 0;
 }
@@ -131,7 +141,8 @@ weir_job_main(struct weir_env *env)
     const struct conf conf = {.rows = weir_param_number(env, "rows"),
         .keys = weir_param_number(env, "keys"),
         .rate = weir_param_number(env, "rate"),
-        .warm_ns = weir_param_number(env, "warm") * WEIR_SEC_NS};
+        .warm_ns = weir_param_number(env, "warm") * WEIR_SEC_NS,
+        .gate = weir_param(env, "gate")};
     const struct weir_reduce_conf count = {.aggregate = weir_aggregate_count()};
     struct weir_stream *s =
         weir_source(env, "numbers", reading_schema(), &numbers_type, &conf, sizeof conf);
