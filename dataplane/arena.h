@@ -233,6 +233,15 @@ weir_arena_ptr(const struct weir_arena *arena, uint32_t ref)
     return arena->base + (size_t)ref * WEIR_ARENA_REF_BYTES;
 }
 
+/* weir_arena_block_bytes - of a block that is taken: those of its class. */
+static inline uint32_t
+weir_arena_block_bytes(const struct weir_arena *arena, uint32_t ref)
+{
+    const struct weir_slab *slab = (const struct weir_slab *)weir_arena_ptr(
+        arena, ref / WEIR_ARENA_PAGE_REFS * WEIR_ARENA_PAGE_REFS);
+    return weir_arena_class_bytes(slab->class_idx);
+}
+
 /* weir_arena_save - before the first write of this epoch to these lines of a page: mark them, and
  * save them where a snapshot is live. Cold part of touch. */
 WEIR_API void weir_arena_save(struct weir_arena *arena, size_t page, uint64_t lines);

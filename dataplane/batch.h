@@ -274,6 +274,9 @@ struct weir_out {
     uint16_t *sel_buf; /* WEIR_BATCH_ROW_CNT_MAX entries, for weir_out_pass() */
     uint32_t status; /* 0, or WEIR_SLOT_IDLE / WEIR_SLOT_ACTIVE: follows the watermark */
     struct weir_tally *tally; /* of the one consumer, if it has one (tally.h) */
+    /* Bytes of view.heap that stay as they are while the rows are on their way: strings may refer
+     * to texts that lie there. 0: the heap is the output's own. */
+    uint64_t kept_bytes;
 };
 
 /* weir_out_room - whether `rows` more rows with `heap_bytes` of long strings in all fit. What an
@@ -348,6 +351,17 @@ weir_str_set_bytes(struct weir_out *out, struct weir_str *dst, const char *text,
     char *to = out->base + out->heap_end;
     memcpy(to, text, bytes);
     *dst = weir_str_ref(out->view.heap, to, bytes);
+}
+
+/* weir_str_set_kept - the same; a text of the heap that the output was given is not copied. */
+static inline void
+weir_str_set_kept(struct weir_out *out, struct weir_str *dst, const char *text, uint32_t bytes)
+{
+    if ((uintptr_t)text - (uintptr_t)out->view.heap < out->kept_bytes) {
+        *dst = weir_str_ref(out->view.heap, text, bytes);
+    } else {
+        weir_str_set_bytes(out, dst, text, bytes);
+    }
 }
 
 /* weir_out_pass - hand on the rows of `in` whose `cnt` indices stand in out->sel_buf. */

@@ -95,13 +95,13 @@ fold_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, u
 /* ---- the table out ---- */
 
 static int
-emit(struct weir_process *p, const char *packed)
+emit(struct weir_process *p, struct weir_row_packed *row)
 {
     const struct weir_row_map *map = &fold_of(p)->map;
-    if (!weir_out_room(p->out, 1, weir_row_map_text_bytes(map, packed))) {
+    if (!weir_out_room(p->out, 1, weir_row_packed_text_bytes(map, row))) {
         return WEIR_AGAIN;
     }
-    (void)weir_row_map_emit(map, packed, WEIR_ROW_INSERT, p->out);
+    (void)weir_row_map_emit(map, row, WEIR_ROW_INSERT, p->out);
     return WEIR_DONE;
 }
 
@@ -121,7 +121,8 @@ bag_end(struct weir_process *p, struct weir_keyed_state *rows)
                 fold_of(p)->map.from->name, (long long)-cnt);
         }
         int64_t left = cnt;
-        while (left > 0 && emit(p, key.ptr) == WEIR_DONE) {
+        struct weir_row_packed row = {key.ptr, key.bytes, 0};
+        while (left > 0 && emit(p, &row) == WEIR_DONE) {
             left--;
         }
         if (left > 0) {
@@ -137,8 +138,9 @@ bag_end(struct weir_process *p, struct weir_keyed_state *rows)
 static int
 upsert_end(struct weir_process *p, struct weir_keyed_state *row)
 {
-    const char *packed = weir_value_get(row, NULL);
-    if (packed != NULL && emit(p, packed) != WEIR_DONE) {
+    struct weir_row_packed packed = {NULL, 0, 0};
+    packed.packed = weir_value_get(row, &packed.bytes);
+    if (packed.packed != NULL && emit(p, &packed) != WEIR_DONE) {
         return WEIR_AGAIN;
     }
     weir_state_clear(row);

@@ -23,6 +23,8 @@ WEIR_C_BEGIN
 
 /* Rows worked on together: their keys, hashes and value pointers stay in L1. */
 #define WEIR_KEYED_ROW_CNT_MAX 256
+/* Fewer are not looked up well: their misses would come one after the other. */
+#define WEIR_KEYED_BLOCK_CNT_MIN 8
 /* Words of a key of the widest kind. */
 #define WEIR_KEYED_WORD_CNT_MAX WEIR_KEY_TEXT_WORD_CNT
 
@@ -43,7 +45,29 @@ struct weir_keyed_rows {
     uint32_t made[WEIR_KEYED_ROW_CNT_MAX];
     char *text; /* of packed and stored keys; NULL until one comes; as large as one needed */
     uint64_t text_bytes; /* room in text */
+    uint32_t full_cnt; /* rows that the last output took which became full; 0: none did */
 };
+
+/* weir_keyed_block - how many rows to load, of those left: where outputs become full, about half of
+ * what one takes, since the rest of a block is loaded and looked up again by the next call. */
+static inline uint32_t
+weir_keyed_block(const struct weir_keyed_rows *rows, uint32_t left)
+{
+    uint64_t most = rows->full_cnt == 0
+                        ? WEIR_KEYED_ROW_CNT_MAX
+                        : weir_max_u64(rows->full_cnt / 2, WEIR_KEYED_BLOCK_CNT_MIN);
+    return (uint32_t)weir_min_u64(left, weir_min_u64(most, WEIR_KEYED_ROW_CNT_MAX));
+}
+
+/* weir_keyed_took - a call has done so many rows; is_full: it ended because its output was. */
+static inline void
+weir_keyed_took(struct weir_keyed_rows *rows, uint32_t cnt, bool is_full)
+{
+    bool is_more = rows->full_cnt != 0 && cnt > rows->full_cnt;
+    if (is_full || is_more) {
+        rows->full_cnt = cnt + (cnt == 0);
+    }
+}
 
 /* Keys of one 8-byte field as they lie in a view: row sel[i] of ptr, or row i. */
 struct weir_keyed_lane {

@@ -87,6 +87,9 @@ struct weir_kind {
     /* Of a value or sum of at most WEIR_KIND_INLINE_BYTES_MAX bytes: its fields, by which
      * savepoints know them. NULL: they hold its bytes. */
     const struct weir_schema *(*schema)(void);
+    /* A number for what its elements are, of those who make them of something of their own: state
+     * that was kept under another one is refused. 0: nobody does. */
+    uint64_t content;
 };
 
 /* References in state pages of lists and maps, for weir_state_desc. */
@@ -116,7 +119,7 @@ extern WEIR_API const struct weir_state_values weir_kind_numbers_values;
             {{name, WEIR_KIND_IS_INLINE(bytes) ? NULL : weir_kind_move_items,                     \
                  WEIR_KIND_IS_INLINE(bytes) ? &weir_kind_inline_values : &weir_kind_item_values}, \
                 WEIR_KIND_NO_DESC},                                                               \
-            fields                                                                                \
+            fields, 0                                                                             \
     }
 #define WEIR_KIND_VALUE(name, val_type, ...) \
     WEIR_KIND_OF(WEIR_KIND_TYPE_VALUE, name, sizeof(val_type), NULL, __VA_ARGS__)
@@ -130,24 +133,25 @@ extern WEIR_API const struct weir_state_values weir_kind_numbers_values;
  * savepoint knows its fields by their names, and the next version of a job may have others. */
 #define WEIR_KIND_NAMED(type, name, val_name, ...) \
     WEIR_KIND_OF(type, name, sizeof(struct val_name), val_name##_schema, __VA_ARGS__)
-#define WEIR_KIND_LIST(name, bytes, ...)                                                    \
-    {                                                                                       \
-        WEIR_KIND_TYPE_LIST, 0, bytes, false, __VA_ARGS__,                                  \
-            {{name, weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL \
+#define WEIR_KIND_LIST(name, bytes, ...)                                                       \
+    {                                                                                          \
+        WEIR_KIND_TYPE_LIST, 0, bytes, false, __VA_ARGS__,                                     \
+            {{name, weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL, 0 \
     }
 /* So many maps (numbers.h), each from 64-bit numbers to values of whole words, of which none is all
  * zero. For ever: without a time to live. */
-#define WEIR_KIND_NUMBERS(name, map_cnt, val_len)                                                \
-    {                                                                                            \
-        WEIR_KIND_TYPE_NUMBERS, map_cnt, val_len, false, WEIR_NO_TTL,                            \
-            {{name, weir_kind_move_numbers, &weir_kind_numbers_values}, WEIR_KIND_NO_DESC}, NULL \
+#define WEIR_KIND_NUMBERS(name, map_cnt, val_len)                                                 \
+    {                                                                                             \
+        WEIR_KIND_TYPE_NUMBERS, map_cnt, val_len, false, WEIR_NO_TTL,                             \
+            {{name, weir_kind_move_numbers, &weir_kind_numbers_values}, WEIR_KIND_NO_DESC}, NULL, \
+            0                                                                                     \
     }
 #define WEIR_KIND_MAP(name, key_len, val_len, ...)                               \
     {                                                                            \
         WEIR_KIND_TYPE_MAP, key_len, val_len, false, __VA_ARGS__,                \
             {{name, weir_kind_move_items, &weir_kind_item_values},               \
                 {name ".index", weir_kind_move_index, &weir_kind_index_values}}, \
-            NULL                                                                 \
+            NULL, 0                                                              \
     }
 
 /* ---- a state at the current key ---- */
@@ -247,6 +251,8 @@ weir_kind_next(struct weir_kind_cursor *cursor, struct weir_slice *ret_key, uint
 
 /* weir_list_add - at the end. */
 WEIR_API WEIR_MUST_USE int weir_list_add(struct weir_keyed_state *state, struct weir_slice val);
+/* weir_list_cnt - how many there are: what has expired counts until it is cleaned up. */
+WEIR_API uint32_t weir_list_cnt(struct weir_keyed_state *state);
 /* weir_list_update - these in the place of what is there; cnt 0: nothing. */
 WEIR_API WEIR_MUST_USE int
 weir_list_update(struct weir_keyed_state *state, const struct weir_slice *vals, uint32_t cnt);

@@ -5,6 +5,9 @@
 
 #include "dataplane/kindset_priv.h"
 
+/* The owner's word of a table: the type in its upper four bits, sizes and content below. */
+#define CONTENT_MASK ((UINT64_C(1) << 60) - 1)
+
 /* The part with the time of the snapshot. */
 #define TIME_PART "ttl"
 
@@ -69,7 +72,8 @@ weir_kindset_check(const struct weir_kind *kinds, uint32_t cnt)
 uint64_t
 weir_kind_shape(const struct weir_kind *kind)
 {
-    return (uint64_t)(kind->type + 1) << 60 | (uint64_t)kind->key_bytes << 32 | kind->val_bytes;
+    uint64_t sizes = (uint64_t)kind->key_bytes << 32 | kind->val_bytes;
+    return (uint64_t)(kind->type + 1) << 60 | (sizes ^ (kind->content & CONTENT_MASK));
 }
 
 static int
@@ -80,6 +84,11 @@ shape_check(
     uint64_t type = (was >> 60) - 1;
     if (was == weir_kind_shape(kind)) {
         return 0;
+    }
+    if (kind->content != 0) {
+        return weir_err_push(WEIR_ESTATE,
+            "state %s of operator %s was saved of rows of another schema, or in another order",
+            kind->desc[0].name, op->uid);
     }
     return weir_err_push(WEIR_ESTATE,
         "state %s of operator %s was saved as a %s with keys of %u and values of %u bytes (0: any "

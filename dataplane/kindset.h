@@ -40,6 +40,7 @@ struct weir_keyed_state {
     struct weir_table *index; /* of a map, else NULL */
     struct weir_numbers_kind numbers; /* of a state that is maps of numbers */
     uint64_t ns;
+    void *entry; /* at the current key, looked up with others; NULL: it is looked for when used */
     uint32_t val_off; /* of an inline value in its entry */
     bool is_inline;
     struct weir_table_cursor clean; /* how far cleaning up came */
@@ -98,6 +99,17 @@ weir_kindset_maps(
 }
 /* weir_kindset_tidy - the maps of the current key are forgotten where nothing is in them. */
 WEIR_API void weir_kindset_tidy(struct weir_kindset *set);
+/* weir_kindset_ask - the first elements of lists are about to be read: entry[0, cnt) are theirs. */
+WEIR_API void
+weir_kindset_ask(const struct weir_keyed_state *state, void *const *entry, uint32_t cnt);
+/* weir_kindset_ahead - the entries of a list for rows [from, rows->cnt), looked up together, and
+ * their first elements asked for; where there are none they are made. Returns: as
+ * weir_table_resolve(). */
+WEIR_API WEIR_MUST_USE int
+weir_kindset_ahead(struct weir_keyed_state *state, struct weir_table_rows *rows, uint32_t from);
+/* weir_kindset_behind - those of rows [from, end) of them that have no element now go. */
+WEIR_API void weir_kindset_behind(struct weir_keyed_state *state,
+    const struct weir_table_rows *rows, uint32_t from, uint32_t end);
 
 /* weir_kindset_clean - look at clean_cnt entries of each state with a time to live, and free what
  * has expired. Between bodies; the current key is lost. Errors: WEIR_ENOMEM. */

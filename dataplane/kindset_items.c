@@ -3,6 +3,9 @@
 #include "dataplane/kindset.h"
 #include "dataplane/kindset_priv.h"
 
+/* Lines of a list's first element that are asked for. */
+#define AHEAD_LINES 4
+
 /* ---- chains ---- */
 
 static void
@@ -123,6 +126,45 @@ check_is(const struct weir_keyed_state *s, uint32_t type)
         s->kind->type, type);
 }
 
+void
+weir_kindset_ask(const struct weir_keyed_state *s, void *const *entry, uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        const struct kind_head *head = entry[i];
+        const char *item = (const char *)kind_item_at(s, head->first);
+        for (uint32_t line = 0; line < AHEAD_LINES; line++) {
+            __builtin_prefetch(item + (size_t)line * WEIR_LINE_BYTES, 1);
+        }
+    }
+}
+
+int
+weir_kindset_ahead(struct weir_keyed_state *s, struct weir_table_rows *rows, uint32_t from)
+{
+    check_is(s, WEIR_KIND_TYPE_LIST);
+    int got = weir_table_resolve(s->table, rows, from);
+    if (got > 0) {
+        weir_kindset_ask(s, rows->ret_val + from, (uint32_t)got);
+    }
+    return got;
+}
+
+void
+weir_kindset_behind(
+    struct weir_keyed_state *s, const struct weir_table_rows *rows, uint32_t from, uint32_t end)
+{
+    uint32_t empty[WEIR_KEYED_ROW_CNT_MAX]; /* deleting one moves others */
+    uint32_t cnt = 0;
+    for (uint32_t i = from; i < end; i++) {
+        empty[cnt] = i;
+        cnt += ((const struct kind_head *)rows->ret_val[i])->first == 0;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        const char *key = rows->key + (size_t)empty[i] * rows->key_stride;
+        (void)weir_table_delete(s->table, rows->hash[empty[i]], key, rows->heap);
+    }
+}
+
 int
 weir_list_add(struct weir_keyed_state *s, struct weir_slice val)
 {
@@ -140,6 +182,14 @@ weir_list_add(struct weir_keyed_state *s, struct weir_slice val)
         kind_entry_delete(s);
     }
     return err;
+}
+
+uint32_t
+weir_list_cnt(struct weir_keyed_state *s)
+{
+    check_is(s, WEIR_KIND_TYPE_LIST);
+    const struct kind_head *head = kind_entry(s);
+    return head != NULL ? head->cnt : 0;
 }
 
 int
@@ -541,8 +591,8 @@ weir_list_replace(struct weir_kind_cursor *cursor, struct weir_slice val)
     }
     struct kind_item *item = kind_item_at(s, cursor->at);
     uint32_t head_bytes = (uint32_t)sizeof *item;
-    if (weir_arena_class_of(head_bytes + val.bytes) ==
-        weir_arena_class_of(head_bytes + item->val_bytes)) {
+    uint32_t room = weir_arena_block_bytes(s->set->arena, cursor->at);
+    if (head_bytes + val.bytes <= room && head_bytes + val.bytes >= room / 4) {
         weir_arena_touch(s->set->arena, item, head_bytes + val.bytes);
         item->val_bytes = val.bytes;
         item->time = s->set->now_ms;

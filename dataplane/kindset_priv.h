@@ -68,7 +68,8 @@ kind_key(const struct weir_keyed_state *s)
 static inline void *
 kind_entry(const struct weir_keyed_state *s)
 {
-    return weir_table_find(s->table, s->set->hash, kind_key(s), s->set->heap);
+    return s->entry != NULL ? s->entry
+                            : weir_table_find(s->table, s->set->hash, kind_key(s), s->set->heap);
 }
 
 static inline int
@@ -79,13 +80,20 @@ kind_entry_make(const struct weir_keyed_state *s, struct weir_table *table, void
         .heap = s->set->heap,
         .key_stride = 0,
         .cnt = 1};
+    if (table == s->table && s->entry != NULL) {
+        *ret = s->entry;
+        *made = false;
+        return 0;
+    }
     return weir_table_find_or_make(table, &row, ret, made);
 }
 
 static inline void
 kind_entry_delete(const struct weir_keyed_state *s)
 {
-    (void)weir_table_delete(s->table, s->set->hash, kind_key(s), s->set->heap);
+    if (s->entry == NULL) { /* else it goes with its block */
+        (void)weir_table_delete(s->table, s->set->hash, kind_key(s), s->set->heap);
+    }
 }
 
 static inline struct kind_item *

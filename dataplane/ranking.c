@@ -63,20 +63,20 @@ has_room(const struct ranking_change *change, const struct weir_row_entry *a,
     const struct weir_row_entry *b)
 {
     const struct weir_row_map *map = &change->rank->map;
-    uint32_t bytes = a != NULL ? weir_row_map_text_bytes(map, a->packed) : 0;
-    bytes += b != NULL ? weir_row_map_text_bytes(map, b->packed) : 0;
+    uint32_t bytes = a != NULL ? weir_row_packed_text_bytes(map, &a->row) : 0;
+    bytes += b != NULL ? weir_row_packed_text_bytes(map, &b->row) : 0;
     return weir_out_room(change->p->out, (a != NULL) + (b != NULL), bytes);
 }
 
 static void
-emit(const struct ranking_change *change, const struct weir_row_entry *entry, uint32_t number,
+emit(const struct ranking_change *change, struct weir_row_entry *entry, uint32_t number,
     uint32_t kind)
 {
     const struct weir_ranking *rank = change->rank;
     if (entry == NULL) {
         return;
     }
-    char *row = weir_row_map_emit(&rank->map, entry->packed, kind, change->p->out);
+    char *row = weir_row_map_emit(&rank->map, &entry->row, kind, change->p->out);
     if (rank->rank_off >= 0) {
         int64_t value = (int64_t)number;
         memcpy(row + rank->rank_off, &value, sizeof value);
@@ -84,15 +84,15 @@ emit(const struct ranking_change *change, const struct weir_row_entry *entry, ui
 }
 
 /* The row of a rank before and behind the change; NULL: none. */
-static const struct weir_row_entry *
-row_at(const struct ranking_change *change, const struct ranking_first *first, uint32_t i)
+static struct weir_row_entry *
+row_at(const struct ranking_change *change, struct ranking_first *first, uint32_t i)
 {
     return i < first->cnt && i < change->rank->cnt ? &first->row[i] : NULL;
 }
 
-static const struct weir_row_entry *
-new_row_at(const struct ranking_change *change, const struct ranking_first *first, uint32_t i,
-    const struct weir_row_entry *entry)
+static struct weir_row_entry *
+new_row_at(const struct ranking_change *change, struct ranking_first *first, uint32_t i,
+    struct weir_row_entry *entry)
 {
     if (i >= change->rank->cnt || i < first->at) {
         return row_at(change, first, i);
@@ -105,8 +105,8 @@ new_row_at(const struct ranking_change *change, const struct ranking_first *firs
 
 /* An update, an insert or a delete of what stands at a rank. */
 static int
-tell_pair(const struct ranking_change *change, const struct weir_row_entry *old,
-    const struct weir_row_entry *new, uint32_t number)
+tell_pair(const struct ranking_change *change, struct weir_row_entry *old,
+    struct weir_row_entry *new, uint32_t number)
 {
     if (!has_room(change, old, new)) {
         return WEIR_AGAIN;
@@ -117,12 +117,12 @@ tell_pair(const struct ranking_change *change, const struct weir_row_entry *old,
 }
 
 static int
-tell_ranks(const struct ranking_change *change, const struct ranking_first *first,
-    const struct weir_row_entry *entry)
+tell_ranks(
+    const struct ranking_change *change, struct ranking_first *first, struct weir_row_entry *entry)
 {
     for (uint32_t i = first->at + (uint32_t)*change->told; i < change->rank->cnt; i++) {
-        const struct weir_row_entry *old = row_at(change, first, i);
-        const struct weir_row_entry *new = new_row_at(change, first, i, entry);
+        struct weir_row_entry *old = row_at(change, first, i);
+        struct weir_row_entry *new = new_row_at(change, first, i, entry);
         bool same = old != NULL && new != NULL &&weir_row_entry_same(old, new);
         if (old == NULL && new == NULL) {
             break;
@@ -138,14 +138,13 @@ tell_ranks(const struct ranking_change *change, const struct ranking_first *firs
 
 /* Without ranks one row goes, and one comes. */
 static int
-tell_rows(const struct ranking_change *change, const struct ranking_first *first,
-    const struct weir_row_entry *entry)
+tell_rows(
+    const struct ranking_change *change, struct ranking_first *first, struct weir_row_entry *entry)
 {
     uint32_t last = change->rank->cnt - 1;
-    const struct weir_row_entry *old =
+    struct weir_row_entry *old =
         change->goes ? row_at(change, first, first->at) : row_at(change, first, last);
-    const struct weir_row_entry *new =
-        change->goes ? new_row_at(change, first, last, entry) : entry;
+    struct weir_row_entry *new = change->goes ? new_row_at(change, first, last, entry) : entry;
     bool same = old != NULL && new != NULL &&weir_row_entry_same(old, new);
     if (same || change->rank->cnt == 1) {
         return same ? (int)WEIR_DONE : tell_pair(change, old, new, 1);
@@ -161,8 +160,8 @@ tell_rows(const struct ranking_change *change, const struct ranking_first *first
 }
 
 int
-weir_ranking_tell(const struct ranking_change *change, const struct ranking_first *first,
-    const struct weir_row_entry *entry)
+weir_ranking_tell(
+    const struct ranking_change *change, struct ranking_first *first, struct weir_row_entry *entry)
 {
     if (first->at >= change->rank->cnt) {
         return WEIR_DONE;
@@ -173,8 +172,9 @@ weir_ranking_tell(const struct ranking_change *change, const struct ranking_firs
 
 /* ---- one row ---- */
 
-int
-weir_ranking_shape_check(const struct weir_ranking *rank, uint64_t shape)
+/* Whether state of a shape (0: none yet) is of these rows. */
+static int
+shape_check(const struct weir_ranking *rank, uint64_t shape)
 {
     return shape == 0 || shape == rank->shape
                ? 0
@@ -213,12 +213,12 @@ rank_row(struct ranking_change *change, void *state)
     char packed[WEIR_ROW_PACK_BYTES_MAX] WEIR_ALIGNED(8);
     change->goes = weir_row_kind_retracts(weir_view_kind(change->view, change->row));
     change->told = &kept->told;
-    int err = weir_ranking_shape_check(rank, kept->shape);
-    err = err < 0 ? err : weir_row_pack(change->view, change->row, packed, &entry.bytes);
+    int err = shape_check(rank, kept->shape);
+    err = err < 0 ? err : weir_row_pack(change->view, change->row, packed, &entry.row.bytes);
     if (err < 0) {
         return err;
     }
-    entry.packed = packed;
+    entry.row.packed = packed;
     weir_row_order_words(&rank->order, change->view, change->row, entry.word);
     weir_row_bag_find(weir_process_state(change->p, 0), &rank->order, &entry);
     find_place(change, &entry, &first);
@@ -273,9 +273,6 @@ weir_ranking_init(struct weir_ranking *rank, const struct weir_ranking_conf *con
         .rows = rank_rows,
         .kinds = kinds,
         .kind_cnt = WEIR_ARRAY_CNT(kinds)};
-    if (!takes_changes) {
-        weir_ranking_take_inserts(&rank->function);
-    }
     rank->latest_first = conf->latest_first;
     rank->cnt = conf->cnt;
     if (conf->cnt == 0 || conf->cnt > WEIR_RANKING_CNT_MAX) {
@@ -287,5 +284,8 @@ weir_ranking_init(struct weir_ranking *rank, const struct weir_ranking_conf *con
     err = err < 0 ? err : find_rank(rank, conf->rank_as, out);
     rank->shape = weir_row_order_shape(&rank->order, in) ^
                   (takes_changes ? SHAPE_BAG : SHAPE_LIST) ^ (uint64_t)conf->latest_first;
+    if (!takes_changes) {
+        weir_ranking_take_inserts(rank);
+    }
     return err;
 }

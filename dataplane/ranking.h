@@ -47,6 +47,7 @@ struct weir_ranking {
     uint32_t cnt;
     int32_t rank_off; /* in the output; -1: none */
     uint64_t shape; /* of what state keeps */
+    struct weir_kind kind; /* of inserts: their list */
     struct weir_row_order order;
     struct weir_row_map map;
 };
@@ -59,7 +60,9 @@ weir_ranking_init(struct weir_ranking *rank, const struct weir_ranking_conf *con
 static inline struct weir_operator_type
 weir_ranking_type(void)
 {
-    return weir_process_type_as("rank", WEIR_CHANGES_TAKEN_AND_MADE);
+    struct weir_operator_type type = weir_process_type_as("rank", WEIR_CHANGES_TAKEN_AND_MADE);
+    type.self_bytes += (uint32_t)sizeof(uint64_t); /* of inserts: what of a row is told */
+    return type;
 }
 
 WEIR_C_END

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first rows of each key where none is ever taken back: no others are kept.
  *
- *     state:   struct kept        first: sorted rows (row_sorted.h)
+ *     state:   first: sorted rows (row_sorted.h), of which there is one at least
  *
- * Most rows of a long stream are behind the last that is kept: for them two or three words are
- * compared, and nothing else is done.
+ * Most rows of a long stream are behind the last that is kept: for them a word or two are compared,
+ * and nothing else is done. A row that comes is later than all that are there, so of equal ones its
+ * place is known; its number is that of the latest and one.
  */
 #include <string.h>
 
@@ -13,19 +14,6 @@
 #include "dataplane/ranking_priv.h"
 #include "dataplane/row_sorted.h"
 
-static const struct weir_kind kinds[] = {WEIR_KIND_ROWS_SORTED("first")};
-
-struct kept {
-    uint64_t shape; /* of the rows */
-    uint64_t seq; /* of the next row that comes */
-    uint64_t cnt; /* rows in the list */
-    uint64_t told;
-    /* The last of the rows, where there are as many as may be. */
-    uint64_t last_word[WEIR_ROW_ORDER_CNT_MAX];
-    uint64_t last_seq;
-};
-WEIR_STATIC_ASSERT(sizeof(struct kept) <= WEIR_PROCESS_STATE_BYTES_MAX, "one value");
-
 /* Where a walk over the list stood at a row. */
 struct place {
     struct weir_kind_cursor new; /* at the first row behind the new one */
@@ -33,78 +21,70 @@ struct place {
 };
 
 static bool
-is_full(const struct weir_ranking *rank, const struct kept *kept)
+comes_before(const struct weir_ranking *rank, const struct weir_row_entry *entry,
+    const struct weir_row_entry *row)
 {
-    return kept->cnt == rank->cnt;
+    for (uint32_t i = 0; i < rank->order.cnt; i++) {
+        if (entry->word[i] != row->word[i]) {
+            return entry->word[i] < row->word[i];
+        }
+    }
+    return rank->latest_first;
 }
 
+/* Of a list that is full. */
 static bool
-is_behind(
-    const struct weir_ranking *rank, const struct kept *kept, const struct weir_row_entry *entry)
+is_behind(const struct weir_ranking *rank, struct weir_keyed_state *rows,
+    const struct weir_row_entry *entry)
 {
+    struct weir_kind_cursor cursor;
     struct weir_row_entry last;
-    if (!is_full(rank, kept)) {
-        return false;
-    }
-    memcpy(last.word, kept->last_word, sizeof last.word);
-    last.seq = kept->last_seq;
-    return weir_row_entry_compare(&rank->order, entry, &last) > 0;
-}
-
-static bool
-next_row(
-    const struct weir_ranking *rank, struct weir_kind_cursor *cursor, struct weir_row_entry *entry)
-{
     uint32_t bytes;
-    const char *element = weir_kind_next(cursor, NULL, &bytes);
-    if (element != NULL) {
-        weir_row_sorted_take(&rank->order, element, bytes, entry);
+    weir_list_begin_back(rows, &cursor);
+    const char *element = weir_list_back(&cursor, &bytes);
+    for (uint32_t i = 1; i < rank->cnt && WEIR_MUTANT(RANK_BAR_AT_FIRST); i++) {
+        element = weir_list_back(&cursor, &bytes);
     }
-    return element != NULL;
+    weir_row_sorted_take(&rank->order, element, bytes, &last);
+    return !comes_before(rank, entry, &last);
 }
 
 /* ---- one row ---- */
 
-/* The rows of the list, and where the new one comes among them. */
+/* The rows of the list, where the new one comes among them, and its number. */
 static void
-find_place(const struct ranking_change *change, const struct kept *kept,
-    const struct weir_row_entry *entry, struct ranking_first *first, struct place *place)
+find_place(const struct weir_ranking *rank, struct weir_keyed_state *rows,
+    struct weir_row_entry *entry, struct ranking_first *first, struct place *place)
 {
     struct weir_kind_cursor *cursor = &place->last;
-    bool found = false;
+    const uint32_t cnt = weir_list_cnt(rows);
+    uint64_t seq = 0;
     first->cnt = 0;
-    first->at = 0;
-    if (kept->cnt == 0) {
-        return; /* a new key: nothing is looked for */
-    }
-    weir_kind_begin(weir_process_state(change->p, 0), cursor);
-    while (next_row(change->rank, cursor, &first->row[first->cnt])) {
-        const struct weir_row_entry *row = &first->row[first->cnt];
-        if (!found && weir_row_entry_compare(&change->rank->order, row, entry) > 0) {
-            found = true;
-            first->at = first->cnt;
+    first->at = cnt;
+    weir_kind_begin(rows, cursor);
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct weir_row_entry *row = &first->row[first->cnt];
+        uint32_t bytes;
+        const char *element = weir_kind_next(cursor, NULL, &bytes);
+        weir_row_sorted_take(&rank->order, element, bytes, row);
+        seq = weir_max_u64(seq, (rank->latest_first ? ~row->seq : row->seq) + 1);
+        if (first->at == cnt && comes_before(rank, entry, row)) {
+            first->at = i;
             place->new = *cursor;
         }
         first->cnt++;
     }
-    first->at = found ? first->at : first->cnt;
-}
-
-static void
-note_last(struct kept *kept, const struct weir_row_entry *last)
-{
-    memcpy(kept->last_word, last->word, sizeof kept->last_word);
-    kept->last_seq = last->seq;
+    entry->seq = rank->latest_first ? ~seq : seq;
 }
 
 static int
-keep_row(const struct ranking_change *change, struct kept *kept, const struct ranking_first *first,
-    struct place *place, struct weir_slice element)
+keep_row(const struct weir_ranking *rank, struct weir_keyed_state *rows,
+    const struct ranking_first *first, struct place *place, struct weir_slice element)
 {
     if (first->at == first->cnt) {
-        return weir_list_add(weir_process_state(change->p, 0), element);
+        return weir_list_add(rows, element);
     }
-    if (!is_full(change->rank, kept)) {
+    if (first->cnt < rank->cnt) {
         return weir_list_insert(&place->new, element);
     }
     if (first->at == first->cnt - 1) {
@@ -118,42 +98,29 @@ keep_row(const struct ranking_change *change, struct kept *kept, const struct ra
 }
 
 static int
-rank_row(struct ranking_change *change, void *state)
+rank_row(struct ranking_change *change, void *state WEIR_UNUSED)
 {
-    struct kept *kept = state;
     const struct weir_ranking *rank = change->rank;
-    struct weir_row_entry entry = {.seq = rank->latest_first ? ~kept->seq : kept->seq, .cnt = 1};
+    struct weir_keyed_state *rows = weir_process_state(change->p, 0);
+    struct weir_row_entry entry = {.cnt = 1};
     char room[WEIR_ROW_SORTED_BYTES_MAX] WEIR_ALIGNED(8);
     struct ranking_first first;
     struct place place;
-    int err = weir_ranking_shape_check(rank, kept->shape);
-    change->told = &kept->told;
-    if (err < 0) {
-        return err;
-    }
+    change->told = weir_process_room(change->p);
     weir_row_order_words(&rank->order, change->view, change->row, entry.word);
-    if (is_behind(rank, kept, &entry)) {
+    if (weir_list_cnt(rows) == rank->cnt && is_behind(rank, rows, &entry)) {
         return WEIR_DONE;
     }
-    err = weir_row_sorted_load(&rank->order, change->view, change->row, room, &entry);
+    int err = weir_row_sorted_load(&rank->order, change->view, change->row, room, &entry);
     if (err < 0) {
         return err;
     }
-    find_place(change, kept, &entry, &first, &place);
+    find_place(rank, rows, &entry, &first, &place);
     if (weir_ranking_tell(change, &first, &entry) != WEIR_DONE) {
         return WEIR_AGAIN;
     }
     struct weir_slice element = weir_row_sorted_element(&rank->order, &entry, room);
-    err = keep_row(change, kept, &first, &place, element);
-    kept->seq++;
-    kept->shape = rank->shape;
-    kept->cnt += is_full(rank, kept) ? 0 : 1;
-    if (is_full(rank, kept)) {
-        uint32_t last = rank->cnt - 1;
-        uint32_t at = WEIR_MUTANT(RANK_BAR_AT_FIRST) ? 0 : last - (last > first.at);
-        note_last(kept, last == first.at ? &entry : &first.row[at]);
-    }
-    return err;
+    return keep_row(rank, rows, &first, &place, element);
 }
 
 static int
@@ -164,10 +131,12 @@ rank_rows(struct weir_process *p, const struct weir_view *view, uint32_t from, u
 }
 
 void
-weir_ranking_take_inserts(struct weir_process_function *function)
+weir_ranking_take_inserts(struct weir_ranking *rank)
 {
-    function->state_bytes = sizeof(struct kept);
-    function->rows = rank_rows;
-    function->kinds = kinds;
-    function->kind_cnt = WEIR_ARRAY_CNT(kinds);
+    rank->kind = (struct weir_kind)WEIR_KIND_ROWS_SORTED("first");
+    rank->kind.content = rank->shape;
+    rank->function.state_bytes = 0;
+    rank->function.rows = rank_rows;
+    rank->function.kinds = &rank->kind;
+    rank->function.kind_cnt = 1;
 }

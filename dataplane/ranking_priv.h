@@ -19,15 +19,12 @@ struct ranking_change {
     const struct weir_view *view;
     uint32_t row;
     bool goes;
-    uint64_t *told; /* in state: ranks that have been told, where the output was full */
+    uint64_t *told; /* ranks that have been told, where the output was full */
 };
 
 /* weir_ranking_tell - the changes of the output that a row makes: WEIR_DONE, or WEIR_AGAIN. */
-int weir_ranking_tell(const struct ranking_change *change, const struct ranking_first *first,
-    const struct weir_row_entry *entry);
-/* weir_ranking_shape_check - whether state of a shape (0: none yet) is of these rows:
- * WEIR_ESTATE. */
-WEIR_MUST_USE int weir_ranking_shape_check(const struct weir_ranking *rank, uint64_t shape);
+int weir_ranking_tell(
+    const struct ranking_change *change, struct ranking_first *first, struct weir_row_entry *entry);
 
 typedef int(ranking_row_fn)(struct ranking_change *change, void *kept);
 
@@ -52,6 +49,6 @@ ranking_rows(struct weir_process *p, const struct weir_view *view, uint32_t from
 }
 
 /* weir_ranking_take_inserts - the function of a ranking whose rows are inserts all. */
-void weir_ranking_take_inserts(struct weir_process_function *function);
+void weir_ranking_take_inserts(struct weir_ranking *rank);
 
 #endif

@@ -45,7 +45,7 @@ struct change {
     uint32_t row;
     bool goes;
     struct kept *kept;
-    const struct weir_row_entry *entry;
+    struct weir_row_entry *entry;
     struct near before;
     struct near behind;
     struct line with; /* those before, the row that changes, those behind */
@@ -162,7 +162,7 @@ value_of(const struct weir_rolling *rolling, const struct weir_row_entry *row)
 {
     return rolling->kind == WEIR_GROUP_COUNT
                ? 0
-               : (int64_t)weir_key_number(row->packed + rolling->of.off, rolling->of.bytes);
+               : (int64_t)weir_key_number(row->row.packed + rolling->of.off, rolling->of.bytes);
 }
 
 static void
@@ -220,16 +220,16 @@ result_behind(const struct change *change, uint32_t at, bool with)
 /* ---- rows out ---- */
 
 static void
-emit(const struct change *change, const struct weir_row_entry *entry, uint32_t kind, int64_t value)
+emit(const struct change *change, struct weir_row_entry *entry, uint32_t kind, int64_t value)
 {
-    char *row = weir_row_map_emit(&change->rolling->map, entry->packed, kind, change->p->out);
+    char *row = weir_row_map_emit(&change->rolling->map, &entry->row, kind, change->p->out);
     memcpy(row + change->rolling->as_off, &value, sizeof value);
 }
 
 static bool
 has_room(const struct change *change, const struct weir_row_entry *entry, uint32_t cnt)
 {
-    uint32_t bytes = weir_row_map_text_bytes(&change->rolling->map, entry->packed);
+    uint32_t bytes = weir_row_packed_text_bytes(&change->rolling->map, &entry->row);
     return weir_out_room(change->p->out, cnt, cnt * bytes);
 }
 
@@ -246,7 +246,7 @@ tell(struct change *change)
         kept->told = 1;
     }
     for (uint32_t at = (uint32_t)kept->told - 1; at < change->behind.cnt; at++) {
-        const struct weir_row_entry *entry = &change->behind.row[at];
+        struct weir_row_entry *entry = &change->behind.row[at];
         int64_t was = result_behind(change, at, change->goes);
         int64_t is = result_behind(change, at, !change->goes);
         if (was != is && !has_room(change, entry, 2)) {
@@ -296,6 +296,7 @@ rolling_row(struct change *change)
         return weir_err_push(
             WEIR_ESTATE, "the state of a rolling aggregate has rows of another schema or order");
     }
+    weir_row_order_words(&rolling->order, change->view, change->row, entry.word);
     int err = weir_row_sorted_load(&rolling->order, change->view, change->row, room, &entry);
     if (err < 0) {
         return err;
@@ -322,18 +323,19 @@ rolling_rows(struct weir_process *p, const struct weir_view *view, uint32_t from
     change.p = p;
     change.rolling = (const struct weir_rolling *)(const void *)p->function;
     change.view = view;
-    for (uint32_t i = 0; i < cnt; i++) {
-        change.row = weir_view_row(view, from + i);
+    int got = weir_process_list_ahead(p, 0, cnt);
+    for (int i = 0; i < got; i++) {
+        change.row = weir_view_row(view, from + (uint32_t)i);
         change.goes = weir_row_kind_retracts(weir_view_kind(view, change.row));
         change.kept = state[i];
         p->out->row_time = view->time != NULL ? weir_view_time(view, change.row) : WEIR_TIME_MIN;
         int step = rolling_row(&change);
         if (step != WEIR_DONE) {
-            return step < 0 ? step : (int)i;
+            return step < 0 ? step : i;
         }
         p->row++;
     }
-    return (int)cnt;
+    return got;
 }
 
 static int

@@ -57,8 +57,8 @@ key_of(const struct weir_row_order *order, const struct weir_row_entry *entry, c
 {
     uint32_t words = order->cnt * (uint32_t)sizeof(uint64_t);
     memcpy(room, entry->word, words);
-    memcpy(room + words, entry->packed, entry->bytes);
-    return weir_bytes(room, words + entry->bytes);
+    memcpy(room + words, entry->row.packed, entry->row.bytes);
+    return weir_bytes(room, words + entry->row.bytes);
 }
 
 static void
@@ -105,8 +105,7 @@ weir_row_bag_next(struct weir_kind_cursor *cursor, const struct weir_row_order *
         return false;
     }
     memcpy(ret_entry->word, key.ptr, words);
-    ret_entry->packed = key.ptr + words;
-    ret_entry->bytes = key.bytes - words;
+    ret_entry->row = (struct weir_row_packed){key.ptr + words, key.bytes - words, 0};
     take_value(ret_entry, value);
     return true;
 }

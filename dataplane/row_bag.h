@@ -52,8 +52,7 @@ struct weir_row_entry {
     uint64_t word[WEIR_ROW_ORDER_CNT_MAX]; /* the lesser comes first */
     uint64_t seq; /* of its arrival */
     int64_t cnt;
-    const char *packed;
-    uint32_t bytes; /* of packed */
+    struct weir_row_packed row;
 };
 
 /* weir_row_order_words - the words of physical row `row` of a view. */
@@ -74,7 +73,7 @@ weir_row_entry_compare(const struct weir_row_order *order, const struct weir_row
 static inline bool
 weir_row_entry_same(const struct weir_row_entry *a, const struct weir_row_entry *b)
 {
-    return a->bytes == b->bytes && memcmp(a->packed, b->packed, a->bytes) == 0;
+    return a->row.bytes == b->row.bytes && memcmp(a->row.packed, b->row.packed, a->row.bytes) == 0;
 }
 
 /* weir_row_bag_find - how often the row of entry is there, and since when: into cnt and seq, which

@@ -443,6 +443,12 @@ row_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds, 
     return 0;
 }
 
+void
+weir_row_lists_ahead(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt)
+{
+    fetch(store, hash, cnt);
+}
+
 int
 weir_row_lists_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds)
 {

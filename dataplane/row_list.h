@@ -157,6 +157,11 @@ struct weir_row_adds {
 WEIR_API WEIR_MUST_USE int
 weir_row_lists_add(const struct weir_row_reader *reader, const struct weir_row_adds *adds);
 
+/* weir_row_lists_ahead - ask for what weir_row_lists_add() will write to for keys of these
+ * hashes. */
+WEIR_API void
+weir_row_lists_ahead(const struct weir_row_store *store, const uint64_t *hash, uint32_t cnt);
+
 /* weir_row_item_at - the item of a reference; of a row of this schema. */
 WEIR_API void weir_row_item_at(const struct weir_arena *arena, const struct weir_schema *schema,
     uint32_t ref, char *scratch, struct weir_row_item *ret_item);

@@ -27,6 +27,33 @@ pack_text(const struct weir_view *view, struct weir_str *str, char *to, uint32_t
     return 0;
 }
 
+/* A row that lies as its struct, as it is but for the texts. 1; 0: it has gaps, and is to be put
+ * together from its fields; or an error. Strings are read where the row came from: of a copy just
+ * made they would be waited for. */
+static int
+pack_whole(const struct weir_view *view, const char *row, char *to, uint32_t *ret_bytes)
+{
+    const struct weir_schema *schema = view->schema;
+    uint32_t bytes = schema->row_bytes;
+    uint32_t covered = 0;
+    memcpy(to, row, bytes);
+    for (uint32_t f = 0; f < schema->field_cnt; f++) {
+        const struct weir_field *field = &schema->fields[f];
+        covered += field->bytes;
+        if (field->type == WEIR_TYPE_STR) {
+            struct weir_str str;
+            memcpy(&str, row + field->off, sizeof str);
+            int err = pack_text(view, &str, to, &bytes);
+            if (err < 0) {
+                return err;
+            }
+            memcpy(to + field->off, &str, sizeof str);
+        }
+    }
+    *ret_bytes = bytes;
+    return covered == schema->row_bytes;
+}
+
 int
 weir_row_pack(const struct weir_view *view, uint32_t row, char *to, uint32_t *ret_bytes)
 {
@@ -36,6 +63,12 @@ weir_row_pack(const struct weir_view *view, uint32_t row, char *to, uint32_t *re
     if (bytes > WEIR_ROW_PACK_BYTES_MAX) {
         return weir_err_push(WEIR_EDATA, "a row of %s has %u bytes: state keeps rows of up to %d",
             schema->name, bytes, WEIR_ROW_PACK_BYTES_MAX);
+    }
+    if (view->stride != 0 && !schema->has_nulls) {
+        int done = pack_whole(view, view->rows + (size_t)view->stride * row, to, ret_bytes);
+        if (done != 0) {
+            return done < 0 ? done : 0;
+        }
     }
     memset(to, 0, bytes);
     if (schema->has_nulls) {
@@ -98,6 +131,7 @@ int
 weir_row_map_init(
     struct weir_row_map *map, const struct weir_schema *from, const struct weir_schema *to)
 {
+    uint32_t bytes = 0;
     memset(map, 0, sizeof *map);
     map->from = from;
     map->to = to;
@@ -119,7 +153,9 @@ weir_row_map_init(
         map->field[map->cnt].to = (uint8_t)t;
         map->cnt++;
         add_pieces(map, in, out);
+        bytes += out->bytes;
     }
+    map->has_gaps = bytes < to->row_bytes;
     map->takes_texts = map->str_cnt == str_cnt_of(from);
     return 0;
 }
@@ -134,49 +170,39 @@ weir_row_map_rest(const struct weir_row_map *map)
     return rest;
 }
 
-static uint32_t
-text_bytes_at(const char *at)
-{
-    uint32_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    return bytes > WEIR_STR_INLINE_BYTES ? bytes : 0;
-}
-
-uint32_t
-weir_row_map_text_bytes(const struct weir_row_map *map, const char *packed)
-{
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < map->str_cnt; i++) {
-        bytes += text_bytes_at(packed + map->str[i].from);
-    }
-    return bytes;
-}
-
-/* The texts of strings that were copied as they are. Where all of them go, they go as one. */
+/* The texts of strings that were copied as they are. */
 static void
-emit_texts(const struct weir_row_map *map, const char *packed, char *row, struct weir_out *out)
+emit_some_texts(const struct weir_row_map *map, const char *packed, char *row, struct weir_out *out)
 {
-    uint32_t bytes = weir_row_map_text_bytes(map, packed);
-    const char *texts = packed + map->from->row_bytes;
+    for (uint32_t i = 0; i < map->str_cnt; i++) {
+        struct weir_str *str = (struct weir_str *)(void *)(row + map->str[i].to);
+        if (str->bytes > WEIR_STR_INLINE_BYTES) {
+            weir_str_set_bytes(out, str, packed + str->u.off, str->bytes);
+        }
+    }
+}
+
+/* The same where all of them go: they go as one. */
+static void
+emit_texts(
+    const struct weir_row_map *map, struct weir_row_packed *from, char *row, struct weir_out *out)
+{
+    uint32_t row_bytes = map->from->row_bytes;
+    uint32_t bytes = from->bytes - row_bytes;
     if (bytes == 0) {
         return;
     }
-    if (map->takes_texts) {
+    if (from->text_at == 0) {
         out->heap_end -= bytes;
-        memcpy(out->base + out->heap_end, texts, bytes);
+        memcpy(out->base + out->heap_end, from->packed + row_bytes, bytes);
+        from->text_at = out->heap_end;
     }
+    uint64_t move = (uint64_t)(out->base + from->text_at - out->view.heap) - row_bytes;
     for (uint32_t i = 0; i < map->str_cnt; i++) {
-        struct weir_str *str = (struct weir_str *)(void *)(row + map->str[i].to);
-        const char *text = packed + str->u.off;
-        if (text_bytes_at((const char *)str) == 0) {
-            continue;
-        }
-        if (map->takes_texts) {
-            const char *to = out->base + out->heap_end + (text - texts);
-            str->u.off = (uint64_t)(to - out->view.heap);
-        } else {
-            weir_str_set_bytes(out, str, text, str->bytes);
-        }
+        struct weir_str str; /* read where it came from, see above */
+        memcpy(&str, from->packed + map->str[i].from, sizeof str);
+        str.u.off += str.bytes > WEIR_STR_INLINE_BYTES ? move : 0;
+        memcpy(row + map->str[i].to + offsetof(struct weir_str, u), &str.u, sizeof str.u);
     }
 }
 
@@ -194,16 +220,23 @@ nulls_of(const struct weir_row_map *map, const char *packed)
 }
 
 char *
-weir_row_map_emit(
-    const struct weir_row_map *map, const char *packed, uint32_t kind, struct weir_out *out)
+weir_row_map_emit(const struct weir_row_map *map, struct weir_row_packed *from, uint32_t kind,
+    struct weir_out *out)
 {
+    const char *packed = from->packed;
     out->row_kind = kind;
     char *row = weir_out_row(out);
-    memset(row, 0, map->to->row_bytes);
+    if (map->has_gaps) {
+        memset(row, 0, map->to->row_bytes);
+    }
     for (uint32_t i = 0; i < map->piece_cnt; i++) {
         memcpy(row + map->piece[i].to, packed + map->piece[i].from, map->piece[i].bytes);
     }
-    emit_texts(map, packed, row, out);
+    if (map->takes_texts) {
+        emit_texts(map, from, row, out);
+    } else {
+        emit_some_texts(map, packed, row, out);
+    }
     if (map->to->has_nulls) {
         uint64_t nulls = map->from->has_nulls ? nulls_of(map, packed) : 0;
         memcpy(row, &nulls, sizeof nulls);

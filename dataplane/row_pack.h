@@ -44,6 +44,7 @@ struct weir_row_map {
     uint32_t piece_cnt;
     uint32_t str_cnt;
     bool takes_texts; /* of every string */
+    bool has_gaps; /* bytes of a row that no piece goes to */
     struct weir_row_piece {
         uint32_t from;
         uint32_t to;
@@ -56,14 +57,26 @@ WEIR_API WEIR_MUST_USE int weir_row_map_init(
     struct weir_row_map *map, const struct weir_schema *from, const struct weir_schema *to);
 /* weir_row_map_rest - the fields of `to` that nothing goes to, as bits. */
 WEIR_API uint64_t weir_row_map_rest(const struct weir_row_map *map);
-/* weir_row_map_text_bytes - what the long strings of a packed row need in an output. */
-WEIR_API uint32_t weir_row_map_text_bytes(const struct weir_row_map *map, const char *packed);
+
+/* A packed row on its way out. */
+struct weir_row_packed {
+    const char *packed;
+    uint32_t bytes;
+    uint32_t text_at; /* where the output has its texts already, as heap_end was then; 0: nowhere */
+};
+/* weir_row_packed_text_bytes - what its long strings need in an output, at most. */
+static inline uint32_t
+weir_row_packed_text_bytes(const struct weir_row_map *map, const struct weir_row_packed *row)
+{
+    return row->text_at != 0 ? 0 : row->bytes - map->from->row_bytes;
+}
 /* weir_row_map_emit - append a row to out, with the fields of a packed one; others are zero.
  *
- * Shape:   row layout; weir_out_room() granted it with its texts. Owner: the texts are copied.
+ * Shape:   row layout; weir_out_room() granted it with its texts. Owner: the texts are copied, once
+ *          for all rows that are made of it while text_at is kept.
  */
-WEIR_API char *weir_row_map_emit(
-    const struct weir_row_map *map, const char *packed, uint32_t kind, struct weir_out *out);
+WEIR_API char *weir_row_map_emit(const struct weir_row_map *map, struct weir_row_packed *from,
+    uint32_t kind, struct weir_out *out);
 
 WEIR_C_END
 

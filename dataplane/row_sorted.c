@@ -20,9 +20,8 @@ int
 weir_row_sorted_load(const struct weir_row_order *order, const struct weir_view *view, uint32_t row,
     char *room, struct weir_row_entry *entry)
 {
-    entry->packed = room + packed_off(order);
-    weir_row_order_words(order, view, row, entry->word);
-    return weir_row_pack(view, row, room + packed_off(order), &entry->bytes);
+    entry->row.packed = room + packed_off(order);
+    return weir_row_pack(view, row, room + packed_off(order), &entry->row.bytes);
 }
 
 struct weir_slice
@@ -33,7 +32,7 @@ weir_row_sorted_element(
     memcpy(room, entry->word, words);
     memcpy(room + words, &entry->seq, sizeof entry->seq);
     memcpy(room + words + sizeof entry->seq, &entry->cnt, sizeof entry->cnt);
-    return weir_bytes(room, packed_off(order) + entry->bytes);
+    return weir_bytes(room, packed_off(order) + entry->row.bytes);
 }
 
 void
@@ -41,9 +40,15 @@ weir_row_sorted_take(const struct weir_row_order *order, const char *element, ui
     struct weir_row_entry *ret_entry)
 {
     uint32_t words = word_bytes(order);
-    memcpy(ret_entry->word, element, words);
+    memcpy(&ret_entry->word[0], element, sizeof ret_entry->word[0]); /* no call for one or two */
+    if (order->cnt > 1) {
+        memcpy(&ret_entry->word[1], element + sizeof ret_entry->word[0], sizeof ret_entry->word[1]);
+    }
+    if (WEIR_UNLIKELY(order->cnt > 2)) {
+        memcpy(ret_entry->word, element, words);
+    }
     memcpy(&ret_entry->seq, element + words, sizeof ret_entry->seq);
     memcpy(&ret_entry->cnt, element + words + sizeof ret_entry->seq, sizeof ret_entry->cnt);
-    ret_entry->packed = element + packed_off(order);
-    ret_entry->bytes = bytes - packed_off(order);
+    ret_entry->row =
+        (struct weir_row_packed){element + packed_off(order), bytes - packed_off(order), 0};
 }

@@ -24,8 +24,8 @@ WEIR_C_BEGIN
 #define WEIR_ROW_SORTED_BYTES_MAX \
     (WEIR_ROW_PACK_BYTES_MAX + (WEIR_ROW_ORDER_CNT_MAX + 2) * sizeof(uint64_t))
 
-/* weir_row_sorted_load - physical row `row` of a view: its words, and packed into room, which the
- * entry borrows; seq and cnt are the caller's. Errors: as weir_row_pack(). */
+/* weir_row_sorted_load - physical row `row` of a view, packed into room, which the entry borrows;
+ * words, seq and cnt are the caller's. Errors: as weir_row_pack(). */
 WEIR_API WEIR_MUST_USE int weir_row_sorted_load(const struct weir_row_order *order,
     const struct weir_view *view, uint32_t row, char *room, struct weir_row_entry *entry);
 /* weir_row_sorted_element - a loaded entry, as it is now, as an element in its room. */

@@ -484,6 +484,8 @@ bucket_pour(const struct weir_table *t, const struct weir_bucket *from,
         pour(t, from, to, shift, 1, 8);
     } else if (t->word_cnt == 1) {
         pour(t, from, to, shift, 1, t->spec.val_bytes);
+    } else if (t->word_cnt == 2) {
+        pour(t, from, to, shift, 2, t->spec.val_bytes);
     } else if (t->word_cnt == 3 && t->spec.val_bytes == 8) {
         pour(t, from, to, shift, 3, 8);
     } else {

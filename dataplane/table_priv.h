@@ -140,6 +140,23 @@ table_word_is_long(const uint64_t *word)
     return (uint32_t)word[0] > WEIR_KEY_TEXT_INLINE_BYTES;
 }
 
+/* The words of a key: nearly all have one to three, and no call copies them. */
+static inline void
+table_words_copy(uint64_t *to, const void *from, uint32_t cnt)
+{
+    const char *at = from;
+    memcpy(&to[0], at, sizeof to[0]);
+    if (cnt > 1) {
+        memcpy(&to[1], at + sizeof to[0], sizeof to[0]);
+    }
+    if (cnt > 2) {
+        memcpy(&to[2], at + 2 * sizeof to[0], sizeof to[0]);
+    }
+    if (WEIR_UNLIKELY(cnt > 3)) {
+        memcpy(&to[3], at + 3 * sizeof to[0], (cnt - 3) * sizeof to[0]);
+    }
+}
+
 /* table_key_of - a key from the caller's form. Defined here because lookups inline it. */
 static inline struct table_key
 table_key_of(const struct weir_table *t, uint64_t hash, const void *key, const char *heap)
@@ -149,7 +166,7 @@ table_key_of(const struct weir_table *t, uint64_t hash, const void *key, const c
     k.hash = hash;
     k.text.ptr = NULL;
     k.text.bytes = 0;
-    memcpy(k.word, key, t->word_cnt * sizeof k.word[0]);
+    table_words_copy(k.word, key, t->word_cnt);
     if (t->spec.tail_cnt > 0) {
         k.hash = weir_table_hash_tail(hash, k.word + t->word_cnt - t->spec.tail_cnt,
             t->spec.tail_cnt, t->arena->spec.max_parallelism);

@@ -11,7 +11,7 @@
 
 /* Raised by every change that a job built before would not survive: headers with inline functions
  * and struct layouts count. */
-#define WEIR_JOB_ABI 7
+#define WEIR_JOB_ABI 8
 
 #ifndef WEIR_SCHED_ABI_NO_MARK
 WEIR_C_BEGIN

@@ -7,7 +7,7 @@
 #include "dataplane/operators/general_priv.h"
 
 const struct weir_kind weir_general_rows_kind = {WEIR_KIND_TYPE_LIST, 0, 0, true, WEIR_NO_TTL,
-    {{"rows", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL};
+    {{"rows", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL, 0};
 
 bool
 weir_general_keeps_rows(const struct weir_general_conf *conf)

@@ -7,6 +7,10 @@
  * the other one, so that each pair is made once. Where the output is full in the middle of a list,
  * the same row is offered again and goes on at the item it had come to.
  *
+ * Results refer to the texts of kept rows where they lie, in state pages: rows are never given
+ * back. Texts of long rows, which lie in blobs, are copied; so there must be room for those of the
+ * pairs at hand.
+ *
  * Watermarks: passed on.
  *
  * Checkpoints: all of it lies in state pages. Rows are never given back, so which chunks are the
@@ -240,6 +244,9 @@ weir_join_add(struct join_base *base, const struct weir_row_item *left,
 
 /* ---- the incremental join ---- */
 
+/* Rows whose places are asked for together: their lines stay in L1. */
+#define AHEAD_CNT 32
+
 struct self {
     struct join_base base;
     struct weir_table *table;
@@ -299,6 +306,10 @@ rows_join(struct self *self, uint32_t side, uint32_t from, uint32_t cnt, uint32_
     struct join_base *base = &self->base;
     for (uint32_t i = 0; i < cnt; i++) {
         struct join_entry *entry = base->rows.val[from + i];
+        if (i % AHEAD_CNT == 0) {
+            weir_row_lists_ahead(
+                &self->kept, base->rows.hash + from + i, weir_min_u32(AHEAD_CNT, cnt - i));
+        }
         if (!self->is_half) {
             const struct weir_row_adds add = {.store = &self->kept,
                 .hash = base->rows.hash + from + i,
@@ -356,9 +367,12 @@ join_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
         return err;
     }
     weir_row_reader_init(&self->base.reader, in);
+    out->view.heap = self->base.arena->base;
+    out->kept_bytes = (uint64_t)self->base.arena->page_cnt * WEIR_PAGE_BYTES;
     uint32_t at = cursor;
-    while (at < in->cnt) {
-        uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
+    bool is_full = false;
+    while (at < in->cnt && !is_full) {
+        uint32_t cnt = weir_keyed_block(&self->base.rows, in->cnt - at);
         int loaded = weir_keyed_load(&self->base.keyed[input], in, at, cnt, &self->base.rows);
         if (loaded < 0) {
             return loaded;
@@ -368,11 +382,10 @@ join_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
             return done;
         }
         at += (uint32_t)done;
-        if (done < loaded) {
-            break;
-        }
+        is_full = done < loaded;
     }
     weir_join_flush(&self->base, out);
+    weir_keyed_took(&self->base.rows, at - cursor, is_full);
     return at - cursor;
 }
 

@@ -111,13 +111,13 @@ extern WEIR_API const struct weir_operator_type weir_interval_join_type;
 extern WEIR_API const struct weir_operator_type weir_ttl_join_type;
 extern WEIR_API const struct weir_operator_type weir_window_join_type;
 
-/* weir_join_text - copy a string of a joined row into the result; each may be copied once. */
+/* weir_join_text - put a string of a joined row into the result; each at most once. */
 static inline void
 weir_join_text(
     struct weir_out *out, struct weir_str *to, const struct weir_str *from, const char *heap)
 {
     struct weir_slice text = weir_str_slice(from, heap);
-    weir_str_set_bytes(out, to, text.ptr, text.bytes);
+    weir_str_set_kept(out, to, text.ptr, text.bytes);
 }
 
 WEIR_C_END

@@ -261,8 +261,9 @@ near_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
     weir_row_reader_init(&self->base.reader, in);
     uint32_t late_cnt = 0;
     uint32_t at = cursor;
-    while (at < in->cnt) {
-        uint32_t cnt = weir_min_u32(in->cnt - at, WEIR_KEYED_ROW_CNT_MAX);
+    bool is_full = false;
+    while (at < in->cnt && !is_full) {
+        uint32_t cnt = weir_keyed_block(&self->base.rows, in->cnt - at);
         int loaded = weir_keyed_load(&self->base.keyed[input], in, at, cnt, &self->base.rows);
         if (loaded < 0) {
             return loaded;
@@ -273,11 +274,10 @@ near_process(struct weir_operator *op, uint32_t input, const struct weir_view *i
             return done;
         }
         at += (uint32_t)done;
-        if (done < loaded) {
-            break;
-        }
+        is_full = done < loaded;
     }
     weir_join_flush(&self->base, out);
+    weir_keyed_took(&self->base.rows, at - cursor, is_full);
     if (late_cnt > 0) {
         weir_out_pass(&out[1 + input], in, late_cnt);
         op->rows_late += late_cnt;

@@ -18,7 +18,8 @@
  * broadcast: then its rows have no key, and change a map (broadcast.h).
  *
  * Declared states (kind.h) have tables of their own. What has expired of them goes bit by bit, in
- * each call.
+ * each call. A function that has nothing beside a list has the list's table alone, whose entries
+ * are found for a block of rows like those of a state.
  *
  * Watermarks: first the timers that they make due, in slices, then they are passed on.
  *
@@ -46,39 +47,6 @@
 #define AHEAD_CNT SLICE_TIMER_CNT
 
 WEIR_STATIC_ASSERT(WEIR_PROCESS_STATE_BYTES_MAX == WEIR_TABLE_VAL_BYTES_MAX, "one limit");
-
-struct self {
-    struct weir_process process; /* first: bodies get a pointer to it */
-    const struct weir_process_function *function;
-    const struct weir_process_second *second; /* NULL: one input */
-    struct weir_keyed keyed[2]; /* by input */
-    bool in_broadcast; /* a row without a key */
-    struct weir_broadcast broadcast;
-    struct weir_table *table;
-    struct weir_timers timers;
-    struct weir_timers clocks;
-    bool has_timers;
-    bool has_clocks;
-    struct weir_keyed_rows rows;
-    uint32_t cleared[WEIR_KEYED_ROW_CNT_MAX]; /* rows of the block whose state was cleared */
-    uint32_t cleared_cnt;
-    struct weir_kindset kinds;
-    struct weir_spill spill;
-    bool spills; /* state that does not fit goes to disk */
-    bool waits; /* a timer's key is not here yet */
-    int64_t now_ms;
-    /* while timers fire */
-    struct weir_timers *firing; /* these or those */
-    int64_t up_to;
-    struct weir_timer timer;
-    uint32_t fired_cnt; /* in this slice */
-};
-
-static struct self *
-self_of(struct weir_process *p)
-{
-    return (struct self *)(void *)p;
-}
 
 static int
 check_schema(const struct weir_process_conf *conf, const struct weir_schema *is,
@@ -141,17 +109,25 @@ weir_connect_check(const struct weir_connect_process_conf *conf,
 static int
 open_timers(struct weir_operator *op, const char *name, struct weir_timers *timers)
 {
-    const struct self *self = op->self;
+    const struct process_self *self = op->self;
     const struct weir_table_spec spec = weir_timers_spec(self->keyed[0].kind);
     struct weir_table *table;
     int err = weir_state_take(op, name, &spec, 0, &table);
     return err < 0 ? err : weir_timers_adopt(timers, table);
 }
 
+static bool
+is_list(const struct weir_process_function *function)
+{
+    const struct weir_kind *kinds = function->kinds;
+    return function->state_bytes == 0 && function->kind_cnt > 0 &&
+           kinds[0].type == WEIR_KIND_TYPE_LIST && kinds[0].ttl.ms == 0 && !kinds[0].has_ns;
+}
+
 static int
 process_open(struct weir_operator *op)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     const struct weir_process_conf *conf = op->conf; /* a pair begins with it */
     struct weir_arena *arena = op->env->arena;
     if (arena == NULL) {
@@ -178,16 +154,21 @@ process_open(struct weir_operator *op)
     self->has_timers = conf->function->timers != NULL;
     self->has_clocks = conf->function->clocks != NULL;
     struct weir_table_spec spec = {0, self->keyed[0].kind, conf->function->state_bytes, 0};
-    if (err == 0) {
+    self->is_list = is_list(conf->function);
+    if (err == 0 && !self->is_list) {
         err = weir_state_take(op, "state", &spec, 0, &self->table);
     }
+    struct weir_table *plain = self->table;
     if (err == 0) {
         err = weir_kindset_open(
             &self->kinds, op, &self->keyed[0], conf->function->kinds, conf->function->kind_cnt);
     }
+    if (err == 0 && self->is_list) {
+        self->table = self->kinds.state[0].table;
+    }
     if (err == 0 && op->env->spill != NULL) {
         self->spills = true;
-        err = weir_spill_open(&self->spill, &self->kinds, op, self->table, "state");
+        err = weir_spill_open(&self->spill, &self->kinds, op, plain, "state");
     }
     if (err == 0 && self->has_timers) {
         err = open_timers(op, "timers", &self->timers);
@@ -198,204 +179,9 @@ process_open(struct weir_operator *op)
 static void
 set_now(struct weir_operator *op, int64_t now_ns)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     self->now_ms = weir_operator_utc_ms(op, now_ns);
     self->kinds.now_ms = self->now_ms; /* for times to live */
-}
-
-/* ---- what bodies call ---- */
-
-static const void *
-current_key(const struct self *self)
-{
-    return self->rows.rows.key + (size_t)self->process.row * self->rows.rows.key_stride;
-}
-
-static struct weir_timer_key
-timer_key(const struct self *self, uint64_t ns)
-{
-    struct weir_timer_key key = {
-        self->rows.rows.hash[self->process.row], current_key(self), self->rows.rows.heap, ns};
-    return key;
-}
-
-static int
-set_timer(struct self *self, struct weir_timers *timers, int64_t time, uint64_t ns)
-{
-    bool is_clock = timers == &self->clocks;
-    if (self->in_broadcast) {
-        return weir_err_push(WEIR_EILLEGAL,
-            "the function %s sets a timer for a broadcast row, which has no key",
-            self->function->name);
-    }
-    if (!(is_clock ? self->has_clocks : self->has_timers)) {
-        return weir_err_push(WEIR_ESTATE, "the function %s was defined without timers%s",
-            self->function->name, is_clock ? " in processing time" : "");
-    }
-    struct weir_timer_key key = timer_key(self, ns);
-    bool made;
-    return weir_timers_set(timers, &key, time, &made);
-}
-
-int
-weir_process_timer_set(struct weir_process *p, int64_t time, uint64_t ns)
-{
-    return set_timer(self_of(p), &self_of(p)->timers, time, ns);
-}
-
-int
-weir_process_clock_set(struct weir_process *p, int64_t time_ms, uint64_t ns)
-{
-    return set_timer(self_of(p), &self_of(p)->clocks, time_ms, ns);
-}
-
-bool
-weir_process_clock_delete(struct weir_process *p, int64_t time_ms, uint64_t ns)
-{
-    struct self *self = self_of(p);
-    if (!self->has_clocks || self->in_broadcast) {
-        return false;
-    }
-    struct weir_timer_key key = timer_key(self, ns);
-    return weir_timers_delete(&self->clocks, &key, time_ms);
-}
-
-int64_t
-weir_process_now_ms(const struct weir_process *p)
-{
-    return ((const struct self *)(const void *)p)->now_ms;
-}
-
-bool
-weir_process_timer_delete(struct weir_process *p, int64_t time, uint64_t ns)
-{
-    struct self *self = self_of(p);
-    if (!self->has_timers || self->in_broadcast) {
-        return false;
-    }
-    struct weir_timer_key key = timer_key(self, ns);
-    return weir_timers_delete(&self->timers, &key, time);
-}
-
-void
-weir_process_clear(struct weir_process *p, void *state)
-{
-    struct self *self = self_of(p);
-    memset(state, 0, self->table->spec.val_bytes);
-    if (self->cleared_cnt == 0 || self->cleared[self->cleared_cnt - 1] != p->row) {
-        self->cleared[self->cleared_cnt++] = p->row;
-    }
-}
-
-void *
-weir_process_room(struct weir_process *p)
-{
-    return self_of(p) + 1;
-}
-
-struct weir_keyed_state *
-weir_process_state(struct weir_process *p, uint32_t idx)
-{
-    struct self *self = self_of(p);
-    WEIR_CHECK(!self->in_broadcast, "state of a key, in the body of a row that has none");
-    WEIR_CHECK(idx < self->kinds.cnt, "the function %s declares %u states, not one at %u",
-        self->function->name, self->kinds.cnt, idx);
-    weir_kindset_key(&self->kinds, &self->rows.rows, p->row);
-    return &self->kinds.state[idx];
-}
-
-int
-weir_process_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void **ret_maps)
-{
-    struct self *self = self_of(p);
-    struct weir_table_rows rows = self->rows.rows;
-    rows.hash += p->row;
-    rows.key = current_key(self);
-    rows.cnt = cnt;
-    return weir_kindset_maps(&self->kinds, idx, rows, ret_maps);
-}
-
-const struct weir_numbers_kind *
-weir_process_numbers(const struct weir_process *p, uint32_t idx)
-{
-    return &((const struct self *)(const void *)p)->kinds.state[idx].numbers;
-}
-
-int64_t
-weir_process_key(const struct weir_process *p, uint32_t part)
-{
-    const struct self *self = (const struct self *)(const void *)p;
-    int64_t word = 0;
-    if (!self->in_broadcast && self->keyed[0].kind != WEIR_KEY_STR &&
-        part < self->keyed[0].key.field_cnt) {
-        memcpy(&word, (const char *)current_key(self) + part * sizeof word, sizeof word);
-    }
-    return word;
-}
-
-struct weir_slice
-weir_process_key_text(const struct weir_process *p)
-{
-    const struct self *self = (const struct self *)(const void *)p;
-    struct weir_slice none = {NULL, 0};
-    if (self->in_broadcast || self->keyed[0].kind != WEIR_KEY_STR || self->keyed[0].is_packed) {
-        return none;
-    }
-    return weir_key_text_slice(current_key(self), self->rows.rows.heap);
-}
-
-/* ---- the broadcast map ---- */
-
-static const struct weir_broadcast *
-map_of(const struct weir_process *p)
-{
-    return &((const struct self *)(const void *)p)->broadcast;
-}
-
-const void *
-weir_process_broadcast_find(
-    const struct weir_process *p, const void *key, uint32_t key_bytes, uint32_t *ret_bytes)
-{
-    return weir_broadcast_find(map_of(p), (struct weir_slice){key, key_bytes}, ret_bytes);
-}
-
-bool
-weir_process_broadcast_at(const struct weir_process *p, uint32_t idx, struct weir_slice *ret_key,
-    struct weir_slice *ret_val)
-{
-    return weir_broadcast_at(map_of(p), idx, ret_key, ret_val);
-}
-
-static int
-refuse_write(const struct self *self)
-{
-    return weir_err_push(WEIR_EILLEGAL,
-        "the function %s changes broadcast state for a row that not all subtasks see",
-        self->function->name);
-}
-
-int
-weir_process_broadcast_put(struct weir_process *p, const void *key, uint32_t key_bytes,
-    const void *val, uint32_t val_bytes)
-{
-    struct self *self = self_of(p);
-    if (!self->in_broadcast) {
-        return refuse_write(self);
-    }
-    return weir_broadcast_put(
-        &self->broadcast, (struct weir_slice){key, key_bytes}, (struct weir_slice){val, val_bytes});
-}
-
-int
-weir_process_broadcast_delete(
-    struct weir_process *p, const void *key, uint32_t key_bytes, bool *ret_found)
-{
-    struct self *self = self_of(p);
-    if (!self->in_broadcast) {
-        return refuse_write(self);
-    }
-    *ret_found = weir_broadcast_delete(&self->broadcast, (struct weir_slice){key, key_bytes});
-    return 0;
 }
 
 /* ---- rows ---- */
@@ -412,12 +198,12 @@ is_zero(const char *val, uint32_t bytes)
 
 /* Entries cleared and not written again since: nothing of the block is held any more. */
 static void
-drop_cleared(struct self *self)
+drop_cleared(struct process_self *self)
 {
     for (uint32_t i = 0; i < self->cleared_cnt; i++) {
         self->process.row = self->cleared[i];
         uint64_t hash = self->rows.rows.hash[self->process.row];
-        const void *key = current_key(self);
+        const void *key = process_key(self);
         const char *val = weir_table_find(self->table, hash, key, self->rows.rows.heap);
         if (val != NULL && is_zero(val, self->table->spec.val_bytes)) {
             (void)weir_table_delete(self->table, hash, key, self->rows.rows.heap);
@@ -428,9 +214,32 @@ drop_cleared(struct self *self)
     self->cleared_cnt = 0;
 }
 
+/* The entries of rows [from, from + cnt) are those of a list. */
+static void
+list_begin(struct process_self *self, uint32_t from, uint32_t cnt)
+{
+    self->ahead = &self->kinds.state[0];
+    self->ahead_rows = self->rows.rows;
+    weir_kindset_ask(self->ahead, self->rows.val + from, cnt);
+}
+
+/* Rows [from, from + ran) are done with what was looked up for them. */
+static void
+ahead_end(struct process_self *self, uint32_t from, int ran)
+{
+    struct weir_keyed_state *state = self->ahead;
+    self->ahead = NULL;
+    if (state != NULL) {
+        state->entry = NULL;
+    }
+    if (state != NULL && ran > 0) {
+        weir_kindset_behind(state, &self->ahead_rows, from, from + (uint32_t)ran);
+    }
+}
+
 /* A loaded block; row 0 of it is number `at` of the selection. Returns rows done, or an error. */
 static int
-block_process(struct self *self, uint32_t input, const struct weir_view *in, uint32_t at)
+block_process(struct process_self *self, uint32_t input, const struct weir_view *in, uint32_t at)
 {
     weir_process_rows_fn *rows = input == 0 ? self->function->rows : self->second->rows;
     uint32_t done = 0;
@@ -440,7 +249,11 @@ block_process(struct self *self, uint32_t input, const struct weir_view *in, uin
             return got;
         }
         self->process.row = done;
+        if (self->is_list) {
+            list_begin(self, done, (uint32_t)got);
+        }
         int ran = rows(&self->process, in, at + done, (uint32_t)got, self->rows.val + done);
+        ahead_end(self, done, ran);
         drop_cleared(self);
         if (ran < 0) {
             return ran;
@@ -459,7 +272,7 @@ block_process(struct self *self, uint32_t input, const struct weir_view *in, uin
  * are
  * here: `at` itself where they have to be waited for. */
 static int64_t
-rows_fetch(struct self *self, uint32_t input, const struct weir_view *in, uint32_t at)
+rows_fetch(struct process_self *self, uint32_t input, const struct weir_view *in, uint32_t at)
 {
     struct weir_spill *spill = &self->spill;
     int step = weir_spill_poll(spill);
@@ -493,7 +306,7 @@ rows_fetch(struct self *self, uint32_t input, const struct weir_view *in, uint32
 /* The same for the key of a timer, whose stored row is given: WEIR_DONE, and it is loaded;
  * WEIR_WAIT or an error. Where it is not here, those of timers behind it are asked for with it. */
 static int
-timer_fetch(struct self *self)
+timer_fetch(struct process_self *self)
 {
     struct weir_spill *spill = &self->spill;
     const struct weir_table *table = self->firing->table;
@@ -529,7 +342,7 @@ timer_fetch(struct self *self)
 static int
 process_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int64_t now_ns)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     (void)out;
     (void)now_ns;
     return self->spills ? weir_spill_barrier(&self->spill, id) : WEIR_DONE;
@@ -538,14 +351,14 @@ process_barrier(struct weir_operator *op, uint64_t id, struct weir_out *out, int
 static int
 process_precommit(struct weir_operator *op, uint64_t id)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     return self->spills ? weir_spill_precommit(&self->spill, id) : WEIR_DONE;
 }
 
 static int
 process_aborted(struct weir_operator *op, uint64_t id)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     if (self->spills) {
         weir_spill_aborted(&self->spill, id);
     }
@@ -556,7 +369,7 @@ process_aborted(struct weir_operator *op, uint64_t id)
 
 /* Rows without a key, for the map. */
 static int64_t
-broadcast_process(struct self *self, const struct weir_view *in, uint32_t cursor)
+broadcast_process(struct process_self *self, const struct weir_view *in, uint32_t cursor)
 {
     self->in_broadcast = true;
     int ran = self->second->rows(&self->process, in, cursor, in->cnt - cursor, NULL);
@@ -568,7 +381,7 @@ static int64_t
 process_process(struct weir_operator *op, uint32_t input, const struct weir_view *in,
     uint32_t cursor, struct weir_out *out, int64_t now_ns)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     set_now(op, now_ns);
     self->process.out = &out[0];
     self->process.side = &out[1];
@@ -585,8 +398,9 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
         }
         end = (uint32_t)fetched;
     }
-    while (at < end) {
-        uint32_t cnt = weir_min_u32(end - at, WEIR_KEYED_ROW_CNT_MAX);
+    bool is_full = false;
+    while (at < end && !is_full) {
+        uint32_t cnt = weir_keyed_block(&self->rows, end - at);
         int loaded = weir_keyed_load(&self->keyed[input], in, at, cnt, &self->rows);
         if (loaded < 0) {
             return loaded;
@@ -596,10 +410,9 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
             return done;
         }
         at += (uint32_t)done;
-        if (done < loaded) {
-            break;
-        }
+        is_full = done < loaded;
     }
+    weir_keyed_took(&self->rows, at - cursor, is_full);
     int err = self->kinds.cnt > 0 ? weir_kindset_clean(&self->kinds) : 0;
     return err < 0 ? err : (int64_t)(at - cursor);
 }
@@ -609,7 +422,7 @@ process_process(struct weir_operator *op, uint32_t input, const struct weir_view
 int
 weir_process_timer_next(struct weir_process *p, void **ret_state)
 {
-    struct self *self = self_of(p);
+    struct process_self *self = process_self_of(p);
     if (self->fired_cnt == SLICE_TIMER_CNT) {
         return WEIR_PROCESS_SLICE;
     }
@@ -649,7 +462,7 @@ weir_process_timer_next(struct weir_process *p, void **ret_state)
 void
 weir_process_timer_done(struct weir_process *p)
 {
-    struct self *self = self_of(p);
+    struct process_self *self = process_self_of(p);
     drop_cleared(self);
     weir_timers_pop(self->firing, &self->timer);
 }
@@ -658,7 +471,7 @@ weir_process_timer_done(struct weir_process *p)
 static int
 fire(struct weir_operator *op, struct weir_timers *timers, int64_t up_to, struct weir_out *out)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     self->process.out = &out[0];
     self->process.side = &out[1];
     self->firing = timers;
@@ -675,7 +488,7 @@ fire(struct weir_operator *op, struct weir_timers *timers, int64_t up_to, struct
 static int
 process_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     set_now(op, now_ns);
     self->process.watermark = watermark;
     return self->has_timers ? fire(op, &self->timers, watermark, out) : (int)WEIR_DONE;
@@ -690,14 +503,14 @@ process_keeps_time(const struct weir_operator *op)
 static int64_t
 process_due_ns(const struct weir_operator *op)
 {
-    const struct self *self = op->self;
+    const struct process_self *self = op->self;
     return weir_operator_due_ns(op, weir_timers_next_time(&self->clocks));
 }
 
 static int
 process_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     set_now(op, now_ns);
     self->process.watermark = op->watermark;
     return fire(op, &self->clocks, self->now_ms, out);
@@ -706,7 +519,7 @@ process_timer(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 static int
 process_close(struct weir_operator *op, bool clean)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     (void)clean;
     weir_keyed_rows_fini(&self->rows);
     weir_kindset_close(&self->kinds);
@@ -719,7 +532,7 @@ process_close(struct weir_operator *op, bool clean)
 static int
 process_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer *parts)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     if (self->kinds.cnt > 0) {
         weir_kindset_snapshot(&self->kinds, parts);
     }
@@ -735,7 +548,7 @@ process_snapshot(struct weir_operator *op, uint64_t id, struct weir_parts_writer
 static int
 process_restore(struct weir_operator *op, const struct weir_parts_reader *parts, uint32_t parts_cnt)
 {
-    struct self *self = op->self;
+    struct process_self *self = op->self;
     int err = self->spills ? weir_spill_restore(&self->spill, parts, parts_cnt)
                            : weir_spill_refuse(op, parts, parts_cnt);
     if (err == 0 && self->kinds.cnt > 0) {
@@ -747,7 +560,7 @@ process_restore(struct weir_operator *op, const struct weir_parts_reader *parts,
 }
 
 #define PROCESS_HOOKS                                                                       \
-    .self_bytes = sizeof(struct self), .output_cnt = 2, .open = process_open,               \
+    .self_bytes = sizeof(struct process_self), .output_cnt = 2, .open = process_open,       \
     .process = process_process, .watermark = process_watermark, .close = process_close,     \
     .barrier = process_barrier, .precommit = process_precommit, .aborted = process_aborted, \
     .snapshot = process_snapshot, .restore = process_restore,                               \

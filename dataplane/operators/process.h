@@ -112,6 +112,8 @@ struct weir_process_function {
     const char *name;
     const struct weir_schema *(*in_schema)(void); /* NULL: whoever made the conf has looked */
     const struct weir_schema *(*out_schema)(void); /* NULL: likewise */
+    /* 0: there is none; where the first declared one is a list without a time to live, its entries
+     * are found with the block, and the pointers to states are not for the body. */
     uint32_t state_bytes;
     weir_process_rows_fn *rows;
     weir_process_timers_fn *timers; /* NULL: none */
@@ -190,6 +192,11 @@ weir_process_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void **ret
 struct weir_numbers_kind;
 WEIR_API const struct weir_numbers_kind *
 weir_process_numbers(const struct weir_process *p, uint32_t idx);
+/* weir_process_list_ahead - for a function that works on blocks of rows: declared state idx, a list
+ * without a time to live, at the keys of cnt rows from the current one on, looked up together.
+ * Returns rows that it is for, or an error. */
+WEIR_API WEIR_MUST_USE int
+weir_process_list_ahead(struct weir_process *p, uint32_t idx, uint32_t cnt);
 /* weir_process_key - number part of the current key, for keys of one or two numbers. */
 WEIR_API int64_t weir_process_key(const struct weir_process *p, uint32_t part);
 /* weir_process_key_text - the current key, where it is one string; borrowed until the body ends. */

@@ -272,6 +272,27 @@ t_counts_go_on_when_spare_places_are_full(void **state)
     }
 }
 
+static void
+t_blocks_are_of_what_outputs_have_room_for(void **state)
+{
+    (void)state;
+    static struct weir_keyed_rows rows;
+    assert_int_equal(weir_keyed_block(&rows, 1000), WEIR_KEYED_ROW_CNT_MAX);
+    assert_int_equal(weir_keyed_block(&rows, 10), 10);
+    weir_keyed_took(&rows, 1000, false);
+    assert_int_equal(weir_keyed_block(&rows, 1000), WEIR_KEYED_ROW_CNT_MAX);
+    weir_keyed_took(&rows, 100, true);
+    assert_int_equal(weir_keyed_block(&rows, 1000), 50);
+    weir_keyed_took(&rows, 60, false); /* there were no more */
+    assert_int_equal(weir_keyed_block(&rows, 1000), 50);
+    weir_keyed_took(&rows, 300, false);
+    assert_int_equal(weir_keyed_block(&rows, 1000), 150);
+    weir_keyed_took(&rows, 4000, true);
+    assert_int_equal(weir_keyed_block(&rows, 1000), WEIR_KEYED_ROW_CNT_MAX);
+    weir_keyed_took(&rows, 0, true);
+    assert_int_equal(weir_keyed_block(&rows, 1000), WEIR_KEYED_BLOCK_CNT_MIN);
+}
+
 int
 main(void)
 {
@@ -280,6 +301,7 @@ main(void)
         cmocka_unit_test(t_stored_texts_lead_to_the_same_entries),
         cmocka_unit_test(t_batches_of_usual_texts_find_their_entries),
         cmocka_unit_test(t_counts_go_on_when_spare_places_are_full),
+        cmocka_unit_test(t_blocks_are_of_what_outputs_have_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

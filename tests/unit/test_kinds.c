@@ -25,12 +25,12 @@ enum { VALUE, LIST, MAP, REDUCING, AGGREGATING, TIMED, TIMED_LIST, TIMED_MAP, SH
 static const struct weir_kind kinds[] = {
     WEIR_KIND_VALUE("value", int64_t, WEIR_NO_TTL),
     {WEIR_KIND_TYPE_LIST, 0, 8, true, WEIR_NO_TTL,
-        {{"list", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"list", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     WEIR_KIND_MAP("map", 8, 8, WEIR_NO_TTL),
     {WEIR_KIND_TYPE_REDUCING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"reducing", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"reducing", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
     WEIR_KIND_LIST("timed list", 8, WEIR_TTL(TTL_MS)),
     WEIR_KIND_MAP("timed map", 8, 8, WEIR_TTL_READ(TTL_MS)),
@@ -405,18 +405,18 @@ t_declarations_are_checked(void **unused)
         {WEIR_KIND_LIST("long", WEIR_KIND_BYTES_MAX + 1, WEIR_NO_TTL)},
         {WEIR_KIND_VALUE("past", int64_t, WEIR_TTL(-1))},
         {{WEIR_KIND_TYPE_MAP, 0, 0, false, WEIR_NO_TTL,
-            {{"no index", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+            {{"no index", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL, 0}},
         {{WEIR_KIND_TYPE_REDUCING, 0, 0, false, WEIR_NO_TTL,
-            {{"no size", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+            {{"no size", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL, 0}},
         {{WEIR_KIND_TYPE_CNT, 0, 8, false, WEIR_NO_TTL, {{"kind", NULL, NULL}, WEIR_KIND_NO_DESC},
-            NULL}},
+            NULL, 0}},
         {WEIR_KIND_NUMBERS("no map", 0, 8)}, {WEIR_KIND_NUMBERS("33 maps", 33, 8)},
         {WEIR_KIND_NUMBERS("no word", 1, 0)}, {WEIR_KIND_NUMBERS("no words", 1, 12)},
         {WEIR_KIND_NUMBERS("31 words", 1, 31 * 8)},
         {{WEIR_KIND_TYPE_NUMBERS, 1, 8, false, WEIR_TTL(1),
-            {{"timed", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}},
+            {{"timed", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL, 0}},
         {{WEIR_KIND_TYPE_NUMBERS, 1, 8, true, WEIR_NO_TTL,
-            {{"spaced", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL}}};
+            {{"spaced", NULL, NULL}, WEIR_KIND_NO_DESC}, NULL, 0}}};
     for (uint32_t i = 0; i < WEIR_ARRAY_CNT(bad); i++) {
         assert_int_equal(weir_kindset_check(bad[i], 1), WEIR_EGRAPH);
     }

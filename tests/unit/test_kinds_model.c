@@ -39,11 +39,11 @@ static struct weir_kind kinds[] = {
     WEIR_KIND_VALUE("plain", struct sum, WEIR_NO_TTL),
     WEIR_KIND_VALUE("timed", int64_t, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_VALUE, 0, 700, false, WEIR_TTL_READ(TTL_MS),
-        {{"wide", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"wide", weir_kind_move_items, &weir_kind_item_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     WEIR_KIND_BYTES("bytes", WEIR_TTL(TTL_MS)),
     WEIR_KIND_VALUE("shown", int64_t, SHOWN(false, false)),
     {WEIR_KIND_TYPE_VALUE, 0, sizeof(int64_t), true, SHOWN(true, true),
-        {{"kept", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"kept", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     WEIR_KIND_LIST("list", 0, WEIR_NO_TTL),
     WEIR_KIND_LIST("list timed", 16, WEIR_TTL(TTL_MS)),
     WEIR_KIND_LIST("list read", 0, WEIR_TTL_READ(TTL_MS)),
@@ -54,7 +54,7 @@ static struct weir_kind kinds[] = {
     WEIR_KIND_MAP("map shown", 8, 8, SHOWN(false, true)),
     WEIR_KIND_REDUCING("reducing", struct sum, WEIR_TTL(TTL_MS)),
     {WEIR_KIND_TYPE_AGGREGATING, 0, sizeof(struct sum), true, WEIR_NO_TTL,
-        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL},
+        {{"aggregating", NULL, &weir_kind_inline_values}, WEIR_KIND_NO_DESC}, NULL, 0},
     WEIR_KIND_NUMBERS("numbers", MAP_CNT, 16),
 };
 

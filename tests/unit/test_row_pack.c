@@ -177,11 +177,11 @@ t_packed_rows_become_rows_of_other_schemas(void **state)
         struct weir_view view = view_of(&sparse_schema, &row, heap);
         struct weir_out out = {.base = buf, .buf_bytes = sizeof buf, .heap_end = sizeof buf};
         weir_out_init(&out, &shape);
-        (void)pack(&view, 0, packed);
+        struct weir_row_packed from = {packed, pack(&view, 0, packed), 0};
         bool has_text = (mask & 8) == 0;
-        assert_int_equal(weir_row_map_text_bytes(&map, packed), has_text ? sizeof TEXT - 1 : 0);
+        assert_int_equal(weir_row_packed_text_bytes(&map, &from), has_text ? sizeof TEXT - 1 : 0);
         struct other *made =
-            (struct other *)(void *)weir_row_map_emit(&map, packed, WEIR_ROW_DELETE, &out);
+            (struct other *)(void *)weir_row_map_emit(&map, &from, WEIR_ROW_DELETE, &out);
         assert_int_equal(made->mask, (has_text ? 0 : 4) | ((mask & 4) != 0 ? 8 : 0));
         assert_int_equal(made->number, (mask & 4) == 0 ? 77 : 0);
         assert_int_equal(made->more, 0);
@@ -192,6 +192,53 @@ t_packed_rows_become_rows_of_other_schemas(void **state)
         assert_int_equal(text.bytes, 2);
         assert_memory_equal(text.ptr, "ab", 2);
         assert_int_equal(weir_view_kind(&out.view, 0), WEIR_ROW_DELETE);
+    }
+}
+
+/* No mask, no gaps: such a row is copied as it lies. */
+#define DENSE(F) F(i64, number) F(str, text) F(str, name) F(str, more)
+WEIR_SCHEMA(dense, DENSE)
+
+static void
+t_rows_made_of_one_row_share_its_texts(void **state)
+{
+    (void)state;
+    static char packed[WEIR_ROW_PACK_BYTES_MAX];
+    static char of_columns[WEIR_ROW_PACK_BYTES_MAX];
+    static char columns[CAP * sizeof(struct dense)];
+    static char buf[8192];
+    char heap[] = TEXT TEXT;
+    const uint32_t bytes = sizeof TEXT - 1;
+    struct dense row = {.number = 7,
+        .text = weir_str_ref(heap, heap + bytes, bytes),
+        .name = weir_str_inline("ab", 2),
+        .more = weir_str_ref(heap, heap + 1, bytes)};
+    memset(row.name.head + 2, 'x', 2); /* not of the text */
+    struct weir_view view = view_of(dense_schema(), &row, heap);
+    struct weir_row_packed from = {packed, pack(&view, 0, packed), 0};
+    assert_int_equal(from.bytes, sizeof row + 2 * bytes);
+    dense_store(columns, CAP, 3, &row);
+    view.rows = columns;
+    view.stride = 0;
+    view.cap = CAP;
+    assert_int_equal(pack(&view, 3, of_columns), from.bytes);
+    assert_memory_equal(packed, of_columns, from.bytes);
+
+    struct weir_row_map map;
+    assert_int_equal(weir_row_map_init(&map, dense_schema(), dense_schema()), 0);
+    const struct weir_out_shape shape = {
+        .schema = dense_schema(), .buf_bytes = sizeof buf, .batch_rows = 8};
+    struct weir_out out = {.base = buf, .buf_bytes = sizeof buf, .heap_end = sizeof buf};
+    weir_out_init(&out, &shape);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(weir_row_packed_text_bytes(&map, &from), i == 0 ? 2 * bytes : 0);
+        const struct dense *made =
+            (const void *)weir_row_map_emit(&map, &from, WEIR_ROW_INSERT, &out);
+        assert_int_equal(out.heap_end, sizeof buf - 2 * bytes);
+        assert_int_equal(made->number, 7);
+        assert_memory_equal(weir_str_slice(&made->text, out.view.heap).ptr, TEXT, bytes);
+        assert_memory_equal(weir_str_slice(&made->more, out.view.heap).ptr, heap + 1, bytes);
+        assert_memory_equal(weir_str_slice(&made->name, out.view.heap).ptr, "ab", 2);
     }
 }
 
@@ -220,6 +267,7 @@ main(void)
         cmocka_unit_test(t_rows_that_differ_have_other_bytes),
         cmocka_unit_test(t_row_that_is_too_long_is_refused),
         cmocka_unit_test(t_packed_rows_become_rows_of_other_schemas),
+        cmocka_unit_test(t_rows_made_of_one_row_share_its_texts),
         cmocka_unit_test(t_fields_of_another_type_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
