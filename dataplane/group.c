@@ -69,8 +69,8 @@ static void
 find_met(const struct weir_group *group, uint32_t cnt, struct block *block)
 {
     uint64_t all = 0; /* conditions that every row meets */
-    for (uint32_t w = 0; w < group->where_cnt; w++) {
-        all |= (uint64_t)group->where[w].is_all << w;
+    for (uint32_t w = 0; w < group->where_cnt && w < WEIR_GROUP_COLUMN_CNT_MAX; w++) {
+        all |= (uint64_t)group->where[w].is_all << w; /* that much is clear to gcc, too */
     }
     for (uint32_t i = 0; i < cnt; i++) {
         block->met[i] = all;

@@ -194,7 +194,8 @@ find_keys(struct weir_group *group, const struct weir_group_conf *conf,
 static uint64_t
 shape_of(const struct weir_group *group)
 {
-    uint64_t shape = group->takes_changes ? 6 : 7;
+    static const uint64_t versions[2][2] = {{5, 3}, {7, 6}}; /* with numbers' maps, with changes */
+    uint64_t shape = versions[group->map_cnt > 0][group->takes_changes];
     for (uint32_t c = 0; c < group->column_cnt; c++) {
         const struct weir_group_slot *column = &group->column[c];
         const struct weir_group_where *where = &group->where[column->where];

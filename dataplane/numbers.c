@@ -251,6 +251,7 @@ close_gap(const struct weir_numbers_kind *kind, const struct weir_numbers *leaf,
 {
     uint64_t *words = words_at(kind, leaf->ref);
     size_t stride = 1 + (size_t)kind->word_cnt;
+    uint32_t place_bytes = (uint32_t)(stride * sizeof *words);
     uint32_t place_cnt = kind->place_cnt[leaf->size];
     uint32_t free_at = (uint32_t)((size_t)(gap - words) / stride);
     uint32_t place = free_at;
@@ -264,11 +265,13 @@ close_gap(const struct weir_numbers_kind *kind, const struct weir_numbers *leaf,
         uint32_t from_home = (place + place_cnt - home) % place_cnt;
         uint32_t from_gap = (place + place_cnt - free_at) % place_cnt;
         if (from_home >= from_gap) {
-            memcpy(words + free_at * stride, at, stride * sizeof *at);
+            weir_arena_touch(kind->arena, words + free_at * stride, place_bytes);
+            memcpy(words + free_at * stride, at, place_bytes);
             free_at = place;
         }
     }
-    memset(words + free_at * stride, 0, stride * sizeof *words);
+    weir_arena_touch(kind->arena, words + free_at * stride, place_bytes);
+    memset(words + free_at * stride, 0, place_bytes);
 }
 
 /* A branch whose links lead nowhere any more, and so on above it. */
@@ -296,7 +299,6 @@ weir_numbers_remove(const struct weir_numbers_kind *kind, struct weir_numbers *m
     uint64_t *at = look(kind, map, number, hash);
     weir_arena_touch_line(kind->arena, map);
     if (--map->cnt > 0) {
-        weir_arena_touch(kind->arena, words_at(kind, map->ref), leaf_bytes[map->size]);
         close_gap(kind, map, at);
         return;
     }

@@ -120,6 +120,9 @@ int
 weir_process_maps(struct weir_process *p, uint32_t idx, uint32_t cnt, void **ret_maps)
 {
     struct process_self *self = process_self_of(p);
+    WEIR_CHECK(!self->in_broadcast, "maps of a key, in the body of a row that has none");
+    WEIR_CHECK(idx < self->kinds.cnt && self->kinds.state[idx].kind->type == WEIR_KIND_TYPE_NUMBERS,
+        "the function %s declares no maps of numbers at %u", self->function->name, idx);
     struct weir_table_rows rows = self->rows.rows;
     rows.hash += p->row;
     rows.key = process_key(self);
