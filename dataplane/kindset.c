@@ -87,7 +87,8 @@ shape_check(
     }
     if (kind->content != 0) {
         return weir_err_push(WEIR_ESTATE,
-            "state %s of operator %s was saved of rows of another schema, or in another order",
+            "state %s of operator %s was saved of rows of another schema, in another order, or of "
+            "another number of them",
             kind->desc[0].name, op->uid);
     }
     return weir_err_push(WEIR_ESTATE,

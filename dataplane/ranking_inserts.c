@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mutant.h"
 #include "dataplane/ranking.h"
 #include "dataplane/ranking_priv.h"
@@ -134,7 +135,8 @@ void
 weir_ranking_take_inserts(struct weir_ranking *rank)
 {
     rank->kind = (struct weir_kind)WEIR_KIND_ROWS_SORTED("first");
-    rank->kind.content = rank->shape;
+    /* How many, too: a longer list would not be full, and of a shorter one rows are gone. */
+    rank->kind.content = rank->shape ^ weir_hash_u64(rank->cnt);
     rank->function.state_bytes = 0;
     rank->function.rows = rank_rows;
     rank->function.kinds = &rank->kind;

@@ -68,7 +68,8 @@ check_saved(const struct weir_args *args, const char *dir, const struct weir_loo
     bool found = false;
     for (uint32_t i = 0; after != NULL && i < weir_look_cnt(after); i++) {
         const struct weir_look_checkpoint *one = weir_look_at(after, i);
-        found = found || (is_called(one->job, args->arg[0]) && !has(before, one));
+        bool is_good = one->err == 0 && one->manifest.kind == WEIR_MANIFEST_KIND_SAVEPOINT;
+        found = found || (is_good && is_called(one->job, args->arg[0]) && !has(before, one));
     }
     weir_look_close(after);
     return found ? 0

@@ -77,7 +77,9 @@ void
 weir_process_clear(struct weir_process *p, void *state)
 {
     struct process_self *self = process_self_of(p);
-    memset(state, 0, self->table->spec.val_bytes);
+    if (!self->is_list) { /* else it is the list's */
+        memset(state, 0, self->table->spec.val_bytes);
+    }
     if (self->cleared_cnt == 0 || self->cleared[self->cleared_cnt - 1] != p->row) {
         self->cleared[self->cleared_cnt++] = p->row;
     }

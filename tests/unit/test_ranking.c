@@ -409,23 +409,41 @@ t_rows_that_state_cannot_hold_fail_the_job(void **state)
 }
 
 static void
-t_state_of_another_order_is_refused(void **state)
+expect_state_refused(const struct weir_ranking_conf *other)
 {
-    (void)state;
     const struct item row = {.key = 1, .value = 5};
-    struct weir_ranking_conf other = rankings[0];
     struct set_up set_up;
     struct restart_left left;
-    other.by[0].descending = false;
     make_ranking(&set_up, &rankings[0], false);
     struct harness *h = harness_new(&set_up.harness);
     harness_push(h, 0, &row, 1);
     restart_leave(h, &left);
     harness_free(h);
-    make_ranking(&set_up, &other, false);
+    make_ranking(&set_up, other, false);
     assert_int_equal(restart_come(&set_up.harness, &left, 1, false, &h), WEIR_ESTATE);
     weir_err_clear();
     restart_left_free(&left);
+}
+
+static void
+t_state_of_another_order_is_refused(void **state)
+{
+    (void)state;
+    struct weir_ranking_conf other = rankings[0];
+    other.by[0].descending = !other.by[0].descending;
+    expect_state_refused(&other);
+}
+
+/* Of fewer rows the list would never be full; of more, rows are gone that would be wanted. */
+static void
+t_state_of_another_number_of_rows_is_refused(void **state)
+{
+    (void)state;
+    struct weir_ranking_conf other = rankings[0];
+    other.cnt = rankings[0].cnt + 1;
+    expect_state_refused(&other);
+    other.cnt = rankings[0].cnt > 1 ? rankings[0].cnt - 1 : 3;
+    expect_state_refused(&other);
 }
 
 int
@@ -441,6 +459,7 @@ main(void)
         cmocka_unit_test(t_orders_and_fields_that_cannot_be_are_refused),
         cmocka_unit_test(t_rows_that_state_cannot_hold_fail_the_job),
         cmocka_unit_test(t_state_of_another_order_is_refused),
+        cmocka_unit_test(t_state_of_another_number_of_rows_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
