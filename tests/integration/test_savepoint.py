@@ -141,7 +141,7 @@ class Savepoint(Saving):
         self.assert_exact("q5")
 
     def test_a_stop_that_waits_for_a_savepoint_that_cannot_be_written_says_so(self):
-        process = self.started("q5", {"parallelism": 2})
+        process = self.started("q5", {"parallelism": 2}, rate=5000)
         self.savepoint()  # an older one is not taken for it
         data = self.saved / self.name / "data"
         data.rename(self.folder / "elsewhere")

@@ -112,6 +112,7 @@ struct mover {
     struct weir_plan *plan;
     struct weir_job *job;
     struct weir_sim *sim;
+    struct weir_job_world world; /* the job borrows it */
     bool gate; /* of the other source, and perhaps of both */
     bool holds_both;
     bool (*is_time)(const struct mover *mover); /* to ask */
@@ -182,8 +183,8 @@ open_job(struct mover *mover, const struct weir_topo *topo, enum beside beside, 
     assert_int_equal(weir_sim_open(&config, &mover->sim), 0);
     build(mover, beside);
     assert_int_equal(weir_plan_make(weir_job_plan_graph(mover->env), &host, &cut, &mover->plan), 0);
-    const struct weir_job_world world = {.sim = mover->sim, .seen_fn = seen, .seen_arg = mover};
-    const struct weir_job_options options = {.world = &world,
+    mover->world = (struct weir_job_world){.sim = mover->sim, .seen_fn = seen, .seen_arg = mover};
+    const struct weir_job_options options = {.world = &mover->world,
         .checkpoints = {.dir = "/checkpoints",
             .retained = 1,
             .throttle_max_ns = WEIR_SEC_NS,
