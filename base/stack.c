@@ -31,6 +31,8 @@ on_ask(int number, siginfo_t *info, void *ucontext)
         return;
     }
     struct weir_stack *stack = info->si_value.sival_ptr;
+    /* [A61] pairs with [R61] in weir_stack_ask: the last answer has been read. */
+    (void)weir_load_acq(&stack->ask_cnt);
     void *frames[WEIR_STACK_FRAME_CNT_MAX + OWN_FRAME_CNT];
     int cnt = backtrace(frames, (int)WEIR_ARRAY_CNT(frames));
     stack->frame_cnt = cnt > OWN_FRAME_CNT ? (uint32_t)cnt - OWN_FRAME_CNT : 0;
@@ -57,18 +59,23 @@ bool
 weir_stack_ask(struct weir_stack *stack, pthread_t thread)
 {
     const union sigval value = {.sival_ptr = stack};
+    /* relaxed: the watcher alone writes it. */
+    uint64_t asked = weir_load_rlx(&stack->ask_cnt);
+    /* [R61] pairs with [A61] in on_ask. */
+    weir_store_rel(&stack->ask_cnt, asked + 1);
     if (pthread_sigqueue(thread, weir_stack_signal(), value) != 0) {
+        weir_store_rlx(&stack->ask_cnt, asked); /* relaxed: likewise */
         return false;
     }
-    stack->ask_cnt++;
     return true;
 }
 
 bool
 weir_stack_is_there(const struct weir_stack *stack)
 {
+    uint64_t asked = weir_load_rlx(&stack->ask_cnt); /* relaxed: the watcher alone writes it */
     /* [A50] pairs with [R50] in on_ask. */
-    return stack->ask_cnt > 0 && weir_load_acq(&stack->answer_cnt) == stack->ask_cnt;
+    return asked > 0 && weir_load_acq(&stack->answer_cnt) == asked;
 }
 
 void

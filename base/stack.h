@@ -27,7 +27,7 @@
 /* Zeroed: nobody has asked. It stays until its thread has ended: an answer may be late. */
 struct weir_stack {
     /* writer: the watcher */
-    uint64_t ask_cnt;
+    WEIR_ATOMIC(uint64_t) ask_cnt;
     /* writer: the thread, in its handler */
     WEIR_ATOMIC(uint64_t) answer_cnt;
     uint32_t frame_cnt; /* innermost first; without the handler's own */
