@@ -150,6 +150,13 @@ class Savepoint(Saving):
         self.assertIn(f"job {self.name} has ended, and no savepoint of it has come below saved", text)
         self.assertNotEqual(process.wait(), 0)
 
+    def test_a_stop_takes_no_checkpoint_for_its_savepoint(self):
+        """Below the directory of checkpoints no savepoint is written; what the stop itself stores there is none."""
+        process = self.started("q5", {"parallelism": 2})
+        text = self.stop("--savepoint", "ckpt", "--wait", code=74)
+        self.assertIn("no savepoint of it has come below ckpt", text)
+        self.assertNotEqual(process.wait(), 0)
+
     def test_a_stop_saves_a_job_below_a_supervisor(self):
         process = self.started("q5", {"parallelism": 2}, "--supervise")
         self.stop("--savepoint", "saved", "--wait")
