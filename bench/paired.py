@@ -15,6 +15,8 @@ CONFIDENCE = 0.95
 NOT_CODE = (":!bench/history", ":!docs/figures", ":!README.md")
 # A ping-pong over two lines takes 65 to 130 ns where the two virtual CPUs are near, over 500 where they are far.
 FAR_NS = 250
+# What two runs say of an answer that is the same in both.
+ANSWER = ("rows", "checksum")
 
 
 class Refused(Exception):
@@ -53,15 +55,15 @@ def placement(probe):
     return "far" if run_command(probe)["ns_per_event"] > FAR_NS else "near"
 
 
-def check_answers(ours, peer, same_answer):
-    if same_answer and (ours.get("checksum"), ours.get("rows")) != (peer.get("checksum"), peer.get("rows")):
+def check_answers(ours, peer, alike):
+    if any(ours.get(part) != peer.get(part) for part in alike):
         raise Refused(
             "answers differ: %s rows %s, checksum %s; %s rows %s, checksum %s"
             % (ours["name"], ours.get("rows"), ours.get("checksum"), peer["name"], peer.get("rows"), peer.get("checksum"))
         )
 
 
-def measure(ours, peer, pairs, same_answer=True, cpus=None, probe=None, say=lambda text: None):
+def measure(ours, peer, pairs, alike=ANSWER, cpus=None, probe=None, say=lambda text: None):
     """Run A B B A until there are enough pairs; returns what the history keeps of them.
 
     With a probe each A B B A is bracketed by it; one that began and ended in different placements is left out, and
@@ -75,8 +77,8 @@ def measure(ours, peer, pairs, same_answer=True, cpus=None, probe=None, say=lamb
     while len([1 for t in taken if t[0] != "mixed"]) * 2 < pairs and rounds < 3 * pairs:
         a, b = run_command(ours, cpus), run_command(peer, cpus)
         b2, a2 = run_command(peer, cpus), run_command(ours, cpus)
-        check_answers(a, b, same_answer)
-        check_answers(a2, b2, same_answer)
+        check_answers(a, b, alike)
+        check_answers(a2, b2, alike)
         after = placement(probe)
         taken.append((place if place == after else "mixed", [(a, b), (a2, b2)]))
         place = after
@@ -143,18 +145,18 @@ def named(lines, name):
     raise Refused("no line named %s" % name)
 
 
-def contest_pair(lines, ours, peer, same_answer):
+def contest_pair(lines, ours, peer, alike):
     a, b = named(lines, ours), named(lines, peer)
-    check_answers(a, b, same_answer)
+    check_answers(a, b, alike)
     if len(a["ns"]) != len(b["ns"]) or not a["ns"]:
         raise Refused("%s and %s were not measured in the same rounds" % (ours, peer))
     return a, b
 
 
-def contest_ratio(lines, ours, peer, same_answer=True):
+def contest_ratio(lines, ours, peer, alike=ANSWER):
     """What the history keeps of two entries of a contest (bench/graph/contest.h); the ratio is the peer's time over
     ours, pair by pair."""
-    a, b = contest_pair(lines, ours, peer, same_answer)
+    a, b = contest_pair(lines, ours, peer, alike)
     ratios = [theirs / mine for mine, theirs in zip(a["ns"], b["ns"])]
     middle, low, high = bootstrap(ratios)
     return {
@@ -172,7 +174,7 @@ def contest_ratio(lines, ours, peer, same_answer=True):
 
 def contest_steps(lines, ours, base, step_cnt):
     """What one of step_cnt steps adds to the base, in ns."""
-    a, b = contest_pair(lines, ours, base, False)
+    a, b = contest_pair(lines, ours, base, ())
     values = [(mine - without) / step_cnt for mine, without in zip(a["ns"], b["ns"])]
     middle, low, high = bootstrap(values)
     return {

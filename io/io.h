@@ -166,7 +166,14 @@ struct weir_io_config {
     enum weir_io_kind kind;
     uint32_t depth; /* operations in flight, [1, WEIR_IO_DEPTH_MAX]; 0 means the default */
     struct weir_sim *world; /* kind sim: the world it lives in (io/sim.h) */
+    struct weir_io_maps *maps; /* kept until all who map have unmapped; NULL: it shares none */
 };
+
+/* weir_io_maps_new - files in memory, of which several ios have one mapping each.
+ * weir_io_maps_delete takes NULL; nothing of it may be mapped any more. Thread: any, both at boot
+ * and at the end. */
+WEIR_API int weir_io_maps_new(struct weir_io_maps **ret_maps) WEIR_MUST_USE;
+WEIR_API void weir_io_maps_delete(struct weir_io_maps *maps);
 
 /* weir_io_open - make an io of the asked kind; AUTO probes io_uring and falls back to posix.
  *
@@ -259,8 +266,7 @@ WEIR_API int weir_io_op_fail_output(const struct weir_io_op *op);
 struct weir_io_map {
     const void *base;
     uint64_t bytes;
-    uint64_t map_bytes;
-    bool is_foreign; /* memory of the sim's world: nothing to unmap */
+    struct weir_io_mapping *mapping; /* NULL: memory of the sim's world, nothing to unmap */
 };
 
 /* Flags of map: expected use, and whether to fault all of it in before returning. */
@@ -270,6 +276,9 @@ struct weir_io_map {
 
 /* weir_io_map - map a regular file for reading; blocks, so before the job runs.
  *
+ * Who maps a file that another io of the same weir_io_maps has mapped waits until that is done, and
+ * shares it, with the flags of who came first: subtasks that read parts of one file fault it in
+ * once.
  * Owner:   the caller, until weir_io_unmap. The file must not be cut meanwhile (SIGBUS).
  * Errors:  WEIR_ENOINPUT (missing, a directory, empty), WEIR_EPERM; the context names the path.
  */

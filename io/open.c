@@ -25,14 +25,9 @@ open_auto(uint32_t depth, struct weir_io **ret_io)
     return err;
 }
 
-int
-weir_io_open(const struct weir_io_config *config, struct weir_io **ret_io)
+static int
+open_kind(const struct weir_io_config *config, uint32_t depth, struct weir_io **ret_io)
 {
-    uint32_t depth = config->depth != 0 ? config->depth : WEIR_IO_DEPTH_DEFAULT;
-    if (depth > WEIR_IO_DEPTH_MAX) {
-        return weir_err_push(
-            WEIR_EINVAL, "io depth %u is over %d", config->depth, WEIR_IO_DEPTH_MAX);
-    }
     switch (config->kind) {
     case WEIR_IO_AUTO:
         return open_auto(depth, ret_io);
@@ -49,4 +44,19 @@ weir_io_open(const struct weir_io_config *config, struct weir_io **ret_io)
         break;
     }
     return weir_err_push(WEIR_EINVAL, "io kind %d", (int)config->kind);
+}
+
+int
+weir_io_open(const struct weir_io_config *config, struct weir_io **ret_io)
+{
+    uint32_t depth = config->depth != 0 ? config->depth : WEIR_IO_DEPTH_DEFAULT;
+    if (depth > WEIR_IO_DEPTH_MAX) {
+        return weir_err_push(
+            WEIR_EINVAL, "io depth %u is over %d", config->depth, WEIR_IO_DEPTH_MAX);
+    }
+    int err = open_kind(config, depth, ret_io);
+    if (err == 0) {
+        (*ret_io)->maps = config->maps;
+    }
+    return err;
 }

@@ -170,8 +170,7 @@ sim_map(struct weir_io *io, const char *path, struct weir_io_map *ret_map)
     if (file->bytes == 0) {
         return weir_err_push(WEIR_ENOINPUT, "map %s: the file is empty", path);
     }
-    *ret_map = (struct weir_io_map){
-        .base = file->base, .bytes = file->bytes, .map_bytes = file->bytes, .is_foreign = true};
+    *ret_map = (struct weir_io_map){.base = file->base, .bytes = file->bytes};
     return 0;
 }
 

@@ -91,6 +91,7 @@ struct weir_job {
     struct job_stage *stage;
     struct job_core *core;
     uint32_t io_cnt;
+    struct weir_io_maps *maps; /* files that several subtasks read */
     struct weir_job_checkpoint *checkpoint; /* NULL: none are taken */
     /* Writer: the storage core. The checkpoint beside the timeline, from before its barrier until
      * nobody reads it any more; 0: none. */

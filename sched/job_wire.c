@@ -593,6 +593,7 @@ weir_job_io(const struct weir_job *job)
     return (struct weir_io_config){
         .kind = world != NULL ? WEIR_IO_SIM : (enum weir_io_kind)job->options.io_kind,
         .world = world != NULL ? world->sim : NULL,
+        .maps = job->maps,
     };
 }
 
@@ -687,6 +688,7 @@ weir_job_new(struct weir_env *env, const struct weir_plan *plan,
     weir_clock_init_os(&job->start_clock);
     job->start_ns = weir_clock_ns_cold(&job->start_clock);
     int rc = weir_region_table_init(&job->regions);
+    rc = rc != 0 ? rc : weir_io_maps_new(&job->maps);
     rc = rc != 0 ? rc : build(job);
     if (rc != 0) {
         weir_job_delete(job);
@@ -734,6 +736,7 @@ weir_job_delete(struct weir_job *job)
     for (uint32_t c = job->io_cnt; c-- > 0;) {
         weir_io_close(job->core[c].io);
     }
+    weir_io_maps_delete(job->maps);
     if (job->has_buffers) {
         weir_buf_arena_close(&job->buffers);
         weir_buf_arena_fini(&job->buffers);

@@ -20,7 +20,7 @@ import svg  # noqa: E402
 
 PRETEND = """#!/bin/sh
 echo "$1" >>%(log)s
-echo '{"name":"'$1'","ns_per_event":'$2',"events":5,"rows":1,"checksum":"'$3'"}'
+echo '{"name":"'$1'","ns_per_event":'$2',"events":5,"rows":'$4',"checksum":"'$3'"}'
 """
 
 
@@ -36,8 +36,8 @@ class Runner(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def command(self, name, ns, checksum="aa"):
-        return "%s %s %s %s" % (self.program, name, ns, checksum)
+    def command(self, name, ns, checksum="aa", rows=1):
+        return "%s %s %s %s %d" % (self.program, name, ns, checksum, rows)
 
     def test_runs_alternate_and_the_first_of_each_does_not_count(self):
         row = paired.measure(self.command("A", 2), self.command("B", 1), 4)
@@ -49,7 +49,10 @@ class Runner(unittest.TestCase):
     def test_answers_that_differ_are_no_result(self):
         with self.assertRaisesRegex(paired.Refused, "answers differ"):
             paired.measure(self.command("A", 2), self.command("B", 1, "bb"), 2)
-        paired.measure(self.command("A", 2), self.command("B", 1, "bb"), 2, same_answer=False)
+        with self.assertRaisesRegex(paired.Refused, "answers differ"):
+            paired.measure(self.command("A", 2), self.command("B", 1, rows=8), 2, ("rows",))
+        paired.measure(self.command("A", 2), self.command("B", 1, "bb"), 2, ("rows",))
+        paired.measure(self.command("A", 2), self.command("B", 1, "bb", 8), 2, ())
 
     def test_commands_that_fail_or_say_nothing_are_no_result(self):
         for command in ("false", "true", "echo {}", "echo '{\"ns_per_event\": 0}'"):
@@ -130,7 +133,7 @@ class Runner(unittest.TestCase):
         for ours, peer in (("a", "c"), ("a", "d"), ("a", "none")):
             with self.assertRaises(paired.Refused):
                 paired.contest_ratio(lines, ours, peer)
-        self.assertEqual(paired.contest_ratio(lines, "a", "c", same_answer=False)["ratio"], 2.0)
+        self.assertEqual(paired.contest_ratio(lines, "a", "c", alike=())["ratio"], 2.0)
 
     def test_latency_is_what_lies_above_the_floor(self):
         line = {"name": "latency", "rate": 10, "events": 5, "job_ns": {"p99": 9000}, "floor_ns": {"p99": 2500}}

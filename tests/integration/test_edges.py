@@ -200,6 +200,19 @@ class Edges(rig.Rig):
         for parallelism in (1, 2):
             self.check(events, {"parallelism": parallelism}, ["q5", "q7", "q18", "q19"])
 
+    def test_latest_bids_of_two_readers_differ_in_bids_of_one_time_alone(self):
+        """Of these q18 has the one that comes last, and rows of two readers come as they come."""
+        keys = []
+        for parallelism in (1, 2):
+            output = self.folder / "out.csv"
+            self.run_job("nexmark", {"query": "q18", "events": "gen:200000,seed=1", "output": output},
+                         {"parallelism": parallelism})
+            with open(output, encoding="utf-8", newline="") as file:
+                keys.append(sorted((row["auction"], row["bidder"], row["dateTime"]) for row in csv.DictReader(file)))
+            output.unlink()
+        self.assertEqual(keys[0], keys[1])
+        self.assertGreater(len(keys[0]), 50000)
+
     def test_more_equal_bids_than_q7_keeps_fail_it(self):
         events = self.write("wide.jsonl", make_even_log(6, 20, 250000))
         result = self.run_job("nexmark", {"query": "q7", "events": events, "output": "out.csv"}, code=1)

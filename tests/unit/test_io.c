@@ -574,27 +574,6 @@ t_registered_memory_is_used_like_any_other(void **state)
 }
 
 static void
-t_a_mapped_file_shows_its_bytes(void **state)
-{
-    struct place *place = *state;
-    put_file(place, "f", "mapped");
-    put_file(place, "empty", "");
-    struct weir_io_map map;
-    uint32_t flags = WEIR_IO_MAP_SEQUENTIAL | WEIR_IO_MAP_POPULATE | WEIR_IO_MAP_HUGE;
-    assert_int_equal(weir_io_map(place->io, at(place, "f"), flags, &map), 0);
-    assert_int_equal(map.bytes, 6);
-    assert_memory_equal(map.base, "mapped", 6);
-    weir_io_map_want(&map, 0, 100);
-    weir_io_map_want(&map, 100, 100);
-    weir_io_unmap(&map);
-    weir_io_unmap(&map);
-    assert_int_equal(weir_io_map(place->io, at(place, "none"), 0, &map), WEIR_ENOINPUT);
-    assert_int_equal(weir_io_map(place->io, at(place, "empty"), 0, &map), WEIR_ENOINPUT);
-    assert_int_equal(weir_io_map(place->io, place->dir, 0, &map), WEIR_ENOINPUT);
-    weir_err_clear();
-}
-
-static void
 t_the_doorbell_ends_a_wait(void **state)
 {
     struct place *place = *state;
@@ -785,7 +764,6 @@ main(void)
         ON_ALL(t_a_full_depth_is_busy_and_nothing_is_lost),
         ON_ALL(t_a_completion_may_submit_the_next_step),
         ON_ALL(t_registered_memory_is_used_like_any_other),
-        ON_ALL(t_a_mapped_file_shows_its_bytes),
         ON_ALL(t_the_doorbell_ends_a_wait),
         ON_HOST(t_a_pipe_is_a_stream),
         ON_HOST(t_open_of_a_named_pipe_waits_for_its_writer_and_can_be_canceled),
