@@ -387,11 +387,13 @@ weir_buf_give_cold(struct weir_buf_pool *pool, uint32_t idx)
     weir_buf_arena_give(pool->arena, idx, 1);
 }
 
-/* Free buffers over the size go back at once, so that a pool that shrank does not sit on them. */
+/* Free buffers over the size go back at once, so that a pool that shrank does not sit on them; not
+ * those that channels may still take as their own. */
 static void
 shrink(struct weir_buf_pool *pool, uint32_t size)
 {
-    while (pool->free_cnt > 0 && pool->held_cnt > size) {
+    uint32_t kept_cnt = pool->closed ? 0 : weir_buf_pool_owed_cnt(pool);
+    while (pool->free_cnt > kept_cnt && pool->held_cnt > size) {
         pool->held_cnt--;
         weir_buf_arena_give(pool->arena, pool->free_idxs[--pool->free_cnt], 1);
     }

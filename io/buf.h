@@ -8,8 +8,9 @@
  *      arena --take (cold)--> pool --take--> channel ... other core --lane--> pool --give--> arena
  *
  * Some of a pool's buffers may be its channels' own (exclusive_cnt each); the others float: who
- * comes first gets them. A channel that has more than its own gives floating ones back first, so
- * that one whose consumer is slow leaves the others theirs.
+ * comes first gets them. A channel that has more than its own gives floating ones back first, and
+ * a take that floats leaves what other channels have not taken of their own, so that one whose
+ * consumer is slow leaves the others theirs.
  *
  * A pool may hold `size` ordinary buffers, size in [required, max] as the arena shares them out,
  * and up to overdraft_cnt_max more, so that one slice of work (a flat map's row, a firing window)
@@ -108,7 +109,8 @@ struct weir_buf_pool {
     /* writer: the owner core */
     uint32_t held_cnt; /* taken from the arena: out, or in free_idxs */
     uint32_t free_cnt;
-    uint32_t floating_cnt; /* out, over what is their channels' own */
+    uint32_t own_cnt; /* out, of what is their channels' own */
+    uint32_t floating_cnt; /* out, over that */
     uint32_t *free_idxs;
     uint32_t *channel_cnts; /* buffers out per channel */
 };
@@ -222,18 +224,24 @@ weir_buf_note_out(struct weir_buf_pool *pool, uint32_t idx, uint16_t channel)
     note->channel = channel;
     if (channel != WEIR_BUF_CHANNEL_NONE) {
         WEIR_DCHECK(channel < pool->config.channel_cnt, "channel %u", channel);
-        pool->floating_cnt += ++pool->channel_cnts[channel] > pool->config.exclusive_cnt;
+        bool floats = ++pool->channel_cnts[channel] > pool->config.exclusive_cnt;
+        pool->floating_cnt += floats;
+        pool->own_cnt += !floats;
     }
 }
 
-/* weir_buf_pool_may_take - whether channel may have one more: its own, or one that floats. */
+/* weir_buf_pool_owed_cnt - what channels have not taken of their own: nobody else's. */
+static inline uint32_t
+weir_buf_pool_owed_cnt(const struct weir_buf_pool *pool)
+{
+    return pool->config.channel_cnt * pool->config.exclusive_cnt - pool->own_cnt;
+}
+
+/* weir_buf_pool_may_float - whether one more may float. */
 static inline bool
-weir_buf_pool_may_take(const struct weir_buf_pool *pool, uint16_t channel)
+weir_buf_pool_may_float(const struct weir_buf_pool *pool)
 {
     const struct weir_buf_pool_config *config = &pool->config;
-    if (channel == WEIR_BUF_CHANNEL_NONE || pool->channel_cnts[channel] < config->exclusive_cnt) {
-        return true;
-    }
     /* relaxed: see weir_buf_pool_overdraft_cnt. */
     uint32_t size = weir_load_rlx(&((struct weir_buf_pool *)(uintptr_t)pool)->size);
     return pool->floating_cnt + config->channel_cnt * config->exclusive_cnt <
@@ -249,11 +257,17 @@ weir_buf_pool_may_take(const struct weir_buf_pool *pool, uint16_t channel)
 static inline uint32_t
 weir_buf_take(struct weir_buf_pool *pool, uint16_t channel)
 {
-    if (!weir_buf_pool_may_take(pool, channel)) {
-        return WEIR_BUF_NONE;
+    uint32_t kept_cnt = 0;
+    if (channel == WEIR_BUF_CHANNEL_NONE) {
+        kept_cnt = weir_buf_pool_owed_cnt(pool);
+    } else if (pool->channel_cnts[channel] >= pool->config.exclusive_cnt) {
+        if (!weir_buf_pool_may_float(pool)) {
+            return WEIR_BUF_NONE;
+        }
+        kept_cnt = weir_buf_pool_owed_cnt(pool);
     }
     uint32_t idx =
-        pool->free_cnt > 0 ? pool->free_idxs[--pool->free_cnt] : weir_buf_take_cold(pool);
+        pool->free_cnt > kept_cnt ? pool->free_idxs[--pool->free_cnt] : weir_buf_take_cold(pool);
     if (idx == WEIR_BUF_NONE) {
         return idx;
     }
@@ -284,10 +298,13 @@ weir_buf_give(struct weir_buf_arena *arena, uint32_t idx)
     }
     struct weir_buf_pool *pool = arena->pools[note->pool_idx];
     if (note->channel != WEIR_BUF_CHANNEL_NONE) {
-        pool->floating_cnt -= pool->channel_cnts[note->channel]-- > pool->config.exclusive_cnt;
+        bool floats = pool->channel_cnts[note->channel]-- > pool->config.exclusive_cnt;
+        pool->floating_cnt -= floats;
+        pool->own_cnt -= !floats;
     }
     /* relaxed: see weir_buf_pool_overdraft_cnt. */
-    if (pool->closed || pool->held_cnt > weir_load_rlx(&pool->size)) {
+    bool is_over = pool->held_cnt > weir_load_rlx(&pool->size);
+    if (pool->closed || (is_over && pool->free_cnt >= weir_buf_pool_owed_cnt(pool))) {
         weir_buf_give_cold(pool, idx);
         return;
     }

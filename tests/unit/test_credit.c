@@ -18,8 +18,10 @@ struct rig {
     uint32_t held_cnt;
 };
 
+/* An arena of buf_cnt buffers, and a pool of channels with two each. */
 static void
-open_rig(struct rig *rig, uint32_t channel_cnt, uint32_t floating_cnt, uint32_t overdraft_cnt)
+open_rig_of(struct rig *rig, uint32_t buf_cnt, uint32_t channel_cnt, uint32_t floating_cnt,
+    uint32_t overdraft_cnt)
 {
     memset(rig, 0, sizeof *rig);
     const struct weir_region_options options = {.name = "test",
@@ -30,7 +32,7 @@ open_rig(struct rig *rig, uint32_t channel_cnt, uint32_t floating_cnt, uint32_t 
     const struct weir_buf_arena_config arena = {.region = rig->region,
         .owner = {.purpose = "buffer"},
         .buf_bytes = WEIR_BUF_BYTES_MIN,
-        .buf_cnt = BUF_CNT_MAX};
+        .buf_cnt = buf_cnt};
     assert_int_equal(weir_buf_arena_init(&rig->arena, &arena), 0);
     const struct weir_buf_pool_config pool = {.required_cnt = 2 * channel_cnt,
         .max_cnt = 2 * channel_cnt + floating_cnt,
@@ -38,6 +40,13 @@ open_rig(struct rig *rig, uint32_t channel_cnt, uint32_t floating_cnt, uint32_t 
         .exclusive_cnt = 2,
         .overdraft_cnt_max = overdraft_cnt};
     assert_int_equal(weir_buf_pool_init(&rig->pool, &rig->arena, &pool), 0);
+    assert_int_equal(weir_buf_pool_reserve(&rig->pool, pool.required_cnt), 0);
+}
+
+static void
+open_rig(struct rig *rig, uint32_t channel_cnt, uint32_t floating_cnt, uint32_t overdraft_cnt)
+{
+    open_rig_of(rig, BUF_CNT_MAX, channel_cnt, floating_cnt, overdraft_cnt);
 }
 
 /* How many more the channel got, of cnt that it wanted. */
@@ -170,6 +179,52 @@ t_overdraft_floats(void **state)
     close_rig(&rig);
 }
 
+/* Of an arena that holds just what channels need there is nothing to float: a slow consumer's
+ * channel stops at its own, whatever its pool might take over its size. */
+static void
+t_what_floats_leaves_the_others_their_own(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_rig_of(&rig, 4, 2, 0, 2);
+    assert_int_equal(take(&rig, 0, 99), 2);
+    assert_int_equal(weir_buf_take(&rig.pool, WEIR_BUF_CHANNEL_NONE), WEIR_BUF_NONE);
+    assert_int_equal(take(&rig, 1, 99), 2);
+    give(&rig, 1);
+    assert_int_equal(take(&rig, 0, 99), 0);
+    assert_int_equal(take(&rig, 1, 99), 1);
+    close_rig(&rig);
+    /* One buffer more, and one channel gets it, be another's own out or free. */
+    open_rig_of(&rig, 5, 2, 0, 2);
+    assert_int_equal(take(&rig, 1, 1), 1);
+    assert_int_equal(take(&rig, 0, 99), 3);
+    assert_int_equal(take(&rig, 1, 99), 1);
+    close_rig(&rig);
+}
+
+/* A pool over its size gives back what floats; what is a channel's own stays there for it, though
+ * others of the arena wait for any. */
+static void
+t_over_its_size_a_pool_keeps_what_is_its_channels_own(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct weir_buf_usage usage;
+    open_rig_of(&rig, 5, 2, 0, 2);
+    assert_int_equal(take(&rig, 0, 99), 3);
+    assert_int_equal(take(&rig, 1, 99), 2);
+    give(&rig, 1);
+    assert_false(weir_buf_pool_is_available(&rig.pool));
+    assert_int_equal(weir_buf_arena_take(&rig.arena, 1), WEIR_BUF_NONE);
+    assert_int_equal(take(&rig, 1, 99), 1);
+    give(&rig, 1);
+    give(&rig, 0);
+    weir_buf_arena_usage(&rig.arena, &usage);
+    assert_int_equal(usage.free_cnt, 1);
+    assert_true(weir_buf_pool_is_available(&rig.pool));
+    close_rig(&rig);
+}
+
 /* T-246: a channel that can take no more, for it has failed and is released, leaves what it had to
  * the next one. */
 static void
@@ -210,6 +265,8 @@ main(void)
         cmocka_unit_test(t_T244_a_channel_keeps_what_it_has_when_less_is_granted),
         cmocka_unit_test(t_T245_floating_buffers_go_round),
         cmocka_unit_test(t_overdraft_floats),
+        cmocka_unit_test(t_what_floats_leaves_the_others_their_own),
+        cmocka_unit_test(t_over_its_size_a_pool_keeps_what_is_its_channels_own),
         cmocka_unit_test(t_T246_what_a_failed_channel_had_goes_to_the_others),
         cmocka_unit_test(t_more_own_buffers_than_are_required_are_refused),
     };
