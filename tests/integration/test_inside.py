@@ -117,8 +117,10 @@ class Inside(rig.Rig):
         return self.start_job("nexmark", dict(ENDLESS, **dict(params)), sets)
 
     def sampled(self, process):
-        """A status behind the first sample of rates, and the first checkpoint where there are any."""
+        """A status behind the first sample of rates, of each core, and the first checkpoint where there are any. A core
+        that gets no time on a loaded host, or opens tasks for long, has nothing to show while others have."""
         return self.status_when(process, lambda s: s["rate_per_s"] > 0
+                                and all(sum(core["now"].values()) > 0 for core in s["cores"])
                                 and (s["checkpoints"] is None or s["checkpoints"]["last"]))
 
     def end(self, process):
