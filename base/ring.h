@@ -203,6 +203,14 @@ weir_ring_filled_cnt(const struct weir_ring_prod *prod)
     return (uint32_t)(prod->tail_seq - weir_load_rlx(&prod->ring->head_seq));
 }
 
+/* weir_ring_prod_slot_at - the slot at position seq, which was published and not released. */
+static inline const void *
+weir_ring_prod_slot_at(const struct weir_ring_prod *prod, uint64_t seq, uint32_t slot_bytes)
+{
+    WEIR_DCHECK(slot_bytes == prod->slot_bytes, "slots of another size");
+    return prod->slots + (seq & (prod->slot_cnt - 1)) * slot_bytes;
+}
+
 /* weir_ring_prod_slot - the idx-th slot not yet published, to be filled.
  *
  * Shape:   idx under the room last returned; slot_bytes the ring's, a constant at the call.
@@ -283,6 +291,15 @@ weir_ring_peek(struct weir_ring_cons *cons)
         cons->tail_seq = weir_load_acq(&cons->ring->tail_seq);
         WEIR_DCHECK(cons->tail_seq - cons->head_seq <= cons->slot_cnt, "tail out of its range");
     }
+    return (uint32_t)(cons->tail_seq - cons->look_seq);
+}
+
+/* weir_ring_peek_all - as weir_ring_peek, of all that there are now: reads the producer's line. */
+static inline uint32_t
+weir_ring_peek_all(struct weir_ring_cons *cons)
+{
+    /* [A1] pairs with [R1] in weir_ring_publish: slots before tail_seq are filled. */
+    cons->tail_seq = weir_load_acq(&cons->ring->tail_seq);
     return (uint32_t)(cons->tail_seq - cons->look_seq);
 }
 

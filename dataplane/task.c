@@ -491,6 +491,9 @@ void
 weir_task_settle(struct weir_task *task, int64_t now_ns)
 {
     weir_chain_settle(task->chain, now_ns);
+    if (WEIR_UNLIKELY(task->init_ns == 0)) { /* the first poll: it has opened them */
+        task->init_ns = weir_max_i64(now_ns - task->poll_ns, 1);
+    }
     if (task->cut.looks) {
         choose_pieces(task, now_ns - task->poll_ns);
     }

@@ -46,15 +46,21 @@ WEIR_COUNTER_TABLE(weir_operator_counters, WEIR_OPERATOR_COUNTERS)
         "Least watermark that its last operators have come to")                                 \
     X(in_queue, "inputQueueLength", GAUGE, "slots", "Slots of rings that wait to be taken")     \
     X(in_slots, "inputQueueCapacity", GAUGE, "slots", "Slots that the rings of its gates have") \
+    X(in_bytes, "inputQueueSize", GAUGE, "bytes",                                               \
+        "Bytes of rows that wait to be taken, as numBytesInLocal")                              \
     X(in_pool, "inPoolUsage", REAL, "part of 1", "Of these slots, those that wait to be taken") \
     X(out_queue, "outputQueueLength", GAUGE, "slots", "Slots of rings that wait for consumers") \
     X(out_slots, "outputQueueCapacity", GAUGE, "slots", "Slots that the rings it fills have")   \
+    X(out_bytes, "outputQueueSize", GAUGE, "bytes",                                             \
+        "Bytes of rows that wait for consumers, as numBytesOut")                                \
     X(out_pool, "outPoolUsage", REAL, "part of 1",                                              \
         "Buffers in use, of those that the fullest of its pools may hold; above 1: overdraft")  \
     X(buf_bytes, "debloatedBufferSize", GAUGE, "bytes",                                         \
         "Of a buffer that it fills, as much as is used; the largest of its channels")           \
     X(mails, "mailboxMails", COUNTER, "letters", "Letters taken from the task's mailboxes")     \
     X(mailbox, "mailboxQueueSize", GAUGE, "letters", "Letters that wait in them")               \
+    X(init_ms, "initializationTime", REAL, "ms",                                                \
+        "That it took to open its operators; 0: they are not open yet")                         \
     X(align_ns, "checkpointAlignmentTime", GAUGE, "ns",                                         \
         "From the first barrier to the last of the newest checkpoint, or to now")               \
     X(start_delay_ns, "checkpointStartDelayNanos", GAUGE, "ns",                                 \

@@ -31,6 +31,15 @@ weir_task_set(const struct weir_task *task)
         .shown = shown->task_shown};
 }
 
+/* Bytes of the rows that a ring's slot names; 0: an event. */
+static uint64_t
+bytes_named(const struct weir_batch *slot, const struct weir_channel_format *format)
+{
+    bool is_selected = slot->sel_off != WEIR_OFF_NONE;
+    uint64_t row_cnt = is_selected ? slot->sel_cnt : slot->row_cnt;
+    return slot->kind == WEIR_SLOT_BATCH ? row_cnt * format->row_bytes : 0;
+}
+
 /* The channels that come in. */
 static void
 look_at_gates(const struct weir_task *task, struct weir_task_counters *to)
@@ -39,11 +48,16 @@ look_at_gates(const struct weir_task *task, struct weir_task_counters *to)
     for (uint32_t g = 0; g < task->gate_cnt; g++) {
         const struct weir_gate *gate = &task->gates[g].gate;
         for (uint32_t c = 0; c < gate->channel_cnt; c++) {
-            const struct weir_channel_in *in = &gate->channels[c];
+            struct weir_channel_in *in = &gate->channels[c];
+            uint32_t waiting_cnt = weir_ring_peek_all(&in->ring);
             to->rows_in += in->rows;
             to->bytes_in += in->rows * gate->format->row_bytes;
             to->buffers_in += in->bufs;
-            to->in_queue += weir_ring_waiting_cnt(&in->ring);
+            to->in_queue += waiting_cnt;
+            for (uint32_t i = 0; i < waiting_cnt; i++) {
+                to->in_bytes +=
+                    bytes_named(weir_ring_cons_slot(&in->ring, i, WEIR_LINE_BYTES), gate->format);
+            }
             to->in_slots += in->ring.slot_cnt;
         }
         watermark = weir_min_i64(watermark, gate->valve.output);
@@ -62,7 +76,12 @@ look_at_partition(const struct weir_partition_conf *conf, struct weir_task_count
         to->rows_out += out->rows;
         to->bytes_out += out->rows * out->format->row_bytes;
         to->buffers_out += out->bufs;
-        to->out_queue += weir_ring_filled_cnt(&out->ring);
+        uint32_t filled_cnt = weir_ring_filled_cnt(&out->ring);
+        to->out_queue += filled_cnt;
+        for (uint64_t seq = out->ring.tail_seq - filled_cnt; seq < out->ring.tail_seq; seq++) {
+            to->out_bytes +=
+                bytes_named(weir_ring_prod_slot_at(&out->ring, seq, WEIR_LINE_BYTES), out->format);
+        }
         to->out_slots += out->ring.slot_cnt;
         uint64_t whole = out->pool != NULL ? weir_buf_bytes(out->pool->arena) : 0;
         uint64_t used = out->limit != 0 ? out->limit : whole;
@@ -148,6 +167,7 @@ weir_task_publish(struct weir_task *task)
         return;
     }
     struct weir_task_counters now = {
+        .init_ms = weir_counter_real((double)task->init_ns / (double)WEIR_MS),
         .align_ns = (uint64_t)align_ns(task),
         .start_delay_ns = (uint64_t)task->cut.gauges.start_delay_ns,
     };

@@ -144,6 +144,7 @@ struct weir_task {
     struct weir_task_regain regain;
     const struct weir_task_edge *edges;
     uint32_t edge_cnt;
+    int64_t init_ns; /* that it took to open its operators; 0: they are not open */
     int64_t begin_ns;
     int64_t end_ns;
     struct weir_cause cause;

@@ -36,8 +36,16 @@
 /* Housekeeping comes at a random time in [KEEP_NS, 2 * KEEP_NS), so that cores do not do it
  * together. */
 #define KEEP_NS (50 * WEIR_MS)
+/* Of the longest of what is seen in it. */
+#define PERIOD_NS WEIR_SEC_NS
 #define PAUSE_CNT 16
 #define CORE_TASK_COUNTER_CNT (sizeof(struct weir_core_task_counters) / sizeof(uint64_t))
+
+/* The longest of some times, in this period and in the one before. */
+struct longest {
+    int64_t now_ns;
+    int64_t before_ns;
+};
 
 struct core_task {
     struct weir_task *task;
@@ -45,6 +53,10 @@ struct core_task {
     enum weir_task_poll last;
     int64_t left_ns; /* when its last poll ended */
     int64_t spent_ns[WEIR_CORE_PART_CNT]; /* up to then */
+    int64_t pressed_ns; /* since when its polls end back-pressured, where the last one has */
+    int64_t looked_ns; /* when it looked for letters last, or could have been woken by one */
+    struct longest pressed;
+    struct longest mail;
     struct weir_core_task_counters own;
     WEIR_ATOMIC(uint64_t) shown[CORE_TASK_COUNTER_CNT];
 };
@@ -68,6 +80,7 @@ struct weir_core {
     struct weir_rng rng;
     int64_t now_ns;
     int64_t keep_ns;
+    int64_t period_ns; /* when the next one begins */
     int64_t idle_since_ns;
     int64_t gap_ns;
     int64_t part_ns[WEIR_CORE_PART_CNT]; /* since the last publishing */
@@ -296,6 +309,30 @@ weir_core_task_set(const struct weir_core *core, uint32_t idx)
         .shown = task->shown};
 }
 
+static void
+note_longest(struct longest *longest, int64_t ns)
+{
+    longest->now_ns = weir_max_i64(longest->now_ns, ns);
+}
+
+static uint64_t
+longest_ms(const struct longest *longest)
+{
+    int64_t ns = weir_max_i64(longest->now_ns, longest->before_ns);
+    return weir_counter_real((double)ns / (double)WEIR_MS);
+}
+
+static void
+end_period(struct weir_core *core)
+{
+    core->period_ns = core->now_ns + PERIOD_NS;
+    for (uint32_t i = 0; i < core->conf.task_cnt; i++) {
+        struct core_task *task = &core->tasks[i];
+        task->pressed = (struct longest){.before_ns = task->pressed.now_ns};
+        task->mail = (struct longest){.before_ns = task->mail.now_ns};
+    }
+}
+
 /* The time since its last poll goes on as that ended. */
 static void
 publish_task(struct weir_core *core, uint32_t idx)
@@ -309,6 +346,11 @@ publish_task(struct weir_core *core, uint32_t idx)
     task->own.idle_ms = (uint64_t)(ns[WEIR_CORE_IDLE] / WEIR_MS);
     task->own.snapshot_ms = (uint64_t)(ns[WEIR_CORE_SNAPSHOT] / WEIR_MS);
     task->own.is_backpressured = task->last == WEIR_POLL_BACKPRESSURED;
+    if (task->last == WEIR_POLL_BACKPRESSURED) {
+        note_longest(&task->pressed, core->now_ns - task->pressed_ns);
+    }
+    task->own.pressed_ms = longest_ms(&task->pressed);
+    task->own.mail_ms = longest_ms(&task->mail);
     const struct weir_counter_set set = weir_core_task_set(core, idx);
     weir_counter_publish(&set);
 }
@@ -321,6 +363,9 @@ keep_house(struct weir_core *core)
             weir_task_publish(core->tasks[i].task);
         }
         publish_task(core, i);
+    }
+    if (core->now_ns >= core->period_ns) {
+        end_period(core);
     }
     publish_times(core);
     weir_store_rlx(&core->shown_at_ns, core->now_ns); /* relaxed: a figure for people */
@@ -352,6 +397,17 @@ size_slice(struct core_task *task, int64_t took_ns)
     }
 }
 
+/* Its polls end in another way now than before. */
+static void
+note_turn(struct core_task *task, enum weir_task_poll did, int64_t now_ns)
+{
+    if (task->last == WEIR_POLL_BACKPRESSURED) {
+        note_longest(&task->pressed, now_ns - task->pressed_ns);
+    } else if (did == WEIR_POLL_BACKPRESSURED) {
+        task->pressed_ns = now_ns;
+    }
+}
+
 static void
 poll_task(struct weir_core *core, struct core_task *task, struct round *round)
 {
@@ -359,6 +415,8 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     /* relaxed, both: for whoever wants to name a task that does not come back. */
     weir_store_rlx(&core->polled, (uint32_t)(task - core->tasks));
     task->spent_ns[parts[task->last]] += from_ns - task->left_ns;
+    note_longest(&task->mail, from_ns - task->looked_ns);
+    task->looked_ns = from_ns;
     /* relaxed, all three: a hint for who looks whether this core moves. */
     weir_store_rlx(&core->at, (uint32_t)(task - core->tasks) + 1);
     enum weir_task_poll did = weir_task_poll(task->task, task->step_cnt, from_ns);
@@ -372,6 +430,9 @@ poll_task(struct weir_core *core, struct core_task *task, struct round *round)
     core->gap_ns = weir_max_i64(core->gap_ns, core->now_ns - from_ns);
     /* Input may have been released in a poll that ends idle or back-pressured, too; then the answer
      * differs from the last one. */
+    if (did != task->last) {
+        note_turn(task, did, core->now_ns);
+    }
     if (did == WEIR_POLL_BUSY || did != task->last) {
         for (uint32_t i = 0; i < core->conf.upstream_cnt; i++) {
             weir_core_mark(core, core->conf.upstream[i]);
@@ -455,6 +516,9 @@ sleep_once(struct weir_core *core, const struct round *round)
     }
     weir_doorbell_park_end(core->doorbell);
     account(core, part_of(&again));
+    for (uint32_t i = 0; i < core->conf.task_cnt; i++) {
+        core->tasks[i].looked_ns = core->now_ns; /* a letter would have ended the sleep */
+    }
 }
 
 static void
@@ -516,9 +580,11 @@ begin(struct weir_core *core)
     core->delay_ns = read_delay(core);
     core->now_ns = weir_clock_ns(core->conf.clock);
     core->keep_ns = core->now_ns + KEEP_NS;
+    core->period_ns = core->now_ns + PERIOD_NS;
     weir_store_rlx(&core->shown_at_ns, core->now_ns); /* relaxed: a figure for people */
     for (uint32_t i = 0; i < core->conf.task_cnt; i++) {
         core->tasks[i].left_ns = core->now_ns;
+        core->tasks[i].looked_ns = core->now_ns;
     }
     return err;
 }

@@ -98,7 +98,13 @@ WEIR_API void weir_core_times(const struct weir_core *core, struct weir_core_tim
     X(idle_ms, "accumulateIdleTimeMs", COUNTER, "ms", "Time in which there was nothing to do") \
     X(snapshot_ms, "accumulateSnapshotTimeMs", COUNTER, "ms",                                  \
         "Time in which the writing of a snapshot held it up")                                  \
-    X(is_backpressured, "isBackPressured", GAUGE, "0 or 1", "Whether its last poll ended so")
+    X(is_backpressured, "isBackPressured", GAUGE, "0 or 1", "Whether its last poll ended so")  \
+    X(pressed_ms, "maxSoftBackPressuredTimeMs", REAL, "ms",                                    \
+        "Longest time without a break in which an output was full, in the last second or two") \
+    X(pressed_hard_ms, "maxHardBackPressuredTimeMs", REAL, "ms",                               \
+        "None: a task never blocks in the midst of a record")                                  \
+    X(mail_ms, "mailboxLatencyMs", REAL, "ms",                                                 \
+        "Longest time that a letter to it would have waited, in the last second or two")
 WEIR_COUNTER_TABLE(weir_core_task_counters, WEIR_CORE_TASK_COUNTERS)
 /* weir_core_task_set - of task `idx` of the core, as last published; any thread. */
 WEIR_API struct weir_counter_set weir_core_task_set(const struct weir_core *core, uint32_t idx);

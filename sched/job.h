@@ -308,6 +308,7 @@ struct weir_job_move_view {
 };
 struct weir_job_checkpoint_view {
     bool is_on;
+    const char *dir; /* of all jobs' checkpoints: as in its options */
     uint64_t completed_cnt;
     uint64_t failed_cnt;
     uint64_t in_progress_cnt;
@@ -329,6 +330,11 @@ WEIR_API const struct weir_job_checkpoint_record *
 weir_job_checkpoint_at(const struct weir_job *job, uint32_t idx);
 /* weir_job_fallback_at - what the host did not give, in words; NULL past the end. */
 WEIR_API const char *weir_job_fallback_at(const struct weir_job *job, uint32_t idx);
+
+/* weir_job_segments - buffers of the run that rows lie in between tasks, and those of them that no
+ * task has; any thread. */
+WEIR_API void
+weir_job_segments(const struct weir_job *job, uint64_t *ret_cnt, uint64_t *ret_free_cnt);
 
 /* weir_job_core_times - how a core of the plan has spent its time; false under the seeded
  * poller. */

@@ -690,6 +690,7 @@ weir_job_checkpoint_new(struct weir_job *job, struct weir_job_checkpoint **ret_c
     }
     cp->stage_cnt = job->plan->stage_cnt;
     cp->view.is_on = true;
+    cp->view.dir = cp->options.dir;
     cp->sink = weir_env_alloc(job->env, job->env->node_cnt * sizeof(void *));
     /* An arena freezes one epoch at a time. */
     uint32_t concurrent =

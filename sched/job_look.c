@@ -109,6 +109,15 @@ weir_job_marker_latency(
     }
 }
 
+void
+weir_job_segments(const struct weir_job *job, uint64_t *ret_cnt, uint64_t *ret_free_cnt)
+{
+    struct weir_buf_arena *arena = (struct weir_buf_arena *)(uintptr_t)&job->buffers;
+    /* relaxed: a figure for people. */
+    *ret_free_cnt = job->has_buffers ? weir_load_rlx(&arena->free_cnt) : 0;
+    *ret_cnt = job->has_buffers ? arena->buf_cnt : 0;
+}
+
 const char *
 weir_job_fallback_at(const struct weir_job *job, uint32_t idx)
 {

@@ -297,6 +297,19 @@ sample_checkpoints(struct weir_metrics *metrics)
         view.restored.checkpoint != 0 ? (uint64_t)(metrics->begin_utc_ns / WEIR_MS) : 0;
 }
 
+/* How long this start took. */
+static void
+sample_start(struct weir_metrics *metrics)
+{
+    struct weir_job *job = metrics->conf.job;
+    int64_t wired_ns = weir_job_step_ns(job, WEIR_JOB_STEP_CORES);
+    int64_t open_ns = weir_job_step_ns(job, WEIR_JOB_STEP_RUN);
+    bool is_open = metrics->own.is_starting == 0 && open_ns > wired_ns;
+    metrics->own.deploying_ms = weir_counter_real((double)wired_ns / (double)WEIR_MS);
+    metrics->own.starting_ms =
+        weir_counter_real(is_open ? (double)(open_ns - wired_ns) / (double)WEIR_MS : 0);
+}
+
 static void
 sample_job(struct weir_metrics *metrics, int64_t now_ns, bool is_ending)
 {
@@ -335,7 +348,10 @@ sample_job(struct weir_metrics *metrics, int64_t now_ns, bool is_ending)
     own->rate_in = per_s(own->records_in, before.records_in, now_ns - metrics->at_ns);
     own->rate_out = per_s(own->records_out, before.records_out, now_ns - metrics->at_ns);
     own->watermark = (uint64_t)watermark;
+    sample_start(metrics);
     sample_checkpoints(metrics);
+    weir_job_segments(job, &own->segments, &own->segments_free);
+    own->segments_used = own->segments - own->segments_free;
     const struct weir_counter_set set =
         set_of(weir_job_metrics_rows, CNT(weir_job_metrics), &own->is_starting, metrics->shown);
     weir_counter_publish(&set);

@@ -65,6 +65,10 @@ WEIR_COUNTER_TABLE(weir_core_metrics, WEIR_CORE_METRICS)
     X(is_starting, "initializingState", GAUGE, "0 or 1", "Whether a task is not running yet")    \
     X(is_running, "runningState", GAUGE, "0 or 1", "Whether it runs, and was not asked to end")  \
     X(is_ending, "endingState", GAUGE, "0 or 1", "Whether it ends, as asked or by itself")       \
+    X(deploying_ms, "deployingTimeTotal", REAL, "ms",                                            \
+        "From the begin of this start until it was wired, with all of its memory")               \
+    X(starting_ms, "initializingTimeTotal", REAL, "ms",                                          \
+        "From there until all operators were restored and open; 0: they are not yet")            \
     X(uptime_ms, "uptime", GAUGE, "ms", "Time since this start of it")                           \
     X(restarts, "numRestarts", COUNTER, "restarts", "By its supervisor, before this start")      \
     X(records_in, "numRecordsIn", COUNTER, "records", "Records of all sources")                  \
@@ -74,6 +78,10 @@ WEIR_COUNTER_TABLE(weir_core_metrics, WEIR_CORE_METRICS)
     X(rate_in, "numRecordsInPerSecond", REAL, "records/s", "Records of all sources")             \
     X(rate_out, "numRecordsOutPerSecond", REAL, "records/s", "Records that sinks have taken")    \
     X(watermark, "currentOutputWatermark", GAUGE, "ms of event time", "The least at the sinks")  \
+    X(segments, "TotalMemorySegments", GAUGE, "buffers", "Buffers for rows between tasks")       \
+    X(segments_free, "AvailableMemorySegments", GAUGE, "buffers", "Of these, what no task has")  \
+    X(segments_used, "UsedMemorySegments", GAUGE, "buffers",                                     \
+        "Of these, what tasks have, be they filled or not")                                      \
     X(in_progress, "numberOfInProgressCheckpoints", GAUGE, "checkpoints", "Under way")           \
     X(completed, "numberOfCompletedCheckpoints", COUNTER, "checkpoints", "Complete")             \
     X(failed, "numberOfFailedCheckpoints", COUNTER, "checkpoints",                               \

@@ -16,8 +16,8 @@ LIST = ROOT / "tests/docs/scenarios.txt"
 ENTRY = re.compile(r"(T-\d{3}[a-z]?) ([^|]+?)(?: \| (without|later|not yet): (.+))?$")
 CASE = re.compile(r"^ *(?:def )?(t(?:est)?_\w+)\((?:void|\w*\):)", re.M)
 SYSTEMS = ROOT / "tests/docs/semantics.txt"
-SYSTEM = re.compile(r"(A-\d{3}) ([^|]+?)(?: \| ([^:;]*?)(?:(?:^|; )?(later|replaced): (.+))?)?$")
-ID = re.compile(r"(?<=_)([TA])(\d{3}[a-z]?)(?=_)")
+SYSTEM = re.compile(r"([AB]-\d{3}) ([^|]+?)(?: \| ([^:;]*?)(?:(?:^|; )?(later|replaced): (.+))?)?$")
+ID = re.compile(r"(?<=_)([TAB])(\d{3}[a-z]?)(?=_)")
 
 
 def cases():

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control_status.c: the status of a running job as a document. */
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,6 +137,16 @@ lag_json(int64_t watermark, int64_t utc_ns)
     return is_known ? json_integer((json_int_t)(utc_ns / WEIR_MS - watermark)) : json_null();
 }
 
+/* What the newest complete checkpoint is gone on from by: its manifest (sched/store.h); null: there
+ * is none. */
+static json_t *
+last_path_json(const struct weir_control_conf *conf, const struct weir_job_checkpoint_view *view)
+{
+    return view->last.id == 0 ? json_null()
+                              : json_sprintf("%s/%s/manifest/M-%" PRIu64 "-%" PRIu64, view->dir,
+                                    weir_launch_name(conf->launch), view->last.id, view->epoch);
+}
+
 /* How checkpoints go; null where none are taken. */
 static json_t *
 checkpoints_json(const struct weir_control_conf *conf)
@@ -149,10 +160,10 @@ checkpoints_json(const struct weir_control_conf *conf)
     json_t *failed = view.failed_id != 0 ? json_pack("{s:I, s:s}", "id", (json_int_t)view.failed_id,
                                                "why", view.failed_why)
                                          : json_null();
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "epoch", (json_int_t)view.epoch,
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "epoch", (json_int_t)view.epoch,
         "in_progress", (json_int_t)view.in_progress_cnt, "completed",
         (json_int_t)view.completed_cnt, "failed", (json_int_t)view.failed_cnt, "last", last,
-        "last_failed", failed);
+        "last_path", last_path_json(conf, &view), "last_failed", failed);
 }
 
 json_t *

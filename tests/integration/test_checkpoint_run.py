@@ -169,6 +169,8 @@ class CheckpointRun(rig.Rig):
         self.assertGreater(last["written_bytes"], 0)
         self.assertLessEqual(last["written_bytes"], last["bytes"])
         self.assertGreater(last["duration_ns"], last["stall_ns"])
+        path = pathlib.Path(status["last_path"])
+        self.assertEqual(path, self.dir / process.name / "manifest" / f"M-{last['id']}-1")
         text = self.weir("status", process.name).stdout
         self.assertRegex(text, r"(?m)^  checkpoints: \d+ complete, 0 failed, epoch 1$")
         self.assertRegex(text, r"(?m)^    last: \d+ at 2\S+Z, \d+ bytes of \d+ written in [0-9.]+ ms, stall [0-9.]+ ms")
@@ -179,6 +181,16 @@ class CheckpointRun(rig.Rig):
                                                    (rig.ROOT / "docs/report.md").read_text(), re.M)))
         self.weir("cancel", process.name)
         self.end(process, 1)
+
+    def test_B115_what_status_names_can_be_gone_on_from(self):
+        process = self.start_endless({"checkpoints.retained": 100}, {"query": "q0"})
+        path = self.status_when(process, lambda s: s["checkpoints"]["last"])["checkpoints"]["last_path"]
+        self.weir("cancel", process.name)
+        self.end(process, 1)
+        line = [*process.args, f"--restore={path}", f"--savepoint={self.folder / 'saved'}"]
+        done = subprocess.run(line, check=False, cwd=self.folder, env=self.env, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.folder / "saved").is_dir())
 
     # --- faults ---
 

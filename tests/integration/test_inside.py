@@ -23,15 +23,17 @@ NAMES = """
 task numRecordsIn_total numRecordsOut_total numRecordsInPerSecond numRecordsOutPerSecond numBytesInLocal_total
     numBytesOut_total numBuffersOut_total numBuffersInLocal_total busyTimeMsPerSecond idleTimeMsPerSecond
     backPressuredTimeMsPerSecond softBackPressuredTimeMsPerSecond hardBackPressuredTimeMsPerSecond isBackPressured
+    maxSoftBackPressuredTimeMs maxHardBackPressuredTimeMs initializationTime mailboxLatencyMs
     mailboxMailsPerSecond mailboxQueueSize currentInputWatermark currentOutputWatermark inputQueueLength
-    outputQueueLength inPoolUsage outPoolUsage debloatedBufferSize estimatedTimeToConsumeBuffersMs
+    outputQueueLength inputQueueSize outputQueueSize inPoolUsage outPoolUsage debloatedBufferSize estimatedTimeToConsumeBuffersMs
     checkpointAlignmentTime checkpointStartDelayNanos
 operator numRecordsIn_total numRecordsOut_total numLateRecordsDropped_total numFiredTimers_total
     watermarkAlignmentDrift currentInputWatermark currentOutputWatermark
 job lastCheckpointDuration lastCheckpointSize lastCheckpointFullSize lastCheckpointCompletedTimestamp
     lastCheckpointRestoreTimestamp lastCompletedCheckpointId numberOfInProgressCheckpoints
     numberOfCompletedCheckpoints_total numberOfFailedCheckpoints_total totalNumberOfCheckpoints_total runningState
-    initializingState numRestarts_total uptime
+    initializingState numRestarts_total uptime deployingTimeTotal initializingTimeTotal
+    TotalMemorySegments AvailableMemorySegments UsedMemorySegments
 core busyTimeMsPerSecond stolenTimeMsPerSecond
 """
 SAMPLE = re.compile(r'^(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (-?[0-9.e+-]+)$')
@@ -129,7 +131,7 @@ class Inside(rig.Rig):
 
     # --- metrics ---
 
-    def test_pages(self):
+    def test_B110_B116_pages(self):
         port = free_port()
         process = self.start(**{"checkpoints.dir": self.folder / "c", "checkpoints.interval": "300ms",
                                 "parallelism": 2, "metrics.port": port, "metrics.latency_interval": "5ms"})
@@ -166,6 +168,11 @@ class Inside(rig.Rig):
                          + value["weir_job_numberOfFailedCheckpoints_total"]
                          + value["weir_job_numberOfInProgressCheckpoints"])
         self.assertEqual([value[f"weir_job_{s}State"] for s in ("initializing", "running", "ending")], [0, 1, 0])
+        self.assertGreater(value["weir_job_deployingTimeTotal"], 0)
+        self.assertGreater(value["weir_job_initializingTimeTotal"], 0)
+        self.assertGreater(value["weir_job_UsedMemorySegments"], 0)
+        self.assertEqual(value["weir_job_TotalMemorySegments"],
+                         value["weir_job_UsedMemorySegments"] + value["weir_job_AvailableMemorySegments"])
         of_task = {}
         for (name, labels), v in samples.items():
             if name.startswith("weir_task_"):
@@ -177,6 +184,14 @@ class Inside(rig.Rig):
             self.assertAlmostEqual(v["inPoolUsage"] * v["inputQueueCapacity"], v["inputQueueLength"], places=3, msg=task)
             self.assertEqual(v["debloatedBufferSize"] > 0, v["outputQueueCapacity"] > 0, task)
             self.assertEqual(v["softBackPressuredTimeMsPerSecond"], v["backPressuredTimeMsPerSecond"])
+            self.assertEqual(v["maxHardBackPressuredTimeMs"], 0)
+            if v["isBackPressured"]:
+                self.assertGreater(v["maxSoftBackPressuredTimeMs"], 0, task)
+            self.assertGreater(v["initializationTime"], 0, task)
+            self.assertGreater(v["mailboxLatencyMs"], 0, task)
+            for end in ("input", "output"):
+                if v[f"{end}QueueLength"] == 0:
+                    self.assertEqual(v[f"{end}QueueSize"], 0, task)
         # What a task takes in by its gate is what others have sent, or is on its way.
         sent = sum(v["numRecordsOut_total"] for v in of_task.values())
         taken = sum(v["numRecordsIn_total"] for v in of_task.values() if v["inputQueueCapacity"] > 0)

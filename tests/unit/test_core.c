@@ -55,6 +55,27 @@ count_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
 static const struct weir_operator_type count_type = {
     .name = "count", .self_bytes = sizeof(struct count_self), .output_cnt = 1, .poll = count_poll};
 
+/* --- a sink that takes nothing until it is let go
+ * -------------------- */
+
+struct held_conf {
+    WEIR_ATOMIC(uint32_t) * is_free;
+};
+
+static int64_t
+held_process(struct weir_operator *op, uint32_t input, const struct weir_view *in, uint32_t cursor,
+    struct weir_out *out, int64_t now_ns)
+{
+    const struct held_conf *conf = (const struct held_conf *)op->conf;
+    (void)input;
+    (void)out;
+    (void)now_ns;
+    return weir_load_rlx(conf->is_free) != 0 ? in->cnt - cursor : 0;
+}
+
+static const struct weir_operator_type held_type = {
+    .name = "held", .input_cnt = 1, .process = held_process};
+
 /* --- a job of two vertices: count -> (by n) -> discard
  * ----------------------------------------- */
 
@@ -67,6 +88,7 @@ struct run {
     uint64_t seed;
     uint32_t ring_slot_cnt;
     uint32_t buffer_bytes;
+    const struct held_conf *held; /* a held sink; NULL: discard */
     /* out */
     struct weir_discard_result results[4];
     uint64_t rows;
@@ -91,7 +113,8 @@ open_live(struct run *run, struct live *live)
     struct weir_stream *s = weir_source(
         live->env, "count", number_schema(), &count_type, &run->count, sizeof run->count);
     s = weir_key_by(weir_parallelism(s, 1), WEIR_KEY(number, n));
-    s = weir_sink(s, "out", &weir_discard_type, &discard, sizeof discard);
+    s = run->held != NULL ? weir_sink(s, "out", &held_type, run->held, sizeof *run->held)
+                          : weir_sink(s, "out", &weir_discard_type, &discard, sizeof discard);
     (void)weir_parallelism(s, run->parallelism);
     assert_int_equal(weir_env_check(live->env), 0);
     assert_int_equal(weir_topo_open_live(&live->topo), 0);
@@ -286,6 +309,92 @@ t_the_parts_of_a_cores_time_add_up(void **state)
     close_live(&live);
 }
 
+static void
+look(const struct live *live, uint32_t stage, struct weir_task_counters *ret_task,
+    struct weir_core_task_counters *ret_times)
+{
+    const struct weir_counter_set counters = weir_task_set(weir_job_task(live->job, stage));
+    struct weir_counter_set times;
+    assert_true(weir_job_task_times(live->job, stage, &times));
+    weir_counter_read(&counters, &ret_task->rows_in);
+    weir_counter_read(&times, &ret_times->busy_ms);
+}
+
+static double
+real(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+struct held_look {
+    struct live *live;
+    struct weir_task_counters task[2]; /* the source, the sink */
+    struct weir_core_task_counters times[2];
+    WEIR_ATOMIC(uint32_t) is_free;
+    bool is_pressed;
+};
+
+/* Until the source waits for the sink and both have said so; the sink's core need not be stolen
+ * from: nothing here is a time to be kept. */
+static void *
+look_until_pressed(void *arg)
+{
+    struct held_look *look_at = (struct held_look *)arg;
+    const struct timespec pause = {.tv_nsec = WEIR_MS};
+    for (uint32_t i = 0; i < 60000 && !look_at->is_pressed; i++) {
+        for (uint32_t s = 0; s < 2; s++) {
+            look(look_at->live, s, &look_at->task[s], &look_at->times[s]);
+        }
+        const struct weir_task_counters *source = &look_at->task[0];
+        const struct weir_task_counters *sink = &look_at->task[1];
+        /* The sink has seen one batch, and released none. */
+        look_at->is_pressed = look_at->times[0].is_backpressured != 0 && sink->in_bytes > 0 &&
+                              source->out_bytes == sink->in_bytes + sink->bytes_in &&
+                              real(look_at->times[0].pressed_ms) > 0;
+        (void)nanosleep(&pause, NULL);
+    }
+    weir_store_rlx(&look_at->is_free, 1); /* relaxed: it carries nothing */
+    weir_job_request(look_at->live->job, WEIR_TASK_REQUEST_CANCEL);
+    return NULL;
+}
+
+/* B-111, B-114: a source in front of a sink that takes nothing. */
+static void
+t_B114_bytes_that_wait_are_shown_at_both_ends(void **state)
+{
+    (void)state;
+    struct live live;
+    struct held_look seen = {.live = &live};
+    const struct held_conf held = {&seen.is_free};
+    struct run run = {.count = {.limit = INT64_MAX},
+        .parallelism = 1,
+        .cut = WEIR_PLAN_CUT_ALL,
+        .threads = true,
+        .ring_slot_cnt = 8,
+        .buffer_bytes = 4096,
+        .held = &held};
+    pthread_t other;
+    open_live(&run, &live);
+    assert_int_equal(pthread_create(&other, NULL, look_until_pressed, &seen), 0);
+    assert_int_equal(weir_job_run(live.job), WEIR_ECANCELED);
+    (void)pthread_join(other, NULL);
+    assert_true(seen.is_pressed);
+    for (uint32_t s = 0; s < 2; s++) {
+        assert_true(real(seen.task[s].init_ms) > 0);
+        assert_true(real(seen.times[s].pressed_hard_ms) == 0);
+    }
+    assert_int_equal(seen.task[0].in_bytes, 0);
+    assert_int_equal(seen.task[1].out_bytes, 0);
+    uint64_t cnt;
+    uint64_t free_cnt;
+    weir_job_segments(live.job, &cnt, &free_cnt);
+    assert_in_range(free_cnt, 0, cnt - 1); /* the channel's own */
+    close_live(&live);
+    weir_err_clear();
+}
+
 /* --- one core by itself
  * ------------------------------------------------------------------------ */
 
@@ -369,6 +478,65 @@ t_letters_reach_a_core_that_sleeps(void **state)
     }
     assert_int_equal(alone.letter_sum, sum);
     close_alone(&alone);
+}
+
+/* A source whose poll takes a while, by a clock that it moves. */
+struct slow_conf {
+    struct weir_clock *clock;
+    int64_t poll_ns;
+    int64_t poll_cnt;
+};
+
+static int
+slow_poll(struct weir_operator *op, struct weir_out *out, int64_t now_ns)
+{
+    const struct slow_conf *conf = (const struct slow_conf *)op->conf;
+    (void)out;
+    (void)now_ns;
+    weir_clock_advance(conf->clock, conf->poll_ns);
+    return ++*(int64_t *)op->self >= conf->poll_cnt ? WEIR_DONE : WEIR_WAIT;
+}
+
+static const struct weir_operator_type slow_type = {
+    .name = "slow", .self_bytes = sizeof(int64_t), .output_cnt = 1, .poll = slow_poll};
+
+/* A task is polled once a round: a letter to it waits for the polls of all. */
+static void
+t_B112_a_letter_waits_for_the_polls_of_others(void **state)
+{
+    (void)state;
+    struct weir_clock clock;
+    struct weir_core *core = NULL;
+    struct weir_task *tasks[2];
+    struct slow_conf conf[2] = {{&clock, 7 * WEIR_MS, 3}, {&clock, 0, 3}};
+    weir_clock_init_sim(&clock, WEIR_SEC_NS, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_chain_node_conf node = {.name = "slow", .type = &slow_type, .conf = &conf[i]};
+        node.outputs[0].schema = number_schema();
+        const struct weir_task_conf task = {.name = "slow (1/1)",
+            .chain = {.nodes = &node, .node_cnt = 1, .batch_rows = 64, .buf_bytes = 4096}};
+        assert_int_equal(weir_task_new(&task, &tasks[i]), 0);
+    }
+    const struct weir_core_conf core_conf = {.core_cnt = 1,
+        .cpu = -1,
+        .idle = WEIR_PLAN_IDLE_SPIN,
+        .clock = &clock,
+        .tasks = tasks,
+        .task_cnt = 2};
+    assert_int_equal(weir_core_new(&core_conf, &core), 0);
+    weir_core_meet(core, &core);
+    assert_int_equal(weir_core_start(core), 0);
+    weir_core_join(core);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_core_task_counters got;
+        const struct weir_counter_set set = weir_core_task_set(core, i);
+        weir_counter_read(&set, &got.busy_ms);
+        assert_true(real(got.mail_ms) == 7);
+        assert_true(real(got.pressed_ms) == 0);
+    }
+    weir_core_delete(core);
+    weir_task_delete(tasks[0]);
+    weir_task_delete(tasks[1]);
 }
 
 static void
@@ -509,6 +677,8 @@ main(void)
         cmocka_unit_test(t_a_request_wakes_cores_that_sleep),
         cmocka_unit_test(t_wall_time_holds_all_that_sources_did),
         cmocka_unit_test(t_the_parts_of_a_cores_time_add_up),
+        cmocka_unit_test(t_B114_bytes_that_wait_are_shown_at_both_ends),
+        cmocka_unit_test(t_B112_a_letter_waits_for_the_polls_of_others),
         cmocka_unit_test(t_letters_reach_a_core_that_sleeps),
         cmocka_unit_test(t_a_core_that_cannot_be_pinned_is_refused),
         cmocka_unit_test(t_a_changed_affinity_is_a_departure_said_once),
