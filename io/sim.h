@@ -35,6 +35,9 @@ struct weir_sim_config {
     /* Tell what is durable from what is not. Renaming a directory is durable at once then, as far
      * as the directory was. */
     bool cuts_power;
+    /* A file that was moved to another directory is there for sure once that one is synced. Or
+     * else also once the one it came from is, as where a journal has both. */
+    bool moves_alone;
 };
 
 /* weir_sim_pool_open - memory that worlds, one at a time, leave to the next: to have pages anew
@@ -82,6 +85,8 @@ struct weir_sim_trouble {
     int errnum;
     int64_t late_ns;
     const char *under; /* only files with this prefix; NULL: any. Copied */
+    bool only_dirs; /* of what is open: only directories */
+    bool is_behind; /* KILL, POWER: the operation has taken effect; or else it is drawn whether */
     const struct weir_sim_trouble *then; /* asked for when this happens; or NULL. Borrowed */
 };
 

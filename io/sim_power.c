@@ -54,7 +54,8 @@ weir_sim_power_sync(struct weir_sim *world, struct sim_file *file)
     for (uint32_t i = 1; i < world->file_end; i++) {
         struct sim_file *child = &world->files[i];
         bool was_in = child->is_durable && is_in(child->durable_path, file);
-        if (child->is_used && (was_in || is_in(child->path, file))) {
+        bool is_unsure = world->config.moves_alone && child->is_linked;
+        if (child->is_used && ((was_in && !is_unsure) || is_in(child->path, file))) {
             sync_name(world, child);
         }
     }

@@ -49,6 +49,13 @@ verb_of(const struct weir_sim_trouble *trouble)
     }
 }
 
+static bool
+is_of_dir(struct weir_sim *world, const struct weir_io_op *op)
+{
+    const struct sim_handle *handle = weir_sim_handle_of(world, op->file);
+    return handle != NULL && handle->kind == SIM_FILE && handle->file->is_dir;
+}
+
 /* What is due for this operation, which is then past. Returns false: nothing is. */
 static bool
 take(struct weir_sim *world, const struct weir_io_op *op, bool is_late,
@@ -66,7 +73,8 @@ take(struct weir_sim *world, const struct weir_io_op *op, bool is_late,
             path_of(world, op, path);
             has_path = true;
         }
-        if (strncmp(path, fault->under, strlen(fault->under)) != 0) {
+        if (strncmp(path, fault->under, strlen(fault->under)) != 0 ||
+            (fault->trouble.only_dirs && !is_of_dir(world, op))) {
             continue;
         }
         if (fault->trouble.skip_cnt > 0) {
@@ -249,7 +257,7 @@ weir_sim_do(struct weir_sim *world, struct weir_io_op *op)
         return read_flipped(world, op);
     case WEIR_SIM_KILL:
     case WEIR_SIM_POWER:
-        if (weir_rng_chance(&world->rng, 1, 2)) {
+        if (trouble.is_behind || weir_rng_chance(&world->rng, 1, 2)) {
             (void)do_well(world, op);
         }
         if (trouble.kind == WEIR_SIM_POWER) {

@@ -19,6 +19,9 @@
 /* The host of every trial: what it runs on must not matter. */
 #define HOST "core:16 pu:1"
 #define UTC_NS (INT64_C(1700000000) * WEIR_SEC_NS)
+/* Where in the stream of a seed it is drawn, by itself, whether it is of names; one of so many. */
+#define NAMES_DRAW 7000
+#define NAMES_ONE_IN 8
 
 void
 trial_fail(struct trial *trial, const char *fmt, ...)
@@ -74,14 +77,20 @@ static const uint8_t weights[SIM_THEME_CNT][SIM_FAULT_KIND_CNT] = {
         [SIM_FAULT_EIO] = 2,
         [SIM_FAULT_SYNC] = 3},
     [SIM_THEME_FLIPS] = {[SIM_FAULT_KILL] = 2, [SIM_FAULT_FLIP] = 3},
+    [SIM_THEME_NAMES] =
+        {[SIM_FAULT_KILL] = 1, [SIM_FAULT_EIO] = 1, [SIM_FAULT_SYNC] = 6, [SIM_FAULT_LATE] = 2},
 };
 
 /* Most seeds are of all. */
 static enum sim_theme
 draw_theme(struct trial *trial)
 {
-    uint32_t theme = (uint32_t)weir_rng_below(&trial->rng, 5 * (SIM_THEME_CNT - 1));
-    return theme < SIM_THEME_CNT ? (enum sim_theme)theme : SIM_THEME_ALL;
+    struct weir_rng rng;
+    weir_rng_init(&rng, weir_rng_at(trial->conf->seed, NAMES_DRAW));
+    uint32_t theme = (uint32_t)weir_rng_below(&trial->rng, 5 * (SIM_THEME_NAMES - 1));
+    return weir_rng_chance(&rng, 1, NAMES_ONE_IN) ? SIM_THEME_NAMES
+           : theme < SIM_THEME_NAMES              ? (enum sim_theme)theme
+                                                  : SIM_THEME_ALL;
 }
 
 static enum sim_fault_kind
@@ -125,11 +134,29 @@ draw_sink(struct trial *trial)
     return trial->sink;
 }
 
+/* Whether directories are struck: those alone, and their syncs, but for a manifest that cannot be
+ * written, for which its name speaks, too. */
+static bool
+is_of_names(const struct trial *trial)
+{
+    return trial->theme == SIM_THEME_NAMES && !trial->is_saving;
+}
+
+static const char *
+draw_dir(struct trial *trial, enum sim_fault_kind kind)
+{
+    bool is_sink = kind != SIM_FAULT_EIO && weir_rng_chance(&trial->rng, 2, 3);
+    return is_sink ? draw_sink(trial) : trial->manifest_dir;
+}
+
 /* Where it strikes. What strikes the checkpoints' bytes strikes nothing else: of a sink's file
  * nobody would know. */
 static const char *
 draw_under(struct trial *trial, enum sim_fault_kind kind)
 {
+    if (is_of_names(trial)) {
+        return draw_dir(trial, kind);
+    }
     bool is_sink = weir_rng_chance(&trial->rng, 1, 3) || trial->theme == SIM_THEME_SINKS;
     if (kind < SIM_FAULT_LOST && is_sink && trial->theme != SIM_THEME_MANIFESTS) {
         return trial->theme == SIM_THEME_SINKS ? draw_sink(trial) : SIM_OUT_DIR;
@@ -140,19 +167,49 @@ draw_under(struct trial *trial, enum sim_fault_kind kind)
                                                  : SIM_CHECKPOINT_DIR;
 }
 
-/* What a sync that failed has left open shows once the power fails, before another one has made up
- * for it: about when the next of its kind gets its name. */
-static const struct weir_sim_trouble *
-draw_then(struct trial *trial, enum sim_fault_kind kind, const char *under)
+/* About when the next of the kind of what was not synced gets its name. */
+static struct weir_sim_trouble
+draw_power(struct trial *trial, const char *under)
 {
-    if (kind != SIM_FAULT_SYNC || trial->theme == SIM_THEME_ALL || trial->is_saving) {
-        return NULL;
-    }
-    trial->then = (struct weir_sim_trouble){.kind = WEIR_SIM_POWER,
+    return (struct weir_sim_trouble){.kind = WEIR_SIM_POWER,
         .verb = WEIR_IO_RENAME,
         .skip_cnt = (uint32_t)weir_rng_below(&trial->rng, 4),
         .under = under};
-    trial_set(trial, SIM_FEATURE_SYNC_POWER);
+}
+
+/* At the next sync of such a directory; or as soon as the next checkpoint is complete, which relies
+ * on all that was before it: its manifest gets its name, and then this is synced. */
+static struct weir_sim_trouble
+draw_power_of_names(struct trial *trial, const char *under)
+{
+    struct weir_sim_trouble power = {
+        .kind = WEIR_SIM_POWER, .verb = WEIR_IO_SYNC, .under = under, .only_dirs = true};
+    if (weir_rng_chance(&trial->rng, 1, 3)) {
+        return power;
+    }
+    power.under = trial->manifest_dir;
+    power.is_behind = true;
+    trial->behind = power;
+    return (struct weir_sim_trouble){.kind = WEIR_SIM_LATE,
+        .verb = WEIR_IO_RENAME,
+        .late_ns = 1,
+        .under = trial->manifest_dir,
+        .then = &trial->behind};
+}
+
+/* What a sync that failed has left open shows once the power fails, before another one has made up
+ * for it. */
+static const struct weir_sim_trouble *
+draw_then(struct trial *trial, enum sim_fault_kind kind, const char *under)
+{
+    bool is_sync = kind == SIM_FAULT_SYNC && trial->theme != SIM_THEME_ALL && !trial->is_saving;
+    if (!is_sync && !is_of_names(trial)) {
+        return NULL;
+    }
+    trial->then = is_of_names(trial) ? draw_power_of_names(trial, under) : draw_power(trial, under);
+    if (is_sync) {
+        trial_set(trial, SIM_FEATURE_SYNC_POWER);
+    }
     return &trial->then;
 }
 
@@ -173,8 +230,9 @@ trial_ask(struct trial *trial, enum sim_fault_kind kind)
     };
     const char *under = draw_under(trial, kind);
     const struct weir_sim_trouble *then = draw_then(trial, kind, under);
-    uint32_t skip_cnt_max = trial->theme == SIM_THEME_FLIPS ? 60 : 12;
-    const struct weir_sim_trouble trouble = {
+    bool is_names = is_of_names(trial);
+    uint32_t skip_cnt_max = is_names ? 4 : trial->theme == SIM_THEME_FLIPS ? 60 : 12;
+    struct weir_sim_trouble trouble = {
         .kind = (enum weir_sim_trouble_kind)of_sim[kind],
         .verb = kind == SIM_FAULT_ENOSPC && weir_rng_chance(&trial->rng, 1, 2)
                     ? (uint32_t)WEIR_IO_WRITE
@@ -185,6 +243,10 @@ trial_ask(struct trial *trial, enum sim_fault_kind kind)
         .under = under,
         .then = then,
     };
+    if (is_names) {
+        trouble.only_dirs = kind != SIM_FAULT_EIO;
+        trouble.verb = trouble.only_dirs ? WEIR_IO_SYNC : WEIR_IO_WRITE;
+    }
     if (weir_sim_trouble(trial->sim, &trouble)) {
         trial->result->fault_cnt_of[kind]++;
         trial_set(trial, SIM_FEATURE_FAULT + kind);
@@ -294,6 +356,7 @@ open_world(struct trial *trial)
         .latency_ns_max = weir_rng_between(&trial->rng, 10, 200) * WEIR_US,
         .short_ppm = is_short ? 20000 : 0,
         .cuts_power = true,
+        .moves_alone = trial->theme == SIM_THEME_NAMES,
         .pool = trial->conf->pool,
     };
     if (is_short) {

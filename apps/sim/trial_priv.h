@@ -34,6 +34,7 @@ enum sim_theme {
     SIM_THEME_SINKS, /* syncs of outputs, and then the power */
     SIM_THEME_MANIFESTS,
     SIM_THEME_FLIPS,
+    SIM_THEME_NAMES, /* syncs of directories, which fail or are late, and then the power */
     SIM_THEME_CNT
 };
 
@@ -98,8 +99,9 @@ struct trial {
     bool is_calm; /* all was seen: nothing goes wrong any more */
     uint64_t seen_trouble_cnt;
     int64_t next_fault_ns;
-    struct weir_sim_trouble then; /* of the newest failed sync */
-    char sink[SIM_PATH_BYTES_MAX]; /* where it was, of a theme of sinks */
+    struct weir_sim_trouble then; /* what follows the newest trouble with a sync */
+    struct weir_sim_trouble behind; /* and what that */
+    char sink[SIM_PATH_BYTES_MAX]; /* where it was, of a theme that strikes one */
     struct trial_saves saves;
     struct trial_moves moves;
     bool is_saving; /* the process of this moment makes a savepoint */
