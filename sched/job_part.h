@@ -163,9 +163,10 @@ WEIR_MUST_USE int weir_job_step(struct weir_job *job, enum weir_job_step step, u
 int weir_job_told(void *arg, struct weir_task *task, enum weir_task_state state);
 /* weir_job_error - when all tasks have ended: what the job has failed of, with its context. */
 WEIR_MUST_USE int weir_job_error(struct weir_job *job);
-/* weir_job_watch - look, if it is time; it may end the process. Returns when to look again;
- * INT64_MAX: nobody is waited for. Thread: the one that waits for the cores. */
-int64_t weir_job_watch(struct weir_job *job, struct job_watch *watch, int64_t now_ns);
+/* weir_job_watch - look, if it is time; it may end the process, and may take a second. Returns when
+ * to look again; INT64_MAX: nobody is waited for. Thread: the one that waits for the cores. */
+int64_t
+weir_job_watch(struct weir_job *job, struct job_watch *watch, const struct weir_clock *clock);
 /* weir_job_open_run, weir_job_close_run - the cores of a job that threads poll; its tasks are
  * made. */
 int weir_job_open_run(struct weir_job *job);

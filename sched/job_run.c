@@ -277,8 +277,8 @@ wait_for_cores(struct weir_job *job)
     struct job_run *run = job->run;
     int64_t look_ns = weir_clock_ns(&run->clock) + WATCH_NS;
     for (uint32_t left = 0; left < run->started_cnt;) {
+        int64_t due_ns = weir_min_i64(weir_job_watch(job, &run->watch, &run->clock), look_ns);
         int64_t now_ns = weir_clock_ns(&run->clock);
-        int64_t due_ns = weir_min_i64(weir_job_watch(job, &run->watch, now_ns), look_ns);
         struct timespec until;
         (void)clock_gettime(CLOCK_REALTIME, &until);
         int64_t until_ns = until.tv_nsec + weir_max_i64(due_ns - now_ns, 0);

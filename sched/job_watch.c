@@ -137,8 +137,9 @@ look(struct weir_job *job, struct job_watch *watch, int64_t now_ns)
 }
 
 int64_t
-weir_job_watch(struct weir_job *job, struct job_watch *watch, int64_t now_ns)
+weir_job_watch(struct weir_job *job, struct job_watch *watch, const struct weir_clock *clock)
 {
+    int64_t now_ns = weir_clock_ns(clock);
     int64_t interval_ns = job->options.cancel_interval_ns;
     /* relaxed: it carries nothing. */
     if (weir_load_rlx(&job->is_canceled) == 0 || interval_ns == 0) {
@@ -151,7 +152,8 @@ weir_job_watch(struct weir_job *job, struct job_watch *watch, int64_t now_ns)
     if (now_ns >= watch->next_ns) {
         look(job, watch, now_ns);
         int64_t over_ns = watch->since_ns + job->options.cancel_timeout_ns;
-        watch->next_ns = now_ns + interval_ns;
+        /* From the end of this look: it may have waited for answers, longer than the interval. */
+        watch->next_ns = weir_clock_ns(clock) + interval_ns;
         watch->next_ns = over_ns > now_ns ? weir_min_i64(watch->next_ns, over_ns) : watch->next_ns;
     }
     return watch->next_ns;
