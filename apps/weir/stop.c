@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apps/weir/ask.h"
+#include "apps/weir/control.h"
 #include "apps/weir/verbs.h"
 #include "base/err.h"
 #include "sched/store_look.h"
@@ -26,12 +27,26 @@ print_stop(const json_t *answer)
 
 /* ---- whether it was saved ---- */
 
-/* What lies below a directory; NULL: nothing that can be read. */
-static struct weir_look *
-look_below(const char *dir)
+/* Of JOB, which is the name, or the path of its socket. */
+static void
+name_of(const char *arg, char *name, size_t name_bytes)
 {
+    const char *slash = strrchr(arg, '/');
+    const char *end = slash != NULL ? strstr(slash, ".sock") : NULL;
+    const char *from = slash != NULL ? slash + 1 : arg;
+    int bytes = end != NULL ? (int)(end - from) : (int)strlen(from);
+    (void)snprintf(name, name_bytes, "%.*s", bytes, from);
+}
+
+/* What lies below a directory of the job's own: beside it there may be anything. NULL: nothing that
+ * can be read. */
+static struct weir_look *
+look_below(const char *dir, const char *job)
+{
+    char path[WEIR_CONTROL_PATH_BYTES];
     struct weir_look *look = NULL;
-    if (weir_look_open(NULL, dir, &look) != 0) {
+    int n = snprintf(path, sizeof path, "%s/%s", dir, job);
+    if (n < 0 || (size_t)n >= sizeof path || weir_look_open(NULL, path, &look) != 0) {
         weir_err_clear();
         return NULL;
     }
@@ -44,39 +59,28 @@ has(const struct weir_look *look, const struct weir_look_checkpoint *wanted)
     bool found = false;
     for (uint32_t i = 0; look != NULL && i < weir_look_cnt(look); i++) {
         const struct weir_look_checkpoint *one = weir_look_at(look, i);
-        found = found || (strcmp(one->job, wanted->job) == 0 &&
-                             one->checkpoint == wanted->checkpoint && one->epoch == wanted->epoch);
+        found = found || (one->checkpoint == wanted->checkpoint && one->epoch == wanted->epoch);
     }
     return found;
 }
 
-/* JOB is the name, or the path of its socket. */
-static bool
-is_called(const char *job, const char *arg)
-{
-    const char *slash = strrchr(arg, '/');
-    const char *end = slash != NULL ? strstr(slash, ".sock") : NULL;
-    size_t bytes = end != NULL ? (size_t)(end - slash - 1) : strlen(arg);
-    return strlen(job) == bytes && strncmp(job, slash != NULL ? slash + 1 : arg, bytes) == 0;
-}
-
 /* The job has ended, and nobody else tells how saving it went: what is there tells it. */
 static int
-check_saved(const struct weir_args *args, const char *dir, const struct weir_look *before)
+check_saved(const char *dir, const char *job, const struct weir_look *before)
 {
-    struct weir_look *after = look_below(dir);
+    struct weir_look *after = look_below(dir, job);
     bool found = false;
     for (uint32_t i = 0; after != NULL && i < weir_look_cnt(after); i++) {
         const struct weir_look_checkpoint *one = weir_look_at(after, i);
         bool is_good = one->err == 0 && one->manifest.kind == WEIR_MANIFEST_KIND_SAVEPOINT;
-        found = found || (is_good && is_called(one->job, args->arg[0]) && !has(before, one));
+        found = found || (is_good && !has(before, one));
     }
     weir_look_close(after);
     return found ? 0
                  : weir_err_push(WEIR_EIO,
                        "job %s has ended, and no savepoint of it has come below %s: its standard "
                        "error says why",
-                       args->arg[0], dir);
+                       job, dir);
 }
 
 static int
@@ -91,9 +95,11 @@ run_stop(const struct weir_args *args)
         return err;
     }
     bool is_watched = savepoint != NULL && weir_cli_has(args, "wait");
-    struct weir_look *before = is_watched ? look_below(savepoint) : NULL;
+    char job[WEIR_CONTROL_PATH_BYTES];
+    name_of(args->arg[0], job, sizeof job);
+    struct weir_look *before = is_watched ? look_below(savepoint, job) : NULL;
     err = weir_ask(args, request, print_stop);
-    err = err == 0 && is_watched ? check_saved(args, savepoint, before) : err;
+    err = err == 0 && is_watched ? check_saved(savepoint, job, before) : err;
     weir_look_close(before);
     return err;
 }

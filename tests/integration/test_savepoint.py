@@ -140,6 +140,15 @@ class Savepoint(Saving):
         self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved}")
         self.assert_exact("q5")
 
+    def test_a_stop_finds_its_savepoint_beside_whatever_is_there(self):
+        """Such as a directory that a job's own would have."""
+        (self.saved / "manifest").mkdir(parents=True)
+        process = self.started("q5", {"parallelism": 2})
+        self.stop("--savepoint", "saved", "--wait")
+        self.assertEqual(process.wait(), 0)
+        self.run_it("q5", {"checkpoints.dir": "next"}, f"--restore={self.saved / self.name}")
+        self.assert_exact("q5")
+
     def test_a_stop_that_waits_for_a_savepoint_that_cannot_be_written_says_so(self):
         process = self.started("q5", {"parallelism": 2}, rate=5000)
         self.savepoint()  # an older one is not taken for it
