@@ -2,12 +2,15 @@
 #include "apps/weir/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "apps/weir/vcs.h"
 #include "apps/weir/watch.h"
@@ -294,6 +297,47 @@ report_json(const struct weir_run_result *result)
     return doc;
 }
 
+/* What errno says of the report; a directory that is not there is one of an output. */
+static int
+report_errno(int errnum, const char *path)
+{
+    int err = weir_err_errno(errnum, "the report %s", path);
+    return err == WEIR_ENOINPUT ? WEIR_EIO : err;
+}
+
+/* Both: 0, or an errno. Nothing is made: the file comes when there is something to say. */
+static int
+writable(const char *path)
+{
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+static int
+directory_writable(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int errnum = dir != NULL ? writable(dir) : ENOMEM;
+    free(dir);
+    return errnum;
+}
+
+int
+weir_report_check(const char *path)
+{
+    struct stat seen;
+    if (path == NULL || strcmp(path, "-") == 0) {
+        return 0;
+    }
+    int errnum = stat(path, &seen) == 0 ? 0 : errno;
+    if (errnum == 0) {
+        errnum = S_ISDIR(seen.st_mode) ? EISDIR : writable(path);
+    } else if (errnum == ENOENT) {
+        errnum = directory_writable(path);
+    }
+    return errnum != 0 ? report_errno(errnum, path) : 0;
+}
+
 int
 weir_report_write(const struct weir_run_result *result, const char *path)
 {
@@ -303,8 +347,7 @@ weir_report_write(const struct weir_run_result *result, const char *path)
         return 0;
     }
     FILE *file = fopen(path, "we");
-    int err = file == NULL ? weir_err_errno(errno, "the report %s", path) : 0;
-    err = err == WEIR_ENOINPUT ? WEIR_EIO : err; /* a directory that is not there, of an output */
+    int err = file == NULL ? report_errno(errno, path) : 0;
     if (err == 0 && (json_dumpf(doc, file, JSON_INDENT(2)) != 0 || fputc('\n', file) == EOF)) {
         err = weir_err_errno(errno, "the report %s", path);
     }

@@ -14,6 +14,9 @@ struct weir_run_result {
     enum weir_task_request asked; /* by signals or control; NONE: it came to its own end */
 };
 
+/* weir_report_check - whether path ("-": stdout; NULL: none is wanted) could be written now, before
+ * the run. Errors: as weir_report_write. */
+WEIR_MUST_USE int weir_report_check(const char *path);
 /* weir_report_write - write the document to path ("-": stdout). Errors: WEIR_EIO and the like. */
 WEIR_MUST_USE int weir_report_write(const struct weir_run_result *result, const char *path);
 /* weir_report_restored, weir_report_vertices, weir_report_cores - the parts of the document that

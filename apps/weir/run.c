@@ -231,8 +231,12 @@ run_run(const struct weir_args *args)
     struct weir_job_arg arg = {.conf = NULL};
     char savepoint[WEIR_CONTROL_PATH_BYTES] = "";
     bool is_supervised = weir_cli_has(args, "supervise") && !weir_cli_has(args, "savepoint");
-    int err = is_supervised ? run_supervised(args, &arg, savepoint)
-                            : run_engine(args, &arg, NULL, savepoint);
+    int err = weir_report_check(weir_cli_value(args, "report"));
+    if (err != 0) {
+        return err;
+    }
+    err = is_supervised ? run_supervised(args, &arg, savepoint)
+                        : run_engine(args, &arg, NULL, savepoint);
     weir_job_arg_close(&arg);
     err = err == 0 && savepoint[0] != '\0' ? weir_saver_become(savepoint) : err;
     /* What could not be saved is kept until the user's next run. */

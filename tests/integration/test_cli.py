@@ -281,6 +281,21 @@ class Cli(unittest.TestCase):
         self.weir("run", "nexmark", "-p", "events=gen:100,seed=1", "--name", self.name, "--report",
                   "/no/such/r.json", code=74)
 
+    def test_report_that_could_not_be_written_is_said_before_the_job_runs(self):
+        (self.folder / "dir").mkdir()
+        (self.folder / "r.json").write_text("{}")
+        missing, not_dir, is_dir = "no/r.json", "r.json/r.json", "dir"
+        for path, why in ((missing, "No such file or directory"), (not_dir, "Not a directory"), (is_dir, "Is a directory")):
+            for flags in ([], ["--supervise", "--set", f"checkpoints.dir={self.folder / 'c'}"]):
+                with self.subTest(path=path, flags=flags):
+                    # It would run for ever.
+                    said = self.weir("run", "nexmark", "-p", "query=q0", "-p", "events=gen:100000000000", "-p",
+                                     "output=discard", "--name", self.name, "--report", self.folder / path, *flags, code=74)
+                    self.assertEqual(said.stderr.count("error WEIR-1301: "), 1, said.stderr)
+                    self.assertIn(f"the report {self.folder / path}: {why}", said.stderr)
+                    self.assertIn("\n  fix: ", said.stderr)
+        self.assertEqual((self.folder / "r.json").read_text(), "{}")
+
     # --- signals ---
 
     def start_endless(self, *flags, name=None):
