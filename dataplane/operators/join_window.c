@@ -46,6 +46,7 @@ struct fire {
     uint32_t at; /* the entry that pairs are made of */
     uint32_t left_ref;
     uint32_t right_ref;
+    uint32_t same_ref; /* a left row that left_ref is compared with; 0: none was */
     uint64_t left_passed; /* weir_join_windows_passed() of panes.at[left] and panes.at[right] */
     uint64_t right_passed;
     uint64_t has_right; /* entries of the block with right rows; semi: in any pane so far */
@@ -123,27 +124,38 @@ fire_row(struct self *self, struct weir_row_item *item, const struct join_entry 
     return 1;
 }
 
-/* Whether a left row of the window before the one at hand is the same. A key has few of them: they
- * are looked through for each. */
-static bool
-fire_is_repeat(struct self *self, const struct join_entry *left, const struct weir_row_item *item,
-    uint32_t *steps)
+/* Whether a left row of the window before the one at hand is the same. Most keys have few of them:
+ * they are looked through for each, for `same` knows no order and no hash. 1: that is known; 0: to
+ * be gone on with. */
+static int
+fire_compare(struct self *self, const struct join_entry *left, const struct weir_row_item *item,
+    bool *ret_is_repeat, uint32_t *steps)
 {
     struct join_base *base = &self->windows.base;
+    struct fire *fire = &self->fire;
     const struct weir_join_pair at_hand = {.left = item->row, .left_heap = item->heap};
-    uint32_t ref = weir_row_list_first(base->arena, &left->side[JOIN_LEFT]);
-    while (base->conf->same != NULL && ref != self->fire.left_ref) {
-        struct weir_row_item other; /* semi: the right scratch holds nothing */
-        weir_row_item_at(
-            base->arena, base->schema[JOIN_LEFT], ref, base->scratch[JOIN_RIGHT], &other);
-        const struct weir_join_pair before = {.left = other.row, .left_heap = other.heap};
-        if (other.tag <= self->fire.left_passed && base->conf->same(&before, &at_hand)) {
-            return true;
-        }
-        ref = other.next;
-        *steps += 1;
+    if (base->conf->same == NULL) {
+        return 1;
     }
-    return false;
+    if (fire->same_ref == 0) {
+        fire->same_ref = weir_row_list_first(base->arena, &left->side[JOIN_LEFT]);
+    }
+    while (fire->same_ref != fire->left_ref) {
+        struct weir_row_item other; /* semi: the right scratch holds nothing */
+        if (*steps >= SLICE_STEPS) {
+            return 0;
+        }
+        *steps += 1;
+        weir_row_item_at(base->arena, base->schema[JOIN_LEFT], fire->same_ref,
+            base->scratch[JOIN_RIGHT], &other);
+        const struct weir_join_pair before = {.left = other.row, .left_heap = other.heap};
+        if (other.tag <= fire->left_passed && base->conf->same(&before, &at_hand)) {
+            *ret_is_repeat = true;
+            return 1;
+        }
+        fire->same_ref = other.next;
+    }
+    return 1;
 }
 
 /* Put the pairs of one entry out: each left row with each right one of the match. As fire_row. */
@@ -167,12 +179,13 @@ fire_entry(struct self *self, const struct join_entry *left, const struct join_e
         *steps += 1;
         weir_row_item_at(base->arena, base->schema[JOIN_LEFT], fire->left_ref,
             base->scratch[JOIN_LEFT], &item[JOIN_LEFT]);
-        bool is_out = item[JOIN_LEFT].tag > fire->left_passed ||
-                      fire_is_repeat(self, left, &item[JOIN_LEFT], steps);
-        int done = is_out ? 1 : fire_row(self, item, right, out, steps);
+        bool is_out = item[JOIN_LEFT].tag > fire->left_passed;
+        int done = is_out ? 1 : fire_compare(self, left, &item[JOIN_LEFT], &is_out, steps);
+        done = done > 0 && !is_out ? fire_row(self, item, right, out, steps) : done;
         if (done <= 0) {
             return done;
         }
+        fire->same_ref = 0;
         fire->left_ref =
             weir_row_list_after(&left->side[JOIN_LEFT], fire->left_ref, &item[JOIN_LEFT]);
         fire->right_ref = right_head;
@@ -255,6 +268,7 @@ fire_after(struct self *self)
     struct fire *fire = &self->fire;
     fire->left_ref = 0;
     fire->right_ref = 0;
+    fire->same_ref = 0;
     memset(&fire->cursor, 0, sizeof fire->cursor);
     fire->stage = weir_join_windows_done(&self->windows) ? FIRE_GIVE : FIRE_IDLE;
 }

@@ -90,7 +90,7 @@ open_join(const struct weir_operator_type *type, const struct weir_join_conf *co
     hc.in_schema[0] = conf->join->left_schema();
     hc.in_schema[1] = conf->join->right_schema();
     hc.out_schema[0] = conf->join->out_schema();
-    if (type == &weir_window_join_type) {
+    if (type->output_cnt == 3) {
         hc.out_schema[1] = hc.in_schema[0];
         hc.out_schema[2] = hc.in_schema[1];
     }
@@ -373,6 +373,51 @@ t_semi_emits_left_rows_that_are_the_same_once(void **state)
     harness_watermark(h, 1, INT64_MAX);
     assert_int_equal(h->out[0].row_cnt, DIFFERENT + 2);
     expect_pair(h, DIFFERENT + 1, 1, -1, 1999);
+    harness_free(h);
+}
+
+/* How often rows were compared in one call of the operator, at most. */
+static struct {
+    uint32_t cnt;
+    uint32_t longest;
+} compared;
+
+static bool
+same_and_counted(const struct weir_join_pair *a, const struct weir_join_pair *b)
+{
+    compared.cnt++;
+    return same_id(a, b);
+}
+
+static int
+counted_watermark(struct weir_operator *op, int64_t watermark, struct weir_out *out, int64_t now_ns)
+{
+    compared.cnt = 0;
+    int rc = weir_window_join_type.watermark(op, watermark, out, now_ns);
+    compared.longest = (uint32_t)weir_max_u64(compared.longest, compared.cnt);
+    return rc;
+}
+
+/* A key with many left rows is gone on with in slices, within one row of it, too. */
+static void
+t_semi_compares_the_rows_of_a_key_in_slices(void **state)
+{
+    (void)state;
+    enum { MANY = 6000, SLICE = 4096 };
+    struct weir_operator_type type = weir_window_join_type;
+    struct weir_join_conf conf = conf_of(1000, 1000, true);
+    conf.same = same_and_counted;
+    type.watermark = counted_watermark;
+    memset(&compared, 0, sizeof compared);
+    struct harness *h = open_join(&type, &conf, 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        push_order(h, i % (MANY - 2), 7, 1); /* the last two are the same as the first ones */
+    }
+    push_payment(h, 7, 1, 500);
+    harness_watermark(h, 0, INT64_MAX);
+    harness_watermark(h, 1, INT64_MAX);
+    assert_int_equal(h->out[0].row_cnt, MANY - 2);
+    assert_in_range(compared.longest, 1, SLICE);
     harness_free(h);
 }
 
@@ -667,6 +712,7 @@ main(void)
         cmocka_unit_test(t_a_window_joins_what_lies_in_it_and_sends_late_rows_aside),
         cmocka_unit_test(t_semi_emits_each_left_row_once),
         cmocka_unit_test(t_semi_emits_left_rows_that_are_the_same_once),
+        cmocka_unit_test(t_semi_compares_the_rows_of_a_key_in_slices),
         cmocka_unit_test(t_kept_rows_come_back_as_they_were),
         cmocka_unit_test(t_a_batch_goes_to_the_windows_that_its_rows_lie_in),
         cmocka_unit_test(t_random_windows_agree_with_pairs_looked_for_one_by_one),
