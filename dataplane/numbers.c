@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/err.h"
 
 /* Of branches: 64 bits, 5 a level. No two numbers have one hash, so that leaves below have one
  * each. */
@@ -128,7 +129,7 @@ leaf_make(
     return err;
 }
 
-/* All of a leaf into a larger one, which is new. */
+/* All of a leaf into another one, which has room for it. */
 static void
 leaf_pour(
     const struct weir_numbers_kind *kind, const struct weir_numbers *from, struct weir_numbers *to)
@@ -140,7 +141,7 @@ leaf_pour(
             memcpy(look(kind, to, at[0], weir_hash_u64(at[0])), at, stride * sizeof *at);
         }
     }
-    to->cnt = from->cnt;
+    to->cnt += from->cnt;
 }
 
 static int open_below(const struct weir_numbers_kind *kind, struct weir_numbers *map,
@@ -274,16 +275,59 @@ close_gap(const struct weir_numbers_kind *kind, const struct weir_numbers *leaf,
     memset(words + free_at * stride, 0, place_bytes);
 }
 
-/* A branch whose links lead nowhere any more, and so on above it. */
-static void
-give_empty(const struct weir_numbers_kind *kind, struct weir_numbers *const *path, uint32_t level)
+/* A leaf of which little is left goes into a smaller one, but not so that it would soon grow again.
+ * Where there is no page for that, it is as good as before. */
+static bool
+leaf_shrink(const struct weir_numbers_kind *kind, struct weir_numbers *leaf)
 {
-    static const struct weir_numbers none[WEIR_NUMBERS_LINK_CNT];
-    while (level-- > 0 && memcmp(links_at(kind, path[level]), none, sizeof none) == 0) {
-        weir_arena_touch_line(kind->arena, path[level]);
-        weir_arena_block_give(kind->arena, path[level]->ref);
-        *path[level] = none[0];
+    struct weir_numbers made;
+    if (leaf->size == 0 || leaf->cnt > entry_cnt_max(kind, leaf->size - 1U) / 2) {
+        return false;
     }
+    if (leaf_make(kind, group_of(kind->arena, leaf), leaf->size - 1U, &made) < 0) {
+        weir_err_clear();
+        return false;
+    }
+    leaf_pour(kind, leaf, &made);
+    weir_arena_block_give(kind->arena, leaf->ref);
+    *leaf = made;
+    return true;
+}
+
+/* Likewise all that is left below a branch into one leaf, or nothing. */
+static bool
+branch_shrink(const struct weir_numbers_kind *kind, struct weir_numbers *branch)
+{
+    const struct weir_numbers *links = links_at(kind, branch);
+    struct weir_numbers made = {0};
+    uint32_t cnt = 0;
+    uint32_t size = 0;
+    for (uint32_t i = 0; i < WEIR_NUMBERS_LINK_CNT; i++) {
+        if (links[i].is_branch) {
+            return false;
+        }
+        cnt += links[i].cnt;
+    }
+    if (cnt > entry_cnt_max(kind, WEIR_NUMBERS_SIZE_CNT - 1) / 4) {
+        return false;
+    }
+    while (entry_cnt_max(kind, size) / 2 < cnt) {
+        size++;
+    }
+    if (cnt > 0 && leaf_make(kind, group_of(kind->arena, branch), size, &made) < 0) {
+        weir_err_clear();
+        return false;
+    }
+    for (uint32_t i = 0; i < WEIR_NUMBERS_LINK_CNT; i++) {
+        if (links[i].ref != 0) {
+            leaf_pour(kind, &links[i], &made);
+            weir_arena_block_give(kind->arena, links[i].ref);
+        }
+    }
+    weir_arena_touch_line(kind->arena, branch);
+    weir_arena_block_give(kind->arena, branch->ref);
+    *branch = made;
+    return true;
 }
 
 void
@@ -300,11 +344,16 @@ weir_numbers_remove(const struct weir_numbers_kind *kind, struct weir_numbers *m
     weir_arena_touch_line(kind->arena, map);
     if (--map->cnt > 0) {
         close_gap(kind, map, at);
-        return;
+        if (!leaf_shrink(kind, map)) {
+            return;
+        }
+    } else {
+        weir_arena_block_give(kind->arena, map->ref);
+        memset(map, 0, sizeof *map);
     }
-    weir_arena_block_give(kind->arena, map->ref);
-    memset(map, 0, sizeof *map);
-    give_empty(kind, path, level);
+    while (level > 0 && branch_shrink(kind, path[level - 1])) {
+        level--;
+    }
 }
 
 void

@@ -13,7 +13,8 @@
  *     branch:  32 links, by hash 63..59; below it by 58..54, and so on
  *
  * The hash is that of an integer key. A place whose words are all zero is free. Of a leaf at most
- * three quarters are taken: then it becomes a larger one, and the largest becomes a branch.
+ * three quarters are taken: then it becomes a larger one, and the largest becomes a branch. One of
+ * which little is left becomes smaller again, a branch a leaf.
  *
  * [end of format]
  *

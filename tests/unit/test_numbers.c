@@ -114,6 +114,85 @@ t_T304_what_was_put_is_found_until_it_goes(void **unused)
     }
 }
 
+/* A map of which little is left has little memory, be it a branch or a leaf. */
+static void
+t_what_is_left_of_a_map_takes_little_memory(void **unused)
+{
+    (void)unused;
+    enum { LEFT = 3 };
+    static const uint32_t word_cnts[] = {1, 4, WEIR_NUMBERS_WORD_CNT_MAX};
+    for (uint32_t c = 0; c < WEIR_ARRAY_CNT(word_cnts); c++) {
+        struct world w;
+        world_init(&w, word_cnts[c], 64 * WEIR_MIB);
+        uint32_t page_cnt = w.arena.page_used_cnt;
+        for (uint64_t n = 0; n < MANY; n++) {
+            open_number(&w, n)[0] = n + 1;
+        }
+        for (uint64_t left = MANY; left-- > LEFT;) {
+            weir_numbers_remove(&w.kind, w.map, left);
+            assert_int_equal(*weir_numbers_find(&w.kind, w.map, left - 1), left);
+        }
+        assert_int_equal(number_cnt(&w), LEFT);
+        for (uint64_t n = 0; n < LEFT; n++) {
+            assert_int_equal(*weir_numbers_find(&w.kind, w.map, n), n + 1);
+        }
+        assert_false(w.map->is_branch);
+        assert_in_range(w.kind.place_cnt[w.map->size], LEFT, 8 * LEFT);
+        assert_in_range(w.arena.page_used_cnt, page_cnt, page_cnt + 1);
+        free(w.mem);
+    }
+}
+
+/* Pages that are left, so that nobody else gets them. Returns how many. */
+static uint32_t
+take_pages(struct world *w, uint32_t *pages)
+{
+    uint32_t cnt = 0;
+    while (weir_arena_page_take(&w->arena, &pages[cnt]) == 0) {
+        struct weir_slab *page = weir_arena_ptr(&w->arena, pages[cnt] * WEIR_ARENA_PAGE_REFS);
+        page->kind = WEIR_PAGE_BLOB; /* in use */
+        cnt++;
+    }
+    weir_err_clear();
+    return cnt;
+}
+
+/* Where there is no page for the smaller leaf, the larger one stays, and so does a branch. */
+static void
+t_without_pages_what_is_left_of_a_map_stays_as_it_is(void **unused)
+{
+    (void)unused;
+    static const uint64_t fulls[] = {150, 250}; /* one leaf; a branch */
+    enum { LEFT = 10 };
+    for (uint32_t f = 0; f < WEIR_ARRAY_CNT(fulls); f++) {
+        struct world w;
+        uint32_t pages[PAGE_CNT_LITTLE];
+        world_init(&w, 1, PAGE_CNT_LITTLE * WEIR_PAGE_BYTES);
+        for (uint64_t n = 0; n < fulls[f]; n++) {
+            open_number(&w, n)[0] = n + 1;
+        }
+        const struct weir_numbers full = *w.map;
+        assert_int_equal(full.is_branch, f);
+        uint32_t cnt = take_pages(&w, pages);
+        for (uint64_t left = fulls[f]; left-- > 2 * LEFT;) {
+            weir_numbers_remove(&w.kind, w.map, left);
+        }
+        assert_int_equal(weir_err_cnt(), 0);
+        assert_int_equal(w.map->ref, full.ref);
+        while (cnt > 0) {
+            weir_arena_page_give(&w.arena, pages[--cnt]);
+        }
+        for (uint64_t left = 2 * LEFT; left-- > LEFT;) {
+            weir_numbers_remove(&w.kind, w.map, left);
+        }
+        assert_int_not_equal(w.map->ref, full.ref);
+        for (uint64_t n = 0; n < LEFT; n++) {
+            assert_int_equal(*weir_numbers_find(&w.kind, w.map, n), n + 1);
+        }
+        free(w.mem);
+    }
+}
+
 /* Numbers whose hashes begin alike go down level by level. */
 static void
 t_T304_hashes_that_begin_alike_are_told_apart(void **unused)
@@ -174,6 +253,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_T304_what_was_put_is_found_until_it_goes),
+        cmocka_unit_test(t_what_is_left_of_a_map_takes_little_memory),
+        cmocka_unit_test(t_without_pages_what_is_left_of_a_map_stays_as_it_is),
         cmocka_unit_test(t_T304_hashes_that_begin_alike_are_told_apart),
         cmocka_unit_test(t_T304_without_pages_a_map_stays_as_it_is),
     };
