@@ -265,17 +265,16 @@ trial_process_gone(struct trial *trial)
     }
 }
 
-static int
-run_job(struct trial *trial)
+/* Behind the end of a job, with what it returned. */
+static void
+leave_job(struct trial *trial, int err)
 {
-    int err = weir_job_run(trial->job);
     bool is_dead = trial->is_dead || weir_sim_life(trial->sim) != trial->life;
     if (!is_dead && trial->result->failure[0] == '\0') {
         (void)(trial_look(trial) && trial_look_at_markers(trial, err == 0));
     }
     note_operators(trial);
     trial_process_gone(trial);
-    return err;
 }
 
 /* Whether a start may end with this error: only after what was done to it. */
@@ -353,10 +352,13 @@ trial_start(struct trial *trial)
     note_sizes(trial, &process.sizes);
     bool is_open = err == 0;
     trial->job = process.job;
-    err = is_open ? run_job(trial) : err;
-    trial->job = NULL;
-    weir_err_save(text, sizeof text); /* before looks at the disk clear it */
+    err = is_open ? weir_job_run(trial->job) : err;
+    weir_err_save(text, sizeof text); /* before looks at the job and the disk clear it */
     weir_err_clear();
+    if (is_open) {
+        leave_job(trial, err);
+    }
+    trial->job = NULL;
     trial_process_close(&process);
     if (is_open) {
         /* Behind a stop hidden parts of older starts may be left: whoever goes on removes them. */
