@@ -353,6 +353,14 @@ static void
 result_int(const struct weir_aggregate *agg, void *const *acc, uint32_t cnt, struct weir_lane to)
 {
     double unit = unit_of(agg);
+    char *at = to.ptr + agg->out.off;
+    bool is_word = agg->out.type != WEIR_TYPE_F64 && agg->out.bytes == 8;
+    if (is_word && agg->kind != WEIR_AGGREGATE_AVG) {
+        for (uint32_t i = 0; i < cnt; i++, at += to.stride) {
+            memcpy(at, &((const struct acc_int *)acc[i])->value, 8);
+        }
+        return;
+    }
     for (uint32_t i = 0; i < cnt; i++) {
         int_result(agg, acc[i], unit, to.ptr + (size_t)to.stride * i);
     }

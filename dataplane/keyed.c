@@ -640,6 +640,10 @@ weir_keyed_room(
     uint64_t heap_bytes = 0;
     uint32_t fits = weir_min_u32(cnt, out->row_cap - view->row_cnt);
     uint32_t i = 0;
+    if (keyed->kind != WEIR_KEY_STR &&
+        rows_bytes + floor + (uint64_t)fits * view->stride <= out->heap_end) {
+        i = fits; /* rows of one size, and room for all of them */
+    }
     for (; i < fits; i++, stored += keyed->stride / sizeof *stored) {
         uint32_t bytes = keyed->kind == WEIR_KEY_STR ? weir_table_key_bytes(stored) : 0;
         heap_bytes += bytes > WEIR_STR_INLINE_BYTES ? bytes : 0;
@@ -659,6 +663,12 @@ put_numbers(const struct weir_field *to, const uint64_t *stored, uint32_t stride
     struct weir_lane rows)
 {
     char *at = rows.ptr + to->off;
+    if (WEIR_LIKELY(to->bytes == sizeof *stored)) {
+        for (uint32_t i = 0; i < cnt; i++, at += rows.stride, stored += stride) {
+            memcpy(at, stored, sizeof *stored);
+        }
+        return;
+    }
     for (uint32_t i = 0; i < cnt; i++, at += rows.stride, stored += stride) {
         memcpy(at, stored, to->bytes);
     }

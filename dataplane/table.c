@@ -667,39 +667,61 @@ weir_table_rebuild(struct weir_arena *arena)
 
 /* ---- scan ---- */
 
-/* Entries of a bucket from *slot on, at most cnt. */
-static uint32_t
-bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t *slot,
-    uint32_t cnt, uint64_t *key, void **val)
+/* Room for entries: keys, where key is not NULL, and values. */
+struct scanned {
+    uint64_t *key;
+    void **val;
+    uint32_t cnt;
+};
+
+/* Entries of a bucket from *slot on, as many as there is room for. word_cnt and val_bytes are
+ * constants for the most usual tables: without them an entry takes twice the instructions. */
+static inline __attribute__((always_inline)) uint32_t
+slots_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t *slot,
+    const struct scanned *to, uint32_t word_cnt, uint32_t val_bytes)
 {
     uint32_t slot_cnt = table_slots_of(t, bucket);
+    uint32_t slot_lg2 = table_slot_lg2(word_cnt, val_bytes);
+    size_t val_off = sizeof(uint64_t) * word_cnt << slot_lg2;
+    size_t group_bytes = val_off + ((size_t)val_bytes << slot_lg2);
     char *groups = (char *)(uintptr_t)bucket + WEIR_LINE_BYTES;
-    uint32_t slot_lg2 = t->slot_lg2;
-    size_t group_bytes = t->group_bytes;
-    size_t val_off = t->val_off;
-    size_t val_bytes = t->spec.val_bytes;
-    uint32_t word_cnt = key != NULL ? t->word_cnt : 0;
+    uint64_t *key = to->key;
+    uint32_t cnt = to->cnt;
     uint32_t done = 0;
     uint32_t at = *slot;
     while (done < cnt && at < slot_cnt) {
-        uint64_t left = bucket->used[at / 64] >> (at & 63);
-        if (left == 0) {
-            at = (at / 64 + 1) * 64;
-            continue;
+        uint64_t left = bucket->used[at / 64] & UINT64_MAX << (at & 63);
+        uint32_t first = at & ~63U;
+        while (left != 0 && done < cnt) {
+            at = first + (uint32_t)__builtin_ctzll(left);
+            left &= left - 1;
+            size_t lane = at & ((1U << slot_lg2) - 1);
+            char *group = groups + (size_t)(at >> slot_lg2) * group_bytes;
+            const uint64_t *words = (const uint64_t *)(void *)group + lane;
+            __builtin_prefetch(group + SCAN_AHEAD_BYTES);
+            for (uint32_t w = 0; w < word_cnt && key != NULL; w++) {
+                key[(size_t)done * word_cnt + w] = words[(size_t)w << slot_lg2];
+            }
+            to->val[done++] = group + val_off + lane * val_bytes;
         }
-        at += (uint32_t)__builtin_ctzll(left);
-        size_t lane = at & ((1U << slot_lg2) - 1);
-        char *group = groups + (at >> slot_lg2) * group_bytes;
-        __builtin_prefetch(group + SCAN_AHEAD_BYTES);
-        const uint64_t *words = (const uint64_t *)(void *)group + lane;
-        for (uint32_t w = 0; w < word_cnt; w++) {
-            *key++ = words[(size_t)w << slot_lg2];
-        }
-        val[done++] = group + val_off + lane * val_bytes;
-        at++;
+        at = left == 0 ? first + 64 : at + 1;
     }
     *slot = at;
     return done;
+}
+
+static __attribute__((noinline)) uint32_t
+bucket_scan(const struct weir_table *t, const struct weir_bucket *bucket, uint32_t *slot,
+    const struct scanned *to)
+{
+    bool is_8 = t->word_cnt == 1 && to->key != NULL;
+    if (is_8 && t->spec.val_bytes == 8) {
+        return slots_scan(t, bucket, slot, to, 1, 8);
+    }
+    if (is_8 && t->spec.val_bytes == 16) {
+        return slots_scan(t, bucket, slot, to, 1, 16);
+    }
+    return slots_scan(t, bucket, slot, to, t->word_cnt, t->spec.val_bytes);
 }
 
 /* Ask for the bucket behind one that is about to be scanned: into L2, since L1 has no places for so
@@ -742,9 +764,9 @@ weir_table_scan(const struct weir_table *t, struct weir_table_cursor *cursor, ui
         if (cursor->slot == 0) {
             fetch_next(t, cursor->group, bucket);
         }
-        uint32_t got = bucket_scan(t, bucket, &cursor->slot, cnt - done, key, ret_val + done);
-        done += got;
-        key = key != NULL ? key + (size_t)got * t->word_cnt : NULL;
+        const struct scanned to = {
+            key != NULL ? key + (size_t)done * t->word_cnt : NULL, ret_val + done, cnt - done};
+        done += bucket_scan(t, bucket, &cursor->slot, &to);
         if (cursor->slot >= table_slots_of(t, bucket)) {
             cursor->slot = 0;
             cursor->fraction = ((uint64_t)bucket->prefix + 1) << (32 - bucket->depth);

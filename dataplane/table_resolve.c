@@ -329,7 +329,7 @@ hits(const struct weir_arena *arena, const struct stretch *rows, uint32_t kind, 
         }
         size_t off = (size_t)(found - base);
         uint64_t written = saved[off / WEIR_PAGE_BYTES] >> (off / WEIR_LINE_BYTES & 63);
-        if (val_bytes > 8) { /* at most five lines, all of them */
+        if (val_bytes > 16) { /* at most five lines, all of them; one of 16 bytes lies in one */
             size_t end = off + val_bytes - 1;
             uint64_t span = (UINT64_C(2) << (end / WEIR_LINE_BYTES - off / WEIR_LINE_BYTES)) - 1;
             written = (written & span) == span;
@@ -347,6 +347,13 @@ static __attribute__((noinline)) uint32_t
 hits_8_8(const struct weir_arena *arena, const struct stretch *rows, uint8_t *ret_left)
 {
     return hits(arena, rows, WEIR_KEY_8, 8, ret_left);
+}
+
+/* Values of a running result: an accumulator of 8 bytes and what an operator puts behind it. */
+static __attribute__((noinline)) uint32_t
+hits_8_16(const struct weir_arena *arena, const struct stretch *rows, uint8_t *ret_left)
+{
+    return hits(arena, rows, WEIR_KEY_8, 16, ret_left);
 }
 
 static __attribute__((noinline)) uint32_t
@@ -478,8 +485,9 @@ hits_of(const struct weir_table *t, const struct stretch *rows, uint8_t *ret_lef
     }
     switch (t->spec.key_kind) {
     case WEIR_KEY_8:
-        return t->spec.val_bytes == 8 ? hits_8_8(t->arena, rows, ret_left)
-                                      : hits_8(t->arena, rows, ret_left);
+        return t->spec.val_bytes == 8    ? hits_8_8(t->arena, rows, ret_left)
+               : t->spec.val_bytes == 16 ? hits_8_16(t->arena, rows, ret_left)
+                                         : hits_8(t->arena, rows, ret_left);
     case WEIR_KEY_16:
         return hits_16(t->arena, rows, ret_left);
     default:
