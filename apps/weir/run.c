@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "apps/weir/configure.h"
+#include "apps/weir/house.h"
 #include "apps/weir/job.h"
 #include "apps/weir/memory_dir.h"
 #include "apps/weir/report.h"
@@ -57,6 +58,15 @@ start_log(const struct weir_job_arg *arg)
         .job = weir_launch_name(arg->launch),
     };
     return weir_log_start(&options);
+}
+
+/* A job in simulated time is polled by this thread, wherever that runs. */
+static void
+keep_house(const struct weir_job_arg *arg)
+{
+    if (weir_conf_i64(arg->conf, WEIR_CONF_POLLER) == WEIR_CONF_WORD) {
+        weir_house_keep(&weir_launch_plan_of(arg->launch)->housekeeping);
+    }
 }
 
 /* Runs the wired job; the error's context is kept for the caller to print, and copied for the
@@ -180,6 +190,7 @@ run_engine(const struct weir_args *args, struct weir_job_arg *arg,
             weir_launch_plan(arg->launch, restore.only_reads ? WEIR_LAUNCH_SAVE : WEIR_LAUNCH_RUN);
     }
     if (err == 0) {
+        keep_house(arg);
         err = weir_launch_job(arg->launch, &job);
     }
     if (err == 0) {

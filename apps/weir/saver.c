@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "apps/weir/house.h"
 #include "base/err.h"
 
 /* Of a command line that is used again. */
@@ -106,6 +107,7 @@ weir_saver_become(const char *dir)
     (void)fflush(NULL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    weir_house_leave(); /* or the plan would find fewer CPUs */
     (void)execv("/proc/self/exe", command->words);
     err = weir_err_errno(errno, "begin anew to save the job");
     free(command);
@@ -127,6 +129,7 @@ become_child(const struct command *command, int out, int null, pid_t parent)
     if (getppid() == parent && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(out, STDERR_FILENO) >= 0) {
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        weir_house_leave();
         (void)execv("/proc/self/exe", command->words);
     }
     _exit(EXIT_NO_EXEC);

@@ -435,6 +435,24 @@ class Cli(unittest.TestCase):
         # The drain may have been over before the second one came.
         self.assertIn(process.returncode, (0, 130))
 
+    def test_threads_that_are_no_task_keep_to_the_housekeeping_cpus(self):
+        cpu = str(min(os.sched_getaffinity(0)))
+        process = self.start_endless("--set", f"placement.housekeeping={cpu}", "--set",
+                                     f"checkpoints.dir={self.folder / 'checkpoints'}")
+        kept = {}
+        for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+            name = (task / "comm").read_text().strip()
+            status = (task / "status").read_text()
+            kept.setdefault(name, set()).add(re.search(r"Cpus_allowed_list:\s*(\S+)", status)[1])
+        tasks = [name for name in kept if name.startswith("weir-core")]
+        self.assertTrue(tasks, kept)
+        for name in tasks:
+            del kept[name]
+        self.assertLessEqual({"weir", "weir-aside", "weir-log", "weir-storage"}, set(kept))
+        self.assertEqual(set().union(*kept.values()), {cpu}, kept)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT_S)
+
     def test_job_for_which_no_core_is_left_shares_one_unless_strict(self):
         process = self.start_endless("--set", f"parallelism={len(os.sched_getaffinity(0))}")
         other = f"{self.name}-b"

@@ -493,6 +493,14 @@ class Live(Saving):
         (self.folder / "run.yaml").unlink()
         self.finish(process)
 
+    def test_its_process_may_run_where_the_job_might(self):
+        process, asker, feed = self.held({"placement.housekeeping": min(os.sched_getaffinity(0))})
+        tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+        child = [int(word) for task in tasks for word in (task / "children").read_text().split()]
+        self.assertEqual([os.sched_getaffinity(pid) for pid in child], [os.sched_getaffinity(0)])
+        self.go_on(asker, feed)
+        self.finish(process)
+
     def test_checkpoints_in_memory_are_saved_too(self):
         sets = {"parallelism": 2, "checkpoints.storage": "memory", "checkpoints.interval": "20ms"}
         for flags in ((), ("--supervise",)):
