@@ -237,12 +237,13 @@ blobs_sweep(struct weir_restore *restore, uint32_t old)
 }
 
 uint32_t
-weir_restore_ref(const struct weir_restore *restore, uint32_t ref)
+weir_restore_ref(struct weir_restore *restore, uint32_t ref)
 {
     uint32_t old = ref / WEIR_ARENA_PAGE_REFS;
-    if (old >= restore->spec.page_cnt_max || restore->page[old] == 0) {
+    if (old >= restore->spec.page_cnt_max || restore->page[old] == 0 || restore->ref_room == 0) {
         return 0;
     }
+    restore->ref_room--;
     uint32_t now = restore->page[old] * WEIR_ARENA_PAGE_REFS + ref % WEIR_ARENA_PAGE_REFS;
     if (restore->reached != NULL) {
         reach(restore, old, now);
@@ -251,7 +252,7 @@ weir_restore_ref(const struct weir_restore *restore, uint32_t ref)
 }
 
 uint32_t
-weir_restore_blob(const struct weir_restore *restore, uint32_t ref)
+weir_restore_blob(struct weir_restore *restore, uint32_t ref)
 {
     uint32_t first = weir_restore_ref(restore, ref);
     if (restore->spec.is_in_place) {
@@ -263,6 +264,12 @@ weir_restore_blob(const struct weir_restore *restore, uint32_t ref)
         at = blob->next;
     }
     return first;
+}
+
+int
+weir_restore_check_refs(const struct weir_restore *restore)
+{
+    return restore->ref_room == 0 ? damaged(restore, "is followed by references in a circle") : 0;
 }
 
 struct weir_table *
@@ -358,16 +365,18 @@ names_apply(struct weir_restore *restore, uint32_t old)
 static uint32_t
 text_move(void *arg, uint32_t ref)
 {
-    return weir_restore_blob((const struct weir_restore *)arg, ref);
+    return weir_restore_blob((struct weir_restore *)arg, ref);
 }
 
 static int
 value_move(void *arg, const struct weir_table *t, void *val)
 {
     struct weir_restore *restore = (struct weir_restore *)arg;
-    return restore->spec.value_fn == NULL || weir_table_name(t)->is_going != 0
-               ? 0
-               : restore->spec.value_fn(restore->spec.arg, restore, t, val);
+    if (restore->spec.value_fn == NULL || weir_table_name(t)->is_going != 0) {
+        return 0;
+    }
+    int err = restore->spec.value_fn(restore->spec.arg, restore, t, val);
+    return err != 0 ? err : weir_restore_check_refs(restore);
 }
 
 /* A bucket of the present source belongs to the table's new place now. */
@@ -408,6 +417,8 @@ int
 weir_restore_source_end(struct weir_restore *restore)
 {
     int err = 0;
+    /* One for each byte: four times what could be there, each of which is written once. */
+    restore->ref_room = (uint64_t)restore->old_end * WEIR_PAGE_BYTES;
     for (uint32_t old = 1; old < restore->old_end && err == 0; old++) {
         const struct weir_slab *slab = page_of(restore, old);
         if (slab != NULL && slab->kind == WEIR_PAGE_NAMES) {

@@ -58,6 +58,7 @@ struct weir_restore {
     uint32_t source_cnt;
     uint32_t source_table_cnt; /* tables from here on are of this source */
     uint64_t record_cnt;
+    uint64_t ref_room; /* references that may still be written anew before they go in a circle */
 };
 
 /* weir_restore_footprint - bytes of memory for a restore, zero, aligned to 8. */
@@ -101,10 +102,14 @@ WEIR_API WEIR_MUST_USE int weir_restore_finish(struct weir_restore *restore);
 WEIR_API struct weir_table *
 weir_restore_table(const struct weir_restore *restore, uint32_t old_idx);
 /* weir_restore_ref - a reference of the present source as it is now; 0 of 0. It must not lead to
- * another key group's page. In value_fn, and until the next source. */
-WEIR_API uint32_t weir_restore_ref(const struct weir_restore *restore, uint32_t ref);
+ * another key group's page. In value_fn, and until the next source. 0, too, of all references once
+ * there were more than the source has room for: a walk stops there, and who began it asks
+ * weir_restore_check_refs(). */
+WEIR_API uint32_t weir_restore_ref(struct weir_restore *restore, uint32_t ref);
 /* weir_restore_blob - the same for a blob (blob.h), with the links of its pieces; once a blob. */
-WEIR_API uint32_t weir_restore_blob(const struct weir_restore *restore, uint32_t ref);
+WEIR_API uint32_t weir_restore_blob(struct weir_restore *restore, uint32_t ref);
+/* weir_restore_check_refs - behind such a walk. Errors: WEIR_EFORMAT: it went in a circle. */
+WEIR_API WEIR_MUST_USE int weir_restore_check_refs(const struct weir_restore *restore);
 
 WEIR_C_END
 

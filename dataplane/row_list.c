@@ -98,57 +98,6 @@ weir_row_store_give(struct weir_row_store *store, uint32_t chunk_cnt)
     return WEIR_DONE;
 }
 
-void
-weir_row_store_part(const struct weir_row_store *store, struct weir_row_store_part *part)
-{
-    const struct weir_keygroup_range *groups = &store->arena->spec.groups;
-    part->group_first = groups->first;
-    part->group_cnt = groups->cnt;
-    part->blob_cnt = store->blob_cnt;
-    memcpy(part->open, store->arena->index + store->open, groups->cnt * sizeof part->open[0]);
-}
-
-static void
-chunk_move(const struct weir_restore *restore, struct chunk *chunk)
-{
-    chunk->next = weir_restore_ref(restore, chunk->next);
-    for (uint32_t at = sizeof *chunk; at < chunk->used;) {
-        struct head *head = (struct head *)(void *)((char *)chunk + at);
-        at += item_space(head->blob != 0 ? 0 : head->bytes);
-        head->next = weir_restore_ref(restore, head->next);
-        head->blob = weir_restore_blob(restore, head->blob);
-    }
-}
-
-void
-weir_row_store_part_move(const struct weir_restore *restore, struct weir_row_store_part *part)
-{
-    for (uint32_t g = 0; g < part->group_cnt; g++) {
-        part->open[g] = weir_restore_ref(restore, part->open[g]);
-        if (restore->spec.is_in_place) {
-            continue; /* all that it leads to lies where it lay */
-        }
-        for (uint32_t ref = part->open[g]; ref != 0;) {
-            struct chunk *chunk = chunk_at(restore->arena, ref);
-            chunk_move(restore, chunk);
-            ref = chunk->next;
-        }
-    }
-}
-
-void
-weir_row_store_join(struct weir_row_store *store, const struct weir_row_store_part *part)
-{
-    const struct weir_keygroup_range *groups = &store->arena->spec.groups;
-    store->blob_cnt += part->blob_cnt; /* perhaps more than there are: it says whether to look */
-    for (uint32_t g = 0; g < part->group_cnt; g++) {
-        uint32_t group = part->group_first + g - groups->first;
-        if (group < groups->cnt && part->open[g] != 0) {
-            store->arena->index[store->open + group] = part->open[g];
-        }
-    }
-}
-
 /* Mark the lines of an item and of its chunk's header, which are of one page. */
 static inline void
 item_touch(struct weir_arena *arena, const struct chunk *chunk, const char *item, uint32_t bytes)
@@ -258,12 +207,8 @@ void
 weir_row_list_move(
     struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_row_list *list)
 {
-    if (list->last == 0) {
-        return;
-    }
     list->last = mover->ref(mover->arg, list->last);
-    uint32_t ref = list->last;
-    do {
+    for (uint32_t ref = list->last; ref != 0;) {
         struct head *head = weir_arena_ptr(arena, ref);
         uint32_t chunk_ref = chunk_of(arena, ref);
         if (ref == chunk_ref + sizeof(struct chunk) / WEIR_ARENA_REF_BYTES) {
@@ -272,8 +217,8 @@ weir_row_list_move(
         }
         head->blob = mover->blob(mover->arg, head->blob);
         head->next = mover->ref(mover->arg, head->next);
-        ref = head->next;
-    } while (ref != list->last);
+        ref = head->next != list->last ? head->next : 0;
+    }
 }
 
 /* ---- rows ---- */

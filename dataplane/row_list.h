@@ -54,33 +54,6 @@ weir_row_store_init(struct weir_row_store *store, struct weir_arena *arena);
  */
 WEIR_API int weir_row_store_give(struct weir_row_store *store, uint32_t chunk_cnt);
 
-/* What a snapshot must know of a store beside the pages: where the chunks of its key groups begin.
- * It goes with the other small parts of the operator's state, as it is (little-endian). */
-struct weir_row_store_part {
-    uint32_t group_first;
-    uint32_t group_cnt;
-    uint64_t blob_cnt;
-    uint32_t open[]; /* [group_cnt] */
-};
-static inline uint64_t
-weir_row_store_part_bytes(uint32_t group_cnt)
-{
-    return sizeof(struct weir_row_store_part) + (uint64_t)group_cnt * sizeof(uint32_t);
-}
-/* weir_row_store_part - at the barrier. Shape: part has weir_row_store_part_bytes() of the arena's
- * key groups. Not of a store that is being given back: its rows go as a whole. */
-WEIR_API void
-weir_row_store_part(const struct weir_row_store *store, struct weir_row_store_part *part);
-/* weir_row_store_part_move - write the references of a part, and of all rows that it leads to,
- * anew; what key groups of others have becomes nothing. Between weir_restore_source_end() of its
- * arena and the next source. Lists' own references are in the entries: struct weir_restore_spec. */
-WEIR_API void
-weir_row_store_part_move(const struct weir_restore *restore, struct weir_row_store_part *part);
-/* weir_row_store_join - put the rows of a part, moved where pages were, into a store that has none
- * of these key groups; after weir_restore_finish(). */
-WEIR_API void
-weir_row_store_join(struct weir_row_store *store, const struct weir_row_store_part *part);
-
 /* ---- checkpoints ----
  *
  * Rows, chunks and lists lie in state pages. What lies beside them is which chunk of a key group is

@@ -109,7 +109,7 @@ value_move(void *arg, struct weir_restore *restore, const struct weir_table *tab
 }
 
 static void
-feed(struct weir_restore *restore, const struct side *from)
+records_apply(struct weir_restore *restore, const struct side *from)
 {
     assert_int_equal(weir_restore_source(restore), 0);
     for (uint64_t at = 0; at < from->file_bytes;) {
@@ -117,6 +117,12 @@ feed(struct weir_restore *restore, const struct side *from)
         assert_true(got > 0);
         at += (uint64_t)got;
     }
+}
+
+static void
+feed(struct weir_restore *restore, const struct side *from)
+{
+    records_apply(restore, from);
     assert_int_equal(weir_restore_source_end(restore), 0);
 }
 
@@ -441,19 +447,31 @@ list_digest(const struct weir_arena *arena, const struct weir_table *t)
     return sum;
 }
 
+static uint32_t
+list_ref(void *arg, uint32_t ref)
+{
+    return weir_restore_ref(arg, ref);
+}
+
+static uint32_t
+list_blob(void *arg, uint32_t ref)
+{
+    return weir_restore_blob(arg, ref);
+}
+
 static int
 list_move(void *arg, struct weir_restore *restore, const struct weir_table *table, void *val)
 {
+    const struct weir_state_mover mover = {list_ref, list_blob, restore};
     (void)arg;
-    struct weir_row_list *list = val;
     assert_int_equal(table->spec.state_id, LIST_STATE);
-    list->last = weir_restore_ref(restore, list->last);
+    weir_row_list_move(restore->arena, &mover, val);
     return 0;
 }
 
-/* Three snapshots of lists that grow, and the store's part at the last one. */
+/* Three snapshots of lists that grow. */
 static struct weir_table *
-lists_run(struct side *from, struct weir_row_store *store, struct weir_row_store_part *part)
+lists_run(struct side *from, struct weir_row_store *store)
 {
     struct weir_rng rng;
     struct weir_table *t;
@@ -467,7 +485,6 @@ lists_run(struct side *from, struct weir_row_store *store, struct weir_row_store
             list_add(store, t, weir_rng_below(&rng, LIST_KEY_CNT), id++);
         }
         from->digest = list_digest(&from->arena, t);
-        weir_row_store_part(store, part);
         assert_int_equal(weir_arena_snapshot_begin(&from->arena), WEIR_DONE);
         assert_int_equal(weir_capture_begin(&from->capture, snapshot, snapshot == 1), WEIR_DONE);
         int64_t got;
@@ -481,9 +498,20 @@ lists_run(struct side *from, struct weir_row_store *store, struct weir_row_store
     return t;
 }
 
+/* The store knows its chunks again from the lists of all keys. */
 static void
-lists_restore(
-    const struct side *from, uint32_t old_idx, struct weir_row_store_part *part, bool is_in_place)
+lists_adopt(struct weir_row_store *store, const struct weir_table *t)
+{
+    for (uint64_t key = 0; key < LIST_KEY_CNT; key++) {
+        const struct weir_row_list *list = weir_table_find(t, weir_hash_u64(key), &key, NULL);
+        if (list != NULL) {
+            weir_row_store_adopt(store, list);
+        }
+    }
+}
+
+static void
+lists_restore(const struct side *from, uint32_t old_idx, bool is_in_place)
 {
     struct side to;
     side_arena(&to, from->arena.spec.groups, ARENA_BYTES);
@@ -496,11 +524,10 @@ lists_restore(
     assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
     feed(&r, from);
     struct weir_table *t = weir_restore_table(&r, old_idx);
-    weir_row_store_part_move(&r, part);
     assert_int_equal(weir_restore_finish(&r), 0);
     struct weir_row_store store;
     assert_int_equal(weir_row_store_init(&store, &to.arena), 0);
-    weir_row_store_join(&store, part);
+    lists_adopt(&store, t);
     assert_int_equal(list_digest(&to.arena, t), from->digest);
     list_add(&store, t, 1, 1);
     while (weir_row_store_give(&store, 5) == WEIR_AGAIN) {
@@ -518,18 +545,51 @@ t_lists_of_rows_are_restored_in_place_and_moved(void **state)
     (void)state;
     struct side from;
     struct weir_row_store store;
-    uint64_t part_bytes = weir_row_store_part_bytes(GROUP_CNT);
-    struct weir_row_store_part *part = malloc(part_bytes);
-    struct weir_row_store_part *copy = malloc(part_bytes);
     side_arena(&from, (struct weir_keygroup_range){0, GROUP_CNT}, ARENA_BYTES);
     side_captured(&from);
-    struct weir_table *t = lists_run(&from, &store, part);
-    for (uint32_t is_in_place = 0; is_in_place < 2; is_in_place++) {
-        memcpy(copy, part, part_bytes);
-        lists_restore(&from, t->table_idx, copy, is_in_place == 1);
+    struct weir_table *t = lists_run(&from, &store);
+    lists_restore(&from, t->table_idx, false);
+    lists_restore(&from, t->table_idx, true);
+    side_close(&from);
+}
+
+/* What no arena holds, but a file with right checksums can: the second row leads to itself. */
+static void
+t_a_list_that_goes_in_a_circle_is_refused(void **state)
+{
+    (void)state;
+    struct side from;
+    struct side to;
+    struct weir_row_store store;
+    struct weir_table *t;
+    const struct weir_table_spec spec = {LIST_STATE, WEIR_KEY_8, sizeof(struct weir_row_list), 0};
+    const uint64_t key = 7;
+    side_arena(&from, (struct weir_keygroup_range){0, GROUP_CNT}, ARENA_BYTES);
+    side_captured(&from);
+    assert_int_equal(weir_table_take(&from.arena, &spec, 0, &t), 0);
+    assert_int_equal(weir_row_store_init(&store, &from.arena), 0);
+    for (int64_t id = 1; id <= 3; id++) {
+        list_add(&store, t, key, id);
     }
-    free(part);
-    free(copy);
+    struct weir_row_item item;
+    const struct weir_row_list *list = weir_table_find(t, weir_hash_u64(key), &key, NULL);
+    uint32_t ref = weir_row_list_first(&from.arena, list);
+    weir_row_item_at(&from.arena, note_schema(), ref, list_scratch, &item);
+    ref = weir_row_list_after(list, ref, &item);
+    *(uint32_t *)weir_arena_ptr(&from.arena, ref) = ref; /* an item begins with its next */
+    side_snapshot(&from, 1);
+    side_arena(&to, from.arena.spec.groups, ARENA_BYTES);
+    struct weir_restore_spec how = {
+        .page_cnt_max = from.arena.page_cnt, .table_cnt_max = TABLE_CNT_MAX, .value_fn = list_move};
+    void *mem = calloc(1, weir_restore_footprint(&how));
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
+    records_apply(&r, &from);
+    assert_int_equal(weir_restore_source_end(&r), WEIR_EFORMAT);
+    assert_non_null(strstr(weir_err_at(0), "in a circle"));
+    weir_err_clear();
+    free(mem);
+    side_close(&to);
     side_close(&from);
 }
 
@@ -582,6 +642,7 @@ main(void)
         cmocka_unit_test(t_key_groups_come_from_two_arenas_into_one),
         cmocka_unit_test(t_tables_of_one_name_become_one),
         cmocka_unit_test(t_lists_of_rows_are_restored_in_place_and_moved),
+        cmocka_unit_test(t_a_list_that_goes_in_a_circle_is_refused),
         cmocka_unit_test(t_damage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
