@@ -102,9 +102,9 @@ WEIR_API void weir_kindset_tidy(struct weir_kindset *set);
 /* weir_kindset_ask - the first elements of lists are about to be read: entry[0, cnt) are theirs. */
 WEIR_API void
 weir_kindset_ask(const struct weir_keyed_state *state, void *const *entry, uint32_t cnt);
-/* weir_kindset_ahead - the entries of a list for rows [from, rows->cnt), looked up together, and
- * their first elements asked for; where there are none they are made. Returns: as
- * weir_table_resolve(). */
+/* weir_kindset_ahead - the entries of a list, without namespaces and a time to live, for rows
+ * [from, rows->cnt), looked up together, and their first elements asked for; where there are none
+ * they are made. Returns: as weir_table_resolve(). */
 WEIR_API WEIR_MUST_USE int
 weir_kindset_ahead(struct weir_keyed_state *state, struct weir_table_rows *rows, uint32_t from);
 /* weir_kindset_behind - those of rows [from, end) of them that have no element now go. */

@@ -141,7 +141,9 @@ weir_kindset_ask(const struct weir_keyed_state *s, void *const *entry, uint32_t 
 int
 weir_kindset_ahead(struct weir_keyed_state *s, struct weir_table_rows *rows, uint32_t from)
 {
-    check_is(s, WEIR_KIND_TYPE_LIST);
+    /* Rows have keys without a namespace, and an empty entry is none where time cleans up. */
+    WEIR_CHECK(s->kind->type == WEIR_KIND_TYPE_LIST && s->kind->ttl.ms == 0 && !s->kind->has_ns,
+        "state %s is no list without namespaces and a time to live", s->kind->desc[0].name);
     int got = weir_table_resolve(s->table, rows, from);
     if (got > 0) {
         weir_kindset_ask(s, rows->ret_val + from, (uint32_t)got);

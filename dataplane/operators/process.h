@@ -193,8 +193,8 @@ struct weir_numbers_kind;
 WEIR_API const struct weir_numbers_kind *
 weir_process_numbers(const struct weir_process *p, uint32_t idx);
 /* weir_process_list_ahead - for a function that works on blocks of rows: declared state idx, a list
- * without a time to live, at the keys of cnt rows from the current one on, looked up together.
- * Returns rows that it is for, or an error. */
+ * without namespaces and a time to live, at the keys of cnt rows from the current one on, looked up
+ * together. Returns rows that it is for, or an error. */
 WEIR_API WEIR_MUST_USE int
 weir_process_list_ahead(struct weir_process *p, uint32_t idx, uint32_t cnt);
 /* weir_process_key - number part of the current key, for keys of one or two numbers. */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kinds of keyed state, one expectation at a time; all of them together: test_kinds_model.c. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "tests/unit/kinds_rig.h"
 
 #define TTL_MS 100
@@ -425,6 +429,43 @@ t_declarations_are_checked(void **unused)
     weir_err_clear();
 }
 
+static bool
+aborts_ahead(struct stand *s, uint32_t idx)
+{
+    struct weir_table_rows none = {.cnt = 0};
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        /* The message is the check's own; the parent looks at how it ended. */
+        (void)freopen("/dev/null", "w", stderr);
+        (void)signal(SIGABRT, SIG_DFL);
+        _exit(weir_kindset_ahead(at(s, idx), &none, 0) < 0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+/* Keys of rows have no namespace behind them: their entries would be read past the key. */
+static void
+t_only_plain_lists_are_looked_up_ahead(void **unused)
+{
+    (void)unused;
+    static const struct weir_kind plain[] = {WEIR_KIND_LIST("plain", 8, WEIR_NO_TTL)};
+    struct stand s;
+    stand_open(&s);
+    assert_true(aborts_ahead(&s, LIST)); /* has namespaces */
+    assert_true(aborts_ahead(&s, TIMED_LIST));
+    assert_true(aborts_ahead(&s, MAP));
+    rig_close(&s.rig);
+    memset(&s, 0, sizeof s);
+    s.rig = (struct rig){.kinds = plain, .kind_cnt = 1};
+    rig_open(&s.rig, 1);
+    stand_key(&s, 1);
+    assert_false(aborts_ahead(&s, 0));
+    rig_close(&s.rig);
+}
+
 /* An arena without room says so, and what was there is as it was. */
 static void
 t_without_room_nothing_is_lost(void **unused)
@@ -469,6 +510,7 @@ main(void)
         cmocka_unit_test(t_cleaning_up_is_bounded),
         cmocka_unit_test(t_what_had_expired_is_not_restored),
         cmocka_unit_test(t_declarations_are_checked),
+        cmocka_unit_test(t_only_plain_lists_are_looked_up_ahead),
         cmocka_unit_test(t_without_room_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
