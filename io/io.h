@@ -285,8 +285,6 @@ struct weir_io_map {
 WEIR_API int weir_io_map(struct weir_io *io, const char *path, uint32_t flags,
     struct weir_io_map *ret_map) WEIR_MUST_USE;
 WEIR_API void weir_io_unmap(struct weir_io_map *map);
-/* weir_io_map_want - start reading [off, off + bytes) from the device ahead of its use. */
-WEIR_API void weir_io_map_want(const struct weir_io_map *map, uint64_t off, uint64_t bytes);
 
 /* Filling an operation. Each leaves state IDLE; op may hold anything before. */
 

@@ -190,15 +190,3 @@ weir_io_unmap(struct weir_io_map *map)
     }
     *map = (struct weir_io_map){0};
 }
-
-void
-weir_io_map_want(const struct weir_io_map *map, uint64_t off, uint64_t bytes)
-{
-    if (map->mapping == NULL || off >= map->bytes) {
-        return;
-    }
-    uint64_t from = off & ~(uint64_t)(WEIR_PAGE_BYTES - 1);
-    uint64_t to = weir_min_u64(weir_add_sat((int64_t)off, (int64_t)bytes), map->bytes);
-    char *base = (char *)(uintptr_t)map->base;
-    (void)madvise(base + from, to - from, MADV_WILLNEED); /* advice only */
-}
