@@ -252,6 +252,13 @@ weir_table_hash(uint32_t key_kind, const struct weir_table_rows *rows, uint64_t 
  */
 WEIR_API WEIR_MUST_USE int
 weir_table_resolve(struct weir_table *table, struct weir_table_rows *rows, uint32_t from);
+/* weir_table_touch_buckets - mark all lines of the buckets that these hashes lead to as touched.
+ *
+ * For who is about to resolve most keys of a table while a snapshot is live: lines that are handed
+ * over one by one, at the first write of each, cost several times as much. Tables without tails.
+ */
+WEIR_API void
+weir_table_touch_buckets(struct weir_table *table, const uint64_t *hash, uint32_t cnt);
 /* weir_table_find_rows - look rows [0, cnt) up without making any: NULL where the key is absent.
  * The values may be read; to write one call weir_table_touch first. */
 WEIR_API void weir_table_find_rows(const struct weir_table *table, struct weir_table_rows *rows);

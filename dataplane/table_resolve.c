@@ -659,6 +659,21 @@ weir_table_resolve(struct weir_table *t, struct weir_table_rows *rows, uint32_t 
     return (int)(at - from);
 }
 
+void
+weir_table_touch_buckets(struct weir_table *t, const uint64_t *hash, uint32_t cnt)
+{
+    uint32_t last = 0;
+    WEIR_DCHECK(t->spec.tail_cnt == 0, "hashes of keys, without their tails");
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct table_place place = table_place_of(t, hash[i]);
+        if (place.ref != 0 && place.ref != last) {
+            last = place.ref;
+            weir_arena_touch(t->arena, table_bucket_at(t, last),
+                WEIR_LINE_BYTES + t->group_cnt[place.size_idx] * t->group_bytes);
+        }
+    }
+}
+
 /* Whether a key of 8 bytes that is not in its home group is nowhere: the group has a free slot. Of
  * two zero words one is of no entry, so the bucket's header is not asked; false where it must
  * be. */

@@ -34,6 +34,8 @@
 /* Buckets freed, and entries that they are taken for, in a slice. */
 #define GIVE_BUCKETS 8
 #define GIVE_COST 256
+/* A pane with at least this part of the keys is merged into nearly all lines. */
+#define TOUCH_SHARE 2
 /* What a step costs at least, so that steps over nothing are bounded too. */
 #define STEP_COST 16
 
@@ -59,6 +61,17 @@ slice_key(const struct window_self *self, const struct slice *slice, uint32_t i)
     return &slice->key[i * (self->plan.keyed.stride / sizeof(uint64_t))];
 }
 
+/* The first window behind a barrier writes the running result as a whole, and would be late by what
+ * its lines cost one by one. */
+static void
+touch_ahead(struct slice *slice, const struct weir_keyed_rows *rows, uint32_t cnt)
+{
+    bool is_live = slice->to->arena->undo != NULL;
+    if (WEIR_UNLIKELY(is_live) && slice->from->entry_cnt >= slice->to->entry_cnt / TOUCH_SHARE) {
+        weir_table_touch_buckets(slice->to, rows->hash, cnt);
+    }
+}
+
 /* Merge entries [at, at + got), their keys loaded, into `to`. */
 static int
 slice_merge(struct window_self *self, struct slice *slice, uint32_t at, uint32_t got)
@@ -66,6 +79,7 @@ slice_merge(struct window_self *self, struct slice *slice, uint32_t at, uint32_t
     const struct weir_aggregate *agg = &self->plan.agg;
     struct weir_keyed_rows *rows = &self->rows;
     uint32_t done = 0;
+    touch_ahead(slice, rows, got);
     while (done < got) {
         uint32_t made_at = rows->rows.made_cnt;
         int cnt = weir_keyed_resolve(&self->plan.keyed, slice->to, rows, done);

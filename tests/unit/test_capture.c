@@ -377,6 +377,51 @@ t_hot_pages_are_captured_first(void **state)
     world_close(&w);
 }
 
+#define BUCKET_ROW_CNT 200
+
+/* Who marks buckets as a whole writes them at no more cost, and the image is the barrier's. */
+static void
+t_T306_buckets_touched_as_a_whole_are_saved_once(void **state)
+{
+    static const struct weir_table_spec spec = {9, WEIR_KEY_8, 16, 0};
+    (void)state;
+    struct world w;
+    struct weir_table *table;
+    uint64_t key[BUCKET_ROW_CNT];
+    uint64_t hash[BUCKET_ROW_CNT];
+    void *val[BUCKET_ROW_CNT];
+    uint32_t cnt = 0;
+    world_open(&w, 4096, 1);
+    assert_int_equal(weir_table_take(&w.arena, &spec, 0, &table), 0);
+    for (uint64_t next = 1; cnt < BUCKET_ROW_CNT; next++) {
+        uint32_t group = weir_hash_key_group(weir_hash_u64(next), 16);
+        if (group >= 4 && group < 12) {
+            key[cnt] = next;
+            hash[cnt++] = weir_hash_u64(next);
+        }
+    }
+    struct weir_table_rows rows = {
+        .hash = hash, .key = (const char *)key, .key_stride = 8, .cnt = cnt, .ret_val = val};
+    weir_table_touch_buckets(table, hash, cnt); /* none yet */
+    assert_int_equal(weir_table_resolve(table, &rows, 0), cnt);
+    barrier(&w);
+    assert_int_equal(weir_capture_begin(&w.capture, 1, true), WEIR_DONE);
+    weir_table_touch_buckets(table, hash, cnt);
+    uint64_t saved_cnt = w.capture.undo->saved_cnt;
+    assert_int_equal(saved_cnt, table->page_bytes / WEIR_LINE_BYTES);
+    assert_int_equal(weir_table_resolve(table, &rows, 0), cnt);
+    for (uint32_t i = 0; i < cnt; i++) {
+        memset(val[i], 7, spec.val_bytes);
+    }
+    assert_int_equal(w.capture.undo->saved_cnt, saved_cnt);
+    int64_t got;
+    while ((got = weir_capture_fill(&w.capture, w.buf, BUF_BYTES)) != WEIR_DONE) {
+        (void)apply(&w, w.buf, (uint64_t)got);
+    }
+    check_image(&w, 1);
+    world_close(&w);
+}
+
 static void
 t_the_budget_grows_with_the_pages(void **state)
 {
@@ -399,6 +444,7 @@ main(void)
         cmocka_unit_test(t_without_writes_nothing_is_saved_and_an_increment_is_empty),
         cmocka_unit_test(t_an_increment_has_the_lines_that_changed_alone),
         cmocka_unit_test(t_hot_pages_are_captured_first),
+        cmocka_unit_test(t_T306_buckets_touched_as_a_whole_are_saved_once),
         cmocka_unit_test(t_the_budget_grows_with_the_pages),
         cmocka_unit_test(t_T306_images_are_those_of_the_barrier),
         cmocka_unit_test(t_T306_what_is_given_up_is_in_the_next_image),
