@@ -42,6 +42,7 @@ struct weir_io {
     uint32_t done_cnt; /* completed by the poll in progress */
     bool started;
     struct weir_io_maps *maps; /* NULL: what is mapped is this io's own */
+    const struct weir_cpuset *worker_cpus; /* NULL: those of the owner */
     int64_t now_ns; /* of the last poll */
     struct weir_io_list timers; /* by time */
     struct weir_io_list flying;

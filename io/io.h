@@ -167,6 +167,9 @@ struct weir_io_config {
     uint32_t depth; /* operations in flight, [1, WEIR_IO_DEPTH_MAX]; 0 means the default */
     struct weir_sim *world; /* kind sim: the world it lives in (io/sim.h) */
     struct weir_io_maps *maps; /* kept until all who map have unmapped; NULL: it shares none */
+    /* CPUs of the kernel's workers, which make the calls that block (fsync), kept until the start;
+     * NULL: those of the owner. */
+    const struct weir_cpuset *worker_cpus;
 };
 
 /* weir_io_maps_new - files in memory, of which several ios have one mapping each.

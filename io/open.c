@@ -57,6 +57,7 @@ weir_io_open(const struct weir_io_config *config, struct weir_io **ret_io)
     int err = open_kind(config, depth, ret_io);
     if (err == 0) {
         (*ret_io)->maps = config->maps;
+        (*ret_io)->worker_cpus = config->worker_cpus;
     }
     return err;
 }

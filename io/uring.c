@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/cpuset.h"
 #include "base/err.h"
 #include "io/socket.h"
 #include "io/uring_priv.h"
@@ -58,6 +60,7 @@ static const uint8_t allowed_registers[] = {
     IORING_REGISTER_BUFFERS2,
     IORING_REGISTER_BUFFERS_UPDATE,
     IORING_UNREGISTER_BUFFERS,
+    IORING_REGISTER_IOWQ_AFF,
 };
 
 static struct uring *
@@ -293,6 +296,17 @@ restrict_ring(struct io_uring *ring)
     return io_uring_register((unsigned)ring->ring_fd, REGISTER_RESTRICTIONS, rules, cnt);
 }
 
+/* A worker inherits the CPU of the core, and would take it from the rows while it syncs a file.
+ * Refused: there it stays. */
+static void
+place_workers(struct uring *uring, const struct weir_cpuset *cpus)
+{
+    cpu_set_t set;
+    WEIR_STATIC_ASSERT(sizeof set == sizeof *cpus, "the kernel's form of a set");
+    memcpy(&set, cpus, sizeof set);
+    (void)io_uring_register_iowq_aff(&uring->ring, sizeof set, &set);
+}
+
 static int
 uring_start(struct weir_io *io)
 {
@@ -308,6 +322,9 @@ uring_start(struct weir_io *io)
     uring->has_ranges = rc == 0;
     if (rc != 0) {
         weir_io_degrade(io, "no registered buffers (%s)", strerror(-rc));
+    }
+    if (io->worker_cpus != NULL) {
+        place_workers(uring, io->worker_cpus);
     }
     return 0;
 }

@@ -594,6 +594,7 @@ weir_job_io(const struct weir_job *job)
         .kind = world != NULL ? WEIR_IO_SIM : (enum weir_io_kind)job->options.io_kind,
         .world = world != NULL ? world->sim : NULL,
         .maps = job->maps,
+        .worker_cpus = &job->plan->housekeeping,
     };
 }
 
