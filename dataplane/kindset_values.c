@@ -341,11 +341,12 @@ weir_kind_move_numbers(const struct weir_operator *op, const struct weir_table *
     const struct weir_state_mover *mover, void *val)
 {
     struct weir_numbers *maps = val;
+    int err = 0;
     (void)op;
-    for (uint32_t m = 0; m < table->spec.val_bytes / sizeof *maps; m++) {
-        weir_numbers_move(table->arena, mover, &maps[m]);
+    for (uint32_t m = 0; m < table->spec.val_bytes / sizeof *maps && err == 0; m++) {
+        err = weir_numbers_move(table->arena, mover, &maps[m]);
     }
-    return 0;
+    return err;
 }
 
 /* ---- the index of a map ---- */

@@ -393,13 +393,25 @@ weir_numbers_each(const struct weir_numbers_kind *kind, const struct weir_number
     return err;
 }
 
-void
+static int
+move_below(struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_numbers *map,
+    uint32_t level)
+{
+    int err = 0;
+    if (map->is_branch && level == LEVEL_CNT_MAX) {
+        return weir_err_push(WEIR_EFORMAT, "numbers below over %d branches", LEVEL_CNT_MAX);
+    }
+    map->ref = mover->ref(mover->arg, map->ref);
+    for (uint32_t i = 0; map->is_branch && i < WEIR_NUMBERS_LINK_CNT && err == 0; i++) {
+        struct weir_numbers *links = (struct weir_numbers *)weir_arena_ptr(arena, map->ref);
+        err = move_below(arena, mover, &links[i], level + 1);
+    }
+    return err;
+}
+
+int
 weir_numbers_move(
     struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_numbers *map)
 {
-    map->ref = mover->ref(mover->arg, map->ref);
-    for (uint32_t i = 0; map->is_branch && i < WEIR_NUMBERS_LINK_CNT; i++) {
-        weir_numbers_move(
-            arena, mover, &((struct weir_numbers *)weir_arena_ptr(arena, map->ref))[i]);
-    }
+    return move_below(arena, mover, map, 0);
 }

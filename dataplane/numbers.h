@@ -84,8 +84,9 @@ WEIR_API void weir_numbers_clear(const struct weir_numbers_kind *kind, struct we
 typedef int(weir_numbers_fn)(void *arg, uint64_t number, const uint64_t *words);
 WEIR_API WEIR_MUST_USE int weir_numbers_each(const struct weir_numbers_kind *kind,
     const struct weir_numbers *map, weir_numbers_fn *fn, void *arg);
-/* weir_numbers_move - write the references of a map anew, as weir_state_move_fn. */
-WEIR_API void weir_numbers_move(
+/* weir_numbers_move - write the references of a map anew, as weir_state_move_fn. Errors:
+ * WEIR_EFORMAT: branches lie below more of them than there can be, as in a circle. */
+WEIR_API WEIR_MUST_USE int weir_numbers_move(
     struct weir_arena *arena, const struct weir_state_mover *mover, struct weir_numbers *map);
 
 /* ---- looking ahead ---- */

@@ -372,11 +372,9 @@ static int
 value_move(void *arg, const struct weir_table *t, void *val)
 {
     struct weir_restore *restore = (struct weir_restore *)arg;
-    if (restore->spec.value_fn == NULL || weir_table_name(t)->is_going != 0) {
-        return 0;
-    }
-    int err = restore->spec.value_fn(restore->spec.arg, restore, t, val);
-    return err != 0 ? err : weir_restore_check_refs(restore);
+    bool has_refs = restore->spec.value_fn != NULL && weir_table_name(t)->is_going == 0;
+    int err = has_refs ? restore->spec.value_fn(restore->spec.arg, restore, t, val) : 0;
+    return err != 0 ? err : weir_restore_check_refs(restore); /* the text of the key, too */
 }
 
 /* A bucket of the present source belongs to the table's new place now. */

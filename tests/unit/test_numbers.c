@@ -219,6 +219,32 @@ t_T304_hashes_that_begin_alike_are_told_apart(void **unused)
     free(w.mem);
 }
 
+static uint32_t
+stay(void *arg, uint32_t ref)
+{
+    (void)arg;
+    return ref;
+}
+
+/* What no map holds, but a file with right checksums can. */
+static void
+t_T304_a_branch_that_leads_to_itself_is_refused(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_init(&w, 1, 4 * WEIR_MIB);
+    const struct weir_state_mover mover = {stay, stay, NULL};
+    uint64_t at = 0;
+    while (!w.map->is_branch) {
+        open_number(&w, at++)[0] = 1;
+    }
+    assert_int_equal(weir_numbers_move(&w.arena, &mover, w.map), 0);
+    *(struct weir_numbers *)weir_arena_ptr(&w.arena, w.map->ref) = *w.map;
+    assert_int_equal(weir_numbers_move(&w.arena, &mover, w.map), WEIR_EFORMAT);
+    weir_err_clear();
+    free(w.mem);
+}
+
 /* Where pages are used up nothing is lost, and what goes can be used again. */
 static void
 t_T304_without_pages_a_map_stays_as_it_is(void **unused)
@@ -257,6 +283,7 @@ main(void)
         cmocka_unit_test(t_without_pages_what_is_left_of_a_map_stays_as_it_is),
         cmocka_unit_test(t_T304_hashes_that_begin_alike_are_told_apart),
         cmocka_unit_test(t_T304_without_pages_a_map_stays_as_it_is),
+        cmocka_unit_test(t_T304_a_branch_that_leads_to_itself_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,10 +62,8 @@ side_close(struct side *s)
 
 /* Take a snapshot while the owner goes on, behind what the file holds. */
 static void
-side_snapshot(struct side *s, uint64_t id)
+side_capture(struct side *s, uint64_t id)
 {
-    s->digest = play_digest(&s->arena, false);
-    s->names = play_digest(&s->arena, true);
     assert_int_equal(weir_arena_snapshot_begin(&s->arena), WEIR_DONE);
     assert_int_equal(weir_capture_begin(&s->capture, id, id == 1), WEIR_DONE);
     for (;;) {
@@ -81,6 +79,14 @@ side_snapshot(struct side *s, uint64_t id)
         }
     }
     assert_true(weir_capture_commit(&s->capture, id));
+}
+
+static void
+side_snapshot(struct side *s, uint64_t id)
+{
+    s->digest = play_digest(&s->arena, false);
+    s->names = play_digest(&s->arena, true);
+    side_capture(s, id);
 }
 
 static void
@@ -553,13 +559,31 @@ t_lists_of_rows_are_restored_in_place_and_moved(void **state)
     side_close(&from);
 }
 
+static void
+circle_is_refused(struct side *from, weir_restore_value_fn *value_fn)
+{
+    struct side to;
+    side_capture(from, 1);
+    side_arena(&to, from->arena.spec.groups, ARENA_BYTES);
+    struct weir_restore_spec how = {
+        .page_cnt_max = from->arena.page_cnt, .table_cnt_max = TABLE_CNT_MAX, .value_fn = value_fn};
+    void *mem = calloc(1, weir_restore_footprint(&how));
+    struct weir_restore r;
+    assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
+    records_apply(&r, from);
+    assert_int_equal(weir_restore_source_end(&r), WEIR_EFORMAT);
+    assert_non_null(strstr(weir_err_at(0), "in a circle"));
+    weir_err_clear();
+    free(mem);
+    side_close(&to);
+}
+
 /* What no arena holds, but a file with right checksums can: the second row leads to itself. */
 static void
 t_a_list_that_goes_in_a_circle_is_refused(void **state)
 {
     (void)state;
     struct side from;
-    struct side to;
     struct weir_row_store store;
     struct weir_table *t;
     const struct weir_table_spec spec = {LIST_STATE, WEIR_KEY_8, sizeof(struct weir_row_list), 0};
@@ -577,19 +601,34 @@ t_a_list_that_goes_in_a_circle_is_refused(void **state)
     weir_row_item_at(&from.arena, note_schema(), ref, list_scratch, &item);
     ref = weir_row_list_after(list, ref, &item);
     *(uint32_t *)weir_arena_ptr(&from.arena, ref) = ref; /* an item begins with its next */
-    side_snapshot(&from, 1);
-    side_arena(&to, from.arena.spec.groups, ARENA_BYTES);
-    struct weir_restore_spec how = {
-        .page_cnt_max = from.arena.page_cnt, .table_cnt_max = TABLE_CNT_MAX, .value_fn = list_move};
-    void *mem = calloc(1, weir_restore_footprint(&how));
-    struct weir_restore r;
-    assert_int_equal(weir_restore_init(&r, &to.arena, &how, mem), 0);
-    records_apply(&r, &from);
-    assert_int_equal(weir_restore_source_end(&r), WEIR_EFORMAT);
-    assert_non_null(strstr(weir_err_at(0), "in a circle"));
-    weir_err_clear();
-    free(mem);
-    side_close(&to);
+    circle_is_refused(&from, list_move);
+    side_close(&from);
+}
+
+/* Likewise the text of a key: its piece leads to itself. */
+static void
+t_a_key_that_goes_in_a_circle_is_refused(void **state)
+{
+    (void)state;
+    struct side from;
+    struct weir_table *t;
+    const struct weir_table_spec spec = {LIST_STATE, WEIR_KEY_STR, 8, 0};
+    const struct weir_slice text = {.ptr = note_heap, .bytes = 100};
+    uint64_t hash = weir_hash_bytes(text.ptr, text.bytes);
+    struct weir_key_text key = weir_key_text_of(note_heap, text, hash);
+    struct weir_table_rows rows = {
+        &hash, (char *)&key, note_heap, sizeof key, 1, NULL, NULL, 0, false};
+    struct weir_table_cursor cursor = {0};
+    void *val;
+    bool made;
+    side_arena(&from, (struct weir_keygroup_range){0, GROUP_CNT}, ARENA_BYTES);
+    side_captured(&from);
+    assert_int_equal(weir_table_take(&from.arena, &spec, 0, &t), 0);
+    assert_int_equal(weir_table_find_or_make(t, &rows, &val, &made), 0);
+    assert_int_equal(weir_table_scan(t, &cursor, 1, key.word, &val), 1);
+    uint32_t ref = (uint32_t)key.word[WEIR_KEY_TEXT_WORD_CNT - 1];
+    ((struct weir_blob *)weir_arena_ptr(&from.arena, ref))->next = ref;
+    circle_is_refused(&from, NULL);
     side_close(&from);
 }
 
@@ -643,6 +682,7 @@ main(void)
         cmocka_unit_test(t_tables_of_one_name_become_one),
         cmocka_unit_test(t_lists_of_rows_are_restored_in_place_and_moved),
         cmocka_unit_test(t_a_list_that_goes_in_a_circle_is_refused),
+        cmocka_unit_test(t_a_key_that_goes_in_a_circle_is_refused),
         cmocka_unit_test(t_damage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
