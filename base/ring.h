@@ -361,15 +361,6 @@ weir_ring_unreleased_cnt(const struct weir_ring_cons *cons)
     return (uint32_t)(cons->look_seq - cons->head_seq);
 }
 
-/* weir_ring_waiting_cnt - slots that are published and were not yet seen: a figure for people, for
- * which the producer's line is read. */
-static inline uint32_t
-weir_ring_waiting_cnt(const struct weir_ring_cons *cons)
-{
-    /* relaxed: no slot is touched for it. */
-    return (uint32_t)(weir_load_rlx(&cons->ring->tail_seq) - cons->look_seq);
-}
-
 /* weir_ring_urgent_seq - the position of the newest barrier, where it is still ahead of us.
  *
  * Returns: a position in [look_seq, published) whose slot may be read with weir_ring_slot_at(), as
