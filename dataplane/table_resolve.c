@@ -585,35 +585,38 @@ settle_text_near(struct weir_table *t, void *val, const char *row, bool *ret_mad
     }
 }
 
-/* Rows of a call that began at `from`: [at, at + cnt), of which those of `left` are not settled. */
-struct chunk {
-    uint32_t from;
-    uint32_t at;
-    uint32_t cnt;
-    uint32_t left_cnt;
-    uint8_t left[WEIR_TABLE_CHUNK];
-};
-
-/* The rows left of a chunk. Returns the rows done; an error is that of the first. Inlined once for
- * each kind: in one loop for all, each kind paid for the registers of the others. */
-static inline __attribute__((always_inline)) int
-settle_left(struct weir_table *t, struct weir_table_rows *rows, const struct stretch *stretch,
-    const struct chunk *chunk, uint32_t kind)
+/* Rows [at, at + cnt), one chunk of a call that began at `from`. Returns the rows done; an error is
+ * that of the first. */
+static int
+resolve_chunk(
+    struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t at, uint32_t cnt)
 {
-    const uint64_t *hash = rows->hash + chunk->at;
-    bool is_near = kind == WEIR_KEY_STR && rows->has_usual && t->spec.val_bytes == sizeof(uint64_t);
+    const uint64_t *hash = rows->hash + at;
+    const uint64_t *long_ref[WEIR_TABLE_CHUNK];
+    uint8_t long_row[WEIR_TABLE_CHUNK];
+    struct stretch stretch = {rows->key + (size_t)at * rows->key_stride, rows->key_stride,
+        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, rows->has_usual, long_ref,
+        long_row};
+    uint8_t left[WEIR_TABLE_CHUNK];
+    bool is_8 = t->spec.key_kind == WEIR_KEY_8 && t->spec.tail_cnt == 0;
+    bool is_16 = t->spec.key_kind == WEIR_KEY_16 && t->spec.tail_cnt == 0;
+    bool is_text = t->spec.key_kind == WEIR_KEY_STR && t->spec.tail_cnt == 0;
+    bool is_usual = is_text && rows->has_usual && t->spec.val_bytes == sizeof(uint64_t);
     uint32_t moved_cnt = t->moved_cnt;
-    for (uint32_t l = 0; l < chunk->left_cnt; l++) {
-        uint32_t i = chunk->left[l];
-        const char *key = stretch->key + stretch->key_stride * i;
-        bool is_still = is_near && t->moved_cnt == moved_cnt;
+    homes(t, hash, cnt, stretch.val);
+    uint32_t left_cnt = hits_of(t, &stretch, left);
+    fetch_ends(t, stretch.val, left, left_cnt);
+    for (uint32_t l = 0; l < left_cnt; l++) {
+        uint32_t i = left[l];
+        const char *key = stretch.key + stretch.key_stride * i;
+        bool is_still = is_usual && t->moved_cnt == moved_cnt;
         bool is_made = false;
-        void *val = is_still ? settle_text_near(t, stretch->val[i], key, &is_made) : NULL;
-        if (kind == WEIR_KEY_8) {
+        void *val = is_still ? settle_text_near(t, stretch.val[i], key, &is_made) : NULL;
+        if (is_8) {
             val = settle_8(t, hash[i], key, &is_made);
-        } else if (kind == WEIR_KEY_16) {
+        } else if (is_16) {
             val = settle_16(t, hash[i], key, &is_made);
-        } else if (kind == WEIR_KEY_STR && val == NULL) {
+        } else if (is_text && val == NULL) {
             val = settle_text(t, hash[i], key, &is_made);
         }
         if (val == NULL) {
@@ -621,47 +624,18 @@ settle_left(struct weir_table *t, struct weir_table_rows *rows, const struct str
             struct table_key k = table_key_of(t, hash[i], key, rows->heap);
             int err = weir_table_settle(t, &k, &val, &is_made);
             if (t->moved_cnt != since) {
-                follow_moves(t, rows, chunk->from, chunk->at + chunk->cnt, since);
+                follow_moves(t, rows, from, at + cnt, since);
             }
             if (err < 0) {
                 return i > 0 ? (int)i : err;
             }
         }
-        stretch->val[i] = val;
+        stretch.val[i] = val;
         if (is_made && rows->ret_made != NULL) {
-            rows->ret_made[rows->made_cnt++] = chunk->at + i;
+            rows->ret_made[rows->made_cnt++] = at + i;
         }
     }
-    return (int)chunk->cnt;
-}
-
-/* Rows [at, at + cnt), one chunk of a call that began at `from`, as settle_left(). */
-static int
-resolve_chunk(
-    struct weir_table *t, struct weir_table_rows *rows, uint32_t from, uint32_t at, uint32_t cnt)
-{
-    const uint64_t *long_ref[WEIR_TABLE_CHUNK];
-    uint8_t long_row[WEIR_TABLE_CHUNK];
-    struct stretch stretch = {rows->key + (size_t)at * rows->key_stride, rows->key_stride,
-        rows->ret_val + at, cnt, t->spec.val_bytes, rows->heap, rows->has_usual, long_ref,
-        long_row};
-    struct chunk chunk;
-    chunk.from = from;
-    chunk.at = at;
-    chunk.cnt = cnt;
-    homes(t, rows->hash + at, cnt, stretch.val);
-    chunk.left_cnt = hits_of(t, &stretch, chunk.left);
-    fetch_ends(t, stretch.val, chunk.left, chunk.left_cnt);
-    switch (t->spec.tail_cnt == 0 ? t->spec.key_kind : WEIR_KEY_KIND_CNT) {
-    case WEIR_KEY_8:
-        return settle_left(t, rows, &stretch, &chunk, WEIR_KEY_8);
-    case WEIR_KEY_16:
-        return settle_left(t, rows, &stretch, &chunk, WEIR_KEY_16);
-    case WEIR_KEY_STR:
-        return settle_left(t, rows, &stretch, &chunk, WEIR_KEY_STR);
-    default:
-        return settle_left(t, rows, &stretch, &chunk, WEIR_KEY_KIND_CNT);
-    }
+    return (int)cnt;
 }
 
 int
